@@ -1,0 +1,75 @@
+"""The one error type of brim, and near-name suggestions."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["BrimError", "BrimWarning", "near", "suggest"]
+
+
+class BrimError(ValueError):
+    """What is wrong, where, and what to do.
+
+    Parameters
+    ----------
+    what
+        One sentence naming the offending token, column or prior.
+    source, span
+        The formula text and the ``(start, end)`` of the token in it; shown with the token underlined.
+    hint
+        What to do about it.
+
+    Examples
+    --------
+    >>> print(BrimError("unknown column 'ocasion'", source="gpa ~ ocasion", span=(6, 13), hint="did you mean 'occasion'?"))
+    unknown column 'ocasion'
+      gpa ~ ocasion
+            ^^^^^^^
+    did you mean 'occasion'?
+    """
+
+    def __init__(self, what: str, *, source: str | None = None, span: tuple[int, int] | None = None, hint: str | None = None) -> None:
+        self.what, self.source, self.span, self.hint = what, source, span, hint
+        lines = [what]
+        if source is not None:
+            lines.append(f"  {source}")
+            if span is not None:
+                start, end = span
+                lines.append("  " + " " * start + "^" * max(end - start, 1))
+        if hint:
+            lines.append(hint)
+        super().__init__("\n".join(lines))
+
+
+class BrimWarning(UserWarning):
+    """A fit or a data set that works but deserves a look."""
+
+
+def near(name: str, options: Iterable[str], n: int = 3) -> list[str]:
+    """The up to ``n`` options whose spelling is nearest to ``name``.
+
+    Examples
+    --------
+    >>> near("ocasion", ["occasion", "gpa", "student"])
+    ['occasion']
+    """
+    options = [str(o) for o in options]
+    lowered = {o.lower(): o for o in reversed(options)}
+    return [lowered[m] for m in difflib.get_close_matches(name.lower(), lowered, n=n, cutoff=0.5)]
+
+
+def suggest(name: str, options: Iterable[str], what: str = "names") -> str:
+    """A hint: the near matches, or all the options when none is near.
+
+    Examples
+    --------
+    >>> suggest("gausian", ["gaussian", "poisson"])
+    "did you mean 'gaussian'?"
+    """
+    options = [str(o) for o in options]
+    found = near(name, options)
+    if found:
+        return "did you mean " + " or ".join(f"'{m}'" for m in found) + "?"
+    shown = ", ".join(options[:20]) + (", ..." if len(options) > 20 else "")
+    return f"{what}: {shown}" if options else f"there are no {what}"

@@ -1,0 +1,56 @@
+"""What an engine knows of a model (``Target``) and what it gives back (``Draws``)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Draws", "Target"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A log density on R^dim.
+
+    Attributes
+    ----------
+    dim
+        Number of unconstrained coordinates.
+    log_prob
+        ``(q (dim,), data) -> scalar``: log density, normalisation irrelevant; pure, jittable, differentiable, float64.
+        Two targets of the same model shape share the same function object, so that a compiled program is reused.
+    data
+        Pytree of arrays handed to ``log_prob`` and ``constrain`` as a run-time argument (never closed over).
+    init
+        ``rng -> q (dim,)``: an over-dispersed starting point (NumPy generator in, NumPy array out).
+    constrain
+        ``(q (dim,), data) -> dict of arrays``: the model's parameters (for the caller; engines do not need it).
+    """
+
+    dim: int
+    log_prob: Callable[[Any, Any], Any]
+    data: Any
+    init: Callable[[np.random.Generator], np.ndarray]
+    constrain: Callable[[Any, Any], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What an engine gives back.
+
+    Attributes
+    ----------
+    q
+        Unconstrained draws after warm-up, ``(chains, draws, dim)`` float64.
+    stats
+        Arrays ``(chains, draws)``: ``lp`` (log density of ``q``), ``acceptance_rate``, ``n_steps`` (leapfrog steps), ``diverging``, ``tree_depth``, ``step_size``.
+    info
+        ``engine`` (name), ``warmup_seconds``, ``sampling_seconds``, ``compile_seconds``, ``warmup_steps`` (leapfrog steps spent in warm-up, per chain), ``max_treedepth``, ...
+    """
+
+    q: np.ndarray
+    stats: dict[str, np.ndarray]
+    info: dict[str, Any] = field(default_factory=dict)
