@@ -1,0 +1,482 @@
+"""Data frames as brim sees them: named columns of numbers, factors or logicals, whatever library they came from.
+
+This is the only file that knows data frame libraries, through narwhals, imported when a frame is first read.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Any, ClassVar, TypeAlias, final
+
+import numpy as np
+
+from brim.errors import BrimError, suggest
+
+__all__ = ["Column", "Factor", "Frame", "Logical", "Numeric", "format_number"]
+
+LARGEST_EXACT = 2**53  # beyond it float64 merges neighbouring whole numbers
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Numeric:
+    """Numbers as float64, ``NaN`` where missing; ``integer`` tells that they came as integers."""
+
+    values: np.ndarray
+    integer: bool = False
+    kind: ClassVar[str] = "numeric"
+
+    @property
+    def n(self) -> int:
+        return len(self.values)
+
+    @property
+    def numbers(self) -> np.ndarray:
+        return self.values
+
+    @cached_property
+    def missing(self) -> np.ndarray:
+        return np.isnan(self.values)
+
+    def take(self, rows: np.ndarray) -> Numeric:
+        return Numeric(self.values[rows], self.integer)
+
+    def as_factor(self) -> Factor:
+        """R's ``as.factor``: levels are the sorted distinct values, printed as R prints integers or (15 digits) doubles.
+
+        Examples
+        --------
+        >>> Numeric(np.array([10.0, 2.5, 100000.0])).as_factor().levels
+        ('2.5', '10', '100000')
+        """
+        present = ~self.missing
+        distinct, inverse = np.unique(self.values[present], return_inverse=True)
+        labels = [_label(v) for v in distinct]
+        levels = tuple(dict.fromkeys(labels))  # values that print alike are one level, as in R
+        place = {level: i for i, level in enumerate(levels)}
+        codes = np.full(self.n, -1, dtype=np.int32)
+        codes[present] = np.array([place[label] for label in labels], dtype=np.int32)[inverse]
+        return Factor(codes, levels)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Factor:
+    """Categories: ``codes`` (int32, -1 where missing) into ``levels``; ``ordered`` as R's ``ordered()``."""
+
+    codes: np.ndarray
+    levels: tuple[str, ...]
+    ordered: bool = False
+    kind: ClassVar[str] = "factor"
+
+    @property
+    def n(self) -> int:
+        return len(self.codes)
+
+    @property
+    def numbers(self) -> np.ndarray:
+        raise BrimError("a factor has no numeric value", hint="as.numeric() gives the numbers of its levels")
+
+    @cached_property
+    def missing(self) -> np.ndarray:
+        return self.codes < 0
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """The level of each row as text, ``None`` where missing (object array)."""
+        return np.array([*self.levels, None], dtype=object)[self.codes]
+
+    @cached_property
+    def levels_used(self) -> tuple[str, ...]:
+        """The levels that occur in the data, in order."""
+        counts = np.bincount(self.codes + 1, minlength=len(self.levels) + 1)[1:]
+        return tuple(level for level, count in zip(self.levels, counts, strict=True) if count)
+
+    def take(self, rows: np.ndarray) -> Factor:
+        return Factor(self.codes[rows], self.levels, self.ordered)
+
+    def as_factor(self) -> Factor:
+        return self
+
+    def drop_unused(self) -> Factor:
+        """R's ``droplevels``."""
+        used = self.levels_used
+        return self if len(used) == len(self.levels) else self.recode(used)
+
+    def recode(self, levels: Iterable[str], ordered: bool | None = None) -> Factor:
+        """The same labels coded by other ``levels``; labels that are not among them become missing."""
+        levels = tuple(levels)
+        ordered = self.ordered if ordered is None else ordered
+        if levels == self.levels:
+            return Factor(self.codes, levels, ordered)
+        place = {level: i for i, level in enumerate(levels)}
+        table = np.array([place.get(level, -1) for level in self.levels] + [-1], dtype=np.int32)
+        return Factor(table[self.codes], levels, ordered)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Logical:
+    """True or false; ``absent`` marks missing rows (``None``: none is missing)."""
+
+    values: np.ndarray
+    absent: np.ndarray | None = None
+    kind: ClassVar[str] = "logical"
+
+    @property
+    def n(self) -> int:
+        return len(self.values)
+
+    @cached_property
+    def numbers(self) -> np.ndarray:
+        """``TRUE`` as 1, ``FALSE`` as 0, missing as ``NaN``."""
+        numbers = self.values.astype(np.float64)
+        if self.absent is not None:
+            numbers[self.absent] = np.nan
+        return numbers
+
+    @cached_property
+    def missing(self) -> np.ndarray:
+        return np.zeros(self.n, dtype=bool) if self.absent is None else self.absent
+
+    def take(self, rows: np.ndarray) -> Logical:
+        return Logical(self.values[rows], None if self.absent is None else self.absent[rows])
+
+    def as_factor(self) -> Factor:
+        """Levels ``FALSE`` and ``TRUE``, both kept, as R does in a model matrix."""
+        codes = self.values.astype(np.int32)
+        return Factor(codes if self.absent is None else np.where(self.absent, np.int32(-1), codes), ("FALSE", "TRUE"))
+
+
+Column: TypeAlias = Numeric | Factor | Logical
+
+
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class Frame:
+    """Named columns of equal length. A column is converted when it is first asked for, and then kept.
+
+    Examples
+    --------
+    >>> frame = Frame.read({"x": [1, 2, 3], "g": ["b", "a", "b"]})
+    >>> frame.n, frame["g"].levels, frame["x"].values
+    (3, ('a', 'b'), array([1., 2., 3.]))
+    """
+
+    n: int
+    names: tuple[str, ...]
+    _load: Mapping[str, Callable[[], Column]]
+    _columns: dict[str, Column] = field(default_factory=dict)
+
+    @staticmethod
+    def read(data: Any) -> Frame:
+        """A frame from pandas, polars, pyarrow, anything narwhals reads (lazy frames are collected), or a dict of columns.
+
+        Strings become factors with sorted levels; categoricals keep their levels and order (a polars ``Enum`` is not
+        ordered; a polars ``Categorical`` is as strings); booleans become logicals. Scalars in a dict are repeated.
+
+        Raises
+        ------
+        BrimError
+            When ``data`` is not a data frame, has no rows, repeats a column name, or (in a dict) lengths differ.
+            A column that cannot be used (dates, mixed types) raises when it is asked for.
+        """
+        if isinstance(data, Frame):
+            return data
+        frame = _from_mapping(data) if isinstance(data, Mapping) else _from_library(data)
+        if frame.n == 0:
+            raise BrimError("the data have no rows")
+        return frame
+
+    @staticmethod
+    def of(columns: Mapping[str, Column]) -> Frame:
+        """A frame of ready columns."""
+        lengths = {column.n for column in columns.values()}
+        if len(lengths) != 1:
+            raise BrimError(f"columns of different lengths: {', '.join(f'{k} ({c.n})' for k, c in columns.items()) or 'none given'}")
+        return Frame(lengths.pop(), tuple(columns), {}, dict(columns))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    def __repr__(self) -> str:
+        return f"<Frame: {self.n} rows, columns {', '.join(self.names)}>"
+
+    def __getitem__(self, name: str) -> Column:
+        return self.column(name)
+
+    def column(self, name: str, *, source: str | None = None, span: tuple[int, int] | None = None) -> Column:
+        """The column called ``name``; ``source`` and ``span`` say where a formula asks for it, for the error message."""
+        found = self._columns.get(name)
+        if found is not None:
+            return found
+        if name not in self._load:
+            raise BrimError(f"unknown column '{name}'", source=source, span=span, hint=suggest(name, self.names, "columns"))
+        return self._columns.setdefault(name, self._load[name]())
+
+    def numbers(self, name: str) -> np.ndarray:
+        """A numeric or logical column as float64, ``NaN`` where missing."""
+        column = self[name]
+        if column.kind == "factor":
+            raise BrimError(f"column '{name}' is not numeric: its values are {_some(column.as_factor().levels)}")
+        return column.numbers
+
+    def take(self, rows: np.ndarray) -> Frame:
+        """The rows picked by a boolean mask or by indices."""
+        rows = np.asarray(rows)
+        if rows.dtype == bool:
+            if rows.all():
+                return self
+            rows = np.flatnonzero(rows)
+        return Frame(len(rows), self.names, {name: partial(self._taken, name, rows) for name in self.names})
+
+    def _taken(self, name: str, rows: np.ndarray) -> Column:
+        return self[name].take(rows)
+
+    def select(self, names: Iterable[str]) -> Frame:
+        """Only these columns, all converted: independent of the data it was read from, and picklable."""
+        return Frame.of({name: self[name] for name in names})
+
+    def with_columns(self, columns: Mapping[str, Any]) -> Frame:
+        """The frame with columns added or replaced: ready columns, or anything that ``read`` takes in a dict."""
+        ready = {name: _column(name, values, self.n) for name, values in columns.items()}
+        names = tuple(dict.fromkeys((*self.names, *ready)))
+        return Frame(self.n, names, self._load, {**self._columns, **ready})
+
+    def complete(self, names: Iterable[str]) -> np.ndarray:
+        """Mask of the rows that have no missing value in these columns."""
+        mask = np.ones(self.n, dtype=bool)
+        for name in names:
+            mask &= ~self[name].missing
+        return mask
+
+
+def format_number(value: float) -> str:
+    """A number as R's ``as.character`` prints it: 15 significant digits, fixed or scientific, whichever is shorter.
+
+    Examples
+    --------
+    >>> [format_number(v) for v in (1.0, 0.1 + 0.2, 100000.0, 123456.0, 0.0001)]
+    ['1', '0.3', '1e+05', '123456', '1e-04']
+    """
+    value = float(value)
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Inf" if value > 0 else "-Inf"
+    if value == 0:
+        return "0"
+    mantissa, exponent = f"{abs(value):.14e}".split("e")
+    digits = mantissa.replace(".", "").rstrip("0")
+    power, sign = int(exponent), "-" if value < 0 else ""
+    decimals = max(len(digits) - 1 - power, 0)
+    fixed = f"{abs(value):.{decimals}f}"
+    scientific = digits[0] + ("." + digits[1:] if len(digits) > 1 else "") + f"e{power:+03d}"
+    return sign + (fixed if len(fixed) <= len(scientific) else scientific)
+
+
+def _label(value: float) -> str:
+    """A number as a level: whole numbers in full, so that a key is the same whether it came as integer or float."""
+    return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else format_number(value)
+
+
+def _some(values: Iterable[Any]) -> str:
+    shown = [f"'{v}'" for v in values]
+    return ", ".join(shown[:5]) + (", ..." if len(shown) > 5 else "")
+
+
+# ---- reading -------------------------------------------------------------------------------------------------------
+
+
+def _from_library(data: Any) -> Frame:
+    import narwhals as nw
+
+    try:
+        frame = nw.from_native(data)
+        if isinstance(frame, nw.LazyFrame):
+            frame = frame.collect()
+    except nw.exceptions.DuplicateError as error:
+        raise BrimError(f"the data repeat a column name: {error}") from None
+    except TypeError:
+        raise BrimError(
+            f"data of type {type(data).__name__} is not a data frame", hint="give a pandas, polars or pyarrow frame, or a dict of columns"
+        ) from None
+    if not isinstance(frame, nw.DataFrame):
+        raise BrimError(f"data of type {type(data).__name__} is not a data frame", hint="give the frame, not one of its columns")
+    load = {str(name): partial(_from_series, str(name), frame.get_column(name)) for name in frame.columns}
+    return Frame(len(frame), tuple(load), load)
+
+
+def _from_mapping(data: Mapping[Any, Any]) -> Frame:
+    lengths = {str(name): len(values) for name, values in data.items() if not _is_scalar(values)}
+    if not data or len(set(lengths.values())) > 1:
+        raise BrimError(
+            f"columns of different lengths: {', '.join(f'{k} ({n})' for k, n in lengths.items())}" if data else "the data have no columns"
+        )
+    n = next(iter(lengths.values()), 1)
+    load = {str(name): partial(_column, str(name), values, n) for name, values in data.items()}
+    return Frame(n, tuple(load), load)
+
+
+def _is_scalar(values: Any) -> bool:
+    return values is None or isinstance(values, (str, bytes)) or np.ndim(values) == 0 and not isinstance(values, Iterable)
+
+
+def _column(name: str, values: Any, n: int) -> Column:
+    """One column from whatever a dict may hold."""
+    import narwhals as nw
+
+    if isinstance(values, (Numeric, Factor, Logical)):
+        column: Column = values
+    elif _is_scalar(values):
+        column = _from_array(name, np.array([values] * n, dtype=object))
+    else:
+        pandas = nw.dependencies.get_pandas()
+        if pandas is not None and isinstance(values, (pandas.Categorical, pandas.api.extensions.ExtensionArray)):
+            values = pandas.Series(values)
+        series = nw.from_native(values, series_only=True, pass_through=True)
+        if isinstance(series, nw.Series):
+            column = _from_series(name, series)
+        else:
+            column = _from_array(name, _as_array(values))
+    if column.n != n:
+        raise BrimError(f"column '{name}' has {column.n} values, the data have {n} rows")
+    return column
+
+
+def _as_array(values: Any) -> np.ndarray:
+    if isinstance(values, np.ma.MaskedArray):
+        return np.where(np.ma.getmaskarray(values), None, values.data.astype(object))
+    if isinstance(values, (list, tuple)):
+        return np.fromiter(values, dtype=object, count=len(values))  # np.array([1, "a"]) would turn 1 into "1"
+    return np.asarray(values)
+
+
+def _from_array(name: str, values: np.ndarray) -> Column:
+    if values.ndim != 1:
+        raise BrimError(f"column '{name}' has {values.ndim} dimensions", hint="give one column for each variable")
+    kind = values.dtype.kind
+    if kind == "b":
+        return Logical(values.copy())
+    if kind in "iuf":
+        return _numeric(name, values)
+    if kind in "UT":
+        levels, codes = np.unique(values, return_inverse=True)
+        return Factor(codes.astype(np.int32), tuple(str(level) for level in levels))
+    if kind == "O":
+        return _from_objects(name, values)
+    raise _unusable(name, "dates or times" if kind in "mM" else f"values of type {values.dtype}")
+
+
+def _numeric(name: str, values: np.ndarray) -> Numeric:
+    integer = values.dtype.kind in "iu"
+    if integer and values.dtype.itemsize == 8 and len(values) and max(-int(values.min()), int(values.max())) > LARGEST_EXACT:
+        raise BrimError(
+            f"column '{name}' holds whole numbers beyond 2^53, which are not exact as numbers", hint="make it text if it is a key"
+        )
+    return Numeric(np.array(values, dtype=np.float64), integer)  # a copy: the caller may change the data later
+
+
+def _from_objects(name: str, values: np.ndarray) -> Column:
+    """A column of Python objects: all text, all logical, or all numbers, with ``None``, ``NaN`` or ``pandas.NA`` where missing."""
+    kinds = {cls: _object_kind(cls) for cls in set(map(type, values))}
+    absent = np.fromiter((kinds[type(v)] == "missing" or kinds[type(v)] == "number" and v != v for v in values), bool, len(values))
+    present = [v for v, gone in zip(values, absent, strict=True) if not gone]
+    found = {kinds[type(v)] for v in present}
+    if len(found - {"integer", "number"}) > (0 if found & {"integer", "number"} else 1):
+        examples = ", ".join(repr(next(v for v in present if kinds[type(v)] == kind)) for kind in sorted(found))
+        raise BrimError(f"column '{name}' mixes types: {examples}", hint="make it all numbers or all text")
+    if found == {"text"}:
+        levels = sorted(set(present))
+        place = {level: i for i, level in enumerate(levels)}
+        codes = np.full(len(values), -1, dtype=np.int32)
+        codes[~absent] = [place[v] for v in present]
+        return Factor(codes, tuple(str(level) for level in levels))
+    if found == {"logical"}:
+        logical = np.zeros(len(values), dtype=bool)
+        logical[~absent] = present
+        return Logical(logical, absent if absent.any() else None)
+    if found <= {"integer", "number"}:
+        numbers = np.full(len(values), np.nan)
+        numbers[~absent] = [float(v) for v in present]
+        return Numeric(numbers, found == {"integer"})
+    raise _unusable(name, f"values of type {type(present[0]).__name__}")
+
+
+def _object_kind(cls: type) -> str:
+    if cls is type(None) or cls.__name__ in ("NAType", "NaTType"):
+        return "missing"
+    if issubclass(cls, (bool, np.bool_)):
+        return "logical"
+    if issubclass(cls, (int, np.integer)):
+        return "integer"
+    if issubclass(cls, (float, np.floating)) or cls.__name__ in ("Decimal", "Fraction"):
+        return "number"
+    return "text" if issubclass(cls, str) else "other"
+
+
+def _from_series(name: str, series: Any) -> Column:
+    """One narwhals series."""
+    import narwhals as nw
+
+    dtype = series.dtype
+    if isinstance(dtype, (nw.Categorical, nw.Enum)):
+        return _from_categorical(name, series)
+    if dtype == nw.String:
+        levels = sorted(series.drop_nulls().unique().to_list())
+        return Factor(_codes(series, levels), tuple(levels))
+    if dtype == nw.Boolean:
+        absent = series.is_null().to_numpy()
+        values = np.array(series.fill_null(False).to_numpy(), dtype=bool) if absent.any() else np.array(series.to_numpy(), dtype=bool)
+        return Logical(values, absent if absent.any() else None)
+    if dtype.is_numeric():
+        if dtype.is_decimal():
+            series = series.cast(nw.Float64)
+        if series.null_count() and dtype.is_integer():
+            return Numeric(_numeric(name, series.cast(nw.Float64).to_numpy()).values, integer=True)
+        return _numeric(name, series.to_numpy())
+    if dtype.is_temporal():
+        raise _unusable(name, "dates or times")
+    if dtype == nw.Object or series.null_count() == len(series):
+        return _from_objects(name, np.fromiter(series.to_list(), dtype=object, count=len(series)))
+    raise _unusable(name, f"values of type {dtype}")
+
+
+def _codes(series: Any, levels: list[Any]) -> np.ndarray:
+    import narwhals as nw
+
+    if not levels:
+        return np.full(len(series), -1, dtype=np.int32)
+    codes = series.replace_strict(levels, list(range(len(levels))), return_dtype=nw.Int32)
+    return np.array((codes.fill_null(-1) if series.null_count() else codes).to_numpy(), dtype=np.int32)
+
+
+def _from_categorical(name: str, series: Any) -> Factor:
+    """Levels and order as the library holds them; narwhals shows neither for all of them."""
+    import narwhals as nw
+
+    native = series.to_native()
+    if series.implementation.is_pandas_like():
+        return Factor(np.array(native.cat.codes, dtype=np.int32), _labels(name, list(native.cat.categories)), bool(native.cat.ordered))
+    if series.implementation.is_pyarrow():
+        array = native.unify_dictionaries().combine_chunks()
+        codes = np.array(array.indices.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int32)
+        return Factor(codes, _labels(name, array.dictionary.to_pylist()), bool(array.type.ordered))
+    if isinstance(series.dtype, nw.Enum):
+        levels = list(series.dtype.categories)
+        return Factor(_codes(series.cast(nw.String), [lv for lv in levels]), tuple(levels))
+    return _from_series(name, series.cast(nw.String))  # type: ignore[return-value]  # strings give a factor
+
+
+def _labels(name: str, categories: list[Any]) -> tuple[str, ...]:
+    column = _from_objects(name, np.fromiter(categories, dtype=object, count=len(categories)))
+    if column.kind == "factor":
+        return tuple(str(c) for c in categories)
+    if column.kind == "logical":
+        return tuple(str(c).upper() for c in categories)
+    return tuple(_label(c) for c in categories)
+
+
+def _unusable(name: str, what: str) -> BrimError:
+    return BrimError(f"column '{name}' holds {what}, which a model cannot use", hint="make it numbers or text first")
