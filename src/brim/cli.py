@@ -1,0 +1,268 @@
+"""The command line: ``brim fit``, ``brim summary``, ``brim demo``, ``brim data``.
+
+Whatever is slow to import (JAX, pandas, matplotlib) is imported inside the command that needs it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+import brim
+from brim.errors import BrimError, suggest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["cli", "main"]
+
+_PRIOR_KEYS = ("class", "coef", "group", "resp", "dpar", "nlpar", "lb", "ub")
+
+
+class _Refused(click.ClickException):
+    """What is wrong with the input, told without a traceback."""
+
+    exit_code = 2
+
+
+class _Brim(click.Group):
+    """Shows brim's own errors as messages; any other exception is a defect and keeps its traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrimError as error:
+            raise _Refused(str(error)) from error
+
+
+@click.group(cls=_Brim, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(brim.__version__, package_name="brim", message="brim %(version)s")
+def cli() -> None:
+    """Bayesian multilevel regression models from brms and lme4 formulas."""
+
+
+@cli.command()
+@click.argument("formulas", nargs=-1, required=True, metavar="FORMULA...")
+@click.option(
+    "--data", "source", required=True, metavar="FILE|NAME", help="A csv, tsv, json, parquet or feather file, or a bundled data set."
+)
+@click.option("--family", default="gaussian", show_default=True, help='The response\'s family: student, "bernoulli(probit)", ...')
+@click.option("--prior", "priors", multiple=True, metavar="PRIOR", help='"normal(0, 1), class=b, coef=x"; may be repeated.')
+@click.option("--chains", default=4, show_default=True, type=click.IntRange(min=1), help="Number of chains.")
+@click.option(
+    "--iter", "iterations", default=2000, show_default=True, type=click.IntRange(min=1), help="Iterations a chain, warm-up included."
+)
+@click.option("--warmup", type=click.IntRange(min=0), help="Warm-up iterations.  [default: half of them]")
+@click.option("--cores", type=click.IntRange(min=1), help="Chains that run at a time.  [default: all]")
+@click.option("--seed", type=int, help="The same seed gives the same draws.")
+@click.option("--adapt-delta", type=click.FloatRange(0, 1, min_open=True, max_open=True), help="Target acceptance rate.")
+@click.option("--max-treedepth", type=click.IntRange(min=1), help="Longest trajectory, as a power of two.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write the fit to this netCDF file.")
+@click.option("--plots", type=click.Path(path_type=Path), help="Write conditional effects and pp_check into this folder as PNG.")
+@click.option("--quiet", is_flag=True, help="No progress, no prior table; the summary alone.")
+def fit(
+    formulas: tuple[str, ...],
+    source: str,
+    family: str,
+    priors: tuple[str, ...],
+    chains: int,
+    iterations: int,
+    warmup: int | None,
+    cores: int | None,
+    seed: int | None,
+    adapt_delta: float | None,
+    max_treedepth: int | None,
+    out: Path | None,
+    plots: Path | None,
+    quiet: bool,
+) -> None:
+    """Fit a model and print its summary.
+
+    FORMULA is the model of the response, then one for each further parameter it predicts:
+
+        brim fit "gpa ~ occasion + (1 + occasion | student)" "sigma ~ occasion" --data gpa
+    """
+    _check_places(out, plots)
+    table = _read(source)
+    given = {"adapt_delta": adapt_delta, "max_treedepth": max_treedepth}
+    result = brim.brm(
+        brim.bf(*formulas),
+        data=table,
+        family=_family(family),
+        prior=[_prior(text) for text in priors] or None,
+        chains=chains,
+        iter=iterations,
+        warmup=warmup,
+        cores=cores,
+        seed=seed,
+        control={name: value for name, value in given.items() if value is not None},
+        progress=not quiet,
+    )
+    _report(result, out, plots, quiet)
+
+
+@cli.command()
+@click.argument("path", metavar="FIT", type=click.Path(path_type=Path))
+def summary(path: Path) -> None:
+    """Print the summary of a fit saved with --out."""
+    click.echo(brim.load(path).summary())
+
+
+@cli.command()
+@click.option("--out", "folder", default="demo", show_default=True, type=click.Path(path_type=Path), help="The folder to write to.")
+def demo(folder: Path) -> None:
+    """Fit students' grades over six semesters; print priors and summary, write plots and the fit."""
+    out = folder / "fit.nc"
+    _check_places(None, folder)
+    result = brim.brm(
+        "gpa ~ occasion + (1 + occasion | student)",
+        data=brim.load_data("gpa"),
+        prior=brim.prior("normal(0, 1)", class_="b"),
+        seed=1,
+    )
+    folder.mkdir(exist_ok=True)
+    _report(result, out, folder, quiet=False)
+
+
+@cli.command()
+def data() -> None:
+    """List the bundled data sets."""
+    click.echo(brim.data.table())
+
+
+def main() -> NoReturn:
+    """Run the command line."""
+    cli()
+    raise AssertionError("click leaves by itself")
+
+
+def _report(result: Any, out: Path | None, plots: Path | None, quiet: bool) -> None:
+    """Print what was fitted, then write the files, each whole or not at all."""
+    if not quiet:
+        click.echo(result.prior_summary().to_string(index=False))
+        click.echo()
+    click.echo(result.summary())
+    if out is not None:
+        with _whole(out) as temporary:
+            result.save(temporary)
+    for path in () if plots is None else _draw(result, plots):
+        click.echo(f"wrote {path}", err=True)
+
+
+def _draw(result: Any, folder: Path) -> Iterator[Path]:
+    """The conditional effect of every predictor and the posterior predictive check, as PNG."""
+    folder.mkdir(exist_ok=True)
+    figures = {f"conditional_effects_{_slug(effect)}": figure for effect, figure in result.conditional_effects().plot().items()}
+    figures["pp_check"] = result.pp_check()
+    for name, figure in figures.items():
+        path = folder / f"{name}.png"
+        with _whole(path) as temporary:
+            figure.savefig(temporary, dpi=150)
+        yield path
+
+
+def _slug(effect: str) -> str:
+    """``x:z`` names a file ``x_z``."""
+    return re.sub(r"\W+", "_", effect)
+
+
+def _check_places(out: Path | None, plots: Path | None) -> None:
+    """Find out before sampling whether the results can be written after it."""
+    if out is not None and out.is_dir():
+        raise BrimError(f"{str(out)!r} is a folder", hint="--out names the file to write, fit.nc for instance")
+    if plots is not None and plots.exists() and not plots.is_dir():
+        raise BrimError(f"{str(plots)!r} is a file", hint="--plots names a folder")
+    for path in (p for p in (out, plots) if p is not None):
+        folder = path if path.is_dir() else path.parent
+        if not folder.is_dir():
+            raise BrimError(f"there is no folder {str(folder)!r} to write {path.name!r} into", hint="make it first, or name another")
+        if not os.access(folder, os.W_OK):
+            raise BrimError(f"cannot write into the folder {str(folder)!r}", hint="name another")
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """A temporary neighbour of ``path`` that takes its place when it is complete."""
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _read(source: str) -> pd.DataFrame:
+    """A data file, or else a bundled data set."""
+    path = Path(source)
+    if not path.exists() and source in brim.data.names():
+        return brim.load_data(source)
+    import pandas as pd
+
+    readers: dict[str, Callable[..., Any]] = {
+        ".csv": pd.read_csv,
+        ".tsv": lambda file: pd.read_csv(file, sep="\t"),
+        ".json": pd.read_json,
+        ".parquet": pd.read_parquet,
+        ".feather": pd.read_feather,
+    }
+    kinds = [suffix for suffix in path.suffixes if suffix.lower() in readers]
+    if not path.is_file():
+        files = [str(p) for p in path.parent.glob("*") if p.suffix in {*readers, ".gz"}]
+        raise BrimError(f"there is no file and no data set {source!r}", hint=suggest(source, [*files, *brim.data.names()], "data sets"))
+    if not kinds:
+        raise BrimError(f"cannot tell what kind of file {source!r} is", hint="its name should end in " + ", ".join(readers))
+    try:
+        return readers[kinds[-1].lower()](path)
+    except ImportError as error:
+        raise BrimError(f"reading {source!r} needs pyarrow", hint="pip install pyarrow") from error
+    except (ValueError, OSError) as error:
+        raise BrimError(f"cannot read {source!r}: {error}", hint=f"is it a whole {kinds[-1]} file?") from error
+
+
+def _family(text: str) -> Any:
+    """``student`` is handed on as it is; ``bernoulli(probit)`` and ``negbinomial(link=log)`` are called."""
+    match = re.fullmatch(r"\s*(\w+)\s*\((.*)\)\s*", text)
+    if match is None:
+        return text.strip()
+    name, inner = match.groups()
+    if name not in brim.families.__all__:
+        raise BrimError(f"unknown family '{name}'", source=text, span=match.span(1), hint=suggest(name, brim.families.__all__, "families"))
+    positional, named = _arguments(inner)
+    return getattr(brim, name)(*positional, **named)
+
+
+def _prior(text: str) -> Any:
+    """``normal(0, 1), class=b, coef=x`` as ``prior("normal(0, 1)", class_="b", coef="x")``."""
+    (density, *rest), named = _arguments(text)
+    if rest:
+        start = text.index(rest[0])
+        raise BrimError(f"'{rest[0]}' is not NAME=VALUE", source=text, span=(start, start + len(rest[0])), hint="write class=b")
+    for key in named:
+        if key not in _PRIOR_KEYS:
+            start = text.index(key)
+            raise BrimError(f"unknown '{key}'", source=text, span=(start, start + len(key)), hint=suggest(key, _PRIOR_KEYS, "settings"))
+    places: dict[str, Any] = {"class_" if key == "class" else key: value for key, value in named.items()}
+    for bound in places.keys() & {"lb", "ub"}:
+        try:
+            places[bound] = float(places[bound])
+        except ValueError as error:
+            raise BrimError(f"{bound}={places[bound]} is not a number", source=text) from error
+    return brim.prior(density, **places)
+
+
+def _arguments(text: str) -> tuple[list[str], dict[str, str]]:
+    """Split at the commas outside parentheses: what has no name, and what stands as NAME=VALUE."""
+    parts = [part.strip() for part in re.split(r",(?![^(]*\))", text) if part.strip()]
+    named = [match for part in parts if (match := re.fullmatch(r"(\w+)\s*=\s*(.*)", part))]
+    positional = [_unquoted(part) for part in parts if not re.match(r"\w+\s*=", part)]
+    return positional, {match[1]: _unquoted(match[2]) for match in named}
+
+
+def _unquoted(text: str) -> str:
+    return text.strip("'\"")
