@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 import pytest
+
 from references import CHANGED_DEFAULTS, array, draws, model, reference
 
 pytestmark = pytest.mark.default_precision
