@@ -46,9 +46,11 @@ class Draws:
     q
         Unconstrained draws after warm-up, ``(chains, draws, dim)`` float64.
     stats
-        Arrays ``(chains, draws)``: ``lp`` (log density of ``q``), ``acceptance_rate``, ``n_steps`` (leapfrog steps), ``diverging``, ``tree_depth``, ``step_size``.
+        Arrays ``(chains, draws)``: ``lp`` (log density of ``q``), ``acceptance_rate``, ``n_steps`` (leapfrog steps), ``diverging``,
+        ``tree_depth``, ``step_size``, ``energy`` (Hamiltonian of the draw); other engines give those of them that they have.
     info
-        ``engine`` (name), ``warmup_seconds``, ``sampling_seconds``, ``compile_seconds``, ``warmup_steps`` (leapfrog steps spent in warm-up, per chain), ``max_treedepth``, ...
+        ``engine`` (name), ``seed``, ``warmup_seconds``, ``sampling_seconds``, ``compile_seconds``, ``warmup_steps`` (leapfrog steps
+        spent in warm-up, per chain), ``max_treedepth``, ...
     """
 
     q: np.ndarray

@@ -1,0 +1,152 @@
+"""Warm-up: from a first point to a step size and a metric, in the number of iterations the user gave."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from brim.errors import BrimError
+from brim.infer.chain import Chain
+from brim.infer.counter import substream
+from brim.infer.nuts import STATS
+from brim.infer.stepsize import restart, settle
+
+__all__ = ["AbstractWarmup", "FromStart", "Start", "Window", "Windows", "first_point", "first_step_size", "schedule"]
+
+TRIES = 100
+_ACCEPTANCE = STATS.index("acceptance_rate")
+_SEARCH = np.uint64(1 << 62)  # iterations numbered from here belong to the search of a step size, not to the chain
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where the chains start when an approximation of the posterior is known (a Laplace approximation, an earlier fit).
+
+    Attributes
+    ----------
+    q
+        First point of each chain, ``(chains, dim)``.
+    inv_mass
+        Diagonal of the inverse mass matrix, ``(dim,)``: about the posterior variances.
+    step_size
+        First step size; found by the usual search when ``None``.
+    """
+
+    q: np.ndarray
+    inv_mass: np.ndarray
+    step_size: float | None = None
+
+
+@dataclass(frozen=True)
+class Window:
+    """``length`` iterations; then the metric is learned from them if ``learn``. Trees are cut at ``max_treedepth``."""
+
+    length: int
+    learn: bool
+    max_treedepth: int | None = None
+
+
+class AbstractWarmup(ABC):
+    """Brings a placed chain to stationarity in exactly ``iterations`` iterations."""
+
+    @abstractmethod
+    def run(self, chain: Chain, iterations: int) -> None:
+        """Warm the chain up; afterwards its step size and metric are fixed."""
+
+
+@dataclass(frozen=True)
+class Windows(AbstractWarmup):
+    """Metric from the draws and gradients of growing windows, then the step size alone."""
+
+    def run(self, chain: Chain, iterations: int) -> None:
+        for window in schedule(iterations):
+            chain.advance(window.length, adapting=True, max_treedepth=window.max_treedepth)
+            if window.learn:
+                learn_metric(chain)
+        chain.state = chain.state._replace(step=settle(chain.state.step))
+
+
+@dataclass(frozen=True)
+class FromStart(AbstractWarmup):
+    """The metric is given and kept; only the step size is adapted. (Short windows would replace a good metric by a noisy one.)"""
+
+    def run(self, chain: Chain, iterations: int) -> None:
+        chain.advance(iterations, adapting=True)
+        chain.state = chain.state._replace(step=settle(chain.state.step))
+
+
+def schedule(iterations: int) -> tuple[Window, ...]:
+    """Windows of 10, 10, 15, 20, 30, ... iterations (each 1.5 times the one before), and a last part for the step size alone.
+
+    Trees are kept short in the first quarter, where the metric is still poor and long trajectories mostly buy gradients.
+    """
+    final = iterations if iterations < 20 else max(iterations // 8, min(50, iterations // 2))
+    left, length, done = iterations - final, 10.0, 0
+    windows = []
+    while left > 0:
+        size = left if left < 2.2 * length else int(length)
+        cap = 6 if done + size <= min(iterations // 4, 100) else None
+        windows.append(Window(size, True, cap))
+        left, done = left - size, done + size
+        length *= 1.0 if len(windows) == 1 else 1.5
+    return (*windows, Window(final, False)) if final else ()
+
+
+def learn_metric(chain: Chain) -> None:
+    """Replace the metric by what the moments say, forget them, and restart the step size from its average."""
+    state, metric = chain.state, chain.program.metric
+    scale = metric.learn(state.moments, np.asarray(state.scale))
+    step = restart(float(np.exp(state.step.log_mean)))
+    chain.state = state._replace(scale=scale, moments=metric.moments(len(state.point.q)), step=step)
+
+
+def first_point(chain: Chain, init: Callable[[np.random.Generator], np.ndarray], rng: np.random.Generator, number: int) -> None:
+    """Place the chain where log density and gradient are finite, trying ``init`` up to 100 times; the first metric is from the gradient.
+
+    Raises
+    ------
+    BrimError
+        When no try gives a finite log density.
+    """
+    density, gradient = 0, 0
+    for _ in range(TRIES):
+        point = chain.place(np.asarray(init(rng), dtype=np.float64)).point
+        grad = np.asarray(point.grad)
+        if not np.isfinite(point.lp):
+            density += 1
+        elif not np.isfinite(grad).all():
+            gradient += 1
+        else:
+            inv_mass = 1.0 / np.clip(np.abs(grad), 1e-8, 1e8)
+            chain.state = chain.state._replace(scale=chain.program.metric.start(inv_mass))
+            return
+    what = "log density" if density >= gradient else "gradient of the log density"
+    raise BrimError(
+        f"chain {number + 1} found no place to start: the {what} is not finite at any of {TRIES} starting points",
+        hint="check bounds and priors against the data (a response outside its support, a prior of zero density), or give init",
+    )
+
+
+def first_step_size(chain: Chain, step: float | None) -> None:
+    """The step size at which one leapfrog step is accepted with probability about ``adapt_delta``, by doubling or halving."""
+    if step is not None:
+        chain.state = chain.state._replace(step=restart(step))
+        return
+    step, direction = 0.1, 0
+    for i in range(60):
+        state = chain.state._replace(step=restart(step))
+        acceptance = chain.once(state, _stream(chain, i))[1][_ACCEPTANCE]
+        wanted = 1 if acceptance > chain.control.adapt_delta else -1
+        if direction and wanted != direction:
+            break
+        direction = wanted
+        step *= 2.0**direction
+    chain.state = chain.state._replace(step=restart(step))
+
+
+def _stream(chain: Chain, i: int) -> Any:
+    return np.asarray(substream(chain.stream, _SEARCH + np.uint64(i)))
