@@ -5,153 +5,19 @@ This is the only file that knows data frame libraries, through narwhals, importe
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, partial
-from typing import Any, ClassVar, TypeAlias, final
+from functools import partial
+from typing import Any, final
 
 import numpy as np
 
+from brim.columns import Column, Factor, Logical, Numeric, level_name
 from brim.errors import BrimError, suggest
 
-__all__ = ["Column", "Factor", "Frame", "Logical", "Numeric", "format_number"]
+__all__ = ["Column", "Factor", "Frame", "Logical", "Numeric"]
 
 LARGEST_EXACT = 2**53  # beyond it float64 merges neighbouring whole numbers
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class Numeric:
-    """Numbers as float64, ``NaN`` where missing; ``integer`` tells that they came as integers."""
-
-    values: np.ndarray
-    integer: bool = False
-    kind: ClassVar[str] = "numeric"
-
-    @property
-    def n(self) -> int:
-        return len(self.values)
-
-    @property
-    def numbers(self) -> np.ndarray:
-        return self.values
-
-    @cached_property
-    def missing(self) -> np.ndarray:
-        return np.isnan(self.values)
-
-    def take(self, rows: np.ndarray) -> Numeric:
-        return Numeric(self.values[rows], self.integer)
-
-    def as_factor(self) -> Factor:
-        """R's ``as.factor``: levels are the sorted distinct values, printed as R prints integers or (15 digits) doubles.
-
-        Examples
-        --------
-        >>> Numeric(np.array([10.0, 2.5, 100000.0])).as_factor().levels
-        ('2.5', '10', '100000')
-        """
-        present = ~self.missing
-        distinct, inverse = np.unique(self.values[present], return_inverse=True)
-        labels = [_label(v) for v in distinct]
-        levels = tuple(dict.fromkeys(labels))  # values that print alike are one level, as in R
-        place = {level: i for i, level in enumerate(levels)}
-        codes = np.full(self.n, -1, dtype=np.int32)
-        codes[present] = np.array([place[label] for label in labels], dtype=np.int32)[inverse]
-        return Factor(codes, levels)
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class Factor:
-    """Categories: ``codes`` (int32, -1 where missing) into ``levels``; ``ordered`` as R's ``ordered()``."""
-
-    codes: np.ndarray
-    levels: tuple[str, ...]
-    ordered: bool = False
-    kind: ClassVar[str] = "factor"
-
-    @property
-    def n(self) -> int:
-        return len(self.codes)
-
-    @property
-    def numbers(self) -> np.ndarray:
-        raise BrimError("a factor has no numeric value", hint="as.numeric() gives the numbers of its levels")
-
-    @cached_property
-    def missing(self) -> np.ndarray:
-        return self.codes < 0
-
-    @cached_property
-    def labels(self) -> np.ndarray:
-        """The level of each row as text, ``None`` where missing (object array)."""
-        return np.array([*self.levels, None], dtype=object)[self.codes]
-
-    @cached_property
-    def levels_used(self) -> tuple[str, ...]:
-        """The levels that occur in the data, in order."""
-        counts = np.bincount(self.codes + 1, minlength=len(self.levels) + 1)[1:]
-        return tuple(level for level, count in zip(self.levels, counts, strict=True) if count)
-
-    def take(self, rows: np.ndarray) -> Factor:
-        return Factor(self.codes[rows], self.levels, self.ordered)
-
-    def as_factor(self) -> Factor:
-        return self
-
-    def drop_unused(self) -> Factor:
-        """R's ``droplevels``."""
-        used = self.levels_used
-        return self if len(used) == len(self.levels) else self.recode(used)
-
-    def recode(self, levels: Iterable[str], ordered: bool | None = None) -> Factor:
-        """The same labels coded by other ``levels``; labels that are not among them become missing."""
-        levels = tuple(levels)
-        ordered = self.ordered if ordered is None else ordered
-        if levels == self.levels:
-            return Factor(self.codes, levels, ordered)
-        place = {level: i for i, level in enumerate(levels)}
-        table = np.array([place.get(level, -1) for level in self.levels] + [-1], dtype=np.int32)
-        return Factor(table[self.codes], levels, ordered)
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class Logical:
-    """True or false; ``absent`` marks missing rows (``None``: none is missing)."""
-
-    values: np.ndarray
-    absent: np.ndarray | None = None
-    kind: ClassVar[str] = "logical"
-
-    @property
-    def n(self) -> int:
-        return len(self.values)
-
-    @cached_property
-    def numbers(self) -> np.ndarray:
-        """``TRUE`` as 1, ``FALSE`` as 0, missing as ``NaN``."""
-        numbers = self.values.astype(np.float64)
-        if self.absent is not None:
-            numbers[self.absent] = np.nan
-        return numbers
-
-    @cached_property
-    def missing(self) -> np.ndarray:
-        return np.zeros(self.n, dtype=bool) if self.absent is None else self.absent
-
-    def take(self, rows: np.ndarray) -> Logical:
-        return Logical(self.values[rows], None if self.absent is None else self.absent[rows])
-
-    def as_factor(self) -> Factor:
-        """Levels ``FALSE`` and ``TRUE``, both kept, as R does in a model matrix."""
-        codes = self.values.astype(np.int32)
-        return Factor(codes if self.absent is None else np.where(self.absent, np.int32(-1), codes), ("FALSE", "TRUE"))
-
-
-Column: TypeAlias = Numeric | Factor | Logical
 
 
 @final
@@ -254,33 +120,6 @@ class Frame:
         return mask
 
 
-def format_number(value: float) -> str:
-    """A number as R's ``as.character`` prints it: 15 significant digits, fixed or scientific, whichever is shorter.
-
-    Examples
-    --------
-    >>> [format_number(v) for v in (1.0, 0.1 + 0.2, 100000.0, 123456.0, 0.0001)]
-    ['1', '0.3', '1e+05', '123456', '1e-04']
-    """
-    value = float(value)
-    if not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Inf" if value > 0 else "-Inf"
-    if value == 0:
-        return "0"
-    mantissa, exponent = f"{abs(value):.14e}".split("e")
-    digits = mantissa.replace(".", "").rstrip("0")
-    power, sign = int(exponent), "-" if value < 0 else ""
-    decimals = max(len(digits) - 1 - power, 0)
-    fixed = f"{abs(value):.{decimals}f}"
-    scientific = digits[0] + ("." + digits[1:] if len(digits) > 1 else "") + f"e{power:+03d}"
-    return sign + (fixed if len(fixed) <= len(scientific) else scientific)
-
-
-def _label(value: float) -> str:
-    """A number as a level: whole numbers in full, so that a key is the same whether it came as integer or float."""
-    return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else format_number(value)
-
-
 def _some(values: Iterable[Any]) -> str:
     shown = [f"'{v}'" for v in values]
     return ", ".join(shown[:5]) + (", ..." if len(shown) > 5 else "")
@@ -320,7 +159,7 @@ def _from_mapping(data: Mapping[Any, Any]) -> Frame:
 
 
 def _is_scalar(values: Any) -> bool:
-    return values is None or isinstance(values, (str, bytes)) or np.ndim(values) == 0 and not isinstance(values, Iterable)
+    return values is None or isinstance(values, (str, bytes)) or (np.ndim(values) == 0 and not isinstance(values, Iterable))
 
 
 def _column(name: str, values: Any, n: int) -> Column:
@@ -336,10 +175,7 @@ def _column(name: str, values: Any, n: int) -> Column:
         if pandas is not None and isinstance(values, (pandas.Categorical, pandas.api.extensions.ExtensionArray)):
             values = pandas.Series(values)
         series = nw.from_native(values, series_only=True, pass_through=True)
-        if isinstance(series, nw.Series):
-            column = _from_series(name, series)
-        else:
-            column = _from_array(name, _as_array(values))
+        column = _from_series(name, series) if isinstance(series, nw.Series) else _from_array(name, _as_array(values))
     if column.n != n:
         raise BrimError(f"column '{name}' has {column.n} values, the data have {n} rows")
     return column
@@ -363,7 +199,7 @@ def _from_array(name: str, values: np.ndarray) -> Column:
         return _numeric(name, values)
     if kind in "UT":
         levels, codes = np.unique(values, return_inverse=True)
-        return Factor(codes.astype(np.int32), tuple(str(level) for level in levels))
+        return Factor(codes.astype(np.int32), tuple(str(level) for level in levels), text=True)
     if kind == "O":
         return _from_objects(name, values)
     raise _unusable(name, "dates or times" if kind in "mM" else f"values of type {values.dtype}")
@@ -381,7 +217,7 @@ def _numeric(name: str, values: np.ndarray) -> Numeric:
 def _from_objects(name: str, values: np.ndarray) -> Column:
     """A column of Python objects: all text, all logical, or all numbers, with ``None``, ``NaN`` or ``pandas.NA`` where missing."""
     kinds = {cls: _object_kind(cls) for cls in set(map(type, values))}
-    absent = np.fromiter((kinds[type(v)] == "missing" or kinds[type(v)] == "number" and v != v for v in values), bool, len(values))
+    absent = np.fromiter((kinds[type(v)] == "missing" or (kinds[type(v)] == "number" and v != v) for v in values), bool, len(values))
     present = [v for v, gone in zip(values, absent, strict=True) if not gone]
     found = {kinds[type(v)] for v in present}
     if len(found - {"integer", "number"}) > (0 if found & {"integer", "number"} else 1):
@@ -392,7 +228,7 @@ def _from_objects(name: str, values: np.ndarray) -> Column:
         place = {level: i for i, level in enumerate(levels)}
         codes = np.full(len(values), -1, dtype=np.int32)
         codes[~absent] = [place[v] for v in present]
-        return Factor(codes, tuple(str(level) for level in levels))
+        return Factor(codes, tuple(str(level) for level in levels), text=True)
     if found == {"logical"}:
         logical = np.zeros(len(values), dtype=bool)
         logical[~absent] = present
@@ -425,7 +261,7 @@ def _from_series(name: str, series: Any) -> Column:
         return _from_categorical(name, series)
     if dtype == nw.String:
         levels = sorted(series.drop_nulls().unique().to_list())
-        return Factor(_codes(series, levels), tuple(levels))
+        return Factor(_codes(series, levels), tuple(levels), text=True)
     if dtype == nw.Boolean:
         absent = series.is_null().to_numpy()
         values = np.array(series.fill_null(False).to_numpy(), dtype=bool) if absent.any() else np.array(series.to_numpy(), dtype=bool)
@@ -465,17 +301,15 @@ def _from_categorical(name: str, series: Any) -> Factor:
         return Factor(codes, _labels(name, array.dictionary.to_pylist()), bool(array.type.ordered))
     if isinstance(series.dtype, nw.Enum):
         levels = list(series.dtype.categories)
-        return Factor(_codes(series.cast(nw.String), [lv for lv in levels]), tuple(levels))
+        return Factor(_codes(series.cast(nw.String), levels), tuple(levels))
     return _from_series(name, series.cast(nw.String))  # type: ignore[return-value]  # strings give a factor
 
 
 def _labels(name: str, categories: list[Any]) -> tuple[str, ...]:
-    column = _from_objects(name, np.fromiter(categories, dtype=object, count=len(categories)))
-    if column.kind == "factor":
-        return tuple(str(c) for c in categories)
-    if column.kind == "logical":
-        return tuple(str(c).upper() for c in categories)
-    return tuple(_label(c) for c in categories)
+    kinds = {_object_kind(type(category)) for category in categories}
+    if kinds <= {"integer", "number", "logical", "text"}:
+        return tuple(level_name(category) for category in categories)
+    raise _unusable(name, f"categories of type {type(categories[0]).__name__}")
 
 
 def _unusable(name: str, what: str) -> BrimError:
