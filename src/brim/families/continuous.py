@@ -1,0 +1,125 @@
+"""Families on the whole real line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.special import gammaln
+
+from brim.families import support
+from brim.families.base import Dpar
+from brim.families.constructor import Constructor
+from brim.families.distributions import Distribution
+from brim.families.dpars import NU, REAL_LINKS, SIGMA, UNIT_LINKS, mu
+from brim.families.special import log_betainc, log_ndtr
+
+__all__ = ["FAMILIES", "Normal", "StudentT"]
+
+Array = Any
+Dpars = Mapping[str, Dpar]
+Data = Mapping[str, Any]
+
+_HALF_LOG_2PI = 0.9189385332046727
+
+
+@dataclass(frozen=True)
+class Normal(Distribution):
+    """``N(loc, scale^2)``."""
+
+    loc: Array
+    scale: Array
+
+    @property
+    def mean(self) -> Array:
+        return self.loc
+
+    @property
+    def variance(self) -> Array:
+        return jnp.square(self.scale)
+
+    def log_prob(self, y: Array) -> Array:
+        return -0.5 * jnp.square((y - self.loc) / self.scale) - jnp.log(self.scale) - _HALF_LOG_2PI
+
+    def log_cdf(self, y: Array) -> Array:
+        return log_ndtr((y - self.loc) / self.scale)
+
+    def log_survival(self, y: Array) -> Array:
+        return log_ndtr((self.loc - y) / self.scale)
+
+    def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
+        return self.loc + self.scale * jax.random.normal(key, self._shape(sample_shape))
+
+
+@dataclass(frozen=True)
+class StudentT(Distribution):
+    """Student's t with ``df`` degrees of freedom; brms takes ``loc`` for its mean whatever ``df``."""
+
+    df: Array
+    loc: Array
+    scale: Array
+
+    @property
+    def mean(self) -> Array:
+        return self.loc
+
+    @property
+    def variance(self) -> Array:
+        return jnp.where(self.df > 2, jnp.square(self.scale) * self.df / jnp.where(self.df > 2, self.df - 2, 1.0), jnp.inf)
+
+    def log_prob(self, y: Array) -> Array:
+        z = (y - self.loc) / self.scale
+        constant = gammaln(0.5 * (self.df + 1.0)) - gammaln(0.5 * self.df) - 0.5 * jnp.log(jnp.pi * self.df) - jnp.log(self.scale)
+        return constant - 0.5 * (self.df + 1.0) * jnp.log1p(jnp.square(z) / self.df)
+
+    def _log_tails(self, y: Array) -> tuple[Array, Array]:
+        """The tail beyond ``|z|`` is ``I_x(df / 2, 1 / 2) / 2`` with ``x = df / (df + z^2)``."""
+        z = (y - self.loc) / self.scale
+        logit = jnp.log(self.df) - 2.0 * jnp.log(jnp.maximum(jnp.abs(z), 1e-150))
+        outer = log_betainc(0.5 * self.df, jnp.asarray(0.5), logit)[0] - jnp.log(2.0)
+        inner = jnp.log1p(-jnp.exp(outer))
+        return jnp.where(z < 0, outer, inner), jnp.where(z < 0, inner, outer)
+
+    def log_cdf(self, y: Array) -> Array:
+        return self._log_tails(y)[0]
+
+    def log_survival(self, y: Array) -> Array:
+        return self._log_tails(y)[1]
+
+    def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
+        return self.loc + self.scale * jax.random.t(key, self.df, self._shape(sample_shape))
+
+
+def scale_of(d: Dpars, data: Data) -> Array:
+    """``sigma``, with the known standard errors of ``se()``: ``sqrt(se^2 + sigma^2)``, or ``se`` where there is no ``sigma``."""
+    if "se" not in data:
+        return d["sigma"].value
+    if "sigma" not in d:
+        return data["se"]
+    return jnp.sqrt(jnp.square(data["se"]) + jnp.square(d["sigma"].value))
+
+
+_LINKS = (*REAL_LINKS, *UNIT_LINKS)
+_ADDITIONS = ("weights", "subset", "se", "cens", "trunc", "mi", "index")
+
+FAMILIES = (
+    Constructor(
+        name="gaussian",
+        summary="Normal distribution: mean ``mu``, standard deviation ``sigma``.",
+        dpars=(mu(_LINKS), SIGMA),
+        distribution=lambda d, data: Normal(d["mu"].value, scale_of(d, data)),
+        support=support.real,
+        additions=_ADDITIONS,
+    ),
+    Constructor(
+        name="student",
+        summary="Student's t distribution: location ``mu``, scale ``sigma``, ``nu`` degrees of freedom.",
+        dpars=(mu(_LINKS), SIGMA, NU),
+        distribution=lambda d, data: StudentT(d["nu"].value, d["mu"].value, scale_of(d, data)),
+        support=support.real,
+        additions=_ADDITIONS,
+    ),
+)

@@ -1,0 +1,236 @@
+"""Families of counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.special import gammaln
+
+from brim.families import support
+from brim.families.base import Dpar
+from brim.families.constructor import Constructor
+from brim.families.distributions import Distribution
+from brim.families.dpars import COUNT_LINKS, PROBABILITY_LINKS, SHAPE_NB, mu
+from brim.families.special import lgamma_ratio, log_betainc, log_choose, log_gammainc, log_gammaincc, softplus, times
+
+__all__ = ["FAMILIES", "Bernoulli", "Binomial", "NegBinomial", "Poisson"]
+
+Array = Any
+Dpars = Mapping[str, Dpar]
+Data = Mapping[str, Any]
+
+
+def at_or_above(y: Array, least: Array, value: Array, otherwise: float) -> Array:
+    """``value`` from ``least`` on, ``otherwise`` below."""
+    return jnp.where(jnp.asarray(y) >= least, value, otherwise)
+
+
+@dataclass(frozen=True)
+class Bernoulli(Distribution):
+    """``P(Y = 1) = prob``; the probability stays on its link's scale."""
+
+    prob: Dpar
+    discrete: ClassVar[bool] = True
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        return jnp.shape(self.prob.eta)
+
+    @property
+    def upper(self) -> Array:
+        return 1.0
+
+    @property
+    def mean(self) -> Array:
+        return self.prob.value
+
+    @property
+    def variance(self) -> Array:
+        return self.prob.value * (1.0 - self.prob.value)
+
+    def log_prob(self, y: Array) -> Array:
+        return self.prob.link.bernoulli_log(self.prob.eta, y, 1 - y)
+
+    def log_cdf(self, y: Array) -> Array:
+        return at_or_above(y, 0, at_or_above(y, 1, 0.0, self.prob.log1m), -jnp.inf)
+
+    def log_survival(self, y: Array) -> Array:
+        return at_or_above(y, 0, at_or_above(y, 1, -jnp.inf, self.prob.log), 0.0)
+
+    def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
+        return jax.random.bernoulli(key, self.prob.value, self._shape(sample_shape)).astype(float)
+
+
+@dataclass(frozen=True)
+class Binomial(Distribution):
+    """Successes in ``trials`` trials; the probability stays on its link's scale."""
+
+    trials: Array
+    prob: Dpar
+    discrete: ClassVar[bool] = True
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        return jnp.broadcast_shapes(jnp.shape(self.trials), jnp.shape(self.prob.eta))
+
+    @property
+    def upper(self) -> Array:
+        return self.trials
+
+    @property
+    def mean(self) -> Array:
+        return self.trials * self.prob.value
+
+    @property
+    def variance(self) -> Array:
+        return self.mean * (1.0 - self.prob.value)
+
+    def log_kernel(self, y: Array) -> Array:
+        return self.prob.link.bernoulli_log(self.prob.eta, y, self.trials - y)
+
+    def log_prob(self, y: Array) -> Array:
+        return self.log_kernel(y) + log_choose(self.trials, y)
+
+    def _log_tails(self, y: Array) -> tuple[Array, Array]:
+        """``P(Y > k) = I_p(k + 1, n - k)`` for ``0 <= k < n``."""
+        k = jnp.clip(jnp.floor(y), 0, self.trials - 1)
+        logit = self.prob.logit
+        above, below = log_betainc(k + 1.0, jnp.maximum(self.trials - k, 1.0), logit)
+        cdf = at_or_above(y, 0, at_or_above(y, self.trials, 0.0, below), -jnp.inf)
+        return cdf, at_or_above(y, 0, at_or_above(y, self.trials, -jnp.inf, above), 0.0)
+
+    def log_cdf(self, y: Array) -> Array:
+        return self._log_tails(y)[0]
+
+    def log_survival(self, y: Array) -> Array:
+        return self._log_tails(y)[1]
+
+    def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
+        return jax.random.binomial(key, self.trials, self.prob.value, self._shape(sample_shape))
+
+
+@dataclass(frozen=True)
+class Poisson(Distribution):
+    """Poisson counts with mean ``exp(log_rate)``."""
+
+    log_rate: Array
+    discrete: ClassVar[bool] = True
+
+    @property
+    def mean(self) -> Array:
+        return jnp.exp(self.log_rate)
+
+    @property
+    def variance(self) -> Array:
+        return self.mean
+
+    def log_kernel(self, y: Array) -> Array:
+        return times(y, self.log_rate) - jnp.exp(self.log_rate)
+
+    def log_prob(self, y: Array) -> Array:
+        return self.log_kernel(y) - gammaln(y + 1.0)
+
+    def log_cdf(self, y: Array) -> Array:
+        k = jnp.maximum(jnp.floor(y), 0.0)
+        return at_or_above(y, 0, log_gammaincc(k + 1.0, jnp.exp(self.log_rate)), -jnp.inf)
+
+    def log_survival(self, y: Array) -> Array:
+        k = jnp.maximum(jnp.floor(y), 0.0)
+        return at_or_above(y, 0, log_gammainc(k + 1.0, jnp.exp(self.log_rate)), 0.0)
+
+    def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
+        return jax.random.poisson(key, self.mean, self._shape(sample_shape)).astype(float)
+
+
+@dataclass(frozen=True)
+class NegBinomial(Distribution):
+    """Negative binomial counts with mean ``exp(log_mean)`` and variance ``mean + mean^2 / shape``."""
+
+    log_mean: Array
+    log_shape: Array
+    discrete: ClassVar[bool] = True
+
+    @property
+    def mean(self) -> Array:
+        return jnp.exp(self.log_mean)
+
+    @property
+    def variance(self) -> Array:
+        return self.mean * (1.0 + jnp.exp(self.log_mean - self.log_shape))
+
+    def log_kernel(self, y: Array) -> Array:
+        shape, logit = jnp.exp(self.log_shape), self.log_mean - self.log_shape
+        return lgamma_ratio(shape, y) - times(y, softplus(-logit)) - shape * softplus(logit)
+
+    def log_prob(self, y: Array) -> Array:
+        return self.log_kernel(y) - gammaln(y + 1.0)
+
+    def _log_tails(self, y: Array) -> tuple[Array, Array]:
+        """``P(Y <= k) = I_x(shape, k + 1)`` with ``x = shape / (shape + mean)``."""
+        k = jnp.maximum(jnp.floor(y), 0.0)
+        cdf, survival = log_betainc(jnp.exp(self.log_shape), k + 1.0, self.log_shape - self.log_mean)
+        return at_or_above(y, 0, cdf, -jnp.inf), at_or_above(y, 0, survival, 0.0)
+
+    def log_cdf(self, y: Array) -> Array:
+        return self._log_tails(y)[0]
+
+    def log_survival(self, y: Array) -> Array:
+        return self._log_tails(y)[1]
+
+    def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
+        """A Poisson count whose rate is gamma distributed."""
+        first, second = jax.random.split(key)
+        shape = jnp.broadcast_to(jnp.exp(self.log_shape), self._shape(sample_shape))
+        log_rate = jax.random.loggamma(first, shape) + self.log_mean - self.log_shape
+        return jax.random.poisson(second, jnp.exp(log_rate)).astype(float)
+
+
+def log_exposed(log_value: Array, data: Data) -> Array:
+    """``log(value * denominator)`` with the denominator of ``rate()``, where there is one."""
+    return log_value + jnp.log(data["rate"]) if "rate" in data else log_value
+
+
+_ADDITIONS = ("weights", "subset", "cens", "trunc", "rate", "index")
+
+FAMILIES = (
+    Constructor(
+        name="bernoulli",
+        summary="Zeros and ones: ``P(Y = 1) = mu``.",
+        dpars=(mu(PROBABILITY_LINKS),),
+        distribution=lambda d, data: Bernoulli(d["mu"]),
+        support=support.binary,
+        kind="binary",
+        additions=("weights", "subset", "index"),
+    ),
+    Constructor(
+        name="binomial",
+        summary="Successes in ``trials`` trials, each with probability ``mu``.",
+        dpars=(mu(PROBABILITY_LINKS),),
+        distribution=lambda d, data: Binomial(data.get("trials", 1.0), d["mu"]),
+        support=support.up_to_trials,
+        kind="count",
+        additions=("weights", "subset", "trials", "cens", "trunc", "index"),
+    ),
+    Constructor(
+        name="poisson",
+        summary="Poisson counts with mean ``mu`` (times the denominator of ``rate()``).",
+        dpars=(mu(COUNT_LINKS),),
+        distribution=lambda d, data: Poisson(log_exposed(d["mu"].log, data)),
+        support=support.whole,
+        kind="count",
+        additions=_ADDITIONS,
+    ),
+    Constructor(
+        name="negbinomial",
+        summary="Negative binomial counts with mean ``mu`` and variance ``mu + mu^2 / shape``; ``rate()`` multiplies both parameters.",
+        dpars=(mu(COUNT_LINKS), SHAPE_NB),
+        distribution=lambda d, data: NegBinomial(log_exposed(d["mu"].log, data), log_exposed(d["shape"].log, data)),
+        support=support.whole,
+        kind="count",
+        additions=_ADDITIONS,
+    ),
+)

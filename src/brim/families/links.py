@@ -1,0 +1,193 @@
+"""Link functions: ``eta = forward(mu)``, ``mu = inverse(eta)``, and the inverse in log space without a detour over ``mu``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.special import log_ndtr, ndtr, ndtri
+
+from brim.errors import BrimError, suggest
+from brim.families.special import log0, log1mexp, softplus, times
+
+__all__ = ["LINKS", "Link", "link"]
+
+Array = Any
+Function = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Link:
+    """One link function, elementwise on JAX arrays.
+
+    Attributes
+    ----------
+    name
+        brms' name.
+    forward
+        ``mu -> eta``.
+    inverse
+        ``eta -> mu``.
+    log_inverse
+        ``eta -> log(mu)``.
+    log1m_inverse
+        ``eta -> log(1 - mu)``, for links to probabilities.
+    logit_inverse
+        ``eta -> log(mu / (1 - mu))``.
+
+    Examples
+    --------
+    >>> float(link("logit").log_inverse(-800.0))
+    -800.0
+    >>> link("lgoit")
+    Traceback (most recent call last):
+    ...
+    brim.errors.BrimError: unknown link 'lgoit'
+    did you mean 'logit' or 'softit' or 'probit'?
+    """
+
+    name: str
+    forward: Function = field(compare=False, repr=False)
+    inverse: Function = field(compare=False, repr=False)
+    log_inverse: Function = field(compare=False, repr=False)
+    log1m_inverse: Function = field(compare=False, repr=False)
+    logit_inverse: Function = field(compare=False, repr=False)
+
+    def bernoulli_log(self, eta: Array, successes: Array, failures: Array) -> Array:
+        """``successes * log(mu) + failures * log(1 - mu)``; one softplus for the logit link."""
+        if self.name == "logit":
+            return successes * eta - (successes + failures) * softplus(eta)
+        return times(successes, self.log_inverse(eta)) + times(failures, self.log1m_inverse(eta))
+
+
+def _link(
+    name: str,
+    forward: Function,
+    inverse: Function,
+    log_inverse: Function | None = None,
+    log1m_inverse: Function | None = None,
+    logit_inverse: Function | None = None,
+) -> Link:
+    """A link; what is not given in log space follows from what is."""
+    log = log_inverse or (lambda eta: log0(inverse(eta)))
+    log1m = log1m_inverse or (lambda eta: log0(1.0 - inverse(eta)))
+    return Link(name, forward, inverse, log, log1m, logit_inverse or (lambda eta: log(eta) - log1m(eta)))
+
+
+def _identity(x: Array) -> Array:
+    return x
+
+
+def _logit(mu: Array) -> Array:
+    return jnp.log(mu) - jnp.log1p(-mu)
+
+
+# Stan's Phi_approx: the logistic function of this cubic, within 1.4e-4 of the normal distribution function.
+_PHI_CUBIC, _PHI_LINEAR = 0.07056, 1.5976
+
+
+def _phi_cubic(x: Array) -> Array:
+    return x * (_PHI_CUBIC * x * x + _PHI_LINEAR)
+
+
+def _phi_cubic_root(y: Array) -> Array:
+    """The one real root ``x`` of ``_phi_cubic(x) = y`` (hyperbolic form of Cardano's formula)."""
+    r = math.sqrt(_PHI_LINEAR / (3.0 * _PHI_CUBIC))
+    return 2.0 * r * jnp.sinh(jnp.arcsinh(y / (2.0 * _PHI_CUBIC * r**3)) / 3.0)
+
+
+def _log_expm1_exp(eta: Array) -> Array:
+    """``log(exp(exp(eta)) - 1)``: the logit of the inverse of cloglog."""
+    large = jnp.greater(eta, 1.0)
+    rate = jnp.exp(eta)
+    small_rate = jnp.exp(jnp.where(large, 0.0, eta))
+    tiny = jnp.less(eta, -30.0)
+    core = jnp.log(jnp.expm1(jnp.where(tiny, 1.0, small_rate)))
+    return jnp.where(large, rate + jnp.log1p(-jnp.exp(-rate)), jnp.where(tiny, eta, core))
+
+
+def _log_softplus(eta: Array) -> Array:
+    tiny = jnp.less(eta, -30.0)
+    return jnp.where(tiny, eta, jnp.log(softplus(jnp.where(tiny, 0.0, eta))))
+
+
+def _softplus_forward(mu: Array) -> Array:
+    return mu + jnp.log(-jnp.expm1(-mu))
+
+
+def _squareplus(eta: Array) -> Array:
+    root = jnp.sqrt(eta * eta + 4.0)
+    negative = jnp.less(eta, 0.0)
+    return jnp.where(negative, 2.0 / (root - jnp.where(negative, eta, 0.0)), 0.5 * (eta + root))
+
+
+def _log_upper_cauchy(eta: Array) -> Array:
+    """``log(1/2 + atan(eta) / pi)``, exact in the far lower tail."""
+    return jnp.log(jnp.arctan2(1.0, -eta) / jnp.pi)
+
+
+_LINKS = (
+    _link("identity", _identity, _identity),
+    _link("log", jnp.log, jnp.exp, _identity, log1mexp),
+    _link("logit", _logit, jax.nn.sigmoid, lambda e: -softplus(-e), lambda e: -softplus(e), _identity),
+    _link("probit", ndtri, ndtr, log_ndtr, lambda e: log_ndtr(-e)),
+    _link(
+        "probit_approx",
+        lambda mu: _phi_cubic_root(_logit(mu)),
+        lambda e: jax.nn.sigmoid(_phi_cubic(e)),
+        lambda e: -softplus(-_phi_cubic(e)),
+        lambda e: -softplus(_phi_cubic(e)),
+        _phi_cubic,
+    ),
+    _link(
+        "cloglog",
+        lambda mu: jnp.log(-jnp.log1p(-mu)),
+        lambda e: -jnp.expm1(-jnp.exp(e)),
+        lambda e: -softplus(-_log_expm1_exp(e)),
+        lambda e: -jnp.exp(e),
+        _log_expm1_exp,
+    ),
+    _link(
+        "cauchit",
+        lambda mu: jnp.tan(jnp.pi * (mu - 0.5)),
+        lambda e: jnp.arctan2(1.0, -e) / jnp.pi,
+        _log_upper_cauchy,
+        lambda e: _log_upper_cauchy(-e),
+    ),
+    _link("inverse", lambda mu: 1.0 / mu, lambda e: 1.0 / e, lambda e: -jnp.log(e)),
+    _link("sqrt", jnp.sqrt, jnp.square, lambda e: 2.0 * log0(jnp.abs(e))),
+    _link("1/mu^2", lambda mu: 1.0 / jnp.square(mu), lambda e: jax.lax.rsqrt(e), lambda e: -0.5 * jnp.log(e)),
+    _link("logm1", lambda mu: jnp.log(mu - 1.0), lambda e: 1.0 + jnp.exp(e), softplus),
+    _link("log1p", jnp.log1p, jnp.expm1),
+    _link("tan_half", lambda mu: jnp.tan(0.5 * mu), lambda e: 2.0 * jnp.arctan(e)),
+    _link("softplus", _softplus_forward, softplus, _log_softplus),
+    _link("squareplus", lambda mu: mu - 1.0 / mu, _squareplus, lambda e: jnp.arcsinh(0.5 * e)),
+    _link(
+        "softit",
+        lambda mu: _softplus_forward(mu / (1.0 - mu)),
+        lambda e: jax.nn.sigmoid(_log_softplus(e)),
+        lambda e: -softplus(-_log_softplus(e)),
+        lambda e: -jnp.log1p(softplus(e)),
+        _log_softplus,
+    ),
+)
+
+#: Every link under brms' name.
+LINKS: dict[str, Link] = {entry.name: entry for entry in _LINKS}
+
+
+def link(name: str) -> Link:
+    """The link of that name, or an error with the near names.
+
+    Examples
+    --------
+    >>> float(link("log").inverse(0.0))
+    1.0
+    """
+    if name not in LINKS:
+        raise BrimError(f"unknown link '{name}'", hint=suggest(str(name), LINKS, "links"))
+    return LINKS[name]

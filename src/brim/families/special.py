@@ -1,0 +1,196 @@
+"""Special functions in log space, smooth in every argument, with cheap derivatives where autodiff is wasteful."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import gammaln, log_ndtr
+
+__all__ = [
+    "lgamma_ratio",
+    "log0",
+    "log1mexp",
+    "log_betainc",
+    "log_choose",
+    "log_diff_exp",
+    "log_gammainc",
+    "log_gammaincc",
+    "log_interval",
+    "log_ndtr",
+    "log_tail",
+    "softplus",
+    "times",
+]
+
+Array = Any
+
+
+@jax.custom_jvp
+def softplus(x: Array) -> Array:
+    """``log(1 + exp(x))``; the derivative is the logistic function itself, three times cheaper than autodiff's."""
+    return jnp.maximum(x, 0.0) + jnp.log1p(jnp.exp(-jnp.abs(x)))
+
+
+@softplus.defjvp
+def _softplus_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    (x,), (dx,) = primals, tangents
+    return softplus(x), jax.nn.sigmoid(x) * dx
+
+
+@jax.custom_jvp
+def log0(x: Array) -> Array:
+    """``log(x)`` whose derivative at 0 is huge instead of infinite, so that it times 0 is 0 and not NaN."""
+    return jnp.log(x)
+
+
+@log0.defjvp
+def _log0_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    (x,), (dx,) = primals, tangents
+    return log0(x), dx / jnp.where(jnp.equal(x, 0.0), 1e-150, x)
+
+
+def times(y: Array, x: Array) -> Array:
+    """``y * x`` with ``0 * (-inf) = 0``."""
+    zero = jnp.equal(y, 0)
+    return jnp.where(zero, 0.0, y * jnp.where(zero, 0.0, x))
+
+
+def log1mexp(x: Array) -> Array:
+    """``log(1 - exp(x))`` for ``x <= 0`` (Maechler 2012), ``-inf`` at 0 without a NaN derivative."""
+    edge = jnp.greater_equal(x, 0.0)
+    x = jnp.where(edge, -1.0, x)
+    near = jnp.greater(x, -0.6931471805599453)
+    value = jnp.where(near, jnp.log(-jnp.expm1(jnp.where(near, x, -1.0))), jnp.log1p(-jnp.exp(jnp.where(near, -1.0, x))))
+    return jnp.where(edge, -jnp.inf, value)
+
+
+def log_diff_exp(a: Array, b: Array) -> Array:
+    """``log(exp(a) - exp(b))`` for ``a >= b``; ``b = -inf`` gives ``a``."""
+    none = jnp.isneginf(b)
+    return jnp.where(none, a, a + log1mexp(jnp.where(none, -1.0, b - jnp.where(none, 0.0, a))))
+
+
+def log_interval(log_cdf: tuple[Array, Array], log_survival: tuple[Array, Array]) -> Array:
+    """``log(P(a < Y <= b))`` from the logs of both tails at ``(a, b)``, by whichever side is the smaller one."""
+    left = log_cdf[1] <= log_survival[0]
+    high = jnp.where(left, log_cdf[1], log_survival[0])
+    low = jnp.where(left, log_cdf[0], log_survival[1])
+    return log_diff_exp(high, low)
+
+
+def lgamma_ratio(a: Array, n: Array) -> Array:
+    """``lgamma(a + n) - lgamma(a)``, without the cancellation of the plain difference for large ``a``."""
+    large = jnp.greater(a, 100.0)
+    small_a, large_a = jnp.where(large, 1.0, a), jnp.where(large, a, 100.0)
+    total = large_a + n
+    stirling = (large_a - 0.5) * jnp.log1p(n / large_a) + n * (jnp.log(total) - 1.0) + _stirling_tail(total) - _stirling_tail(large_a)
+    return jnp.where(large, stirling, gammaln(small_a + n) - gammaln(small_a))
+
+
+def _stirling_tail(x: Array) -> Array:
+    r = 1.0 / x
+    r2 = r * r
+    return r * (1.0 / 12.0 - r2 * (1.0 / 360.0 - r2 * (1.0 / 1260.0 - r2 / 1680.0)))
+
+
+def log_choose(n: Array, k: Array) -> Array:
+    """``log(n choose k)``."""
+    return gammaln(n + 1.0) - gammaln(k + 1.0) - gammaln(n - k + 1.0)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Tails of log-concave densities: one Gauss-Legendre rule on the part of the tail that carries its mass. The integrand is
+# smooth, so 48 nodes give 1e-12, in the far tails as well; derivatives of every order follow by autodiff.
+
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(48)
+_NODES, _LOG_WEIGHTS = (_NODES + 1.0) / 2.0, np.log(_WEIGHTS / 2.0)
+_DROP = 38.0  # the tail is cut where the integrand has fallen by exp(-38)
+
+
+def log_tail(h: Callable[[Array], Array], start: Array, sign: float) -> Array:
+    """``log(integral of exp(h(v)) dv)`` from ``start`` to ``sign * inf`` for concave ``h`` that falls from ``start`` on.
+
+    Parameters
+    ----------
+    h
+        Elementwise concave function; broadcasts against a trailing axis of nodes.
+    start
+        Where the tail begins (not before the mode).
+    sign
+        ``+1`` for the right tail, ``-1`` for the left one.
+    """
+    fixed = jax.lax.stop_gradient(start)
+    width = jax.lax.stop_gradient(_tail_width(h, fixed, sign))[..., None]
+    values = h(jnp.asarray(start)[..., None] + sign * width * _NODES)
+    return jax.scipy.special.logsumexp(values + _LOG_WEIGHTS, axis=-1) + jnp.log(width[..., 0])
+
+
+def _tail_width(h: Callable[[Array], Array], start: Array, sign: float) -> Array:
+    """The ``w`` where ``h(start) - h(start + sign * w) = _DROP``: doubling, then bisection (a few digits are enough)."""
+    top = h(start[..., None])[..., 0]
+
+    def drop(w: Array) -> Array:
+        return top - h((start + sign * w)[..., None])[..., 0]
+
+    high = jnp.full_like(top, 2.0**-12)
+    high = jax.lax.fori_loop(0, 22, lambda _, w: jnp.where(drop(w) < _DROP, 2.0 * w, w), high)
+
+    def halve(_: int, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = bounds
+        mid = 0.5 * (low + high)
+        below = drop(mid) < _DROP
+        return jnp.where(below, mid, low), jnp.where(below, high, mid)
+
+    return jax.lax.fori_loop(0, 4, halve, (0.5 * high, high))[1]
+
+
+def log_gammainc(a: Array, x: Array) -> Array:
+    """``log P(a, x)``, the regularised lower incomplete gamma function."""
+    return _log_gamma_tails(a, x)[0]
+
+
+def log_gammaincc(a: Array, x: Array) -> Array:
+    """``log Q(a, x)``, the regularised upper incomplete gamma function."""
+    return _log_gamma_tails(a, x)[1]
+
+
+def _log_gamma_tails(a: Array, x: Array) -> tuple[Array, Array]:
+    """Both logs; on the scale ``v = log t`` the integrand ``exp(a v - exp(v))`` is log-concave for every ``a > 0``."""
+    a, x = jnp.broadcast_arrays(jnp.asarray(a, float), jnp.asarray(x, float))
+    zero, infinite = x <= 0.0, jnp.isposinf(x)
+    x = jnp.where(zero | infinite, 1.0, x)
+    left = x < a
+    # lower tail, from a + 1 (P(a, x) = P(a + 1, x) + x^a e^-x / Gamma(a + 1)), so that it falls at rate >= 1
+    al, xl = jnp.where(left, a, 1.0), jnp.where(left, x, 0.5)
+    first = al * jnp.log(xl) - xl - gammaln(al + 1.0)
+    rest = log_tail(lambda v: (al[..., None] + 1.0) * v - jnp.exp(v), jnp.log(xl), -1.0) - gammaln(al + 1.0)
+    lower = jnp.logaddexp(first, rest)
+    au, xu = jnp.where(left, 1.0, a), jnp.where(left, 2.0, x)
+    upper = log_tail(lambda v: au[..., None] * v - jnp.exp(v), jnp.log(xu), 1.0) - gammaln(au)
+    log_p = jnp.where(left, lower, log1mexp(jnp.where(left, -1.0, upper)))
+    log_q = jnp.where(left, log1mexp(jnp.where(left, lower, -1.0)), upper)
+    log_p, log_q = jnp.where(zero, -jnp.inf, log_p), jnp.where(zero, 0.0, log_q)
+    return jnp.where(infinite, 0.0, log_p), jnp.where(infinite, -jnp.inf, log_q)
+
+
+def log_betainc(a: Array, b: Array, logit_x: Array) -> tuple[Array, Array]:
+    """``log I_x(a, b)`` and ``log(1 - I_x(a, b))`` for ``x = 1 / (1 + exp(-logit_x))``: the regularised incomplete beta function."""
+    a, b, v = jnp.broadcast_arrays(jnp.asarray(a, float), jnp.asarray(b, float), jnp.asarray(logit_x, float))
+    low_edge, high_edge = jnp.isneginf(v), jnp.isposinf(v)
+    v = jnp.where(low_edge | high_edge, 0.0, v)
+    left = v < jnp.log(a) - jnp.log(b)
+    # the smaller side always as a lower tail: I_x(a, b) = 1 - I_(1-x)(b, a)
+    p, q, v = jnp.where(left, a, b), jnp.where(left, b, a), jnp.where(left, v, -v)
+    log_b = gammaln(p) - lgamma_ratio(q, p)
+    first = -p * softplus(-v) - q * softplus(v) - jnp.log(p) - log_b
+    p1, q1 = p[..., None] + 1.0, q[..., None]
+    rest = log_tail(lambda t: -p1 * softplus(-t) - q1 * softplus(t), v, -1.0) - log_b + jnp.log(p + q) - jnp.log(p)
+    small = jnp.logaddexp(first, rest)
+    other = log1mexp(small)
+    log_i, log_c = jnp.where(left, small, other), jnp.where(left, other, small)
+    log_i, log_c = jnp.where(low_edge, -jnp.inf, log_i), jnp.where(low_edge, 0.0, log_c)
+    return jnp.where(high_edge, 0.0, log_i), jnp.where(high_edge, -jnp.inf, log_c)
