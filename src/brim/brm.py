@@ -1,0 +1,316 @@
+"""``brm``: from a formula and data to a fit."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+from brim.bf import Formula, MvFormula, as_formula
+from brim.build import build
+from brim.errors import BrimError, suggest
+from brim.fit import Fit, Settings
+from brim.frame import Frame
+from brim.infer.base import Draws, Target
+from brim.infer.control import Control
+from brim.infer.engines import engine
+from brim.model import Model, log_joint_function, report_function
+from brim.post.draws import Posterior
+from brim.priors import Priors, read_priors
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["brm", "default_prior", "target", "update"]
+
+SAMPLE_PRIOR = ("no", "yes", "only")
+FILE_REFIT = ("never", "on_change", "always")
+
+
+def brm(
+    formula: str | Formula | MvFormula,
+    data: Any,
+    family: Any = "gaussian",
+    prior: Priors | Iterable[Priors] | None = None,
+    *,
+    data2: Mapping[str, Any] | None = None,
+    sample_prior: str = "no",
+    chains: int = 4,
+    iter: int = 2000,
+    warmup: int | None = None,
+    thin: int = 1,
+    cores: int | None = None,
+    seed: int | None = None,
+    control: Mapping[str, Any] | None = None,
+    init: Any = None,
+    algorithm: str = "sampling",
+    file: str | os.PathLike[str] | None = None,
+    file_refit: str = "never",
+    progress: bool = True,
+    empty: bool = False,
+    data_name: str = "data",
+) -> Fit:
+    """Fit a Bayesian multilevel model.
+
+    The posterior is ``p(parameters | y) ~ p(y | parameters) p(parameters)`` with brms' parameterisation and default
+    priors: population-level effects ``b`` flat, ``Intercept`` (at the mean of the predictors), ``sd`` and ``sigma``
+    Student-t with 3 degrees of freedom scaled to the response, LKJ(1) for correlations.
+
+    Parameters
+    ----------
+    formula
+        An R formula as a string, ``"y ~ x + (1 + x | g)"``, or what ``bf()`` makes.
+    data
+        A data frame: pandas, polars, pyarrow, a dict of arrays, or anything narwhals reads.
+    family
+        Name or constructor of the response family: ``"poisson"``, ``brim.bernoulli("probit")``.
+    prior
+        Priors made by ``prior()``, summed or in a list.
+    data2
+        Matrices that the formula names (``gr(g, cov = A)``).
+    sample_prior
+        ``"yes"`` also draws from the priors (variables ``prior_*``); ``"only"`` leaves the likelihood out.
+    chains, iter, warmup, thin
+        Chains, iterations of each with warm-up, warm-up iterations (half of ``iter`` by default), thinning.
+    cores
+        Chains run at the same time; all cores by default. Draws do not depend on it.
+    seed
+        The same seed gives the same draws.
+    control
+        ``adapt_delta``, ``max_treedepth``, ``metric``, ...
+    init
+        ``None`` for starting points near the priors' centre, spread at random; ``0`` starts there without spread; a number gives the
+        half-width of the spread.
+    algorithm
+        ``"sampling"``: the no-U-turn sampler.
+    file, file_refit
+        Save the fit there. A fit found there is returned instead of sampling unless ``"always"``, or ``"on_change"`` and something changed.
+    progress
+        Show a progress bar on stderr.
+    empty
+        Build everything and sample nothing.
+    data_name
+        What the summary calls the data.
+
+    Returns
+    -------
+    Fit
+
+    Raises
+    ------
+    BrimError
+        For everything wrong with formula, data, priors or arguments: what, where and what to do.
+
+    Examples
+    --------
+    >>> import brim
+    >>> gpa = brim.load_data("gpa")
+    >>> fit = brim.brm("gpa ~ occasion + (1 | student)", data=gpa, chains=2, iter=400, seed=1, progress=False)
+    >>> list(fit.fixef().index)
+    ['Intercept', 'occasion']
+    """
+    settings = _settings(chains, iter, warmup, thin, seed, control, algorithm, sample_prior)
+    path = _file(file, file_refit)
+    priors = read_priors(prior)
+    parsed = as_formula(formula)
+    model, frame = build(parsed, Frame.read(data), family, priors, _read_data2(data2))
+    if sample_prior == "only":
+        _check_proper(model)
+        model = replace(model, prior_only=True)
+    fit = Fit(parsed, family, model, frame, priors, data2 or {}, settings, data_name=data_name)
+    if empty:
+        return fit
+    if path is not None and path.exists() and file_refit != "always":
+        found = _found(path, fit, file_refit)
+        if found is not None:
+            return found
+    fit = sample(fit, cores=cores, init=init, progress=progress)
+    if path is not None:
+        fit.save(path)
+    return fit
+
+
+def default_prior(formula: str | Formula | MvFormula, data: Any, family: Any = "gaussian", *, data2: Mapping[str, Any] | None = None) -> pd.DataFrame:
+    """All parameters of a model that take a prior, with brms' defaults: a table like ``Fit.prior_summary``.
+
+    Examples
+    --------
+    >>> import brim
+    >>> table = brim.default_prior("Reaction ~ Days + (1 | Subject)", brim.load_data("sleepstudy"))
+    >>> table.loc[table["class"] == "Intercept", "prior"].item()
+    'student_t(3, 288.7, 59.3)'
+    """
+    return brm(formula, data, family, data2=data2, empty=True).prior_summary()
+
+
+# --------------------------------------------------------------------------- checking arguments
+
+
+def _settings(chains: int, iter: int, warmup: int | None, thin: int, seed: int | None, control: Any, algorithm: str, sample_prior: str) -> Settings:
+    warmup = iter // 2 if warmup is None else warmup
+    for name, value, least in (("chains", chains, 1), ("iter", iter, 1), ("warmup", warmup, 0), ("thin", thin, 1)):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+            raise BrimError(f"{name} = {value!r}", hint=f"give a whole number >= {least}")
+    if warmup >= iter:
+        raise BrimError(f"warmup = {warmup} leaves none of iter = {iter} iterations", hint="iter counts the warm-up: give iter > warmup")
+    if sample_prior not in SAMPLE_PRIOR:
+        raise BrimError(f"sample_prior = {sample_prior!r}", hint=suggest(str(sample_prior), SAMPLE_PRIOR, "choices"))
+    Control.read(dict(control or {}))
+    engine(algorithm)
+    return Settings(int(chains), int(iter), int(warmup), int(thin), seed, algorithm, sample_prior, dict(control or {}))
+
+
+def _file(file: str | os.PathLike[str] | None, refit: str) -> Path | None:
+    if refit not in FILE_REFIT:
+        raise BrimError(f"file_refit = {refit!r}", hint=suggest(str(refit), FILE_REFIT, "choices"))
+    if file is None:
+        return None
+    path = Path(file)
+    path = path if path.suffix == ".nc" else path.with_name(path.name + ".nc")
+    if not path.parent.is_dir():
+        raise BrimError(f"the folder of file = '{path}' does not exist", hint="make it first: nothing was sampled")
+    return path
+
+
+def _read_data2(data2: Mapping[str, Any] | None) -> dict[str, tuple[np.ndarray, tuple[str, ...] | None]]:
+    """Matrices with their row names, whichever library they come from."""
+    out = {}
+    for name, value in (data2 or {}).items():
+        index = getattr(value, "index", None)
+        names = None if index is None or callable(index) else tuple(str(v) for v in index)
+        out[name] = (np.asarray(value, float), names)
+    return out
+
+
+def _check_proper(model: Model) -> None:
+    """Priors must be proper to be sampled from."""
+    for p in model.params:
+        covered = {i for piece in p.pieces for i in (range(p.size) if piece.index is None else piece.index)}
+        for i in range(p.size):
+            if i not in covered and i not in p.constants and not (p.lb is not None and p.ub is not None):
+                slot = p.slots[min(i, len(p.slots) - 1)]
+                what = f"class = {slot.class_}" + (f", coef = {slot.coef}" if slot.coef else "")
+                raise BrimError(f"sample_prior = 'only' needs proper priors; {what} has a flat one", hint=f"give one: prior('normal(0, 1)', class_='{slot.class_}')")
+
+
+# --------------------------------------------------------------------------- sampling
+
+
+def target(fit: Fit, init: Any = None) -> Target:
+    """The log density of a model on its unconstrained coordinates, as engines take it."""
+    model = fit.model
+    layout = model.layout
+    center = layout.center()
+    spread = 1.0 if init is None else float(init)
+
+    def start(rng: np.random.Generator) -> np.ndarray:
+        return center + rng.uniform(-spread, spread, len(center))
+
+    data = model.data(fit.frame)
+    return Target(layout.dim, log_joint_function(model), data, start, lambda q, d: layout.constrain(q, d["fixed"])[0])
+
+
+def sample(fit: Fit, *, cores: int | None = None, init: Any = None, progress: bool = True) -> Fit:
+    """Run the engine on a built model; returns the fit with draws."""
+    s = fit.settings
+    run = engine(s.algorithm)
+    goal = target(fit, init)
+    if goal.dim == 0:
+        raise BrimError("the model has nothing to estimate: every parameter is constant")
+    draws = run(
+        goal,
+        chains=s.chains,
+        warmup=s.warmup,
+        draws=s.iter - s.warmup,
+        thin=s.thin,
+        cores=cores,
+        seed=s.seed,
+        control=Control.read(dict(s.control)),
+        progress=progress,
+    )
+    return with_engine_draws(fit, goal, draws)
+
+
+def with_engine_draws(fit: Fit, goal: Target, draws: Draws) -> Fit:
+    """The fit with what an engine gave, reported under brms' names, and its warnings raised."""
+    from brim.post.checks import warn_about
+
+    posterior = Posterior(fit.model.reported(), report(fit.model, draws, goal.data), _prior_draws(fit, draws))
+    out = replace(fit, posterior=posterior, stats=draws.stats, info=dict(draws.info))
+    warn_about(out)
+    return out
+
+
+def report(model: Model, draws: Draws, data: Any, chunk: int = 1000) -> dict[str, np.ndarray]:
+    """Reported quantities of all draws: ``key -> (chains, draws, *shape)``, with ``lprior`` and ``lp__``."""
+    chains, n, dim = draws.q.shape
+    flat = draws.q.reshape(-1, dim)
+    size = min(chunk, len(flat))
+    parts: list[dict[str, np.ndarray]] = []
+    with jax.enable_x64(True):
+        function = report_function(model)
+        for at in range(0, len(flat), size):
+            block = flat[at : at + size]
+            padded = np.pad(block, ((0, size - len(block)), (0, 0)), mode="edge")
+            out = function(padded, data)
+            parts.append({k: np.asarray(v)[: len(block)] for k, v in out.items()})
+    joined = {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
+    arrays = {k: v.reshape(chains, n, *v.shape[1:]) for k, v in joined.items()}
+    return {**arrays, "lp__": draws.stats["lp"]}
+
+
+def _prior_draws(fit: Fit, draws: Draws) -> dict[str, np.ndarray]:
+    """Draws from the priors for ``sample_prior = "yes"``."""
+    if fit.settings.sample_prior != "yes":
+        return {}
+    from brim.prior_draws import prior_draws
+
+    chains, n, _ = draws.q.shape
+    rng = np.random.default_rng([int(draws.info["seed"]), 1])
+    return {name: values.reshape(chains, n) for name, values in prior_draws(fit.model, chains * n, rng).items()}
+
+
+# --------------------------------------------------------------------------- again
+
+
+def _found(path: Path, fit: Fit, refit: str) -> Fit | None:
+    """The fit saved at ``path``, unless it is another model's and ``on_change`` asks to sample anew."""
+    from brim.post.io import load, same_model
+
+    found = load(path)
+    if refit == "on_change" and not same_model(found, fit):
+        return None
+    return found
+
+
+def update(fit: Fit, formula: Any, newdata: Any, changes: Mapping[str, Any]) -> Fit:
+    """``Fit.update``: the arguments of the first call with changes."""
+    s = fit.settings
+    known = {
+        "family": fit.family,
+        "prior": fit.priors,
+        "data2": fit.data2,
+        "sample_prior": s.sample_prior,
+        "chains": s.chains,
+        "iter": s.iter,
+        "warmup": s.warmup,
+        "thin": s.thin,
+        "seed": s.seed,
+        "control": s.control,
+        "algorithm": s.algorithm,
+        "data_name": fit.data_name,
+    }
+    allowed = {*known, "cores", "init", "file", "file_refit", "progress", "empty"}
+    for name in changes:
+        if name not in allowed:
+            raise BrimError(f"update() has no argument '{name}'", hint=suggest(name, allowed, "arguments"))
+    arguments = {**known, **changes}
+    if "iter" in changes and "warmup" not in changes:
+        arguments["warmup"] = None
+    data = fit.frame if newdata is None else newdata
+    return brm(fit.formula if formula is None else formula, data, **arguments)

@@ -1,0 +1,269 @@
+"""The model: its predictors, blocks and parameters, and the pure functions of ``(params, design)`` that everything calls.
+
+``dpars`` is the one linear-predictor function: fitting, prediction, ``log_lik``, ``pp_check`` and effects all use it.
+A ``Model`` is hashable by its structure (learned numbers are in the design), so that it is a static argument of ``jax.jit``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from brim.errors import BrimError, suggest
+from brim.families.base import Dpar, Family
+from brim.families.links import LINKS
+from brim.frame import Frame
+from brim.param import RANKS, Layout, Param, Reported, Where
+from brim.priors import PriorRow, log_density, prior_args
+from brim.response import Response
+from brim.terms.base import AbstractTerm
+from brim.terms.group import GroupBlock, GroupEffect
+
+__all__ = ["Model", "Predictor", "ResponseModel", "Scalar", "log_joint", "log_joint_function", "report_function"]
+
+Arrays = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """The linear predictor of one distributional (or nonlinear) parameter."""
+
+    name: str
+    where: Where
+    terms: tuple[AbstractTerm, ...]
+
+    def eta(self, rows: Any, params: Arrays, design: Arrays, skip: frozenset[str] = frozenset()) -> Any:
+        """The predictor of every row; ``skip`` leaves terms out (group effects that ``re_formula`` excludes)."""
+        eta = jnp.zeros(rows.shape[0])
+        for term in self.terms:
+            if term.key not in skip:
+                eta = term.apply(eta, params, design[term.key])
+        return eta
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """A distributional parameter without a predictor: its name and the key of its value (another's key for ``sigma2 = "sigma1"``)."""
+
+    name: str
+    key: str
+
+
+@dataclass(frozen=True)
+class ResponseModel:
+    """One response: its family and the predictors of its distributional parameters."""
+
+    resp: str
+    response: Response
+    family: Family = field(compare=False)
+    family_key: tuple[Any, ...]
+    predictors: tuple[Predictor, ...]
+    scalars: tuple[Scalar, ...]
+    params: tuple[Param, ...]
+
+    @property
+    def name(self) -> str:
+        return self.response.name
+
+    @property
+    def rows_key(self) -> str:
+        return f"rows{self.resp}"
+
+    @property
+    def data_key(self) -> str:
+        return f"data{self.resp}"
+
+    def predictor(self, name: str) -> Predictor | None:
+        return next((p for p in self.predictors if p.name == name), None)
+
+    def effects(self) -> Iterator[GroupEffect]:
+        """The group effects of all predictors."""
+        return (t for p in self.predictors for t in p.terms if isinstance(t, GroupEffect))
+
+    def etas(self, params: Arrays, design: Arrays, skip: frozenset[str] = frozenset()) -> dict[str, Any]:
+        """The linear predictor of each predicted parameter."""
+        rows = design[self.rows_key]
+        return {p.name: p.eta(rows, params, design, skip) for p in self.predictors}
+
+    def dpars(self, params: Arrays, design: Arrays, skip: frozenset[str] = frozenset()) -> dict[str, Dpar]:
+        """Every distributional parameter, on its predictor's scale with its link."""
+        out = {name: Dpar(eta, LINKS[self.family.links[name]]) for name, eta in self.etas(params, design, skip).items()}
+        for s in self.scalars:
+            out[s.name] = out[s.key] if s.key in out else Dpar(params[s.key])
+        return out
+
+    def distribution(self, params: Arrays, design: Arrays, skip: frozenset[str] = frozenset()) -> Any:
+        """The distribution of the response, one element a row."""
+        return self.family.distribution(self.dpars(params, design, skip), design[self.data_key])
+
+    def log_lik(self, params: Arrays, design: Arrays, skip: frozenset[str] = frozenset()) -> Any:
+        """Pointwise log likelihood (rows,)."""
+        return self.response.log_lik(self.distribution(params, design, skip), design[self.data_key])
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model, learned from its training data and with its priors resolved.
+
+    Attributes
+    ----------
+    responses
+        One ``ResponseModel`` a response.
+    blocks
+        Terms that several predictors share: blocks of correlated group effects.
+    params
+        All parameters, resolved, in the order of the unconstrained vector.
+    rows
+        The prior table.
+    prior_only
+        Whether the likelihood is left out (``sample_prior = "only"``).
+    """
+
+    responses: tuple[ResponseModel, ...]
+    blocks: tuple[GroupBlock, ...]
+    params: tuple[Param, ...] = ()
+    rows: tuple[PriorRow, ...] = field(compare=False, default=())
+    prior_only: bool = False
+
+    # ------------------------------------------------------------------ structure
+
+    def response(self, resp: str | None = None) -> ResponseModel:
+        """A response by name (the only one if there is one)."""
+        if resp is None and len(self.responses) == 1:
+            return self.responses[0]
+        names = [r.name for r in self.responses]
+        for r in self.responses:
+            if r.name == resp:
+                return r
+        if resp is None:
+            raise BrimError("the model has several responses", hint=f"say which with resp=: {', '.join(names)}")
+        raise BrimError(f"the model has no response '{resp}'", hint=suggest(resp, names, "responses"))
+
+    def terms(self) -> Iterator[AbstractTerm]:
+        """Every term: shared blocks first, then those of each predictor."""
+        yield from self.blocks
+        for r in self.responses:
+            for p in r.predictors:
+                yield from p.terms
+
+    def reported(self) -> tuple[Reported, ...]:
+        """What a fit holds, in brms' order of variables."""
+        out = [q for t in self.terms() for q in t.reported()]
+        for r in self.responses:
+            out += [Reported(p.name, np.array(p.name, dtype=object), RANKS["dpar"], p.name) for p in r.params]
+        return tuple(sorted(out, key=lambda q: q.rank))
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(self.params)
+
+    # ------------------------------------------------------------------ data
+
+    def scope(self, frame: Frame) -> Model:
+        """The model that also knows the new levels in ``frame``."""
+        return self.with_blocks(tuple(b.scope(frame) for b in self.blocks))
+
+    def with_blocks(self, blocks: tuple[GroupBlock, ...]) -> Model:
+        """The model with these blocks in place of its own, in its group effects too."""
+        by_key = {b.key: b for b in blocks}
+
+        def scoped(term: AbstractTerm) -> AbstractTerm:
+            return term.scope(by_key[term.block.key]) if isinstance(term, GroupEffect) else term
+
+        responses = tuple(
+            replace(r, predictors=tuple(replace(p, terms=tuple(scoped(t) for t in p.terms)) for p in r.predictors)) for r in self.responses
+        )
+        return replace(self, responses=responses, blocks=blocks)
+
+    def design(self, frame: Frame, with_y: bool = True, skip: frozenset[str] = frozenset(), only: str | None = None) -> dict[str, Any]:
+        """All arrays for these rows: designs of terms, responses, addition terms; the same code for training and new data."""
+        out: dict[str, Any] = {b.key: b.design(frame) for b in self.blocks}
+        for r in self.responses:
+            if only is not None and r.name != only:
+                continue
+            keep = r.response.rows(frame) if with_y else None
+            mine = frame if keep is None else frame.take(keep)
+            out[r.rows_key] = np.zeros(mine.n, np.int8)
+            out[r.data_key] = r.response.design(mine, r.family, with_y)
+            for p in r.predictors:
+                for t in p.terms:
+                    if t.key not in skip:
+                        out[t.key] = t.design(mine)
+        return out
+
+    def data(self, frame: Frame) -> dict[str, Any]:
+        """What ``log_joint`` takes besides the unconstrained vector."""
+        fixed = {p.name: np.array(p.constant_values) for p in self.params if p.constants}
+        return {"design": self.design(frame), "prior": prior_args(self.params), "fixed": fixed}
+
+    # ------------------------------------------------------------------ numbers
+
+    def transform(self, params: Arrays, design: Arrays) -> dict[str, Any]:
+        """Parameters with everything that is computed from them once: ``r``, ``b_Intercept``, correlations."""
+        out = dict(params)
+        for t in self.terms():
+            out.update(t.transform(out, design.get(t.key, {})))
+        return out
+
+    def invert(self, reported: Arrays, design: Arrays) -> dict[str, Any]:
+        """Reported quantities with the sampled parameters that carry a prior."""
+        out = dict(reported)
+        for t in self.terms():
+            out.update(t.invert(out, design.get(t.key, {})))
+        return out
+
+    def log_lik(self, params: Arrays, design: Arrays) -> Any:
+        """Sum of the pointwise log likelihoods of all responses; ``params`` are transformed."""
+        return sum(jnp.sum(r.log_lik(params, design)) for r in self.responses)
+
+    def log_prior(self, params: Arrays, args: Arrays) -> Any:
+        """brms' ``lprior``: the log density of all parameters with a prior row (standardised effects are not among them)."""
+        parts = [log_density(p, params, args[p.name]) for p in self.params if p.in_lprior]
+        return sum(parts, jnp.zeros(()))
+
+    def extend(self, keys: Any, params: Arrays, design: Arrays, how: str) -> dict[str, Any]:
+        """Parameters with what new data need drawn (effects of new levels)."""
+        out = dict(params)
+        for i, b in enumerate(self.blocks):
+            mine = tuple(jax.random.fold_in(k, i) for k in keys)
+            out.update(b.extend(mine, out, design[b.key], how))
+        return out
+
+
+def log_joint(model: Model, q: Any, data: Arrays) -> Any:
+    """Log posterior density, up to a constant, at unconstrained ``q``."""
+    params, log_det = model.layout.constrain(q, data["fixed"])
+    design = data["design"]
+    full = model.transform(params, design)
+    internal = sum((log_density(p, params, data["prior"][p.name]) for p in model.params if not p.in_lprior), jnp.zeros(()))
+    likelihood = 0.0 if model.prior_only else model.log_lik(full, design)
+    return likelihood + model.log_prior(params, data["prior"]) + internal + log_det
+
+
+@lru_cache(maxsize=64)
+def log_joint_function(model: Model) -> Callable[[Any, Arrays], Any]:
+    """``log_joint`` of a model; models of the same structure share the function, and with it the compiled program."""
+
+    def log_prob(q: Any, data: Arrays) -> Any:
+        return log_joint(model, q, data)
+
+    return log_prob
+
+
+@lru_cache(maxsize=64)
+def report_function(model: Model) -> Callable[[Any, Arrays], dict[str, Any]]:
+    """``(q (draws, dim), data) -> reported quantities and lprior`` of every draw, compiled."""
+    keys = tuple(dict.fromkeys(q.key for q in model.reported()))
+
+    def one(q: Any, data: Arrays) -> dict[str, Any]:
+        params, _ = model.layout.constrain(q, data["fixed"])
+        full = model.transform(params, data["design"])
+        return {**{k: full[k] for k in keys}, "lprior": model.log_prior(params, data["prior"])}
+
+    return jax.jit(jax.vmap(one, in_axes=(0, None)))

@@ -1,0 +1,248 @@
+"""Parameters as data: what a term needs sampled, under which prior, on which space, and how brms names what is reported.
+
+From a tuple of ``Param`` follow the unconstrained vector (``Layout``), the log density of the priors, the prior table
+and the NumPyro model; from a tuple of ``Reported`` the draws' names, their order and the dims of the ArviZ object.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from brim.errors import BrimError
+
+__all__ = ["Layout", "Param", "Piece", "Reported", "Slot", "Where", "constrain", "unconstrained_size"]
+
+
+@dataclass(frozen=True)
+class Where:
+    """Which predictor a parameter belongs to: brms' columns ``resp``, ``dpar`` and ``nlpar`` (``dpar`` is empty for ``mu``)."""
+
+    resp: str = ""
+    dpar: str = ""
+    nlpar: str = ""
+
+    @property
+    def prefix(self) -> str:
+        """``"y_sigma_"``: what stands before a coefficient's name in brms' parameter names."""
+        return "".join(f"{p}_" for p in (self.resp, self.dpar, self.nlpar) if p)
+
+    @property
+    def suffix(self) -> str:
+        """``"_y_sigma"``: what follows a class in the names of parameter arrays."""
+        return "".join(f"_{p}" for p in (self.resp, self.dpar, self.nlpar) if p)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """The address under which a prior reaches one element of a parameter, and brms' default there.
+
+    ``default`` belongs to the row of the whole class, ``own_default`` to the row of this very coefficient or group.
+    """
+
+    class_: str
+    coef: str = ""
+    group: str = ""
+    where: Where = Where()
+    default: str = ""
+    own_default: str = ""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The prior of some elements of a parameter: a law by name; its arguments travel with the data.
+
+    ``index`` are flat positions in the parameter, ``None`` for all of it. ``log_mass``, the log probability between the
+    parameter's bounds, is subtracted once an element. ``of`` names the parameter that is the law's argument.
+    """
+
+    law: str
+    index: tuple[int, ...] | None
+    of: str = ""
+    args: tuple[float, ...] = field(compare=False, default=())
+    log_mass: float = field(compare=False, default=0.0)
+
+
+@dataclass(frozen=True)
+class Param:
+    """One parameter array.
+
+    Attributes
+    ----------
+    name
+        Its key in the dict of parameters; unique in a model.
+    shape
+        Shape of the array.
+    slots
+        Prior address of each element in C order, or a single slot for a joint prior on the whole array.
+        Without slots the prior is fixed by the model's construction (``pieces`` given directly) and is not part of ``lprior``.
+    space
+        ``"real"`` (with bounds ``lb``, ``ub``), ``"cholesky_corr"``, ``"simplex"`` or ``"ordered"`` (along the last axis).
+    pieces
+        The resolved prior.
+    constants
+        Flat positions that ``constant()`` priors fix, with their values in ``constant_values``; these are not sampled.
+    center
+        Where chains start, on the unconstrained scale (spread around it is the sampler's business).
+    """
+
+    name: str
+    shape: tuple[int, ...] = ()
+    slots: tuple[Slot, ...] = field(compare=False, default=())
+    space: str = "real"
+    lb: float | None = None
+    ub: float | None = None
+    pieces: tuple[Piece, ...] = ()
+    constants: tuple[int, ...] = ()
+    constant_values: tuple[float, ...] = field(compare=False, default=())
+    center: Any = field(compare=False, default=0.0)
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def free(self) -> tuple[int, ...]:
+        """Flat positions that are sampled."""
+        return tuple(i for i in range(self.size) if i not in self.constants)
+
+    @property
+    def joint(self) -> bool:
+        """Whether one prior covers the whole array."""
+        return len(self.slots) == 1 and self.size > 1
+
+    @property
+    def in_lprior(self) -> bool:
+        return bool(self.slots)
+
+
+@dataclass(frozen=True)
+class Reported:
+    """An array of draws as brms reports it.
+
+    Attributes
+    ----------
+    key
+        Its key in the dict of transformed parameters.
+    names
+        brms' names of its elements, in the array's shape; draws are listed in C order.
+    rank
+        Its place among brms' variables: see ``RANKS``.
+    dims, coords
+        Names and labels of its axes for ArviZ; ``label`` is the variable's name there.
+    rows
+        The part of the array's first axis that this is, ``None`` for all of it.
+    """
+
+    key: str
+    names: np.ndarray
+    rank: int
+    label: str
+    dims: tuple[str, ...] = ()
+    coords: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    rows: tuple[int, int] | None = None
+
+
+#: brms' order of variables in a fit.
+RANKS = {
+    name: i
+    for i, name in enumerate(("Intercept", "b", "bsp", "simo", "bcs", "bs", "autocor", "gp", "sd", "cor", "df", "sds", "me", "dpar", "rescor", "r", "s", "zgp", "latent"))
+}
+
+
+# --------------------------------------------------------------------------- unconstrained coordinates
+
+
+def unconstrained_size(param: Param) -> int:
+    """Number of unconstrained coordinates of a parameter."""
+    if param.constants and param.space != "real":
+        if len(param.constants) == param.size:
+            return 0
+        raise BrimError(f"'{param.name}' can only be held constant as a whole")
+    if param.space == "real":
+        return len(param.free)
+    n = param.shape[-1]
+    each = {"cholesky_corr": n * (n - 1) // 2, "simplex": n - 1, "ordered": n}[param.space]
+    outer = math.prod(param.shape[:-2] if param.space == "cholesky_corr" else param.shape[:-1])
+    return outer * each
+
+
+def constrain(param: Param, u: Any, fixed: Any) -> tuple[Any, Any]:
+    """Map unconstrained coordinates to the parameter; returns it with the log absolute Jacobian determinant.
+
+    ``fixed`` holds the values of the constant elements (an array, empty when there are none).
+    """
+    if len(param.constants) == param.size and param.size:
+        return jnp.reshape(fixed, param.shape), 0.0
+    if param.space != "real":
+        return _constrain_joint(param, u)
+    x, logdet = _bounded(u, param.lb, param.ub)
+    if param.constants:
+        x = jnp.zeros(param.size).at[np.array(param.free, dtype=int)].set(x).at[np.array(param.constants)].set(fixed)
+    return jnp.reshape(x, param.shape), logdet
+
+
+def _bounded(u: Any, lb: float | None, ub: float | None) -> tuple[Any, Any]:
+    if lb is None and ub is None:
+        return u, 0.0
+    if ub is None:
+        return lb + jnp.exp(u), jnp.sum(u)
+    if lb is None:
+        return ub - jnp.exp(u), jnp.sum(u)
+    inside = jnp.sum(-jnp.abs(u) - 2.0 * jnp.log1p(jnp.exp(-jnp.abs(u))) + math.log(ub - lb))
+    s = jnp.exp(-jnp.abs(u))
+    return lb + (ub - lb) * jnp.where(u > 0, 1.0, s) / (1.0 + s), inside
+
+
+def _constrain_joint(param: Param, u: Any) -> tuple[Any, Any]:
+    if param.space == "cholesky_corr" and param.shape == (2, 2):
+        # tanh written out: batched triangular code on a 2 x 2 matrix costs ten times the arithmetic
+        r = jnp.tanh(u[0])
+        log_diag = 0.5 * jnp.log1p(-r * r)
+        return jnp.stack([jnp.stack([jnp.ones_like(r), jnp.zeros_like(r)]), jnp.stack([r, jnp.exp(log_diag)])]), 2.0 * log_diag
+    from numpyro.distributions import transforms
+
+    bijector = {
+        "cholesky_corr": transforms.CorrCholeskyTransform,
+        "simplex": transforms.StickBreakingTransform,
+        "ordered": transforms.OrderedTransform,
+    }[param.space]()
+    outer = param.shape[:-2] if param.space == "cholesky_corr" else param.shape[:-1]
+    z = jnp.reshape(u, (*outer, -1))
+    x = bijector(z)
+    return x, jnp.sum(bijector.log_abs_det_jacobian(z, x))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where each parameter stands in the flat unconstrained vector."""
+
+    params: tuple[Param, ...]
+
+    @property
+    def dim(self) -> int:
+        return sum(unconstrained_size(p) for p in self.params)
+
+    def constrain(self, q: Any, fixed: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+        """``q (dim,)`` -> the dict of parameters and the log Jacobian of the map."""
+        out, total, at = {}, 0.0, 0
+        for p in self.params:
+            n = unconstrained_size(p)
+            out[p.name], logdet = constrain(p, q[at : at + n], fixed.get(p.name, ()))
+            total = total + logdet
+            at += n
+        return out, total
+
+    def center(self) -> np.ndarray:
+        """Where chains start, before they are spread."""
+        parts = []
+        for p in self.params:
+            n = unconstrained_size(p)
+            c = np.broadcast_to(np.asarray(p.center, float), p.shape).ravel() if p.space == "real" else np.zeros(n)
+            parts.append(c[list(p.free)] if p.space == "real" else c)
+        return np.concatenate([np.zeros(0), *parts])

@@ -1,0 +1,143 @@
+"""Posterior draws: arrays by parameter, brms' flat names, data frames in and out, the ArviZ object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from brim.errors import BrimError, suggest
+from brim.param import Reported
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Posterior"]
+
+#: Variables every fit has besides the model's own.
+EXTRA = ("lprior", "lp__")
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Draws of everything a model reports.
+
+    Attributes
+    ----------
+    reported
+        What the model reports, in brms' order.
+    arrays
+        ``key -> (chains, draws, *shape)`` for the keys of ``reported``, and ``lprior``, ``lp__``.
+    extra
+        Further variables by their flat name, ``(chains, draws)`` (draws from priors).
+    """
+
+    reported: tuple[Reported, ...] = field(repr=False)
+    arrays: Mapping[str, np.ndarray] = field(repr=False)
+    extra: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
+
+    @property
+    def chains(self) -> int:
+        return len(next(iter(self.arrays.values())))
+
+    @property
+    def draws(self) -> int:
+        """Draws a chain."""
+        return next(iter(self.arrays.values())).shape[1]
+
+    @cached_property
+    def variables(self) -> tuple[str, ...]:
+        """All flat names, in brms' order."""
+        names = [str(n) for q in self.reported for n in np.ravel(q.names)]
+        return (*names, *self.extra, *(e for e in EXTRA if e in self.arrays))
+
+    def array(self, q: Reported) -> np.ndarray:
+        """The draws of one reported array, ``(chains, draws, *shape)``."""
+        a = self.arrays[q.key]
+        return a if q.rows is None else a[:, :, q.rows[0] : q.rows[1]]
+
+    @cached_property
+    def _places(self) -> dict[str, tuple[Reported, int]]:
+        return {str(n): (q, i) for q in self.reported for i, n in enumerate(np.ravel(q.names))}
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """Draws of one variable by its flat name, ``(chains, draws)``."""
+        if name in self.extra:
+            return self.extra[name]
+        if name in EXTRA and name in self.arrays:
+            return self.arrays[name]
+        if name not in self._places:
+            raise BrimError(f"the fit has no variable '{name}'", hint=suggest(name, self.variables, "variables"))
+        q, i = self._places[name]
+        a = self.array(q)
+        return a.reshape(*a.shape[:2], -1)[:, :, i]
+
+    def matrix(self, names: tuple[str, ...] | None = None) -> np.ndarray:
+        """``(chains, draws, variables)`` of the named variables (all by default)."""
+        names = self.variables if names is None else names
+        if not names:
+            return np.zeros((self.chains, self.draws, 0))
+        return np.stack([self[n] for n in names], axis=-1)
+
+    def frame(self) -> pd.DataFrame:
+        """One row a draw (chains in order), one column a variable, then ``.chain``, ``.iteration``, ``.draw`` from 1."""
+        import pandas as pd
+
+        flat = self.matrix().reshape(self.chains * self.draws, -1)
+        out = pd.DataFrame(flat, columns=list(self.variables))
+        n = np.arange(self.chains * self.draws)
+        out[".chain"], out[".iteration"], out[".draw"] = n // self.draws + 1, n % self.draws + 1, n + 1
+        return out
+
+    def flat(self, keep: np.ndarray | None = None) -> dict[str, np.ndarray]:
+        """``key -> (draws, *shape)`` with chains in order; ``keep`` selects draws."""
+        out = {}
+        for key, a in self.arrays.items():
+            whole = a.reshape(-1, *a.shape[2:])
+            out[key] = whole if keep is None else whole[keep]
+        return out
+
+    @staticmethod
+    def read(reported: tuple[Reported, ...], shapes: Mapping[str, tuple[int, ...]], columns: Mapping[str, np.ndarray], chains: int = 1) -> Posterior:
+        """Draws from columns under brms' names.
+
+        Raises
+        ------
+        BrimError
+            When a variable of the model is missing.
+        """
+        n = len(next(iter(columns.values())))
+        arrays = {key: np.full((n, *shape), np.nan) for key, shape in shapes.items()}
+        for q in reported:
+            target = arrays[q.key] if q.rows is None else arrays[q.key][:, q.rows[0] : q.rows[1]]
+            for at in np.ndindex(q.names.shape):
+                name = str(q.names[at])
+                if name not in columns:
+                    raise BrimError(f"the draws have no column '{name}'", hint=suggest(name, columns, "columns"))
+                target[(slice(None), *at)] = columns[name]
+        for name in EXTRA:
+            if name in columns:
+                arrays[name] = np.asarray(columns[name], float)
+        return Posterior(reported, {k: a.reshape(chains, n // chains, *a.shape[1:]) for k, a in arrays.items()})
+
+
+def dataset(posterior: Posterior, stats: Mapping[str, np.ndarray], observed: Mapping[str, np.ndarray]) -> Any:
+    """The ArviZ ``DataTree``: ``posterior`` with named dims and coords, ``sample_stats``, ``observed_data``."""
+    from arviz_base import from_dict
+
+    values: dict[str, np.ndarray] = {}
+    dims: dict[str, list[str]] = {}
+    coords: dict[str, list[str]] = {}
+    for q in posterior.reported:
+        values[q.label] = posterior.array(q)
+        dims[q.label] = list(q.dims)
+        coords.update({k: list(v) for k, v in q.coords.items()})
+    values.update({name: posterior[name] for name in posterior.variables if name in (*posterior.extra, *EXTRA)})
+    groups: dict[str, Mapping[str, np.ndarray]] = {"posterior": values}
+    if stats:
+        groups["sample_stats"] = stats
+    groups["observed_data"] = observed
+    return from_dict(groups, dims=dims, coords=coords)

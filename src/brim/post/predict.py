@@ -1,0 +1,254 @@
+"""Predictions: ``dpars`` of the model under ``vmap`` over draws, in chunks, for training rows or new data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from brim.build import with_intercept_column
+from brim.errors import BrimError, suggest
+from brim.formula import Group, expand, parse
+from brim.frame import Frame
+from brim.model import Model, ResponseModel
+from brim.post.draws import Posterior
+
+__all__ = ["HOW", "Query", "evaluate", "log_prior", "pick_draws"]
+
+#: Ways to draw the effects of new levels.
+HOW = ("uncertainty", "gaussian", "old_levels")
+
+#: Numbers held at once by one chunk of draws x rows.
+_CHUNK = 2_000_000
+
+
+@dataclass(frozen=True)
+class Query:
+    """What to compute for each draw and row.
+
+    Attributes
+    ----------
+    what
+        ``"epred"``, ``"linpred"``, ``"predict"``, ``"log_lik"`` or ``"dpar"``.
+    resp
+        Name of the response.
+    dpar
+        Distributional parameter for ``linpred`` and ``dpar``.
+    skip
+        Keys of terms left out.
+    how
+        How effects of new levels are drawn, see ``HOW``.
+    """
+
+    what: str
+    resp: str
+    dpar: str = "mu"
+    skip: frozenset[str] = frozenset()
+    how: str = "uncertainty"
+
+
+def pick_draws(total: int, ndraws: int | None, draw_ids: Any, seed: int | None) -> np.ndarray:
+    """Indices of draws: all, ``ndraws`` of them at random without replacement (in order), or ``draw_ids`` (from 0)."""
+    if ndraws is not None and draw_ids is not None:
+        raise BrimError("give ndraws or draw_ids, not both")
+    if draw_ids is not None:
+        ids = np.asarray(draw_ids, int)
+        if ids.size == 0 or ids.min() < 0 or ids.max() >= total:
+            raise BrimError(f"draw_ids must lie between 0 and {total - 1}")
+        return ids
+    if ndraws is None:
+        return np.arange(total)
+    if not 0 < ndraws <= total:
+        raise BrimError(f"ndraws = {ndraws}: the fit has {total} draws")
+    return np.sort(np.random.default_rng(seed).choice(total, ndraws, replace=False))
+
+
+# --------------------------------------------------------------------------- which group effects
+
+
+def skipped(model: Model, re_formula: Any) -> tuple[frozenset[str], dict[str, np.ndarray]]:
+    """Terms to leave out, and for effects kept in part the mask of their coefficients.
+
+    ``re_formula`` is ``None`` (all effects), ``False`` (none) or a formula such as ``"(1 | g)"``.
+    """
+    effects = [e for r in model.responses for e in r.effects()]
+    if re_formula is None:
+        return frozenset(), {}
+    if re_formula is False or (isinstance(re_formula, float) and math.isnan(re_formula)):
+        return frozenset(e.key for e in effects), {}
+    wanted = _wanted(str(re_formula))
+    skip, partial, used = set(), {}, set()
+    for e in effects:
+        keep = [k for (label, k) in wanted if label == e.label]
+        mask = np.array([any(c in k for k in keep) for c in e.coefs])
+        used |= {(e.label, c) for c in np.array(e.coefs, dtype=object)[mask]}
+        if not mask.any():
+            skip.add(e.key)
+        elif not mask.all():
+            partial[e.key] = mask.astype(float)
+    for label, coefs in wanted:
+        for c in coefs:
+            if (label, c) not in used:
+                have = [f"({c2} | {e.label})" for e in effects for c2 in e.coefs]
+                raise BrimError(f"re_formula: the model has no effect of '{c}' by '{label}'", hint=suggest(f"({c} | {label})", have, "effects"))
+    return frozenset(skip), partial
+
+
+def _wanted(text: str) -> list[tuple[str, tuple[str, ...]]]:
+    """(group label, coefficients) of each group term of a formula."""
+    from brim.bases import brms_name
+    from brim.formula import label as term_label
+    from brim.terms.grouping import parse_grouping
+
+    node = parse(text if "~" in text else f"~ {text}")
+
+    def coefs(group: Group) -> tuple[str, ...]:
+        return (*(("Intercept",) if group.terms.intercept else ()), *(brms_name(term_label(t)) for t in group.terms.terms))
+
+    return [(parse_grouping(g.by, {}).label, coefs(g)) for g in expand(node).groups]
+
+
+# --------------------------------------------------------------------------- designs
+
+
+def design_for(
+    model: Model, frame: Frame, newdata: Any, resp: ResponseModel, re_formula: Any, allow_new_levels: bool, with_y: bool
+) -> tuple[Model, dict[str, Any], frozenset[str]]:
+    """The (scoped) model, the design and the terms left out for a prediction."""
+    skip, partial = skipped(model, re_formula)
+    if newdata is None:
+        design = model.design(frame, with_y=True, skip=skip, only=resp.name)
+    else:
+        new = with_intercept_column(Frame.read(newdata))
+        kept = tuple(b for b in model.blocks if any(e.block.key == b.key and e.key not in skip for e in resp.effects()))
+        scoped = model.with_blocks(tuple(b.scope(new) if b in kept else b for b in model.blocks))
+        _check_levels(scoped, allow_new_levels)
+        model, resp = scoped, scoped.response(resp.name)
+        _check_missing(new, _needed(resp, skip, with_y))
+        design = model.design(new, with_y=with_y, skip=skip, only=resp.name)
+    for key, mask in partial.items():
+        if "Z" in design.get(key, {}):
+            design[key]["Z"] = design[key]["Z"] * mask[..., :, None]
+    return model, design, skip
+
+
+def _needed(resp: ResponseModel, skip: frozenset[str], with_y: bool) -> list[str]:
+    """Columns that must be there and complete."""
+    names = [v for p in resp.predictors for t in p.terms if t.key not in skip for v in t.variables()]
+    return list(dict.fromkeys([*names, *(resp.response.variables() if with_y else ())]))
+
+
+def _check_missing(frame: Frame, names: list[str]) -> None:
+    for name in names:
+        missing = frame[name].missing
+        if missing.any():
+            raise BrimError(f"newdata: '{name}' is missing in row {int(np.flatnonzero(missing)[0])} (counted from 0)", hint="fill it, or drop the row")
+
+
+def _check_levels(model: Model, allow: bool) -> None:
+    for b in model.blocks:
+        if b.grouping.new_levels and not allow:
+            level = b.grouping.new_levels[0]
+            raise BrimError(
+                f"newdata: '{level}' is a new level of '{b.grouping.label}'",
+                hint=suggest(level, b.grouping.levels, "levels") + " For new levels say allow_new_levels=True; to leave group effects out, re_formula=False.",
+            )
+
+
+# --------------------------------------------------------------------------- evaluation
+
+
+@lru_cache(maxsize=128)
+def _kernel(model: Model, query: Query, aux: Any) -> Callable[..., Any]:
+    """The compiled ``(draws' params, keys, shared key, design) -> (draws, rows[, ...])`` of a query."""
+    resp = model.response(query.resp)
+
+    def one(params: Any, key: Any, shared: Any, design: Any) -> Any:
+        new, noise = jax.random.split(key)
+        full = model.extend((new, shared), params, design, query.how)
+        if query.what == "log_lik":
+            return resp.log_lik(full, design, query.skip)
+        if query.what in ("linpred", "dpar"):
+            d = resp.dpars(full, design, query.skip)[query.dpar]
+            value = d.eta if query.what == "linpred" else d.value
+            return jnp.broadcast_to(value, (design[resp.rows_key].shape[0], *jnp.shape(value)[1:]))
+        dist = resp.distribution(full, design, query.skip)
+        return dist.sample(noise) if query.what == "predict" else dist.mean
+
+    return jax.jit(jax.vmap(one, in_axes=(0, 0, None, None)))
+
+
+def evaluate(model: Model, design: dict[str, Any], posterior: Posterior, ids: np.ndarray, query: Query, seed: int) -> np.ndarray:
+    """The query for these draws, ``(draws, rows[, categories])``; in chunks, so that memory stays bounded."""
+    keys_used = {q.key for q in model.reported()}
+    with jax.enable_x64(True):
+        root = jax.random.key(seed)
+        shared = jax.random.fold_in(root, 2**31 - 1)
+        kernel = _kernel(model, query, jax.tree.structure(design))
+        arrays = {k: v for k, v in posterior.flat().items() if k in keys_used}
+        rows = design[model.response(query.resp).rows_key].shape[0]
+        parts = []
+        for chunk, n in _chunks(ids, rows):
+            keys = jax.vmap(lambda i: jax.random.fold_in(root, i))(jnp.asarray(chunk, jnp.uint32))
+            parts.append(np.asarray(kernel({k: v[chunk] for k, v in arrays.items()}, keys, shared, design))[:n])
+    return np.concatenate(parts)
+
+
+def _chunks(ids: np.ndarray, rows: int) -> Iterator[tuple[np.ndarray, int]]:
+    """Pieces of equal length (the last one padded, so that one program serves all) and how many of each count."""
+    size = min(max(1, _CHUNK // max(rows, 1)), len(ids))
+    for at in range(0, len(ids), size):
+        part = ids[at : at + size]
+        yield np.pad(part, (0, size - len(part)), mode="edge"), len(part)
+
+
+def log_prior(model: Model, posterior: Posterior, data: dict[str, Any]) -> np.ndarray:
+    """``lprior`` of every draw, recomputed from the reported quantities; ``(draws,)``."""
+
+    def one(reported: Any, data: Any) -> Any:
+        fixed = {k: jnp.reshape(v, next(p.shape for p in model.params if p.name == k)) for k, v in data["fixed"].items()}
+        params = model.invert({**fixed, **reported}, data["design"])
+        return model.log_prior(params, data["prior"])
+
+    keys_used = {q.key for q in model.reported()}
+    with jax.enable_x64(True):
+        arrays = {k: v for k, v in posterior.flat().items() if k in keys_used}
+        return np.asarray(jax.jit(jax.vmap(one, in_axes=(0, None)))(arrays, data))
+
+
+
+
+def predict(
+    fit: Any,
+    what: str,
+    newdata: Any,
+    dpar: str | None,
+    nlpar: str | None,
+    resp: str | None,
+    re_formula: Any,
+    allow_new_levels: bool,
+    sample_new_levels: str,
+    ndraws: int | None,
+    draw_ids: Any,
+    seed: int | None,
+) -> np.ndarray:
+    """What ``Fit.posterior_*`` and ``Fit.log_lik`` call; see there for the arguments."""
+    if sample_new_levels not in HOW:
+        raise BrimError(f"sample_new_levels = '{sample_new_levels}'", hint=suggest(sample_new_levels, HOW, "ways"))
+    response = fit.model.response(resp)
+    if nlpar is not None:
+        raise BrimError(f"the model has no nonlinear parameter '{nlpar}'")
+    response.family.spec(dpar or "mu")
+    posterior = fit.draws
+    seed = int(np.random.default_rng().integers(2**31)) if seed is None else seed
+    ids = pick_draws(posterior.chains * posterior.draws, ndraws, draw_ids, seed)
+    with_y = what == "log_lik"
+    model, design, skip = design_for(fit.model, fit.frame, newdata, response, re_formula, allow_new_levels, with_y)
+    query = Query(what, response.name, dpar or "mu", skip, sample_new_levels)
+    return evaluate(model, design, posterior, ids, query, seed)

@@ -1,0 +1,219 @@
+"""The left-hand side: the response, its addition terms, and the pointwise log likelihood they change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Self, final
+
+import numpy as np
+
+from brim.bases import Expression
+from brim.errors import BrimError, suggest
+from brim.families.base import Family
+from brim.formula import Call, Constant, Node, deparse, variables
+from brim.frame import Column, Factor, Frame, Logical, Numeric
+
+__all__ = ["Response"]
+
+#: Addition terms that are built: keyword arguments they know.
+ADDITIONS: dict[str, tuple[str, ...]] = {
+    "weights": ("scale",),
+    "trials": (),
+    "se": ("sigma",),
+    "rate": (),
+    "subset": (),
+}
+
+
+@final
+@dataclass(frozen=True)
+class Response:
+    """One response variable with what stands right of its bar.
+
+    Attributes
+    ----------
+    node
+        The response expression (``y``, ``log(y)``).
+    additions
+        Calls such as ``trials(n)``.
+    name
+        brms' name of the response, part of parameter names in multivariate models.
+    """
+
+    node: Node = field(compare=False)
+    additions: tuple[Call, ...] = field(compare=False)
+    name: str
+    used: tuple[str, ...] = ()
+    levels: tuple[str, ...] = field(compare=False, default=())
+    expressions: Mapping[str, Expression] = field(compare=False, default_factory=dict, repr=False)
+
+    def variables(self) -> tuple[str, ...]:
+        """Columns that must be complete."""
+        return tuple(dict.fromkeys(v for n in (self.node, *self.additions) for v in variables(n)))
+
+    def _find(self, fn: str) -> Call | None:
+        return next((a for a in self.additions if a.fn == fn), None)
+
+    def _flag(self, fn: str, name: str, default: bool) -> bool:
+        call = self._find(fn)
+        node = dict(call.kwargs).get(name) if call else None
+        if node is None:
+            return default
+        if isinstance(node, Constant) and isinstance(node.value, bool):
+            return node.value
+        raise BrimError(f"{fn}({name} = ) must be TRUE or FALSE", source=node.source or None, span=node.span)
+
+    @property
+    def estimates_sigma(self) -> bool:
+        """Whether ``sigma`` is a parameter: not with ``se()`` unless ``sigma = TRUE``."""
+        return self._find("se") is None or self._flag("se", "sigma", False)
+
+    # ------------------------------------------------------------------ learning
+
+    def learn(self, frame: Frame, family: Family) -> Self:
+        """Check the additions against the family and learn the expressions."""
+        found: dict[str, Expression] = {}
+        for call in self.additions:
+            self._check(call, family, found)
+            if call.fn != "subset":
+                found[call.fn] = Expression(call.args[0]).learn(frame)
+        self._need(family, found)
+        y = Expression(self.node).learn(frame)
+        found["y"] = y
+        column = y.column(frame)
+        levels = column.drop_unused().levels if isinstance(column, Factor) else ()
+        return replace(self, expressions=found, levels=levels, used=tuple(sorted(found)))
+
+    def _check(self, call: Call, family: Family, found: Mapping[str, Any]) -> None:
+        where = {"source": call.source or None, "span": call.span}
+        if call.fn not in ADDITIONS:
+            raise BrimError(f"the addition term {call.fn}() is not built yet", **where)
+        if call.fn in found:
+            raise BrimError(f"{call.fn}() is given twice", **where)
+        if call.fn not in ("weights", "subset") and call.fn not in family.additions:
+            known = ", ".join(f"{a}()" for a in family.additions) or "no such terms"
+            raise BrimError(f"the family {family.name} does not take {call.fn}()", **where, hint=f"it takes {known}, weights() and subset()")
+        if len(call.args) != 1:
+            raise BrimError(f"{call.fn}() takes one variable", **where)
+        for name, node in call.kwargs:
+            if name not in ADDITIONS[call.fn]:
+                hint = suggest(name, ADDITIONS[call.fn], "arguments")
+                raise BrimError(f"{call.fn}() has no argument '{name}'", source=node.source or None, span=node.span, hint=hint)
+
+    def _need(self, family: Family, found: Mapping[str, Any]) -> None:
+        if "trials" in family.additions and "trials" not in found:
+            raise BrimError(
+                f"the family {family.name} needs the number of trials",
+                source=self.node.source or None,
+                span=self.node.span,
+                hint=f"write {deparse(self.node)} | trials(n) ~ ..., or use bernoulli() for 0/1 data",
+            )
+
+    def rows(self, frame: Frame) -> np.ndarray | None:
+        """The rows ``subset()`` keeps, ``None`` for all."""
+        call = self._find("subset")
+        if call is None:
+            return None
+        value = Expression(call.args[0]).learn(frame).column(frame)
+        if not isinstance(value, Logical):
+            raise BrimError("subset() needs a logical variable", source=call.source or None, span=call.span, hint="make it TRUE/FALSE, for example subset(sub == 1)")
+        if value.missing.any():
+            raise BrimError("subset() has missing values", source=call.source or None, span=call.span)
+        return np.asarray(value.values, bool)
+
+    # ------------------------------------------------------------------ design
+
+    def design(self, frame: Frame, family: Family, with_y: bool = True) -> dict[str, np.ndarray]:
+        """``y`` and the data of the addition terms, float64, checked. New data for prediction may lack ``y``."""
+        out = {}
+        for name in ("trials", "se", "rate", "weights"):
+            if name not in self.expressions or (name == "weights" and not with_y):
+                continue
+            out[name] = self._addition(name, frame)
+        if with_y:
+            out["y"] = self._y(frame, family)
+            self._check_support(out, family)
+        return out
+
+    def _addition(self, name: str, frame: Frame) -> np.ndarray:
+        call = self._find(name)
+        assert call is not None
+        value = np.array(np.broadcast_to(np.asarray(self.expressions[name].value(frame), float), (frame.n,)))
+        wants = {
+            "trials": ("whole numbers >= 0", (value < 0) | (value != np.floor(value))),
+            "se": ("values >= 0", value < 0),
+            "rate": ("values > 0", value <= 0),
+            "weights": ("values >= 0", value < 0),
+        }[name]
+        bad = wants[1] | ~np.isfinite(value)
+        if bad.any():
+            raise BrimError(f"{name}() needs {wants[0]}; {_rows(bad, value)}", source=call.source or None, span=call.span)
+        if name == "weights" and self._flag("weights", "scale", False):
+            value = value / value.sum() * len(value)
+        return value
+
+    def _y(self, frame: Frame, family: Family) -> np.ndarray:
+        column: Column = self.expressions["y"].column(frame)
+        where = {"source": self.node.source or None, "span": self.node.span}
+        if isinstance(column, Numeric):
+            return column.values
+        if isinstance(column, Logical) and family.kind == "binary":
+            return np.asarray(column.values, float)
+        if isinstance(column, Factor) and family.kind == "binary":
+            if len(self.levels) != 2:
+                raise BrimError(f"'{deparse(self.node)}' has {len(self.levels)} levels; {family.name} needs two", **where)
+            return self._codes(column)
+        kind = {"factor": "a factor", "logical": "logical"}[column.kind]
+        raise BrimError(f"the response '{deparse(self.node)}' is {kind}; {family.name} needs numbers", **where, hint="choose a family for categories (bernoulli, cumulative, categorical) or convert the column")
+
+    def _codes(self, column: Factor) -> np.ndarray:
+        """Positions of the learned levels: 0 for the first."""
+        place = {level: i for i, level in enumerate(self.levels)}
+        unknown = [level for level in column.drop_unused().levels if level not in place]
+        if unknown:
+            raise BrimError(f"'{unknown[0]}' is not a level of the response '{deparse(self.node)}'", hint=suggest(unknown[0], self.levels, "levels"))
+        lookup = np.array([place.get(level, -1) for level in column.levels], float)
+        return lookup[column.codes]
+
+    def _check_support(self, data: Mapping[str, np.ndarray], family: Family) -> None:
+        y = data["y"]
+        if not np.isfinite(y).all():
+            where = {"source": self.node.source or None, "span": self.node.span}
+            raise BrimError(f"the response '{deparse(self.node)}' is not finite; {_rows(~np.isfinite(y), y)}", **where)
+        family.check(y, data)
+
+    def prior_scale(self, y: np.ndarray, family: Family, shift: float) -> tuple[float, float]:
+        """Location and scale of brms' default priors: median and MAD of the response on the scale of ``mu``.
+
+        ``max(2.5, round(MAD, 1))`` and ``round(median, 1)`` of the link of ``y`` for the links where that makes sense,
+        else 0 and 2.5; ``shift`` (the mean offset) is taken off first.
+        """
+        link = "log" if family.logscale else next(iter(family.links.values()))
+        if family.kind in ("ordinal", "category", "simplex", "counts") or link not in ("identity", "log", "inverse", "sqrt", "1/mu^2"):
+            return 0.0, 2.5
+        if link in ("log", "inverse", "1/mu^2"):
+            y = np.where(y == 0, y + 0.1, y)
+        forward = {"identity": lambda v: v, "log": np.log, "inverse": lambda v: 1 / v, "sqrt": np.sqrt, "1/mu^2": lambda v: 1 / v**2}[link]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            z = forward(y) - shift
+        mad = 1.4826 * np.nanmedian(np.abs(z - np.nanmedian(z)))
+        location = float(np.round(np.nanmedian(z), 1))
+        scale = max(2.5, float(np.round(mad, 1)))
+        return (location if np.isfinite(location) else 0.0) + 0.0, scale if np.isfinite(scale) else 2.5
+
+    # ------------------------------------------------------------------ numbers
+
+    def log_lik(self, distribution: Any, data: Mapping[str, Any]) -> Any:
+        """Pointwise log likelihood, ``w_i log p(y_i)`` with ``weights()``."""
+        out = distribution.log_prob(data["y"])
+        return out * data["weights"] if "weights" in data else out
+
+
+def _rows(bad: np.ndarray, values: np.ndarray) -> str:
+    """``rows 3, 17 (counted from 0) hold -1, 2.5``: the first few offenders."""
+    at = np.flatnonzero(bad)
+    shown = at[:5]
+    rows, held = ", ".join(str(i) for i in shown), ", ".join(f"{values[i]:g}" for i in shown)
+    more = f" and {len(at) - len(shown)} more" if len(at) > len(shown) else ""
+    return f"row{'s' * (len(at) > 1)} {rows}{more} (counted from 0) hold{'s' * (len(at) == 1)} {held}"

@@ -1,0 +1,155 @@
+"""Population-level effects: ``eta + b_Intercept + X b``, sampled with the columns of X centred."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Self, final
+
+import jax.numpy as jnp
+import numpy as np
+
+from brim.bases import Expression, ModelMatrix, brms_name
+from brim.errors import BrimError
+from brim.formula import Terms, variables
+from brim.frame import Frame
+from brim.param import RANKS, Param, Reported, Slot, Where
+from brim.terms.base import AbstractTerm, Design, Params
+
+__all__ = ["Population"]
+
+
+@final
+@dataclass(frozen=True)
+class Population(AbstractTerm):
+    """The population-level part of one predictor.
+
+    The intercept is sampled as the value of the predictor at the mean of the columns (brms' ``Intercept``, which its
+    default prior is about) and reported as ``b_Intercept = Intercept - mean(X) b``.
+
+    Attributes
+    ----------
+    terms
+        The expanded right-hand side, without group terms and special terms.
+    where
+        Which predictor.
+    intercept_default
+        brms' default prior of the intercept.
+    center
+        ``False`` (``bf(center=FALSE)``): the intercept is an ordinary coefficient of class ``b``.
+    """
+
+    terms: Terms = field(compare=False)
+    where: Where
+    intercept_default: str = field(compare=False, default="student_t(3, 0, 2.5)")
+    center: bool = True
+    coefs: tuple[str, ...] = ()
+    intercept: bool = True
+    matrix: ModelMatrix | None = field(compare=False, default=None, repr=False)
+    means: Any = field(compare=False, default=None, repr=False)
+
+    @property
+    def key(self) -> str:
+        return f"b{self.where.suffix}"
+
+    @property
+    def intercept_key(self) -> str:
+        return f"Intercept{self.where.suffix}"
+
+    def learn(self, frame: Frame) -> Self:
+        matrix = ModelMatrix(self.terms).learn(frame)
+        names = tuple(brms_name(n) for n in matrix.names)
+        own = self.terms.intercept and self.center
+        coefs = names[1:] if own else names
+        _check_names(coefs, self.terms)
+        learned = replace(self, matrix=matrix, coefs=coefs, intercept=own)
+        x = learned._columns(frame)
+        means = x.mean(axis=0) if own else np.zeros(len(coefs))
+        return replace(learned, means=means)
+
+    def variables(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(v for t in self.terms.terms for f in t for v in variables(f)))
+
+    def _columns(self, frame: Frame) -> np.ndarray:
+        assert self.matrix is not None
+        x = self.matrix.matrix(frame)
+        return x[:, 1:] if self.intercept else x
+
+    def design(self, frame: Frame) -> Design:
+        return {"X": self._columns(frame), "means": self.means}
+
+    def params(self) -> tuple[Param, ...]:
+        out = []
+        if self.intercept:
+            slot = Slot("Intercept", where=self.where, default=self.intercept_default)
+            out.append(Param(self.intercept_key, slots=(slot,)))
+        if self.coefs:
+            slots = tuple(Slot("b", c, where=self.where) for c in self.coefs)
+            out.append(Param(self.key, (len(self.coefs),), slots))
+        return tuple(out)
+
+    def transform(self, params: Params, design: Design) -> dict[str, Any]:
+        if not self.intercept:
+            return {}
+        shift = design["means"] @ params[self.key] if self.coefs else 0.0
+        return {f"b_{self.intercept_key}": params[self.intercept_key] - shift}
+
+    def invert(self, reported: Params, design: Design) -> dict[str, Any]:
+        if not self.intercept:
+            return {}
+        shift = design["means"] @ reported[self.key] if self.coefs else 0.0
+        return {self.intercept_key: reported[f"b_{self.intercept_key}"] + shift}
+
+    def apply(self, eta: Any, params: Params, design: Design) -> Any:
+        if self.intercept:
+            eta = eta + params[f"b_{self.intercept_key}"]
+        if self.coefs:
+            eta = eta + design["X"] @ params[self.key]
+        return eta
+
+    def reported(self) -> tuple[Reported, ...]:
+        out = []
+        prefix = f"b_{self.where.prefix}"
+        if self.intercept:
+            name = f"{prefix}Intercept"
+            out.append(Reported(f"b_{self.intercept_key}", np.array(name, dtype=object), RANKS["Intercept"], name))
+        if self.coefs:
+            names = np.array([f"{prefix}{c}" for c in self.coefs], dtype=object)
+            dim = f"coef{self.where.suffix}"
+            out.append(Reported(self.key, names, RANKS["b"], self.key, (dim,), {dim: self.coefs}))
+        return tuple(out)
+
+
+def _check_names(coefs: tuple[str, ...], terms: Terms) -> None:
+    twice = sorted({c for c in coefs if coefs.count(c) > 1})
+    if twice:
+        raise BrimError(
+            f"two columns of the design have the same name '{twice[0]}'",
+            source=terms.node.source or None,
+            hint="rename a variable or a factor level so that coefficient names differ",
+        )
+
+
+@final
+@dataclass(frozen=True)
+class Offset(AbstractTerm):
+    """``offset(expr)``: a known addition to the predictor, ``eta + expr``."""
+
+    expression: Any = field(compare=False)
+    name: str
+    learned: Any = field(compare=False, default=None, repr=False)
+
+    @property
+    def key(self) -> str:
+        return f"offset:{self.name}"
+
+    def learn(self, frame: Frame) -> Self:
+        return replace(self, learned=Expression(self.expression).learn(frame))
+
+    def variables(self) -> tuple[str, ...]:
+        return variables(self.expression)
+
+    def design(self, frame: Frame) -> Design:
+        return {"offset": np.asarray(self.learned.value(frame), float)}
+
+    def apply(self, eta: Any, params: Params, design: Design) -> Any:
+        return eta + jnp.asarray(design["offset"])
