@@ -14,8 +14,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from brim.bf import acformula as acformula
     from brim.bf import bf as bf
     from brim.bf import lf as lf
+    from brim.bf import mvbf as mvbf
     from brim.bf import mvbind as mvbind
     from brim.bf import nlf as nlf
     from brim.bf import set_mecor as set_mecor
@@ -38,12 +40,14 @@ _HOMES = {
     "BrimError": "brim.errors",
     "BrimWarning": "brim.errors",
     "Fit": "brim.fit",
+    "acformula": "brim.bf",
     "bf": "brim.bf",
     "brm": "brim.brm",
     "default_prior": "brim.priors",
     "lf": "brim.bf",
     "load": "brim.fit",
     "load_data": "brim.data",
+    "mvbf": "brim.bf",
     "mvbind": "brim.bf",
     "nlf": "brim.bf",
     "prior": "brim.priors",

@@ -226,34 +226,35 @@ def _read(source: str) -> pd.DataFrame:
 
 
 def _family(text: str) -> Any:
-    """``student`` is handed on as it is; ``bernoulli(probit)`` and ``negbinomial(link=log)`` are called."""
-    match = re.fullmatch(r"\s*(\w+)\s*\((.*)\)\s*", text)
-    if match is None:
-        return text.strip()
-    name, inner = match.groups()
-    if name not in brim.families.__all__:
-        raise BrimError(f"unknown family '{name}'", source=text, span=match.span(1), hint=suggest(name, brim.families.__all__, "families"))
-    positional, named = _arguments(inner)
-    return getattr(brim, name)(*positional, **named)
+    """``student``, ``bernoulli(probit)``, ``negbinomial(link=log, link_shape=identity)``."""
+    match = re.fullmatch(r"\s*([\w.]+)\s*\((.*)\)\s*", text)
+    name, inner = match.groups() if match else (text.strip(), "")
+    positional, links = _arguments(inner)
+    return brim.families.family(name, **dict(zip(["link"], positional, strict=False)), **links)
 
 
 def _prior(text: str) -> Any:
     """``normal(0, 1), class=b, coef=x`` as ``prior("normal(0, 1)", class_="b", coef="x")``."""
-    (density, *rest), named = _arguments(text)
-    if rest:
-        start = text.index(rest[0])
-        raise BrimError(f"'{rest[0]}' is not NAME=VALUE", source=text, span=(start, start + len(rest[0])), hint="write class=b")
+    positional, named = _arguments(text)
+    if not positional:
+        raise BrimError(f"there is no distribution in the prior '{text}'", hint='write "normal(0, 1), class=b"')
+    for part in positional[1:]:
+        raise _marked(text, part, f"'{part}' is not NAME=VALUE", f"write class={part}")
     for key in named:
         if key not in _PRIOR_KEYS:
-            start = text.index(key)
-            raise BrimError(f"unknown '{key}'", source=text, span=(start, start + len(key)), hint=suggest(key, _PRIOR_KEYS, "settings"))
+            raise _marked(text, key, f"unknown '{key}'", suggest(key, _PRIOR_KEYS, "settings"))
     places: dict[str, Any] = {"class_" if key == "class" else key: value for key, value in named.items()}
     for bound in places.keys() & {"lb", "ub"}:
         try:
             places[bound] = float(places[bound])
         except ValueError as error:
-            raise BrimError(f"{bound}={places[bound]} is not a number", source=text) from error
-    return brim.prior(density, **places)
+            raise _marked(text, places[bound], f"{bound}={places[bound]} is not a number", f"write {bound}=0") from error
+    return brim.prior(positional[0], **places)
+
+
+def _marked(text: str, token: str, what: str, hint: str) -> BrimError:
+    start = text.rindex(token)
+    return BrimError(what, source=text, span=(start, start + len(token)), hint=hint)
 
 
 def _arguments(text: str) -> tuple[list[str], dict[str, str]]:

@@ -1,0 +1,191 @@
+"""The command line: what is asked of brm, what is written, and what is said when something is wrong."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+import brim
+from brim.cli import cli
+
+pytestmark = pytest.mark.default_precision
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli, [str(a) for a in arguments])
+
+
+def refused(*arguments):
+    """The message of a run that brim refuses."""
+    result = run(*arguments)
+    assert result.exit_code == 2, result.output
+    assert not isinstance(result.exception, brim.BrimError)
+    assert result.stdout == ""
+    return result.stderr
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What `brim fit` asks of brm, in place of a fit."""
+    calls = []
+
+    def brm(formula, **options):
+        calls.append({"formula": str(formula), **options})
+        raise brim.BrimError("stop here")
+
+    monkeypatch.setitem(vars(brim), "brm", brm)
+
+    def ask(*arguments):
+        assert "stop here" in refused("fit", *arguments)
+        return calls.pop()
+
+    return ask
+
+
+def test_version():
+    assert run("--version").output == f"brim {brim.__version__}\n"
+
+
+def test_data_lists_every_set():
+    output = run("data").output
+    assert all(re.search(rf"^{name}  \(\d+ rows\)$", output, re.MULTILINE) for name in brim.data.names())
+
+
+def test_the_defaults(asked):
+    call = asked("gpa ~ occasion", "--data", "gpa")
+    assert call["formula"] == "gpa ~ occasion"
+    pd.testing.assert_frame_equal(call["data"], brim.load_data("gpa"))
+    assert call["family"] == brim.families.family("gaussian")
+    assert call["prior"] is None
+    assert call["control"] == {}
+    assert [call[k] for k in ("chains", "iter", "warmup", "cores", "seed", "progress")] == [4, 2000, None, None, None, True]
+
+
+def test_every_option(asked):
+    numbers = ["--chains", 2, "--iter", 300, "--warmup", 100, "--cores", 1, "--seed", 7]
+    control = ["--adapt-delta", 0.95, "--max-treedepth", 12]
+    call = asked("y ~ x", "sigma ~ x", "--data", "gpa", "--family", "student(link_sigma=identity)", *numbers, *control, "--quiet")
+    assert call["formula"] == "y ~ x\nsigma ~ x"
+    assert call["family"].name == "student"
+    assert call["family"].links["sigma"] == "identity"
+    assert [call[k] for k in ("chains", "iter", "warmup", "cores", "seed", "progress")] == [2, 300, 100, 1, 7, False]
+    assert call["control"] == {"adapt_delta": 0.95, "max_treedepth": 12}
+
+
+@pytest.mark.parametrize("text", ["bernoulli(probit)", "bernoulli('probit')", "bernoulli(link = probit)"])
+def test_links(asked, text):
+    assert asked("y ~ x", "--data", "gpa", "--family", text)["family"].links == {"mu": "probit"}
+
+
+def test_priors(asked):
+    texts = [
+        "normal(0, 1), class=b",
+        "student_t(3, 0, 2.5), class = sd, group=student, coef=occasion",
+        "exponential(1), class=sigma, lb=0, ub=2",
+    ]
+    call = asked("y ~ x", "--data", "gpa", *(word for text in texts for word in ("--prior", text)))
+    assert call["prior"] == [
+        brim.prior("normal(0, 1)", class_="b"),
+        brim.prior("student_t(3, 0, 2.5)", class_="sd", group="student", coef="occasion"),
+        brim.prior("exponential(1)", class_="sigma", lb=0.0, ub=2.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "write"),
+    [
+        (".csv", lambda d, p: d.to_csv(p, index=False)),
+        (".csv.gz", lambda d, p: d.to_csv(p, index=False)),
+        (".tsv", lambda d, p: d.to_csv(p, index=False, sep="\t")),
+        (".json", lambda d, p: d.to_json(p, orient="records")),
+        (".parquet", lambda d, p: d.to_parquet(p)),
+        (".feather", lambda d, p: d.to_feather(p)),
+    ],
+)
+def test_data_files(asked, tmp_path, suffix, write):
+    path = tmp_path / f"mine{suffix}"
+    data = pd.DataFrame({"y": [0.5, 1.25, -3.0], "g": ["a", "b", "a"]})
+    write(data, path)
+    read = asked("y ~ 1", "--data", path)["data"]
+    assert read["y"].tolist() == [0.5, 1.25, -3.0]
+    assert read["g"].tolist() == ["a", "b", "a"]
+
+
+WRONG = {
+    "an unknown data set": (["--data", "sleepstdy"], "no file and no data set 'sleepstdy'", "did you mean 'sleepstudy'"),
+    "a file of unknown kind": (["--data", "{tmp}/x.sav"], "cannot tell what kind of file", ".parquet"),
+    "a broken file": (["--data", "{tmp}/x.parquet"], "cannot read", "whole .parquet file"),
+    "an unknown family": (["--data", "gpa", "--family", "gausian"], "unknown family 'gausian'", "did you mean 'gaussian'"),
+    "an unknown part of a prior": (["--data", "gpa", "--prior", "normal(0, 1), clas=b"], "unknown 'clas'", "did you mean 'class'"),
+    "a part of a prior without a name": (["--data", "gpa", "--prior", "normal(0, 1), b"], "'b' is not NAME=VALUE", "class=b"),
+    "a bound that is no number": (["--data", "gpa", "--prior", "normal(0, 1), lb=low"], "lb=low is not a number", "normal"),
+    "a prior of nothing": (["--data", "gpa", "--prior", "class=b"], "no distribution", "normal(0, 1), class=b"),
+    "a missing folder": (["--data", "gpa", "--out", "{tmp}/no/fit.nc"], "no folder '{tmp}/no'", "make it first"),
+    "a folder as file": (["--data", "gpa", "--out", "{tmp}"], "is a folder", "fit.nc"),
+    "a file as folder": (["--data", "gpa", "--plots", "{tmp}/x.sav"], "is a file", "folder"),
+    "an unknown column": (["--data", "gpa"], "'ocasion'", "did you mean 'occasion'"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_input_is_refused_with_a_message(case, tmp_path):
+    (tmp_path / "x.sav").write_bytes(b"?")
+    (tmp_path / "x.parquet").write_bytes(b"?")
+    arguments, what, hint = (
+        [w.replace("{tmp}", str(tmp_path)) for w in words] if isinstance(words, list) else words for words in WRONG[case]
+    )
+    message = refused("fit", "gpa ~ ocasion", *arguments)
+    assert what.replace("{tmp}", str(tmp_path)) in message
+    assert hint in message
+    assert "Traceback" not in message
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["x.parquet", "x.sav"]
+
+
+def test_a_file_that_is_no_fit_is_refused(tmp_path):
+    path = tmp_path / "fit.nc"
+    assert str(path) in refused("summary", path)
+    path.write_bytes(b"not a fit")
+    assert str(path) in refused("summary", path)
+
+
+def test_a_fit_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
+    """Saving stops half-way: the old file stays as it was, and no temporary one."""
+
+    class Broken:
+        def summary(self):
+            return "a summary"
+
+        def save(self, path):
+            path.write_bytes(b"half")
+            raise OSError("disk full")
+
+    (tmp_path / "fit.nc").write_bytes(b"before")
+    monkeypatch.setitem(vars(brim), "brm", lambda *_, **__: Broken())
+    result = run("fit", "gpa ~ occasion", "--data", "gpa", "--quiet", "--out", tmp_path / "fit.nc")
+    assert isinstance(result.exception, OSError)
+    assert result.stdout == "a summary\n"
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("fit.nc", b"before")]
+
+
+def test_fit_and_summary(tmp_path):
+    """A small model from a file to a printed summary, a saved fit and plots; the same seed gives the same numbers from Python."""
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame({"x": rng.normal(size=60)}).assign(y=lambda d: 1 + 2 * d.x + rng.normal(size=60) / 2)
+    data.to_csv(tmp_path / "d.csv", index=False)
+    sampling = ["--chains", 2, "--iter", 400, "--seed", 3]
+    result = run("fit", "y ~ x", "--data", tmp_path / "d.csv", *sampling, "--out", tmp_path / "fit.nc", "--plots", tmp_path / "plots")
+    assert result.exit_code == 0, result.output
+    again = run("summary", tmp_path / "fit.nc")
+    assert "Population-Level Effects" in again.stdout
+    assert result.stdout.endswith(again.stdout)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["d.csv", "fit.nc", "plots"]
+    assert sorted(p.name for p in (tmp_path / "plots").iterdir()) == ["conditional_effects_x.png", "pp_check.png"]
+    assert all(p.read_bytes().startswith(b"\x89PNG") for p in (tmp_path / "plots").iterdir())
+
+    fit = brim.brm("y ~ x", data=data, chains=2, iter=400, seed=3, progress=False)
+    pd.testing.assert_frame_equal(fit.fixef(), brim.load(tmp_path / "fit.nc").fixef())
+    # least squares: the flat prior on x leaves its mean there, within four Monte Carlo errors of 400 draws
+    slope, error = np.polyfit(data.x, data.y, 1)[0], fit.fixef().loc["x", "Est.Error"]
+    assert abs(fit.fixef().loc["x", "Estimate"] - slope) < 4 * error / np.sqrt(100)
