@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TypeGuard
 
 from brim.errors import suggest
 from brim.nodes import Binary, Call, Constant, Name, Node, Number, Paren, Text, Unary, children, fault, walk
@@ -255,7 +256,7 @@ def _sides(node: Node) -> tuple[Node | None, Node]:
     return None, node
 
 
-def _bar(node: Node) -> bool:
+def _bar(node: Node) -> TypeGuard[Binary]:
     return isinstance(node, Binary) and node.op in ("|", "||")
 
 
@@ -367,15 +368,14 @@ _COMBINE = {
 # Group terms
 
 
-def _groups(bar: Node) -> list[Group]:
+def _groups(bar: Binary) -> list[Group]:
     """The groups of one ``x | g``, ``x || g`` or ``x | ID | g``."""
-    assert isinstance(bar, Binary)
     inner, by, ident = bar.left, bar.right, None
-    if isinstance(inner, Binary) and _bar(inner):
-        inner, ident = inner.left, inner.right
-        if _bar(inner) or bar.op == "||" or bar.left != Binary("|", inner, ident) or not isinstance(ident, Name | Number):
+    if _bar(inner):
+        ops, ident, inner = (inner.op, bar.op), inner.right, inner.left
+        if _bar(inner) or ops != ("|", "|") or not isinstance(ident, Name | Number):
             raise fault(bar, "a group term is (x | g), (x || g) or (x | ID | g)", "for uncorrelated effects with an ID: gr(g, cor = FALSE)")
-    if any(isinstance(part, Name) and part.name == "." for part in walk(inner)):
+    if Name(".") in walk(inner):
         raise fault(inner, "'.' cannot stand in a group term", "name the columns")
     terms = expand(inner)
     if terms.groups:
