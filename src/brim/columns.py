@@ -122,10 +122,10 @@ class Factor:
         levels = tuple(levels)
         ordered = self.ordered if ordered is None else ordered
         if levels == self.levels:
-            return self if ordered == self.ordered else Factor(self.codes, levels, ordered)
+            return self if ordered == self.ordered else Factor(self.codes, levels, ordered, self.text and not ordered)
         place = {level: i for i, level in enumerate(levels)}
         table = np.array([place.get(level, -1) for level in self.levels] + [-1], dtype=np.int32)
-        return Factor(table[self.codes], levels, ordered)
+        return Factor(table[self.codes], levels, ordered, self.text and not ordered)
 
 
 @final

@@ -183,7 +183,7 @@ def _column(name: str, values: Any, n: int) -> Column:
 
 def _as_array(values: Any) -> np.ndarray:
     if isinstance(values, np.ma.MaskedArray):
-        return np.where(np.ma.getmaskarray(values), None, values.data.astype(object))
+        return np.where(np.ma.getmaskarray(values), np.array(None), values.data.astype(object))
     if isinstance(values, (list, tuple)):
         return np.fromiter(values, dtype=object, count=len(values))  # np.array([1, "a"]) would turn 1 into "1"
     return np.asarray(values)
