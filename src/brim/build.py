@@ -12,6 +12,7 @@ import numpy as np
 from brim.bf import Formula, MvFormula
 from brim.bf import Predictor as PredictorFormula
 from brim.errors import BrimError, BrimWarning, suggest
+from brim.expressions import INTERCEPTS
 from brim.families import family as resolve_family
 from brim.families.base import DparSpec, Family
 from brim.formula import Call, Group, Name, Node, Terms, deparse, special
@@ -25,7 +26,7 @@ from brim.terms.group import GroupBlock, Member
 from brim.terms.grouping import mmc_column, parse_grouping
 from brim.terms.population import Offset, Population
 
-__all__ = ["build", "complete_rows", "with_intercept_column"]
+__all__ = ["build", "complete_rows"]
 
 
 def build(formula: Formula | MvFormula, frame: Frame, family: Any, priors: Priors | None = None, data2: Mapping[str, Any] | None = None) -> tuple[Model, Frame]:
@@ -38,7 +39,6 @@ def build(formula: Formula | MvFormula, frame: Frame, family: Any, priors: Prior
     BrimError
         For everything that cannot be fitted: unknown columns, terms, families, parameters; data outside the support.
     """
-    frame = with_intercept_column(frame)
     plans = [_Plan.read(f, family, len(formula.formulas) > 1, frame) for f in formula.formulas]
     _check_rescor(formula, plans)
     frame = complete_rows(frame, plans)
@@ -51,11 +51,6 @@ def build(formula: Formula | MvFormula, frame: Frame, family: Any, priors: Prior
     resolved, rows = resolve((*own, *scalars, *params), priors)
     model = Model(_relink(responses, blocks), blocks, resolved, rows)
     return model, frame
-
-
-def with_intercept_column(frame: Frame) -> Frame:
-    """The frame with the column of ones that ``0 + Intercept`` speaks of."""
-    return frame if "Intercept" in frame else frame.with_columns({"Intercept": np.ones(frame.n)})
 
 
 def _relink(responses: tuple[ResponseModel, ...], blocks: tuple[GroupBlock, ...]) -> tuple[ResponseModel, ...]:
@@ -98,7 +93,7 @@ class _Plan:
     def variables(self) -> tuple[str, ...]:
         """The columns that must be complete."""
         names = self.formula.variables()
-        return tuple(n for n in names if n != "Intercept")
+        return tuple(n for n in names if n not in INTERCEPTS)
 
 
 def _check_parameters(formula: Formula, family: Family) -> None:

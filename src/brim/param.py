@@ -88,7 +88,10 @@ class Param:
     constants
         Flat positions that ``constant()`` priors fix, with their values in ``constant_values``; these are not sampled.
     center
-        Where chains start, on the unconstrained scale (spread around it is the sampler's business).
+        Where chains start, on the unconstrained scale, a number or one for each element (spread around it is the sampler's business).
+    copies
+        How many elements brms counts as one when it normalises a bounded prior (``gr(by=)``: one for each level of ``by``).
+        A constant of the posterior, kept so that ``lprior`` is brms'.
     """
 
     name: str
@@ -101,6 +104,7 @@ class Param:
     constants: tuple[int, ...] = ()
     constant_values: tuple[float, ...] = field(compare=False, default=())
     center: Any = field(compare=False, default=0.0)
+    copies: int = 1
 
     @property
     def size(self) -> int:
@@ -243,6 +247,6 @@ class Layout:
         parts = []
         for p in self.params:
             n = unconstrained_size(p)
-            c = np.broadcast_to(np.asarray(p.center, float), p.shape).ravel() if p.space == "real" else np.zeros(n)
+            c = np.broadcast_to(np.asarray(p.center, float), (p.size,)) if p.space == "real" else np.zeros(n)
             parts.append(c[list(p.free)] if p.space == "real" else c)
         return np.concatenate([np.zeros(0), *parts])

@@ -167,7 +167,8 @@ def resolve(params: tuple[Param, ...], given: Priors | None = None) -> tuple[tup
             for row in _slot_rows(slot, param):
                 rows.setdefault(row.key, row)
     for user in read_priors(given):
-        rows[_match(user, rows).key] = _merge(rows[user.key], user)
+        old = _match(user, rows)
+        rows[old.key] = _merge(old, user)
     resolved = tuple(_resolve_param(p, rows) if p.slots else p for p in params)
     return resolved, tuple(sorted(rows.values(), key=_sort_key))
 
@@ -221,7 +222,7 @@ def _resolve_param(param: Param, rows: Mapping[Key, PriorRow]) -> Param:
     if param.joint:
         return _resolve_joint(param, texts[0], chosen[0][0])
     pieces, constants, values = [], [], []
-    center = np.array(np.broadcast_to(np.asarray(param.center, float), param.shape)).ravel()
+    center = np.array(np.broadcast_to(np.asarray(param.center, float), (param.size,)))
     for text in dict.fromkeys(texts):
         parsed = parse_prior(text)
         index = tuple(i for i, t in enumerate(texts) if t == text)
@@ -314,7 +315,7 @@ def log_density(param: Param, values: Mapping[str, Any], args: tuple[Any, ...]) 
         if piece.of:
             given = (values[piece.of],)
         count = param.size if piece.index is None else len(piece.index)
-        total = total + jnp.sum(LAWS[piece.law].distribution(*given).log_prob(v)) - count * log_mass
+        total = total + jnp.sum(LAWS[piece.law].distribution(*given).log_prob(v)) - count // param.copies * log_mass
     return total
 
 

@@ -8,7 +8,7 @@ from typing import Any, Self, final
 
 import numpy as np
 
-from brim.bases import Expression
+from brim.expressions import Expression
 from brim.errors import BrimError, suggest
 from brim.families.base import Family
 from brim.formula import Call, Constant, Node, deparse, variables
@@ -81,7 +81,7 @@ class Response:
         self._need(family, found)
         y = Expression(self.node).learn(frame)
         found["y"] = y
-        column = y.column(frame)
+        column = y.value(frame)
         levels = column.drop_unused().levels if isinstance(column, Factor) else ()
         return replace(self, expressions=found, levels=levels, used=tuple(sorted(found)))
 
@@ -115,7 +115,7 @@ class Response:
         call = self._find("subset")
         if call is None:
             return None
-        value = Expression(call.args[0]).learn(frame).column(frame)
+        value = Expression(call.args[0]).learn(frame).value(frame)
         if not isinstance(value, Logical):
             raise BrimError("subset() needs a logical variable", source=call.source or None, span=call.span, hint="make it TRUE/FALSE, for example subset(sub == 1)")
         if value.missing.any():
@@ -139,7 +139,7 @@ class Response:
     def _addition(self, name: str, frame: Frame) -> np.ndarray:
         call = self._find(name)
         assert call is not None
-        value = np.array(np.broadcast_to(np.asarray(self.expressions[name].value(frame), float), (frame.n,)))
+        value = np.array(np.broadcast_to(self.expressions[name].numbers(frame), (frame.n,)))
         wants = {
             "trials": ("whole numbers >= 0", (value < 0) | (value != np.floor(value))),
             "se": ("values >= 0", value < 0),
@@ -154,7 +154,7 @@ class Response:
         return value
 
     def _y(self, frame: Frame, family: Family) -> np.ndarray:
-        column: Column = self.expressions["y"].column(frame)
+        column: Column = self.expressions["y"].value(frame)
         where = {"source": self.node.source or None, "span": self.node.span}
         if isinstance(column, Numeric):
             return column.values

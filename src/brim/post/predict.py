@@ -12,7 +12,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from brim.build import with_intercept_column
 from brim.errors import BrimError, suggest
 from brim.formula import Group, expand, parse
 from brim.frame import Frame
@@ -125,7 +124,7 @@ def design_for(
     if newdata is None:
         design = model.design(frame, with_y=True, skip=skip, only=resp.name)
     else:
-        new = with_intercept_column(Frame.read(newdata))
+        new = Frame.read(newdata)
         kept = tuple(b for b in model.blocks if any(e.block.key == b.key and e.key not in skip for e in resp.effects()))
         scoped = model.with_blocks(tuple(b.scope(new) if b in kept else b for b in model.blocks))
         _check_levels(scoped, allow_new_levels)

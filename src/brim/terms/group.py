@@ -130,7 +130,7 @@ class GroupBlock(AbstractTerm):
     def params(self) -> tuple[Param, ...]:
         k, n = len(self.coefs), len(self.grouping.levels)
         group = self.grouping.label
-        out = [Param(self._name("sd"), self._with_by(k), self._slots(), lb=0.0)]
+        out = [Param(self._name("sd"), self._with_by(k), self._slots(), lb=0.0, copies=max(len(self.grouping.by_levels), 1))]
         if self.has_cor:
             # one slot: brms' class L has a row for all groups and one for each, whatever by= says
             slot = Slot("L", group=group, default="lkj_corr_cholesky(1)")

@@ -9,7 +9,7 @@ from typing import Any, final
 
 import numpy as np
 
-from brim.bases import Expression
+from brim.expressions import Expression
 from brim.errors import BrimError, suggest
 from brim.formula import Binary, Call, Constant, Name, Node, Text, deparse
 from brim.frame import Factor, Frame
@@ -161,7 +161,7 @@ class Grouping:
         m = len(self.factors)
         if not self.weight_nodes:
             return np.full((m, frame.n), 1.0 / m)
-        w = np.stack([np.asarray(Expression(node).learn(frame).value(frame), float) for node in self.weight_nodes])
+        w = np.stack([Expression(node).learn(frame).numbers(frame) for node in self.weight_nodes])
         if len(w) != m:
             raise self.error(f"mm() has {m} grouping factors but {len(w)} weights", "give weights = cbind(...) with one column for each factor")
         if not self.scale_weights:
@@ -182,7 +182,7 @@ class Grouping:
             for call in calls:
                 if len(call.args) != len(self.factors):
                     raise self.error(f"{deparse(call)} has {len(call.args)} columns for {len(self.factors)} grouping factors", "give one column for each factor of mm()")
-                columns[mmc_column(call)] = np.asarray(Expression(call.args[m]).learn(frame).value(frame), float)
+                columns[mmc_column(call)] = Expression(call.args[m]).learn(frame).numbers(frame)
             out.append(frame.with_columns(columns))
         return out
 

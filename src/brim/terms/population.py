@@ -8,7 +8,8 @@ from typing import Any, Self, final
 import jax.numpy as jnp
 import numpy as np
 
-from brim.bases import Expression, ModelMatrix, brms_name
+from brim.bases import ModelMatrix, brms_name
+from brim.expressions import Expression
 from brim.errors import BrimError
 from brim.formula import Terms, variables
 from brim.frame import Frame
@@ -149,7 +150,7 @@ class Offset(AbstractTerm):
         return variables(self.expression)
 
     def design(self, frame: Frame) -> Design:
-        return {"offset": np.asarray(self.learned.value(frame), float)}
+        return {"offset": np.broadcast_to(self.learned.numbers(frame), (frame.n,))}
 
     def apply(self, eta: Any, params: Params, design: Design) -> Any:
         return eta + jnp.asarray(design["offset"])

@@ -1,0 +1,86 @@
+"""The model as a NumPyro program, for users of NumPyro's own tools and as an oracle in tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax.numpy as jnp
+import numpyro
+import numpyro.distributions as dist
+
+from brim.errors import BrimError
+from brim.model import Model
+from brim.param import Param
+from brim.priors import log_density
+
+__all__ = ["to_numpyro"]
+
+
+def to_numpyro(model: Model, data: Mapping[str, Any]) -> Callable[[], None]:
+    """A NumPyro model with one site a parameter and the same log density.
+
+    Parameters
+    ----------
+    model
+        A model.
+    data
+        ``model.data(frame)``.
+
+    Returns
+    -------
+    callable
+        A function without arguments for ``numpyro.infer``; sites have brim's parameter keys (``b``, ``sd_1``, ``z_1``).
+
+    Raises
+    ------
+    BrimError
+        When a ``constant()`` prior holds only a part of an array.
+
+    Examples
+    --------
+    >>> import brim, jax
+    >>> from brim.infer.numpyro_model import to_numpyro
+    >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), empty=True)
+    >>> from numpyro.handlers import seed, trace
+    >>> program = to_numpyro(fit.model, fit.model.data(fit.frame))
+    >>> sorted(k for k, v in trace(seed(program, 0)).get_trace().items() if v["type"] == "sample")[:2]
+    ['Intercept', 'b']
+    """
+
+    def program() -> None:
+        params = {p.name: _site(p, data["fixed"]) for p in model.params}
+        full = model.transform(params, data["design"])
+        for p in model.params:
+            numpyro.factor(f"prior_{p.name}", log_density(p, params, data["prior"][p.name]))
+        if not model.prior_only:
+            for r in model.responses:
+                numpyro.factor(f"log_lik{r.resp}", jnp.sum(r.log_lik(full, data["design"])))
+
+    return program
+
+
+def _site(param: Param, fixed: Mapping[str, Any]) -> Any:
+    if len(param.constants) == param.size:
+        return jnp.reshape(fixed[param.name], param.shape)
+    if param.constants:
+        raise BrimError(f"constant() for a part of '{param.name}' has no NumPyro form")
+    return numpyro.sample(param.name, _flat(param))
+
+
+def _flat(param: Param) -> dist.Distribution:
+    """The improper uniform law on a parameter's space; its prior comes as a factor."""
+    constraints = dist.constraints
+    if param.space != "real":
+        space = {"cholesky_corr": constraints.corr_cholesky, "simplex": constraints.simplex, "ordered": constraints.ordered_vector}[param.space]
+        events = space.event_dim
+        return dist.ImproperUniform(space, param.shape[: len(param.shape) - events], param.shape[len(param.shape) - events :])
+    if param.lb is None and param.ub is None:
+        space = constraints.real
+    elif param.ub is None:
+        space = constraints.greater_than(param.lb)
+    elif param.lb is None:
+        space = constraints.less_than(param.ub)
+    else:
+        space = constraints.interval(param.lb, param.ub)
+    return dist.ImproperUniform(space, param.shape, ())
