@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeGuard
 
 from brim.errors import suggest
-from brim.nodes import Binary, Call, Constant, Name, Node, Number, Paren, Text, Unary, children, fault, walk
+from brim.nodes import Binary, Call, Constant, Name, Node, Number, Paren, Text, Unary, chain, children, fault, walk
 from brim.parser import deparse, parse
 from brim.specials import ADDITIONS, SPECIALS, Special, arguments, special
 
@@ -108,27 +108,31 @@ def variables(node: Node) -> tuple[str, ...]:
     >>> variables(parse("log(y) | weights(w) ~ x + s(z, by = f) + (1 | ID | gr(g, cov = A))"))
     ('y', 'w', 'x', 'z', 'f', 'g')
     """
-    return tuple(dict.fromkeys(_columns(node, top=True)))
+    return tuple(dict.fromkeys(_columns(node)))
 
 
-def _columns(node: Node, top: bool) -> Iterator[str]:
-    match node:
-        case Name(name):
-            if name != ".":
+def _columns(root: Node) -> Iterator[str]:
+    stack = [(root, True)]
+    while stack:
+        node, top = stack.pop()
+        match node:
+            case Name(name) if name != ".":
                 yield name
-        case Paren(Binary("|" | "||", Binary("|" | "||", left, _), right)) if top:
-            yield from _columns(left, top)
-            yield from _columns(right, top)
-        case Call(fn, args, kwargs):
-            entry = SPECIALS.get(fn) or ADDITIONS.get(fn)
-            outside = entry.outside if entry else ()
-            if entry and outside and entry.args[0] in outside and entry.args[0] not in dict(kwargs):
-                args = args[1:]
-            for value in (*args, *(value for key, value in kwargs if key not in outside)):
-                yield from _columns(value, top=False)
-        case _:
-            for child in children(node):
-                yield from _columns(child, top)
+            case Paren(Binary("|" | "||", Binary("|" | "||", left, _), right)) if top:
+                stack += [(right, top), (left, top)]
+            case Call():
+                stack += [(value, False) for value in reversed(_column_arguments(node))]
+            case _:
+                stack += [(child, top) for child in reversed(children(node))]
+
+
+def _column_arguments(call: Call) -> list[Node]:
+    """The arguments in which names are columns."""
+    entry = SPECIALS.get(call.fn) or ADDITIONS.get(call.fn)
+    if entry is None:
+        return list(children(call))
+    leading = entry.args[0] in entry.outside and entry.args[0] not in dict(call.kwargs)
+    return [*call.args[leading:], *(value for key, value in call.kwargs if key not in entry.outside)]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -172,7 +176,7 @@ def split_response(node: Node) -> LeftSide:
         case Binary("~", left, _):
             return split_response(left)
         case Binary("|", response, added):
-            calls = tuple(_addition(part) for part in _summands(added))
+            calls = tuple(_addition(part) for part in chain(added, "+"))
             for at, call in enumerate(calls):
                 if call.fn in [other.fn for other in calls[:at]]:
                     raise fault(call, f"{call.fn}() is given twice", "each addition term may stand once")
@@ -180,15 +184,6 @@ def split_response(node: Node) -> LeftSide:
         case Binary("||", _, _):
             raise fault(node, "'||' has no meaning left of '~'", "write y | weights(w)")
     return LeftSide(node)
-
-
-def _summands(node: Node) -> tuple[Node, ...]:
-    match node:
-        case Binary("+", left, right):
-            return *_summands(left), *_summands(right)
-        case Paren(inner):
-            return _summands(inner)
-    return (node,)
 
 
 def _addition(node: Node) -> Call:
@@ -300,6 +295,8 @@ class _Expansion:
                 return self.dot(node)
             case Unary("+", operand):
                 return self.terms(operand)
+            case Binary("+"):
+                return list(dict.fromkeys(term for part in chain(node, "+") for term in self.terms(part)))
             case Unary("-", operand):
                 self.removed(operand)
                 return []
@@ -356,7 +353,6 @@ def _union(terms: list[_Term]) -> _Term:
 
 
 _COMBINE = {
-    "+": lambda left, right: left + right,
     ":": _interact,
     "*": lambda left, right: left + right + _interact(left, right),
     "/": lambda left, right: left + [_union(left) | term for term in right],

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from brim.errors import BrimError
 
-__all__ = ["Binary", "Call", "Constant", "Name", "Node", "Number", "Paren", "Text", "Unary", "children", "fault", "walk"]
+__all__ = ["Binary", "Call", "Constant", "Name", "Node", "Number", "Paren", "Text", "Unary", "chain", "children", "fault", "walk"]
 
 
 @dataclass(frozen=True)
@@ -94,11 +94,21 @@ def children(node: Node) -> tuple[Node, ...]:
     return ()
 
 
+def chain(node: Node, op: str) -> list[Node]:
+    """The operands of ``a op b op c``. Sums of a thousand columns are that deep to the left, too deep to recurse into."""
+    parts = []
+    while isinstance(node, Binary) and node.op == op:
+        parts.append(node.right)
+        node = node.left
+    return [node, *reversed(parts)]
+
+
 def walk(node: Node) -> Iterator[Node]:
-    """``node`` and everything below it."""
-    yield node
-    for child in children(node):
-        yield from walk(child)
+    """``node`` and everything below it, left to right."""
+    stack = [node]
+    while stack:
+        stack += reversed(children(top := stack.pop()))
+        yield top
 
 
 def fault(node: Node, what: str, hint: str | None = None) -> BrimError:

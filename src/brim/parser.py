@@ -7,7 +7,7 @@ import re
 from typing import NamedTuple, NoReturn, TypeVar
 
 from brim.errors import BrimError
-from brim.nodes import Binary, Call, Constant, Name, Node, Number, Paren, Text, Unary
+from brim.nodes import Binary, Call, Constant, Name, Node, Number, Paren, Text, Unary, chain
 
 __all__ = ["deparse", "parse"]
 
@@ -16,6 +16,9 @@ _LEVELS = ("~", "| ||", "& &&", "!", "== != < > <= >=", "+ -", "* /", "%in% %% %
 _POWER = {op: power for power, ops in enumerate(_LEVELS, start=1) for op in ops.split()}
 _INFIX = _POWER.keys() - {"!", "sign"}
 _PREFIX = {"-": _POWER["sign"], "+": _POWER["sign"], "!": _POWER["!"], "~": _POWER["~"]}
+
+# R prints these without blanks around them.
+_TIGHT = ("/", "^", ":", "%%", "%/%")
 
 _CONSTANTS: dict[str, bool | float | None] = {"TRUE": True, "FALSE": False, "NULL": None, "NA": math.nan, "Inf": math.inf, "pi": math.pi}
 _PYTHON = {"True": "TRUE", "False": "FALSE", "None": "NULL"}
@@ -290,14 +293,23 @@ def deparse(node: Node) -> str:
             return f"({deparse(inner)})"
         case Unary(op, operand):
             return op + _wrapped(operand, _strength(operand) < _PREFIX[op])
-        case Binary(op, left, right):
-            power, rightward = _POWER[op], op == "^"
-            before = _wrapped(left, _strength(left) < power + rightward)
-            after = _wrapped(right, isinstance(right, Binary) and _strength(right) < power + (not rightward))
-            return f"{before}{op}{after}" if op in ("/", "^", ":", "%%", "%/%") else f"{before} {op} {after}"
+        case Binary(op):
+            return (op if op in _TIGHT else f" {op} ").join(_operands(node))
         case Call(fn, args, kwargs):
             return f"{fn if '::' in fn else _symbol(fn)}({', '.join(_arguments(args, kwargs))})"
     raise TypeError(f"not a formula node: {node!r}")
+
+
+def _operands(node: Binary) -> list[str]:
+    """The texts of ``a op b op c``, in parentheses where a tree that no text gave needs them."""
+    power = _POWER[node.op]
+    if node.op == "^":
+        right = node.right
+        after = isinstance(right, Binary) and _strength(right) < power
+        return [_wrapped(node.left, _strength(node.left) <= power), _wrapped(right, after)]
+    first, *rest = chain(node, node.op)
+    after = [_wrapped(one, isinstance(one, Binary) and _strength(one) <= power) for one in rest]
+    return [_wrapped(first, _strength(first) < power), *after]
 
 
 def _arguments(args: tuple[Node, ...], kwargs: tuple[tuple[str, Node], ...]) -> list[str]:

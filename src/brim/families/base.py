@@ -136,6 +136,10 @@ class Family:
     def __repr__(self) -> str:
         return f"{self.name}({', '.join(f'{name} = {link}' for name, link in self.links.items())})"
 
+    def __radd__(self, formula: Any) -> Any:
+        """``bf("y ~ x") + student()``: the formula with this family."""
+        return formula.with_family(self)
+
     def spec(self, dpar: str) -> DparSpec:
         """The spec of a distributional parameter, or an error with the near names."""
         for spec in self.dpars:
