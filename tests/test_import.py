@@ -8,7 +8,7 @@ import pytest
 
 import brim
 
-PUBLIC = """brm bf lf nlf mvbind set_rescor set_nl set_mecor prior default_prior load load_data custom_family mixture
+PUBLIC = """brm bf lf nlf mvbind set_rescor set_nl set_mecor prior default_prior load load_data acformula mvbf
 gaussian student bernoulli binomial poisson negbinomial Fit BrimError BrimWarning""".split()
 
 

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from brim.bf import set_nl as set_nl
     from brim.bf import set_rescor as set_rescor
     from brim.brm import brm as brm
+    from brim.brm import default_prior as default_prior
     from brim.data import load_data as load_data
     from brim.errors import BrimError as BrimError
     from brim.errors import BrimWarning as BrimWarning
     from brim.fit import Fit as Fit
-    from brim.fit import load as load
-    from brim.priors import default_prior as default_prior
+    from brim.post.io import load as load
     from brim.priors import prior as prior
 
 __version__ = "0.1.0"
@@ -43,9 +43,9 @@ _HOMES = {
     "acformula": "brim.bf",
     "bf": "brim.bf",
     "brm": "brim.brm",
-    "default_prior": "brim.priors",
+    "default_prior": "brim.brm",
     "lf": "brim.bf",
-    "load": "brim.fit",
+    "load": "brim.post.io",
     "load_data": "brim.data",
     "mvbf": "brim.bf",
     "mvbind": "brim.bf",
