@@ -21,10 +21,11 @@ from brim.model import Model, Predictor, ResponseModel, Scalar
 from brim.param import Param, Slot, Where
 from brim.priors import Priors, resolve
 from brim.response import Response
-from brim.terms.base import AbstractTerm
+from brim.terms.base import AbstractTerm, Context, Read
 from brim.terms.group import GroupBlock, Member
 from brim.terms.grouping import mmc_column, parse_grouping
 from brim.terms.population import Offset, Population
+from brim.terms.registry import TOGETHER, reader
 
 __all__ = ["build", "complete_rows"]
 
@@ -43,19 +44,17 @@ def build(formula: Formula | MvFormula, frame: Frame, family: Any, priors: Prior
     _check_rescor(formula, plans)
     frame = complete_rows(frame, plans)
     blocks = _blocks(plans, frame, data2 or {})
-    responses = tuple(_response_model(plan, frame, blocks) for plan in plans)
+    made = [_response_model(plan, frame, blocks, data2 or {}) for plan in plans]
+    responses = tuple(r for r, _ in made)
+    shared = tuple({t.key: t for _, terms in made for t in terms}.values())
     blocks = tuple(replace(b, sd_default=_sd_defaults(b, responses, plans, frame)) for b in blocks)
-    params = tuple(p for b in blocks for p in b.params())
     own = tuple(p for r in responses for pred in r.predictors for t in pred.terms for p in t.params())
     scalars = tuple(p for r in responses for p in r.params)
-    resolved, rows = resolve((*own, *scalars, *params), priors)
-    model = Model(_relink(responses, blocks), blocks, resolved, rows)
+    joint = tuple(p for t in (*shared, *blocks) for p in t.params())
+    params = (*own, *scalars, *joint)
+    resolved, rows = resolve(params, priors)
+    model = Model(responses, blocks, shared, resolved, rows).with_blocks(blocks)
     return model, frame
-
-
-def _relink(responses: tuple[ResponseModel, ...], blocks: tuple[GroupBlock, ...]) -> tuple[ResponseModel, ...]:
-    """Responses whose group effects point to the final blocks."""
-    return Model(responses, blocks).with_blocks(blocks).responses
 
 
 # --------------------------------------------------------------------------- reading one response's formulas
@@ -221,7 +220,8 @@ def _sd_defaults(block: GroupBlock, responses: tuple[ResponseModel, ...], plans:
 # --------------------------------------------------------------------------- one response
 
 
-def _response_model(plan: _Plan, frame: Frame, blocks: tuple[GroupBlock, ...]) -> ResponseModel:
+def _response_model(plan: _Plan, frame: Frame, blocks: tuple[GroupBlock, ...], data2: Mapping[str, Any]) -> tuple[ResponseModel, tuple[AbstractTerm, ...]]:
+    """One response, learned, and the terms its predictors share with others."""
     rows = plan.response.rows(frame)
     mine = frame if rows is None else frame.take(rows)
     if mine.n == 0:
@@ -230,12 +230,13 @@ def _response_model(plan: _Plan, frame: Frame, blocks: tuple[GroupBlock, ...]) -
     draft = ResponseModel(plan.resp, response, plan.family, _family_key(plan.family), (), (), ())
     offsets = {name: _offsets(terms, mine) for name, _, _, terms in plan.predicted}
     defaults = _Defaults(*_scale(response, plan.family, mine, offsets))
-    predictors = tuple(
-        Predictor(name, where, _terms(plan, name, where, part, terms, mine, offsets[name], blocks, defaults))
-        for name, where, part, terms in plan.predicted
-    )
+    predictors, shared = [], []
+    for name, where, part, terms in plan.predicted:
+        read = _read_terms(plan, response, name, where, part, terms, mine, offsets[name], blocks, defaults, data2)
+        predictors.append(Predictor(name, where, read.terms))
+        shared += read.shared
     scalars, params = _scalars(plan, response, defaults)
-    return replace(draft, predictors=predictors, scalars=scalars, params=params)
+    return replace(draft, predictors=tuple(predictors), scalars=scalars, params=params), tuple(shared)
 
 
 def _family_key(family: Family) -> tuple[Any, ...]:
@@ -284,8 +285,9 @@ class _Defaults:
         return prior
 
 
-def _terms(
+def _read_terms(
     plan: _Plan,
+    response: Response,
     name: str,
     where: Where,
     part: PredictorFormula,
@@ -294,22 +296,36 @@ def _terms(
     offsets: tuple[Offset, ...],
     blocks: tuple[GroupBlock, ...],
     defaults: _Defaults,
-) -> tuple[AbstractTerm, ...]:
-    """The learned terms of one predictor, in the order they are applied."""
-    plain = []
-    for term in terms.terms:
-        if len(term) == 1 and isinstance(term[0], Call) and term[0].fn == "offset":
-            continue
-        for factor in term:
-            if special(factor) is not None:
-                raise _not_built(factor, f"the term {deparse(factor)}")
-        plain.append(term)
-    spec = plan.family.spec(name)
-    default = defaults.text(spec.prior_of_intercept(plan.family.links[name]))
-    population = Population(replace(terms, terms=tuple(plain), groups=()), where, default, part.center).learn(frame)
+    data2: Mapping[str, Any],
+) -> Read:
+    """The learned terms of one predictor, in the order they are applied, and what it shares with others."""
+    plain, kinds = _by_kind(terms)
+    link = plan.family.links[name]
+    context = Context(where, terms, frame, data2, defaults.scale, lambda f: response.design(f, plan.family)["y"], plan.family.name, link)
+    special_terms = [reader(kind, _first_special(group[0]))(tuple(group), context) for kind, group in kinds.items()]
+    default = defaults.text(plan.family.spec(name).prior_of_intercept(link))
+    population = Population(replace(terms, terms=plain, groups=()), where, default, part.center).learn(frame)
     effects = tuple(e for b in blocks for e in b.effects() if b.members[e.member].where == where)
-    out = (population, *offsets, *effects)
-    return tuple(sorted(out, key=lambda t: t.stage))
+    own = tuple(t for r in special_terms for t in r.terms)
+    shared = tuple(t for r in special_terms for t in r.shared)
+    return Read(tuple(sorted((population, *offsets, *own, *effects), key=lambda t: t.stage)), shared)
+
+
+def _by_kind(terms: Terms) -> tuple[tuple[tuple[Node, ...], ...], dict[str, list[tuple[Node, ...]]]]:
+    """Plain terms, and special terms by kind; offsets are in neither."""
+    plain: list[tuple[Node, ...]] = []
+    kinds: dict[str, list[tuple[Node, ...]]] = {}
+    for term in terms.terms:
+        found = [s.kind for s in map(special, term) if s is not None]
+        if not found:
+            plain.append(term)
+        elif found != ["offset"]:
+            kinds.setdefault(TOGETHER.get(found[0], found[0]), []).append(term)
+    return tuple(plain), kinds
+
+
+def _first_special(term: tuple[Node, ...]) -> Node:
+    return next(f for f in term if special(f) is not None)
 
 
 def _not_built(node: Node, what: str) -> BrimError:

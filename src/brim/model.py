@@ -87,13 +87,17 @@ class ResponseModel:
         return (t for p in self.predictors for t in p.terms if isinstance(t, GroupEffect))
 
     def etas(self, params: Arrays, design: Arrays, skip: frozenset[str] = frozenset()) -> dict[str, Any]:
-        """The linear predictor of each predicted parameter."""
+        """The linear predictor of each predicted parameter; later predictors can read earlier ones as ``params["eta:<name>"]``."""
         rows = design[self.rows_key]
-        return {p.name: p.eta(rows, params, design, skip) for p in self.predictors}
+        out: dict[str, Any] = {}
+        for p in self.predictors:
+            known = {f"eta:{name}": eta for name, eta in out.items()}
+            out[p.name] = p.eta(rows, {**params, **known}, design, skip)
+        return out
 
     def dpars(self, params: Arrays, design: Arrays, skip: frozenset[str] = frozenset()) -> dict[str, Dpar]:
         """Every distributional parameter, on its predictor's scale with its link."""
-        out = {name: Dpar(eta, LINKS[self.family.links[name]]) for name, eta in self.etas(params, design, skip).items()}
+        out = {name: Dpar(eta, LINKS[self.family.links[name]]) for name, eta in self.etas(params, design, skip).items() if name in self.family.links}
         for s in self.scalars:
             out[s.name] = out[s.key] if s.key in out else Dpar(params[s.key])
         return out
@@ -116,7 +120,9 @@ class Model:
     responses
         One ``ResponseModel`` a response.
     blocks
-        Terms that several predictors share: blocks of correlated group effects.
+        Blocks of correlated group effects, which may serve several predictors.
+    shared
+        Other terms that several predictors read (latent variables).
     params
         All parameters, resolved, in the order of the unconstrained vector.
     rows
@@ -127,6 +133,7 @@ class Model:
 
     responses: tuple[ResponseModel, ...]
     blocks: tuple[GroupBlock, ...]
+    shared: tuple[AbstractTerm, ...] = ()
     params: tuple[Param, ...] = ()
     rows: tuple[PriorRow, ...] = field(compare=False, default=())
     prior_only: bool = False
@@ -146,7 +153,8 @@ class Model:
         raise BrimError(f"the model has no response '{resp}'", hint=suggest(resp, names, "responses"))
 
     def terms(self) -> Iterator[AbstractTerm]:
-        """Every term: shared blocks first, then those of each predictor."""
+        """Every term: what predictors share first, then those of each predictor."""
+        yield from self.shared
         yield from self.blocks
         for r in self.responses:
             for p in r.predictors:
@@ -174,7 +182,7 @@ class Model:
         by_key = {b.key: b for b in blocks}
 
         def scoped(term: AbstractTerm) -> AbstractTerm:
-            return term.scope(by_key[term.block.key]) if isinstance(term, GroupEffect) else term
+            return term.of(by_key[term.block.key]) if isinstance(term, GroupEffect) else term
 
         responses = tuple(
             replace(r, predictors=tuple(replace(p, terms=tuple(scoped(t) for t in p.terms)) for p in r.predictors)) for r in self.responses
@@ -183,7 +191,7 @@ class Model:
 
     def design(self, frame: Frame, with_y: bool = True, skip: frozenset[str] = frozenset(), only: str | None = None) -> dict[str, Any]:
         """All arrays for these rows: designs of terms, responses, addition terms; the same code for training and new data."""
-        out: dict[str, Any] = {b.key: b.design(frame) for b in self.blocks}
+        out: dict[str, Any] = {t.key: t.design(frame) for t in (*self.shared, *self.blocks)}
         for r in self.responses:
             if only is not None and r.name != only:
                 continue
@@ -230,9 +238,9 @@ class Model:
     def extend(self, keys: Any, params: Arrays, design: Arrays, how: str) -> dict[str, Any]:
         """Parameters with what new data need drawn (effects of new levels)."""
         out = dict(params)
-        for i, b in enumerate(self.blocks):
+        for i, t in enumerate(self.terms()):
             mine = tuple(jax.random.fold_in(k, i) for k in keys)
-            out.update(b.extend(mine, out, design[b.key], how))
+            out.update(t.extend(mine, out, design.get(t.key, {}), how))
         return out
 
 

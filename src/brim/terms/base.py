@@ -3,16 +3,61 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
+from brim.formula import Terms
 from brim.frame import Frame
-from brim.param import Param, Reported
+from brim.param import Param, Reported, Where
 
-__all__ = ["AbstractTerm", "Design", "Params"]
+__all__ = ["AbstractTerm", "Context", "Design", "Params", "Read"]
 
 Design = dict[str, Any]
 Params = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a term may know when it is read from a formula.
+
+    Attributes
+    ----------
+    where
+        The predictor it stands in.
+    terms
+        The whole right-hand side.
+    frame
+        The training rows of its response.
+    data2
+        Matrices by name: ``(values, row names or None)``.
+    scale
+        ``s`` of brms' default prior ``student_t(3, 0, s)`` of this response.
+    response
+        ``frame -> y``.
+    family, link
+        Name of the family and the predictor's link.
+    """
+
+    where: Where
+    terms: Terms
+    frame: Frame
+    data2: Mapping[str, Any]
+    scale: float
+    response: Callable[[Frame], Any]
+    family: str
+    link: str
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a formula's special terms of one kind become: learned terms of the predictor, and terms that predictors share.
+
+    ``shared`` terms are transformed first and once; of several with the same key one is kept.
+    """
+
+    terms: tuple[AbstractTerm, ...]
+    shared: tuple[AbstractTerm, ...] = field(default=())
 
 
 class AbstractTerm(ABC):
@@ -36,6 +81,10 @@ class AbstractTerm(ABC):
     @abstractmethod
     def learn(self, frame: Frame) -> Self:
         """Read the training data once: levels, contrasts, knots, means. Nothing is recomputed from new data."""
+
+    def scope(self, frame: Frame) -> Self:
+        """The term that also knows what is new in all of these rows (new levels), before each response sees its part of them."""
+        return self
 
     @abstractmethod
     def design(self, frame: Frame) -> Design:

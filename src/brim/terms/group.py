@@ -282,7 +282,8 @@ class GroupEffect(AbstractTerm):
     def learn(self, frame: Frame) -> Self:
         return self
 
-    def scope(self, block: GroupBlock) -> Self:
+    def of(self, block: GroupBlock) -> Self:
+        """The same part of another state of the block (one that knows new levels)."""
         return replace(self, block=block)
 
     @property

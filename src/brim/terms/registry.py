@@ -1,0 +1,45 @@
+"""Special terms by kind: which module reads ``s()``, ``gp()``, ``mo()``, ... from a formula.
+
+A reader is a function ``(terms, context) -> Read`` of all terms of its kind in one predictor, each the tuple of its factors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+
+from brim.errors import BrimError
+from brim.formula import Node, deparse
+from brim.terms.base import Context, Read
+
+__all__ = ["Reader", "reader"]
+
+Reader = Callable[[tuple[tuple[Node, ...], ...], Context], Read]
+
+#: kind (see ``brim.specials``) -> "module:function"; ``None``: planned, not built. Imported when a formula uses it.
+_READERS: dict[str, str | None] = {
+    "smooth": None,
+    "gp": None,
+    "sp": None,
+    "cs": None,
+    "autocor": None,
+}
+
+#: Kinds that may interact with each other and are read together, under one name.
+TOGETHER = {"mo": "sp", "me": "sp", "mi": "sp"}
+
+
+def reader(kind: str, node: Node) -> Reader:
+    """The reader of a kind of special term; ``node`` is shown when it is not built.
+
+    Raises
+    ------
+    BrimError
+        The kind is not built yet, or makes no sense here.
+    """
+    where = _READERS.get(kind)
+    if where is None:
+        raise BrimError(f"the term {deparse(node)} is not built yet", source=node.source or None, span=node.span)
+    module, function = where.split(":")
+    found: Reader = getattr(import_module(module), function)
+    return found
