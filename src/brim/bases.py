@@ -105,9 +105,9 @@ def _learn_variable(node: Node, frame: Frame) -> _Variable:
         raise fault(node, f"'{label}' is the same in every row: a term needs a column of the data", "write 1 for the intercept")
     factor = value.as_factor()
     if len(factor.levels) < 2:
-        only = f"the one level '{factor.levels[0]}'" if factor.levels else "no level"
+        only = f"one level only, '{factor.levels[0]}'" if factor.levels else "no level"
         raise fault(
-            node, f"'{label}' has {only} in the data, and contrasts need factors with 2 or more levels", "remove it from the formula"
+            node, f"'{label}' has {only}; contrasts can be applied only to factors with 2 or more levels", "remove it from the formula"
         )
     table, suffixes = _coding(node, factor)
     return _Variable(expression, label, factor.levels, table, suffixes)
@@ -121,17 +121,32 @@ def _check_column(node: Node, value: Numeric, frame: Frame) -> None:
 
 def _coding(node: Node, factor: Factor) -> tuple[np.ndarray, tuple[str, ...]]:
     """Contrasts: those of ``C(f, contr.sum)``, else R's defaults, ``contr.poly`` for ordered factors and ``contr.treatment``."""
-    name, options = "contr.poly" if factor.ordered else "contr.treatment", {}
-    if isinstance(node, Call) and node.fn == "C":
-        given = [*node.args[1:], *(value for key, value in node.kwargs if key in ("contr", "object"))]
-        if given:
-            name = _contrast_name(given[0])
-        base = next((value for key, value in node.kwargs if key == "base"), None)
-        if base is not None:
-            if name != "contr.treatment" or not isinstance(base, Number) or not 1 <= base.value <= len(factor.levels):
-                raise fault(base, "base is the number of a level, for contr.treatment")
-            options = {"base": int(base.value) - 1}
-    return CONTRASTS[name](factor.levels, **options)
+    default = "contr.poly" if factor.ordered else "contr.treatment"
+    given = _contrast_options(node)
+    if not given:
+        return CONTRASTS[default](factor.levels)
+    contr, base = given.get("contr"), given.get("base")
+    name = default if contr is None else _contrast_name(contr)
+    options = {}
+    if base is not None:
+        if name != "contr.treatment" or not isinstance(base, Number) or not 1 <= base.value <= len(factor.levels):
+            raise fault(base, "base is the number of a level, for contr.treatment")
+        options = {"base": int(base.value) - 1}
+    # R names the contrasts by levels when it looks them up by name, by numbers when it is given their function or a matrix.
+    function = base is not None or isinstance(contr, Call) or (isinstance(contr, Name) and contr.name == name)
+    levels = tuple(str(i + 1) for i in range(len(factor.levels))) if function else factor.levels
+    return CONTRASTS[name](levels, **options)
+
+
+def _contrast_options(node: Node) -> dict[str, Node]:
+    """What ``C(f, contr, base=)`` says beyond its factor."""
+    if not isinstance(node, Call) or node.fn != "C":
+        return {}
+    given = {**dict(zip(("contr",), node.args[1:], strict=False)), **dict(node.kwargs)}
+    contr = given.get("contr")
+    if isinstance(contr, Call):  # contr.treatment(3, base = 2)
+        given |= {**dict(zip(("n", "base"), contr.args, strict=False)), **dict(contr.kwargs)}
+    return given
 
 
 def _contrast_name(node: Node) -> str:
@@ -193,7 +208,8 @@ class ModelMatrix:
         """Learn levels, contrasts and the state of transforms from the training data."""
         nodes = tuple(dict.fromkeys(node for term in self.terms.terms for node in term))
         variables = tuple(_learn_variable(node, frame) for node in nodes)
-        terms = [tuple(sorted({nodes.index(node) for node in term})) for term in self.terms.terms]
+        place = {node: i for i, node in enumerate(nodes)}
+        terms = [tuple(sorted({place[node] for node in term})) for term in self.terms.terms]
         categorical = [bool(variable.levels) for variable in variables]
         blocks = tuple(_Block(t, full) for t, full in zip(terms, codings(terms, categorical, self.terms.intercept), strict=True))
         names = ["(Intercept)"] if self.terms.intercept else []
@@ -224,10 +240,11 @@ def codings(terms: Sequence[tuple[int, ...]], categorical: Sequence[bool], inter
     A factor is coded by contrasts when what is left of the term without it is contained in an earlier term (or is nothing);
     without an intercept, the first factor of the first term that has one is coded by all its levels.
     """
+    sets = [frozenset(term) for term in terms]
     full = []
     for i, term in enumerate(terms):
-        rests = [set(term) - {v} for v in term]
-        full.append([categorical[v] and bool(r) and not any(r <= set(t) for t in terms[:i]) for v, r in zip(term, rests, strict=True)])
+        rests = [sets[i] - {v} for v in term]
+        full.append([categorical[v] and bool(r) and not any(r <= t for t in sets[:i]) for v, r in zip(term, rests, strict=True)])
     if not intercept:
         first = next(((i, j) for i, term in enumerate(terms) for j, v in enumerate(term) if categorical[v]), None)
         if first is not None:

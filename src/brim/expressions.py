@@ -13,7 +13,8 @@ from brim.columns import Column, Factor, Logical, Matrix, Numeric
 from brim.errors import BrimError, suggest
 from brim.formula import Binary, Call, Constant, Name, Node, Number, Paren, Text, Unary, deparse, fault, variables
 from brim.frame import Frame
-from brim.functions import FUNCTIONS, OPERATORS, Value, as_factor, numbers
+from brim.functions import FUNCTIONS, Value, as_factor, numbers
+from brim.operators import OPERATORS
 from brim.transforms import LEARNERS, Summary, match_levels
 
 __all__ = ["Expression"]
@@ -231,7 +232,9 @@ def _as_known(column: Column, known: _Known, name: str) -> Column:
         )
     if known.kind == "logical" and column.kind == "numeric" and not np.all(np.isin(column.numbers[~column.missing], (0.0, 1.0))):
         raise BrimError(f"column '{name}' was logical in the data of the fit, and here holds numbers", hint="give True and False")
-    return column if known.kind != "logical" or column.kind == "logical" else _truth_of(column)
+    if known.kind == column.kind:
+        return column
+    return Numeric(column.numbers) if known.kind == "numeric" else _truth_of(column)
 
 
 def _truth_of(column: Column) -> Column:

@@ -128,6 +128,8 @@ def _columns(root: Node) -> Iterator[str]:
 
 def _column_arguments(call: Call) -> list[Node]:
     """The arguments in which names are columns."""
+    if call.fn == "C":  # what follows the factor names contrasts
+        return list(call.args[:1])
     entry = SPECIALS.get(call.fn) or ADDITIONS.get(call.fn)
     if entry is None:
         return list(children(call))

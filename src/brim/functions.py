@@ -1,4 +1,4 @@
-"""Functions and operators that a formula may use row by row: arithmetic, comparisons, logic, R's everyday functions.
+"""Functions that a formula may use row by row: R's everyday mathematics, conversions, choices.
 
 A value is a column, a matrix of columns, or a constant: a number, text, a truth value, ``None``, or a tuple of them (``c(1, 2)``).
 Nothing here depends on the data but row by row; what must be learned from the training data is in ``transforms``.
@@ -15,13 +15,14 @@ from scipy import special
 from brim.columns import Column, Factor, Logical, Matrix, Numeric, level_name
 from brim.errors import BrimError, suggest
 
-__all__ = ["FUNCTIONS", "OPERATORS", "Value", "as_factor", "numbers"]
+__all__ = ["FUNCTIONS", "Value", "as_factor", "is_column", "lift", "numbers", "sequence", "truth"]
 
 Constant: TypeAlias = float | str | bool | tuple[Any, ...] | None
 Value: TypeAlias = Column | Matrix | Constant
 
 
-def _is_column(value: Value) -> bool:
+def is_column(value: Value) -> bool:
+    """Whether a value has rows."""
     return isinstance(value, (Numeric, Factor, Logical, Matrix))
 
 
@@ -44,7 +45,7 @@ def numbers(value: Value) -> Any:
     raise BrimError(f"a number is needed here, and this is the text '{value}'")
 
 
-def _lift(fn: Callable[..., Any]) -> Callable[..., Value]:
+def lift(fn: Callable[..., Any]) -> Callable[..., Value]:
     """A NumPy function made a function of values: columns give a column, a matrix a matrix, constants a constant."""
 
     def lifted(*values: Value) -> Value:
@@ -52,7 +53,7 @@ def _lift(fn: Callable[..., Any]) -> Callable[..., Value]:
         names = next((v.names for v in values if isinstance(v, Matrix)), None)
         if names is not None:
             arrays = [a[:, None] if isinstance(v, (Numeric, Logical)) else a for a, v in zip(arrays, values, strict=True)]
-        rows = names is not None or any(_is_column(v) for v in values)
+        rows = names is not None or any(is_column(v) for v in values)
         if rows and any(isinstance(v, tuple) for v in values):
             raise BrimError("a vector of constants does not fit the rows of the data", hint="give one number, or a column")
         with np.errstate(all="ignore"):  # what is not finite is reported with its rows, by the caller
@@ -68,7 +69,7 @@ def _lift(fn: Callable[..., Any]) -> Callable[..., Value]:
 
 def _unary(fn: Callable[[Any], Any]) -> Callable[[Value], Value]:
     """A lifted function of one argument: a second one is an error, not NumPy's ``out``."""
-    lifted = _lift(fn)
+    lifted = lift(fn)
 
     def unary(x: Value) -> Value:
         return lifted(x)
@@ -76,116 +77,15 @@ def _unary(fn: Callable[[Any], Any]) -> Callable[[Value], Value]:
     return unary
 
 
-# ---- comparisons and logic ---------------------------------------------------------------------------------------------
+# ---- functions ---------------------------------------------------------------------------------------------------------
 
 
-def _same_labels(left: Value, right: Value) -> Any:
-    """``==`` of text: labels are compared, through the levels and not row by row."""
-    if not _is_column(left):
-        left, right = right, left
-    if not _is_column(left):
-        return level_name(left) == level_name(right)
-    factor = as_factor(left)
-    other = as_factor(right).recode(factor.levels).codes if _is_column(right) else _place(level_name(right), factor.levels)
-    return (factor.codes == other) & ~factor.missing
-
-
-def _place(level: str, levels: tuple[str, ...]) -> int:
-    return levels.index(level) if level in levels else -1
-
-
-def _absent(*values: Value) -> np.ndarray | None:
-    """Mask of the rows where any of the columns is missing; ``None`` when none is."""
-    absent = None
-    for value in values:
-        if isinstance(value, (Numeric, Factor, Logical)) and value.missing.any():
-            absent = value.missing if absent is None else absent | value.missing
-    return absent
-
-
-def _compare(fn: Callable[[Any, Any], Any]) -> Callable[[Value, Value], Value]:
-    ranked = fn not in (np.equal, np.not_equal)
-
-    def compared(left: Value, right: Value) -> Value:
-        _one_constant(left, right)
-        if any(isinstance(v, (Factor, str)) for v in (left, right)):
-            result = fn(*_ranks(left, right)) if ranked else _same_labels(left, right) == (fn is np.equal)
-        else:
-            result = fn(numbers(left), numbers(right))
-        if not (_is_column(left) or _is_column(right)):
-            return bool(result)
-        return Logical(np.asarray(result, dtype=bool), _absent(left, right))
-
-    return compared
-
-
-def _one_constant(*values: Value) -> None:
-    if any(isinstance(v, Matrix) for v in values):
-        raise BrimError("a comparison needs one column, and this has several")
-    if any(isinstance(v, tuple) for v in values):
-        raise BrimError("a comparison with several constants", hint="membership is written x %in% c(1, 2)")
-
-
-def _ranks(left: Value, right: Value) -> tuple[Any, Any]:
-    """Places in the order of an ordered factor's levels."""
-    factor = next((v for v in (left, right) if isinstance(v, Factor)), None)
-    if factor is None or not factor.ordered:
-        raise BrimError("'<' and '>' need numbers or an ordered factor", hint="ordered(f, levels = c(...)) sets an order")
-    order = factor.levels
-
-    def rank(value: Value) -> Any:
-        if isinstance(value, Factor):
-            return value.recode(order).codes
-        if level_name(value) not in order:
-            raise BrimError(f"'{level_name(value)}' is not a level", hint=suggest(level_name(value), order, "levels"))
-        return order.index(level_name(value))
-
-    return rank(left), rank(right)
-
-
-def _truth(value: Value) -> tuple[Any, Any]:
+def truth(value: Value) -> tuple[Any, Any]:
     """Values and missing mask of a truth value; numbers are true when not zero, as in R."""
     if isinstance(value, Logical):
         return value.values, value.missing
     values = numbers(value)
     return values != 0, np.isnan(values)
-
-
-def _not(value: Value) -> Value:
-    values, absent = _truth(value)
-    return Logical(~values, absent) if _is_column(value) else not values
-
-
-def _and(left: Value, right: Value) -> Value:
-    """R's three-valued logic: ``FALSE & NA`` is false."""
-    (a, a_absent), (b, b_absent) = _truth(left), _truth(right)
-    false = (~np.asarray(a) & ~np.asarray(a_absent)) | (~np.asarray(b) & ~np.asarray(b_absent))
-    absent = (np.asarray(a_absent) | np.asarray(b_absent)) & ~false
-    if not (_is_column(left) or _is_column(right)):
-        return bool(~false)
-    return Logical(~false & ~absent, absent)
-
-
-def _or(left: Value, right: Value) -> Value:
-    return _not(_and(_not(left), _not(right)))
-
-
-def _within(value: Value, options: Value) -> Value:
-    """``x %in% c(...)``: never missing."""
-    options = options if isinstance(options, tuple) else (options,)
-    if any(_is_column(option) for option in options):
-        raise BrimError("right of %in% stands a constant or c(...) of constants")
-    if isinstance(value, Factor):
-        wanted = {level_name(option) for option in options}
-        table = np.array([level in wanted for level in value.levels] + [False])
-        return Logical(table[value.codes])
-    if isinstance(value, str):
-        return value in options
-    found = np.isin(numbers(value), [numbers(option) for option in options])
-    return Logical(found) if _is_column(value) else bool(found)
-
-
-# ---- functions ---------------------------------------------------------------------------------------------------------
 
 
 def as_factor(x: Value) -> Factor:
@@ -201,12 +101,12 @@ def _identity(x: Value) -> Value:
 
 def _log(x: Value, base: Value = None) -> Value:
     if base is None:
-        return _lift(np.log)(x)
-    return _lift(lambda v, b: np.log(v) / np.log(b))(x, base)
+        return lift(np.log)(x)
+    return lift(lambda v, b: np.log(v) / np.log(b))(x, base)
 
 
 def _round(x: Value, digits: float = 0) -> Value:
-    return _lift(lambda v: np.round(v, int(digits)))(x)
+    return lift(lambda v: np.round(v, int(digits)))(x)
 
 
 def _as_numeric(x: Value) -> Value:
@@ -216,11 +116,13 @@ def _as_numeric(x: Value) -> Value:
             table = np.array([float(level) for level in x.levels] + [np.nan])
         except ValueError:
             wrong = next(level for level in x.levels if not _spells_number(level))
-            raise BrimError(f"as.numeric() of text: '{wrong}' is not a number") from None
+            raise BrimError(
+                f"as.numeric() of text: '{wrong}' is not a number", hint="as.numeric(factor(x)) gives the numbers of levels"
+            ) from None
         return Numeric(table[x.codes])
     if isinstance(x, Factor):
         return Numeric(np.where(x.missing, np.nan, x.codes + 1.0), integer=True)
-    return _lift(lambda v: v)(x)
+    return lift(lambda v: v)(x)
 
 
 def _spells_number(text: str) -> bool:
@@ -232,12 +134,12 @@ def _spells_number(text: str) -> bool:
 
 
 def _as_integer(x: Value) -> Value:
-    return _lift(np.trunc)(_as_numeric(x))
+    return lift(np.trunc)(_as_numeric(x))
 
 
 def _as_logical(x: Value) -> Value:
-    values, absent = _truth(x)
-    return Logical(values, absent) if _is_column(x) else bool(values)
+    values, absent = truth(x)
+    return Logical(values, absent) if is_column(x) else bool(values)
 
 
 def _as_character(x: Value) -> Value:
@@ -258,7 +160,7 @@ def _is_na(x: Value) -> Value:
 def _ifelse(test: Value, yes: Value, no: Value) -> Value:
     if not isinstance(test, (Numeric, Logical)):
         raise BrimError("ifelse() needs a column of truth values to test")
-    values, absent = _truth(test)
+    values, absent = truth(test)
     if any(isinstance(v, (Factor, str)) for v in (yes, no)):
         return _choose_text(values, absent, yes, no)
     chosen = np.where(values, numbers(yes), numbers(no))
@@ -277,7 +179,7 @@ def _choose_text(test: np.ndarray, absent: np.ndarray, yes: Value, no: Value) ->
 
 
 def _extreme(fn: Callable[[Any, Any], Any]) -> Callable[..., Value]:
-    lifted = _lift(fn)
+    lifted = lift(fn)
 
     def extreme(*values: Value) -> Value:
         if not values:
@@ -312,12 +214,13 @@ def _interaction(*factors: Value, sep: str = ".") -> Factor:
 
 def _combine(*values: Value) -> Value:
     """``c()`` of constants."""
-    if any(_is_column(v) for v in values):
+    if any(is_column(v) for v in values):
         raise BrimError("c() holds constants here, not columns", hint="cbind(x, z) binds columns")
     return tuple(v for value in values for v in (value if isinstance(value, tuple) else (value,)))
 
 
-def _sequence(start: Value, stop: Value, by: Value = None, length_out: Value = None) -> Value:
+def sequence(start: Value, stop: Value, by: Value = None, length_out: Value = None) -> Value:
+    """R's ``seq`` and ``:`` of constants."""
     a, b = float(numbers(start)), float(numbers(stop))
     if length_out is not None:
         return tuple(np.linspace(a, b, int(numbers(length_out))).tolist())
@@ -344,7 +247,7 @@ FUNCTIONS: dict[str, Callable[..., Value]] = {
     "relevel": _relevel,
     "interaction": _interaction,
     "c": _combine,
-    "seq": _sequence,
+    "seq": sequence,
     **{
         name: _unary(fn)
         for name, fn in {
@@ -382,27 +285,4 @@ FUNCTIONS: dict[str, Callable[..., Value]] = {
             "log1m": _complement,
         }.items()
     },
-}
-
-OPERATORS: dict[str, Callable[[Value, Value], Value]] = {
-    "+": _lift(np.add),
-    "-": _lift(np.subtract),
-    "*": _lift(np.multiply),
-    "/": _lift(np.divide),
-    "^": _lift(np.power),
-    "%%": _lift(np.mod),
-    "%/%": _lift(np.floor_divide),
-    ":": _sequence,
-    "==": _compare(np.equal),
-    "!=": _compare(np.not_equal),
-    "<": _compare(np.less),
-    "<=": _compare(np.less_equal),
-    ">": _compare(np.greater),
-    ">=": _compare(np.greater_equal),
-    "&": _and,
-    "&&": _and,
-    "|": _or,
-    "||": _or,
-    "%in%": _within,
-    "!": lambda value, _: _not(value),
 }

@@ -368,16 +368,22 @@ class Summary:
         return self.value
 
 
+def _complete(x: Value, what: str, na_rm: Value) -> np.ndarray:
+    values = _present(x, what)
+    if not na_rm and len(values) < len(_column(x, what)):
+        raise BrimError(f"{what} of a column with missing values", hint="na.rm = TRUE leaves them out")
+    return values
+
+
 def _summary(name: str, fn: Callable[[np.ndarray], Any]) -> Callable[..., Summary]:
     def learn(x: Value, na_rm: Value = False) -> Summary:
-        values = _present(x, f"{name}()") if na_rm else _column(x, f"{name}()")
-        return Summary(float(fn(values)))
+        return Summary(float(fn(_complete(x, f"{name}()", na_rm))))
 
     return learn
 
 
 def _learn_quantile(x: Value, probs: Value, na_rm: Value = False) -> Summary:
-    return Summary(float(np.quantile(_present(x, "quantile()") if na_rm else _column(x, "quantile()"), numbers(probs))))
+    return Summary(float(np.quantile(_complete(x, "quantile()", na_rm), numbers(probs))))
 
 
 LEARNERS: dict[str, Callable[..., Transform]] = {
