@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from brim.bf import set_rescor as set_rescor
     from brim.brm import brm as brm
     from brim.brm import default_prior as default_prior
+    from brim.brm import default_prior as default_prior
     from brim.data import load_data as load_data
     from brim.errors import BrimError as BrimError
     from brim.errors import BrimWarning as BrimWarning
