@@ -292,7 +292,7 @@ def deparse(node: Node) -> str:
         case Paren(inner):
             return f"({deparse(inner)})"
         case Unary(op, operand):
-            return op + _wrapped(operand, _strength(operand) < _PREFIX[op])
+            return op + _wrapped(operand, isinstance(operand, Binary) and _strength(operand) < _PREFIX[op])
         case Binary(op):
             return (op if op in _TIGHT else f" {op} ").join(_operands(node))
         case Call(fn, args, kwargs):
@@ -304,9 +304,8 @@ def _operands(node: Binary) -> list[str]:
     """The texts of ``a op b op c``, in parentheses where a tree that no text gave needs them."""
     power = _POWER[node.op]
     if node.op == "^":
-        right = node.right
-        after = isinstance(right, Binary) and _strength(right) < power
-        return [_wrapped(node.left, _strength(node.left) <= power), _wrapped(right, after)]
+        wrap = isinstance(node.right, Binary) and _strength(node.right) < power
+        return [_wrapped(node.left, _strength(node.left) <= power), _wrapped(node.right, wrap)]
     first, *rest = chain(node, node.op)
     after = [_wrapped(one, isinstance(one, Binary) and _strength(one) <= power) for one in rest]
     return [_wrapped(first, _strength(first) < power), *after]

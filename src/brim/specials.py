@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from brim.errors import suggest
 from brim.nodes import Call, Node, fault
@@ -118,7 +118,9 @@ def arguments(call: Call, table: Mapping[str, Special] = SPECIALS) -> tuple[tupl
         if key not in known or key == "...":
             options = [arg for arg in known if arg != "..."]
             hint = suggest(key, options, f"arguments of {call.fn}()") if options else f"{call.fn}() has no named arguments"
-            raise fault(value, f"{call.fn}() has no argument {key!r}", hint)
+            # The key has no node of its own: it is what stands last before its value.
+            start = max(value.source.rfind(key, 0, value.span[0]), 0)
+            raise fault(replace(value, span=(start, start + len(key))), f"{call.fn}() has no argument {key!r}", hint)
     free = [arg for arg in known[: known.index("...") if "..." in known else None] if arg not in named]
     surplus = call.args[len(free) :]
     if surplus and "..." not in known:
