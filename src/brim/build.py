@@ -86,12 +86,12 @@ class _Plan:
             if spec.name == "mu" or spec.name in formula.parameters:
                 part = formula.predictor(spec.name)
                 where = Where(resp, "" if spec.name == "mu" else spec.name)
-                predicted.append((spec.name, where, part, part.terms(frame.names)))
+                predicted.append((spec.name, where, part, formula.terms(spec.name, frame.names)))
         return _Plan(formula, own, response, resp, tuple(predicted))
 
-    def variables(self) -> tuple[str, ...]:
+    def variables(self, frame: Frame) -> tuple[str, ...]:
         """The columns that must be complete."""
-        names = self.formula.variables()
+        names = self.formula.variables(frame.names)
         return tuple(n for n in names if n not in INTERCEPTS)
 
 
@@ -122,9 +122,9 @@ def complete_rows(frame: Frame, plans: Iterable[_Plan]) -> Frame:
     """Rows without missing values in the variables used; outside its ``subset()`` a response may miss what it likes."""
     keep = np.ones(frame.n, bool)
     for plan in plans:
-        for name in plan.variables():
+        for name in plan.variables(frame):
             frame[name]  # an unknown column is named before anything else is done
-        mine = frame.complete(plan.variables())
+        mine = frame.complete(plan.variables(frame))
         rows = plan.response.rows(frame)
         keep &= mine if rows is None else mine | ~rows
     if keep.all():

@@ -1,0 +1,57 @@
+"""Every term kind against the protocol; adding a kind adds a row."""
+
+import numpy as np
+import pytest
+
+import brim
+from brim.testing import check_model
+from references import data
+
+#: formula, family, further arguments of brm
+KINDS = {
+    "population": ("y ~ x * f3 + poly(z, 2)", "gaussian", {}),
+    "no intercept": ("y ~ 0 + f3 + x", "gaussian", {}),
+    "intercept as coefficient": ("y ~ 0 + Intercept + x", "gaussian", {}),
+    "offset": ("ycount ~ x + offset(log(expo))", "poisson", {}),
+    "group": ("y ~ x + (1 | g)", "gaussian", {}),
+    "group, two coefficients": ("y ~ x + (1 + x | g)", "gaussian", {}),
+    "group, uncorrelated": ("y ~ x + (1 + x || g)", "gaussian", {}),
+    "group, factor": ("y ~ x + (0 + f3 | g)", "gaussian", {}),
+    "crossed": ("y ~ x + (1 | g) + (1 + x | g2)", "gaussian", {}),
+    "nested": ("y ~ x + (1 | g2 / f3)", "gaussian", {}),
+    "gr by": ("ycount ~ x + (1 + x | gr(g, by = sex))", "poisson", {}),
+    "gr by, uncorrelated": ("ycount ~ x + (1 + x || gr(g, by = sex))", "poisson", {}),
+    "gr cov": ("y ~ x + (1 | gr(g, cov = A))", "gaussian", {"data2": {"A": 0.5 ** np.abs(np.subtract.outer(range(9), range(9)))}}),
+    "gr student": ("y ~ x + (1 | gr(g, dist = 'student'))", "gaussian", {}),
+    "mm": ("y ~ x + (1 | mm(h1, h2, weights = cbind(w1, w2)))", "gaussian", {}),
+    "mm and mmc": ("y ~ x + (1 + mmc(w1, w2) | mm(h1, h2))", "gaussian", {}),
+    "sigma": (brim.bf("y ~ x + (1 | g)", "sigma ~ x + (1 | g)"), "gaussian", {}),
+    "shared id": (brim.bf("y ~ x + (1 + x | ID | g)", "sigma ~ x + (1 | ID | g)"), "gaussian", {}),
+    "constant": ("y ~ x + z + (1 | g)", "gaussian", {"prior": brim.prior("constant(0.5)", coef="x")}),
+    "two responses": (brim.bf("y ~ x + (1 | p | g)") + brim.bf("ycount ~ z + (1 | p | g)", family="poisson") + brim.set_rescor(False), "gaussian", {}),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_protocol(kind):
+    formula, family, more = KINDS[kind]
+    sim = data("sim")
+    fit = brim.brm(formula, data=sim, family=family, empty=True, **more)
+    rows = np.random.default_rng(0).permutation(len(sim))
+    check_model(fit.model, fit.frame, fit.frame.take(rows))
+
+
+def test_models_of_one_structure_are_equal():
+    """Other numbers in the data, same structure: one compiled program serves both."""
+    sim = data("sim")
+    one = brim.brm("y ~ x + (1 + x | g)", data=sim, empty=True).model
+    two = brim.brm("y ~ x + (1 + x | g)", data=sim.assign(y=10 * sim.y, x=sim.x**2), empty=True).model
+    assert one.rows != two.rows  # default priors are scaled to the data
+    assert one == two
+    assert hash(one) == hash(two)
+
+
+def test_models_of_other_structure_differ():
+    sim = data("sim")
+    made = [brim.brm(f, data=sim, empty=True).model for f in ("y ~ x", "y ~ z", "y ~ x + (1 | g)", "y ~ x + (1 | g2)", "y ~ x + (1 + x || g)")]
+    assert len(set(made)) == len(made)
