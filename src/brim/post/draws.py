@@ -124,20 +124,41 @@ class Posterior:
         return Posterior(reported, {k: a.reshape(chains, n // chains, *a.shape[1:]) for k, a in arrays.items()})
 
 
+@dataclass(frozen=True)
+class Labelled:
+    """Draws by variable with named axes: what ArviZ and the file of a fit hold.
+
+    ``dims`` are those after chain and draw, ``coords`` the labels of each dim.
+    """
+
+    values: Mapping[str, np.ndarray]
+    dims: Mapping[str, tuple[str, ...]]
+    coords: Mapping[str, tuple[str, ...]]
+
+
+def labelled(posterior: Posterior) -> Labelled:
+    """The draws with named axes. A dim that is called as a variable (a grouping factor ``b`` or ``sigma``) gets the suffix ``_dim``."""
+    single = {name: posterior[name] for name in (*posterior.extra, *(e for e in EXTRA if e in posterior.arrays))}
+    taken = {*single, *(q.label for q in posterior.reported)}
+
+    def dim(name: str) -> str:
+        return f"{name}_dim" if name in taken else name
+
+    return Labelled(
+        values={**{q.label: posterior.array(q) for q in posterior.reported}, **single},
+        dims={**{q.label: tuple(dim(d) for d in q.dims) for q in posterior.reported}, **dict.fromkeys(single, ())},
+        coords={dim(name): tuple(labels) for q in posterior.reported for name, labels in q.coords.items()},
+    )
+
+
 def dataset(posterior: Posterior, stats: Mapping[str, np.ndarray], observed: Mapping[str, np.ndarray]) -> Any:
     """The ArviZ ``DataTree``: ``posterior`` with named dims and coords, ``sample_stats``, ``observed_data``."""
     from arviz_base import from_dict
 
-    values: dict[str, np.ndarray] = {}
-    dims: dict[str, list[str]] = {}
-    coords: dict[str, list[str]] = {}
-    for q in posterior.reported:
-        values[q.label] = posterior.array(q)
-        dims[q.label] = list(q.dims)
-        coords.update({k: list(v) for k, v in q.coords.items()})
-    values.update({name: posterior[name] for name in posterior.variables if name in (*posterior.extra, *EXTRA)})
-    groups: dict[str, Mapping[str, np.ndarray]] = {"posterior": values}
+    draws = labelled(posterior)
+    groups: dict[str, Mapping[str, np.ndarray]] = {"posterior": draws.values}
     if stats:
         groups["sample_stats"] = stats
     groups["observed_data"] = observed
-    return from_dict(groups, dims=dims, coords=coords)
+    dims = {name: list(d) for name, d in draws.dims.items()}
+    return from_dict(groups, dims=dims, coords={name: list(labels) for name, labels in draws.coords.items()})
