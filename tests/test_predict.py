@@ -1,0 +1,124 @@
+"""Predictions from given draws: closed forms, new levels, group formulas."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import brim
+from references import data
+
+SIM = data("sim")
+LEVELS = [f"g{i}" for i in range(1, 10)]
+
+
+@pytest.fixture(scope="module")
+def slopes():
+    """A model with correlated slopes and 2000 draws: fixed population effects, drawn group effects."""
+    fit = brim.brm("y ~ x + (1 + x | g)", data=SIM, empty=True)
+    rng = np.random.default_rng(5)
+    n = 2000
+    draws = {"b_Intercept": 1.0, "b_x": 2.0, "sd_g__Intercept": 0.5, "sd_g__x": 1.5, "cor_g__Intercept__x": 0.6, "sigma": 0.7}
+    columns = {k: np.full(n, v) for k, v in draws.items()}
+    columns |= {f"r_g[{level},{c}]": rng.normal(size=n) for c in ("Intercept", "x") for level in LEVELS}
+    return fit.with_draws(pd.DataFrame(columns))
+
+
+def test_linear_predictor_with_and_without_groups(slopes):
+    new = {"x": [0.5, -1.0], "g": ["g3", "g7"]}
+    r = {(k, c): np.ravel(slopes.draws[f"r_g[{k},{c}]"]) for k in ("g3", "g7") for c in ("Intercept", "x")}
+    expected = np.stack([2.0 + r["g3", "Intercept"] + 0.5 * r["g3", "x"], -1.0 + r["g7", "Intercept"] - r["g7", "x"]], axis=1)
+    np.testing.assert_allclose(slopes.posterior_linpred(new), expected, rtol=1e-12)
+    np.testing.assert_allclose(slopes.posterior_linpred(new, re_formula=False), np.broadcast_to([2.0, -1.0], (2000, 2)), rtol=1e-12)
+    part = np.stack([2.0 + r["g3", "Intercept"], -1.0 + r["g7", "Intercept"]], axis=1)
+    np.testing.assert_allclose(slopes.posterior_linpred(new, re_formula="(1 | g)"), part, rtol=1e-12)
+    slope_only = np.stack([2.0 + 0.5 * r["g3", "x"], -1.0 - r["g7", "x"]], axis=1)
+    np.testing.assert_allclose(slopes.posterior_linpred(new, re_formula="~ (0 + x | g)"), slope_only, rtol=1e-12)
+
+
+def test_without_groups_new_data_need_no_group(slopes):
+    assert slopes.posterior_epred({"x": [0.0]}, re_formula=False).shape == (2000, 1)
+
+
+def test_new_levels_gaussian(slopes):
+    """Effects of a new level follow N(0, diag(sd) R diag(sd))."""
+    new = {"x": [0.0, 1.0], "g": ["new", "new"]}
+    eta = slopes.posterior_linpred(new, allow_new_levels=True, sample_new_levels="gaussian", seed=1)
+    intercept, slope = eta[:, 0] - 1.0, eta[:, 1] - eta[:, 0] - 2.0
+    n = len(eta)
+    assert abs(intercept.mean()) < 4 * 0.5 / np.sqrt(n)
+    assert abs(slope.mean()) < 4 * 1.5 / np.sqrt(n)
+    assert intercept.std() == pytest.approx(0.5, abs=4 * 0.5 / np.sqrt(2 * n))
+    assert slope.std() == pytest.approx(1.5, abs=4 * 1.5 / np.sqrt(2 * n))
+    assert np.corrcoef(intercept, slope)[0, 1] == pytest.approx(0.6, abs=4 * (1 - 0.36) / np.sqrt(n))
+
+
+def test_new_levels_uncertainty(slopes):
+    """Each draw takes both effects of one known level, chosen anew for each draw and each new level."""
+    new = {"x": [0.0, 1.0, 0.0], "g": ["n1", "n1", "n2"]}
+    eta = slopes.posterior_linpred(new, allow_new_levels=True, seed=1)
+    intercepts = np.stack([np.ravel(slopes.draws[f"r_g[{k},Intercept]"]) for k in LEVELS], axis=1)
+    slopes_ = np.stack([np.ravel(slopes.draws[f"r_g[{k},x]"]) for k in LEVELS], axis=1)
+    took = np.argmin(np.abs(intercepts - (eta[:, [0]] - 1.0)), axis=1)
+    rows = np.arange(len(eta))
+    np.testing.assert_allclose(eta[:, 0] - 1.0, intercepts[rows, took], rtol=1e-10)
+    np.testing.assert_allclose(eta[:, 1] - eta[:, 0] - 2.0, slopes_[rows, took], rtol=1e-8)
+    counts = np.bincount(took, minlength=9)
+    assert stats.chisquare(counts).pvalue > 1e-3
+    assert not np.allclose(eta[:, 0], eta[:, 2])
+
+
+def test_new_levels_old(slopes):
+    """One known level stands in for the new one in all draws."""
+    eta = slopes.posterior_linpred({"x": [0.0], "g": ["new"]}, allow_new_levels=True, sample_new_levels="old_levels", seed=3)
+    same = [np.allclose(eta[:, 0] - 1.0, np.ravel(slopes.draws[f"r_g[{k},Intercept]"])) for k in LEVELS]
+    assert sum(same) == 1
+
+
+def test_new_level_of_by_takes_its_own_sd():
+    fit = brim.brm("ycount ~ 1 + (1 | gr(g, by = sex))", data=SIM, family="poisson", empty=True)
+    n = 4000
+    columns = {"b_Intercept": np.zeros(n), "sd_g__Intercept:sexf": np.full(n, 0.2), "sd_g__Intercept:sexm": np.full(n, 2.0)}
+    columns |= {f"r_g[{k},Intercept]": np.zeros(n) for k in LEVELS}
+    fit = fit.with_draws(pd.DataFrame(columns))
+    new = {"g": ["n1", "n2"], "sex": ["f", "m"]}
+    eta = fit.posterior_linpred(new, allow_new_levels=True, sample_new_levels="gaussian", seed=1)
+    np.testing.assert_allclose(eta.std(axis=0), [0.2, 2.0], rtol=4 / np.sqrt(2 * n))
+
+
+def test_predictions_follow_the_family(slopes):
+    y = slopes.posterior_predict({"x": [1.0]}, re_formula=False, seed=1)[:, 0]
+    assert stats.kstest(y, stats.norm(3.0, 0.7).cdf).pvalue > 1e-3
+
+
+def test_same_seed_same_draws(slopes):
+    one, two, three = (slopes.posterior_predict(ndraws=5, seed=s) for s in (1, 1, 2))
+    np.testing.assert_array_equal(one, two)
+    assert not np.array_equal(one, three)
+
+
+def test_chunks_change_nothing(slopes, monkeypatch):
+    """Predictions are the same in one piece and in many ragged ones."""
+    whole = slopes.posterior_predict(seed=4)
+    monkeypatch.setattr("brim.post.predict._CHUNK", 7 * slopes.nobs())
+    np.testing.assert_array_equal(slopes.posterior_predict(seed=4), whole)
+
+
+def test_log_lik_of_new_data(slopes):
+    new = {"x": [0.0, 1.0], "g": ["g1", "g1"], "y": [0.3, 4.0]}
+    mu = slopes.posterior_linpred(new)
+    np.testing.assert_allclose(slopes.log_lik(new), stats.norm(mu, 0.7).logpdf(new["y"]), rtol=1e-10)
+
+
+def test_dpar_and_draw_ids(slopes):
+    np.testing.assert_allclose(slopes.posterior_epred(dpar="sigma", draw_ids=[3, 1]), 0.7)
+    np.testing.assert_array_equal(slopes.posterior_epred(draw_ids=[3, 1]), slopes.posterior_epred()[[3, 1]])
+
+
+def test_transformations_are_replayed():
+    """Orthogonal polynomials and scaling keep what they learned from the training rows."""
+    fit = brim.brm("y ~ poly(x, 2) + scale(z)", data=SIM, empty=True)
+    draws = pd.DataFrame({"b_Intercept": [0.0], "b_polyx21": [1.0], "b_polyx22": [2.0], "b_scalez": [3.0], "sigma": [1.0]})
+    fit = fit.with_draws(draws)
+    rows = [5, 17, 60]
+    np.testing.assert_allclose(fit.posterior_epred(SIM.iloc[rows]), fit.posterior_epred()[:, rows], rtol=1e-10)
