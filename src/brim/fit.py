@@ -163,7 +163,7 @@ class Fit:
 
     def prior_summary(self, all: bool = True) -> pd.DataFrame:
         """The prior table, brms' columns and order; ``all=False`` leaves out rows without a prior of their own."""
-        from brim.post.tables import prior_table
+        from brim.post.prior_table import prior_table
 
         return prior_table(self.model.rows, all=all)
 

@@ -13,7 +13,9 @@ from brim.columns import format_number
 from brim.errors import BrimError
 from brim.infer.diagnostics import ess_bulk, ess_tail, rhat
 from brim.param import RANKS, Reported
-from brim.post.tables import POPULATION, format_table, population_name, prior_lines, statistics
+from brim.post.prior_table import prior_lines
+from brim.post.tables import POPULATION, population_name, statistics
+from brim.post.text import format_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +37,7 @@ _SECTION: dict[int, tuple[str, Callable[[str], str]]] = {
     RANKS["sds"]: ("splines", _called),
     RANKS["gp"]: ("gp", _called),
     RANKS["autocor"]: ("cor_pars", str),
-    **{rank: ("fixed", population_name) for rank in POPULATION},
+    **dict.fromkeys(POPULATION, ("fixed", population_name)),
     RANKS["simo"]: ("mo", lambda name: name.removeprefix("simo_")),
     RANKS["dpar"]: ("spec_pars", str),
     RANKS["rescor"]: ("rescor_pars", _called),
@@ -230,7 +232,8 @@ class Summary:
 
     def _html_table(self, heading: str, table: Table) -> str:
         def row(cell: str, name: str, cells: Any) -> str:
-            return f"<tr><th style='text-align:left'>{escape(name)}</th>" + "".join(f"<{cell}>{escape(c)}</{cell}>" for c in cells) + "</tr>"
+            inner = "".join(f"<{cell}>{escape(c)}</{cell}>" for c in cells)
+            return f"<tr><th style='text-align:left'>{escape(name)}</th>{inner}</tr>"
 
         caption = f"<caption style='text-align:left'>{escape(heading.strip())}</caption>" if heading else ""
         body = "".join(row("td", name, cells) for name, cells in zip(table.names, table.cells(), strict=True))
