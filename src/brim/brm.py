@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from brim.bf import Formula, MvFormula, as_formula
-from brim.build import build
+from brim.build import build, read_data2
 from brim.errors import BrimError, suggest
 from brim.fit import Fit, Settings
 from brim.frame import Frame
@@ -118,7 +118,7 @@ def brm(
     path = _file(file, file_refit)
     priors = read_priors(prior)
     parsed = as_formula(formula)
-    model, frame = build(parsed, Frame.read(data), family, priors, _read_data2(data2))
+    model, frame = build(parsed, Frame.read(data), family, priors, read_data2(data2))
     if sample_prior == "only":
         _check_proper(model)
         model = replace(model, prior_only=True)
@@ -175,16 +175,6 @@ def _file(file: str | os.PathLike[str] | None, refit: str) -> Path | None:
     if not path.parent.is_dir():
         raise BrimError(f"the folder of file = '{path}' does not exist", hint="make it first: nothing was sampled")
     return path
-
-
-def _read_data2(data2: Mapping[str, Any] | None) -> dict[str, tuple[np.ndarray, tuple[str, ...] | None]]:
-    """Matrices with their row names, whichever library they come from."""
-    out = {}
-    for name, value in (data2 or {}).items():
-        index = getattr(value, "index", None)
-        names = None if index is None or callable(index) else tuple(str(v) for v in index)
-        out[name] = (np.asarray(value, float), names)
-    return out
 
 
 def _check_proper(model: Model) -> None:

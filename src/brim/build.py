@@ -27,7 +27,7 @@ from brim.terms.grouping import mmc_column, parse_grouping
 from brim.terms.population import Offset, Population
 from brim.terms.registry import TOGETHER, reader
 
-__all__ = ["build", "complete_rows"]
+__all__ = ["build", "complete_rows", "read_data2"]
 
 
 def build(formula: Formula | MvFormula, frame: Frame, family: Any, priors: Priors | None = None, data2: Mapping[str, Any] | None = None) -> tuple[Model, Frame]:
@@ -55,6 +55,16 @@ def build(formula: Formula | MvFormula, frame: Frame, family: Any, priors: Prior
     resolved, rows = resolve(params, priors)
     model = Model(responses, blocks, shared, resolved, rows).with_blocks(blocks)
     return model, frame
+
+
+def read_data2(data2: Mapping[str, Any] | None) -> dict[str, tuple[np.ndarray, tuple[str, ...] | None]]:
+    """Matrices with their row names, whichever library they come from."""
+    out = {}
+    for name, value in (data2 or {}).items():
+        index = getattr(value, "index", None)
+        names = None if index is None or callable(index) else tuple(str(v) for v in index)
+        out[name] = (np.asarray(value, float), names)
+    return out
 
 
 # --------------------------------------------------------------------------- reading one response's formulas
