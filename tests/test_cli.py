@@ -60,7 +60,7 @@ def test_the_defaults(asked):
     assert call["family"] == brim.families.family("gaussian")
     assert call["prior"] is None
     assert call["control"] == {}
-    assert [call[k] for k in ("chains", "iter", "warmup", "cores", "seed", "progress")] == [4, 2000, None, None, None, True]
+    assert [call[k] for k in ("chains", "iter", "warmup", "cores", "seed", "progress", "data_name")] == [4, 2000, None, None, None, True, "gpa"]
 
 
 def test_every_option(asked):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 import brim
-from brim.errors import BrimError, suggest
+from brim.errors import BrimError, BrimWarning, suggest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,13 +33,25 @@ class _Refused(click.ClickException):
 
 
 class _Brim(click.Group):
-    """Shows brim's own errors as messages; any other exception is a defect and keeps its traceback."""
+    """Shows brim's own errors and warnings as messages; any other exception is a defect and keeps its traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.showwarning = _show_warning
+                return super().invoke(ctx)
         except BrimError as error:
             raise _Refused(str(error)) from error
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: str | None = None
+) -> None:
+    """The text of brim's own warnings; for others also where they come from."""
+    text = (
+        f"Warning: {message}\n" if issubclass(category, BrimWarning) else warnings.formatwarning(message, category, filename, lineno, line)
+    )
+    click.echo(text, err=True, nl=False)
 
 
 @click.group(cls=_Brim, context_settings={"help_option_names": ["-h", "--help"]})
@@ -103,6 +116,7 @@ def fit(
         seed=seed,
         control={name: value for name, value in given.items() if value is not None},
         progress=not quiet,
+        data_name=Path(source).name,
     )
     _report(result, out, plots, quiet)
 
@@ -125,6 +139,7 @@ def demo(folder: Path) -> None:
         data=brim.load_data("gpa"),
         prior=brim.prior("normal(0, 1)", class_="b"),
         seed=1,
+        data_name="gpa",
     )
     folder.mkdir(exist_ok=True)
     _report(result, out, folder, quiet=False)
@@ -151,25 +166,17 @@ def _report(result: Any, out: Path | None, plots: Path | None, quiet: bool) -> N
     if out is not None:
         with _whole(out) as temporary:
             result.save(temporary)
-    for path in () if plots is None else _draw(result, plots):
+    written = [] if out is None else [out]
+    for path in written if plots is None else [*written, *_draw(result, plots)]:
         click.echo(f"wrote {path}", err=True)
 
 
-def _draw(result: Any, folder: Path) -> Iterator[Path]:
+def _draw(result: Any, folder: Path) -> list[Path]:
     """The conditional effect of every predictor and the posterior predictive check, as PNG."""
-    folder.mkdir(exist_ok=True)
-    figures = {f"conditional_effects_{_slug(effect)}": figure for effect, figure in result.conditional_effects().plot().items()}
-    figures["pp_check"] = result.pp_check()
-    for name, figure in figures.items():
-        path = folder / f"{name}.png"
-        with _whole(path) as temporary:
-            figure.savefig(temporary, dpi=150)
-        yield path
-
-
-def _slug(effect: str) -> str:
-    """``x:z`` names a file ``x_z``."""
-    return re.sub(r"\W+", "_", effect)
+    check = folder / "pp_check.png"
+    effects = result.conditional_effects().save(folder)
+    result.pp_check().savefig(check)
+    return [*effects, check]
 
 
 def _check_places(out: Path | None, plots: Path | None) -> None:
