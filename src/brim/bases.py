@@ -14,7 +14,7 @@ from typing import Any, final
 import numpy as np
 
 from brim.columns import Factor, Logical, Matrix, Numeric
-from brim.errors import suggest
+from brim.errors import name_rows, suggest
 from brim.expressions import Expression
 from brim.formula import Call, Name, Node, Number, Terms, Text, deparse, fault
 from brim.frame import Frame
@@ -116,7 +116,7 @@ def _learn_variable(node: Node, frame: Frame) -> _Variable:
 def _check_column(node: Node, value: Numeric, frame: Frame) -> None:
     infinite = np.isinf(value.values)
     if infinite.any():
-        raise fault(node, f"'{deparse(node)}' is infinite in row {int(np.argmax(infinite)) + 1}")
+        raise fault(node, f"'{deparse(node)}' is infinite in {name_rows(np.flatnonzero(infinite))}")
 
 
 def _coding(node: Node, factor: Factor) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["BrimError", "BrimWarning", "near", "suggest"]
+__all__ = ["BrimError", "BrimWarning", "name_rows", "near", "suggest"]
 
 
 class BrimError(ValueError):
@@ -73,3 +73,18 @@ def suggest(name: str, options: Iterable[str], what: str = "names") -> str:
         return "did you mean " + " or ".join(f"'{m}'" for m in found) + "?"
     shown = ", ".join(options[:20]) + (", ..." if len(options) > 20 else "")
     return f"{what}: {shown}" if options else f"there are no {what}"
+
+
+def name_rows(rows: Iterable[int], most: int = 5) -> str:
+    """The first few rows by position, in words.
+
+    Examples
+    --------
+    >>> name_rows([3])
+    'row 3 (counted from 0)'
+    >>> name_rows(range(7))
+    'rows 0, 1, 2, 3, 4 and 2 more (counted from 0)'
+    """
+    at = [int(r) for r in rows]
+    shown = ", ".join(map(str, at[:most])) + (f" and {len(at) - most} more" if len(at) > most else "")
+    return f"row{'s' * (len(at) != 1)} {shown} (counted from 0)"

@@ -10,7 +10,7 @@ from typing import Any, final
 import numpy as np
 
 from brim.columns import Column, Factor, Logical, Matrix, Numeric
-from brim.errors import BrimError, suggest
+from brim.errors import BrimError, name_rows, suggest
 from brim.formula import Binary, Call, Constant, Name, Node, Number, Paren, Text, Unary, deparse, fault, variables
 from brim.frame import Frame
 from brim.functions import FUNCTIONS, Value, as_factor, numbers
@@ -112,7 +112,7 @@ class Expression:
         if bad.any():
             row = int(np.argmax(bad))
             how = "is not finite" if isinstance(value, (Matrix, Numeric)) else "has no value"
-            where = f"{int(bad.sum())} rows, first in row {row + 1}" if bad.sum() > 1 else f"row {row + 1}"
+            where = name_rows(np.flatnonzero(bad))
             raise fault(self.node, f"{deparse(self.node)} {how} in {where}{_shown(used, frame, row)}")
 
 

@@ -9,7 +9,7 @@ from typing import Any, Self, final
 import numpy as np
 
 from brim.expressions import Expression
-from brim.errors import BrimError, suggest
+from brim.errors import BrimError, name_rows, suggest
 from brim.families.base import Family
 from brim.formula import Call, Constant, Node, deparse, variables
 from brim.frame import Column, Factor, Frame, Logical, Numeric
@@ -213,7 +213,5 @@ class Response:
 def _rows(bad: np.ndarray, values: np.ndarray) -> str:
     """``rows 3, 17 (counted from 0) hold -1, 2.5``: the first few offenders."""
     at = np.flatnonzero(bad)
-    shown = at[:5]
-    rows, held = ", ".join(str(i) for i in shown), ", ".join(f"{values[i]:g}" for i in shown)
-    more = f" and {len(at) - len(shown)} more" if len(at) > len(shown) else ""
-    return f"row{'s' * (len(at) > 1)} {rows}{more} (counted from 0) hold{'s' * (len(at) == 1)} {held}"
+    held = ", ".join(f"{values[i]:g}" for i in at[:5])
+    return f"{name_rows(at)} hold{'s' * (len(at) == 1)} {held}"
