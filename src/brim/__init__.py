@@ -25,12 +25,11 @@ if TYPE_CHECKING:
     from brim.bf import set_rescor as set_rescor
     from brim.brm import brm as brm
     from brim.brm import default_prior as default_prior
-    from brim.brm import default_prior as default_prior
     from brim.data import load_data as load_data
     from brim.errors import BrimError as BrimError
     from brim.errors import BrimWarning as BrimWarning
     from brim.fit import Fit as Fit
-    from brim.post.io import load as load
+    from brim.fit import load as load
     from brim.priors import prior as prior
 
 __version__ = "0.1.0"
@@ -46,7 +45,7 @@ _HOMES = {
     "brm": "brim.brm",
     "default_prior": "brim.brm",
     "lf": "brim.bf",
-    "load": "brim.post.io",
+    "load": "brim.fit",
     "load_data": "brim.data",
     "mvbf": "brim.bf",
     "mvbind": "brim.bf",

@@ -14,7 +14,7 @@ import numpy as np
 from brim.bf import Formula, MvFormula, as_formula
 from brim.build import build, read_data2
 from brim.errors import BrimError, suggest
-from brim.fit import Fit, Settings
+from brim.fit import Fit, Settings, load
 from brim.frame import Frame
 from brim.infer.base import Draws, Target
 from brim.infer.control import Control
@@ -270,7 +270,7 @@ def _prior_draws(fit: Fit, draws: Draws) -> dict[str, np.ndarray]:
 
 def _found(path: Path, fit: Fit, refit: str) -> Fit | None:
     """The fit saved at ``path``, unless it is another model's and ``on_change`` asks to sample anew."""
-    from brim.post.io import load, same_model
+    from brim.post.io import same_model
 
     found = load(path)
     if refit == "on_change" and not same_model(found, fit):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from brim.post.effects import ConditionalEffects
     from brim.post.summary import Summary
 
-__all__ = ["Fit", "Settings"]
+__all__ = ["Fit", "Settings", "load"]
 
 
 @dataclass(frozen=True)
@@ -121,10 +121,9 @@ class Fit:
     @property
     def idata(self) -> Any:
         """The fit as an ArviZ ``DataTree`` with groups ``posterior``, ``sample_stats`` and ``observed_data``, dims named."""
-        from brim.post.draws import dataset
+        from brim.post.draws import dataset, observed
 
-        observed = {r.name: self.model.design(self.frame)[r.data_key]["y"] for r in self.model.responses}
-        return dataset(self.draws, self.stats, observed)
+        return dataset(self.draws, self.stats, observed(self.model, self.frame))
 
     def with_draws(self, draws: pd.DataFrame, chains: int = 1) -> Fit:
         """The same model with draws from a data frame whose columns have brms' names, such as exported from R.
@@ -405,3 +404,33 @@ class Fit:
 
     def _repr_html_(self) -> str:
         return self.summary()._repr_html_() if self.posterior is not None else f"<pre>{self}</pre>"
+
+
+def load(path: str | os.PathLike[str]) -> Fit:
+    """Read a fit that ``Fit.save`` wrote.
+
+    The model is built anew from the formula, priors and training data in the file; draws come back bit for bit.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Raises
+    ------
+    BrimError
+        There is no such file, it is not one of brim's, it is damaged, or a later brim wrote it.
+
+    Examples
+    --------
+    >>> import brim, tempfile
+    >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), empty=True)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     fit.save(f"{folder}/fit.nc")
+    ...     print(brim.load(f"{folder}/fit.nc").formula)
+    Reaction ~ Days
+    """
+    from brim.post.io import read
+
+    saved = read(path)
+    return Fit(**{**saved, "settings": Settings(**saved["settings"])})

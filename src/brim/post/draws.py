@@ -15,6 +15,9 @@ from brim.param import Reported
 if TYPE_CHECKING:
     import pandas as pd
 
+    from brim.frame import Frame
+    from brim.model import Model
+
 __all__ = ["Posterior"]
 
 #: Variables every fit has besides the model's own.
@@ -151,7 +154,12 @@ def labelled(posterior: Posterior) -> Labelled:
     )
 
 
-def dataset(posterior: Posterior, stats: Mapping[str, np.ndarray], observed: Mapping[str, np.ndarray]) -> Any:
+def observed(model: Model, frame: Frame) -> dict[str, np.ndarray]:
+    """The responses of these rows by name."""
+    return {r.name: model.design(frame, only=r.name)[r.data_key]["y"] for r in model.responses}
+
+
+def dataset(posterior: Posterior, stats: Mapping[str, np.ndarray], responses: Mapping[str, np.ndarray]) -> Any:
     """The ArviZ ``DataTree``: ``posterior`` with named dims and coords, ``sample_stats``, ``observed_data``."""
     from arviz_base import from_dict
 
@@ -159,6 +167,6 @@ def dataset(posterior: Posterior, stats: Mapping[str, np.ndarray], observed: Map
     groups: dict[str, Mapping[str, np.ndarray]] = {"posterior": draws.values}
     if stats:
         groups["sample_stats"] = stats
-    groups["observed_data"] = observed
+    groups["observed_data"] = responses
     dims = {name: list(d) for name, d in draws.dims.items()}
     return from_dict(groups, dims=dims, coords={name: list(labels) for name, labels in draws.coords.items()})
