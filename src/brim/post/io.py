@@ -75,12 +75,18 @@ def _content(fit: Fit) -> dict[str, Any]:
         "brim": __version__,
         "request": request(fit),
         "data_name": fit.data_name,
-        "info": plain(fit.info),
+        "info": plain({k: v for k, v in fit.info.items() if not isinstance(v, np.ndarray)}),
+        "info_arrays": list(_arrays(fit.info)),
         "columns": [{"name": name, **_describe(fit.frame[name])} for name in names],
         "data2": {name: None if index is None else list(index) for name, (_, index) in read_data2(fit.data2).items()},
         "sampled": fit.posterior is not None,
         "extra": [] if fit.posterior is None else list(fit.posterior.extra),
     }
+
+
+def _arrays(info: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """What an engine tells in arrays (mass matrices), which may be large."""
+    return {k: v for k, v in info.items() if isinstance(v, np.ndarray)}
 
 
 def _used(fit: Fit) -> list[str]:
@@ -119,9 +125,8 @@ def _write(path: Path, fit: Fit, content: Mapping[str, Any]) -> None:
         frame = group.create_group("data")
         for i, column in enumerate(content["columns"]):
             _put(frame, f"column_{i}", ("row",), _values(fit.frame[column["name"]]))
-        data2 = group.create_group("data2")
-        for i, (matrix, _) in enumerate(read_data2(fit.data2).values()):
-            _put(data2, f"matrix_{i}", tuple(f"dim_{i}_{axis}" for axis in range(matrix.ndim)), matrix)
+        _put_arrays(group.create_group("data2"), [matrix for matrix, _ in read_data2(fit.data2).values()])
+        _put_arrays(group.create_group("info"), [*_arrays(fit.info).values()])
 
 
 def _write_draws(file: Any, fit: Fit, posterior: Posterior) -> None:
@@ -158,6 +163,12 @@ def _put(group: Any, name: str, dims: tuple[str, ...], values: np.ndarray) -> No
         variable.attrs["dtype"] = "bool"
 
 
+def _put_arrays(group: Any, arrays: list[np.ndarray]) -> None:
+    """Arrays by their position, each with dims of its own."""
+    for i, values in enumerate(arrays):
+        _put(group, f"array_{i}", tuple(f"dim_{i}_{axis}" for axis in range(values.ndim)), values)
+
+
 def _put_text(group: Any, name: str, values: str | np.ndarray) -> None:
     """One text, or the labels of the dim of the same name."""
     import h5py
@@ -184,15 +195,14 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         near = [str(p) for p in path.parent.glob("*.nc")] if path.parent.is_dir() else []
         raise BrimError(f"there is no file '{path}'", hint=suggest(str(path), near, "files there"))
     with _damaged(path):
-        content, columns, matrices, groups = _read(path)
+        content, columns, data2, info, groups = _read(path)
         asked = content["request"]
         frame = Frame.of({c["name"]: _column(c, values) for c, values in zip(content["columns"], columns, strict=True)})
-        data2 = _data2(content["data2"], matrices)
         formula, family, priors = formula_from(asked), resolve_family(asked["family"]), priors_from(asked)
     model, frame = build(formula, frame, family, priors, read_data2(data2))
     model = replace(model, prior_only=asked["settings"]["sample_prior"] == "only")
-    out = {"formula": formula, "family": family, "model": model, "frame": frame, "priors": priors, "data2": data2}
-    out |= {"settings": asked["settings"], "info": content["info"], "data_name": content["data_name"]}
+    out: dict[str, Any] = {"formula": formula, "family": family, "model": model, "frame": frame, "priors": priors, "data2": data2}
+    out |= {"settings": asked["settings"], "info": content["info"] | info, "data_name": content["data_name"]}
     if content["sampled"]:
         with _damaged(path):
             draws = _posterior(model, groups["posterior"], content["extra"])
@@ -211,20 +221,21 @@ def _damaged(path: Path) -> Iterator[None]:
         raise BrimError(f"'{path}' cannot be read: it is no netCDF file, or it is damaged ({error})", hint="fit again and save") from error
 
 
-def _read(path: Path) -> tuple[dict[str, Any], list[np.ndarray], list[np.ndarray], dict[str, dict[str, np.ndarray]]]:
-    """Content, columns of the data, matrices of ``data2``, and the groups with draws."""
+def _read(path: Path) -> tuple[dict[str, Any], list[np.ndarray], dict[str, Any], dict[str, np.ndarray], dict[str, dict[str, np.ndarray]]]:
+    """Content, columns of the data, ``data2``, arrays of ``info``, and the groups with draws."""
     import h5netcdf
 
     with h5netcdf.File(path, "r") as file:
         if "brim" not in file.groups:
             raise BrimError(f"'{path}' is no fit of brim's: it is a netCDF file without a group 'brim'")
-        content = _content_of(file.groups["brim"], path)
-        data, data2 = file["brim/data"], file["brim/data2"]
-        columns = [data[f"column_{i}"][...] for i in range(len(content["columns"]))]
-        matrices = [data2[f"matrix_{i}"][...] for i in range(len(content["data2"]))]
+        group = file.groups["brim"]
+        content = _content_of(group, path)
+        columns = [_get(group[f"data/column_{i}"]) for i in range(len(content["columns"]))]
+        matrices = [_get(group[f"data2/array_{i}"]) for i in range(len(content["data2"]))]
+        info = {name: _get(group[f"info/array_{i}"]) for i, name in enumerate(content["info_arrays"])}
         wanted = ("posterior", "sample_stats") if content["sampled"] else ()
         groups = {name: {k: _get(v) for k, v in file[name].variables.items()} for name in wanted}
-    return content, columns, matrices, groups
+    return content, columns, _data2(content["data2"], matrices), info, groups
 
 
 def _content_of(group: Any, path: Path) -> dict[str, Any]:

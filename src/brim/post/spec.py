@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -106,7 +106,7 @@ def priors_from(spec: Mapping[str, Any]) -> Priors:
 
 
 def plain(value: Any) -> Any:
-    """A value made of what JSON holds; arrays become lists.
+    """A value made of what JSON holds; arrays become lists, records dicts.
 
     Raises
     ------
@@ -117,6 +117,8 @@ def plain(value: Any) -> Any:
         return value
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
