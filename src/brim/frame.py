@@ -6,7 +6,7 @@ This is the only file that knows data frame libraries, through narwhals, importe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, final
 
@@ -25,6 +25,8 @@ LARGEST_EXACT = 2**53  # beyond it float64 merges neighbouring whole numbers
 class Frame:
     """Named columns of equal length. A column is converted when it is first asked for, and then kept.
 
+    ``rows`` are the numbers of the rows in the training data, ``None`` for other data: see ``numbered``.
+
     Examples
     --------
     >>> frame = Frame.read({"x": [1, 2, 3], "g": ["b", "a", "b"]})
@@ -36,6 +38,7 @@ class Frame:
     names: tuple[str, ...]
     _load: Mapping[str, Callable[[], Column]]
     _columns: dict[str, Column] = field(default_factory=dict)
+    rows: np.ndarray | None = None
 
     @staticmethod
     def read(data: Any) -> Frame:
@@ -51,7 +54,7 @@ class Frame:
             A column that cannot be used (dates, mixed types) raises when it is asked for.
         """
         if isinstance(data, Frame):
-            return data
+            return data if data.rows is None else replace(data, rows=None)
         frame = _from_mapping(data) if isinstance(data, Mapping) else _from_library(data)
         if frame.n == 0:
             raise BrimError("the data have no rows")
@@ -97,20 +100,29 @@ class Frame:
             if rows.all():
                 return self
             rows = np.flatnonzero(rows)
-        return Frame(len(rows), self.names, {name: partial(self._taken, name, rows) for name in self.names})
+        return Frame(len(rows), self.names, {name: partial(self._taken, name, rows) for name in self.names}, rows=self.row_numbers[rows])
+
+    def numbered(self) -> Frame:
+        """These rows as training data. What is estimated for single rows (missing values, noise-free values) is found by their numbers."""
+        return replace(self, rows=np.arange(self.n))
+
+    @property
+    def row_numbers(self) -> np.ndarray:
+        """Number of each row in the training data, from 0; in other data -1, -2, ... from its first row on."""
+        return -1 - np.arange(self.n) if self.rows is None else self.rows
 
     def _taken(self, name: str, rows: np.ndarray) -> Column:
         return self[name].take(rows)
 
     def select(self, names: Iterable[str]) -> Frame:
         """Only these columns, all converted: independent of the data it was read from, and picklable."""
-        return Frame.of({name: self[name] for name in names})
+        return replace(Frame.of({name: self[name] for name in names}), rows=self.rows)
 
     def with_columns(self, columns: Mapping[str, Any]) -> Frame:
         """The frame with columns added or replaced: ready columns, or anything that ``read`` takes in a dict."""
         ready = {name: _column(name, values, self.n) for name, values in columns.items()}
         names = tuple(dict.fromkeys((*self.names, *ready)))
-        return Frame(self.n, names, self._load, {**self._columns, **ready})
+        return Frame(self.n, names, self._load, {**self._columns, **ready}, self.rows)
 
     def complete(self, names: Iterable[str]) -> np.ndarray:
         """Mask of the rows that have no missing value in these columns."""
