@@ -11,10 +11,41 @@ from brim.formula import Terms
 from brim.frame import Frame
 from brim.param import Param, Reported, Where
 
-__all__ = ["AbstractTerm", "Context", "Design", "Params", "Read"]
+__all__ = ["AbstractTerm", "Context", "Design", "Imputable", "Params", "Read"]
 
 Design = dict[str, Any]
 Params = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Imputable:
+    """A response that ``mi()`` terms may read.
+
+    Attributes
+    ----------
+    resp
+        Its name in the names of parameters, empty for a single response.
+    rows
+        ``frame -> the rows that belong to it`` (``subset()``), ``None`` for all.
+    value
+        ``frame -> y``, missing values ``NaN``.
+    index
+        ``frame -> the labels of index()``, or ``None``.
+    missing
+        Whether it has ``mi()`` left of ``~``: missing values are estimated.
+    noise
+        ``frame -> sd`` of ``mi(sd)``, or ``None``.
+    bounds
+        Lower and upper bound of its values, ``None`` where there is none.
+    """
+
+    resp: str
+    rows: Callable[[Frame], Any]
+    value: Callable[[Frame], Any]
+    index: Callable[[Frame], Any] | None
+    missing: bool
+    noise: Callable[[Frame], Any] | None
+    bounds: tuple[float | None, float | None] = (None, None)
 
 
 @dataclass(frozen=True)
@@ -37,6 +68,16 @@ class Context:
         ``frame -> y``.
     family, link
         Name of the family and the predictor's link.
+    whole
+        All training rows, ``None`` where ``frame`` holds them.
+    responses
+        The model's responses by the columns that they are; what ``mi()`` terms refer to.
+    mecor
+        Whether the latent variables of ``me()`` terms are correlated.
+    additions
+        The addition terms and category-specific effects that the family takes.
+    nthres
+        Number of thresholds of an ordinal family, 0 if the response tells it.
     """
 
     where: Where
@@ -47,13 +88,18 @@ class Context:
     response: Callable[[Frame], Any]
     family: str
     link: str
+    whole: Frame | None = None
+    responses: Mapping[str, Imputable] = field(default_factory=dict)
+    mecor: bool = True
+    additions: tuple[str, ...] = ()
+    nthres: int = 0
 
 
 @dataclass(frozen=True)
 class Read:
     """What a formula's special terms of one kind become: learned terms of the predictor, and terms that predictors share.
 
-    ``shared`` terms are transformed first and once; of several with the same key one is kept.
+    ``shared`` terms are transformed first and once; those with the same key are joined.
     """
 
     terms: tuple[AbstractTerm, ...]
@@ -82,6 +128,10 @@ class AbstractTerm(ABC):
     def learn(self, frame: Frame) -> Self:
         """Read the training data once: levels, contrasts, knots, means. Nothing is recomputed from new data."""
 
+    def join(self, other: Self) -> Self:
+        """The one term that stands for itself and another with the same key, shared by several predictors."""
+        return self
+
     def scope(self, frame: Frame) -> Self:
         """The term that also knows what is new in all of these rows (new levels), before each response sees its part of them."""
         return self
@@ -102,9 +152,25 @@ class AbstractTerm(ABC):
         """Quantities computed once from the parameters, which ``apply`` and the report read (``r`` from ``sd``, ``L``, ``z``)."""
         return {}
 
+    def log_density(self, params: Params, design: Design) -> Any:
+        """What it adds to the log joint density besides priors and the responses' likelihood (models of measurement error)."""
+        return 0.0
+
+    def given(self, params: Params, design: Design) -> dict[str, Any]:
+        """Quantities of each row that later terms of the same predictor read among ``params`` (what varies by group)."""
+        return {}
+
     def invert(self, reported: Params, design: Design) -> dict[str, Any]:
         """The sampled parameters that carry a prior row, from the reported quantities (``Intercept`` from ``b_Intercept``)."""
         return {}
+
+    def constants(self) -> Design:
+        """The arrays of the design that are the same for all rows and all data (means of columns)."""
+        return {}
+
+    def shift(self, params: Params, design: Design) -> Any:
+        """How far the predictor's zero was moved by centring its columns: ``mean(X) b``."""
+        return 0.0
 
     def apply(self, eta: Any, params: Params, design: Design) -> Any:
         """The linear predictor with this term in it: pure JAX, ``eta -> eta``."""
