@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from brim.errors import BrimError, suggest
+from brim.errors import BrimError, name_rows, suggest
 from brim.families.distributions import Distribution
 from brim.families.links import LINKS, Link
+from brim.param import Param, Reported, Where
 
-__all__ = ["Dpar", "DparSpec", "Family", "Support"]
+__all__ = ["Dpar", "DparSpec", "Extra", "Family", "Seen", "Support", "as_it_is"]
 
 Array = Any
 #: ``(y, data) -> (mask of the rows outside the support, what the family wants)``
@@ -74,6 +76,8 @@ class DparSpec:
         Default prior of the intercept of its predictor under a link other than the identity; see ``prior_of_intercept``.
     fixed
         The value at which it stays unless it is predicted or given a prior.
+    optional
+        Whether it does not exist unless it is predicted or fixed (mixing proportions).
 
     Two words stand for priors that need the response: ``"location"`` for ``student_t(3, m, s)`` and ``"scale"`` for
     ``student_t(3, 0, s)``, with ``m`` the median and ``s = max(2.5, mad)`` of ``link(y)`` (of ``log(y)`` if the family is
@@ -88,10 +92,78 @@ class DparSpec:
     prior: str = ""
     intercept_prior: str = "student_t(3, 0, 2.5)"
     fixed: float | None = None
+    optional: bool = False
 
     def prior_of_intercept(self, link: str) -> str:
         """Default prior of the intercept of this parameter's predictor: under the identity link, that of the parameter itself."""
         return self.prior if link == "identity" and self.prior else self.intercept_prior
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a family learns from: the training response.
+
+    Attributes
+    ----------
+    y
+        The response: (N,), or (N, K) for simplices and count vectors.
+    levels
+        Levels of a factor response, names of the columns of a matrix response; empty for numbers.
+    nthres
+        The number of thresholds that ``thres()`` gives, one number or one a row; ``None``: from ``y``.
+    group
+        (N,) codes from 0 of ``thres(gr = )`` or ``bhaz(gr = )``.
+    groups
+        Labels of those codes.
+    bhaz
+        What ``bhaz()`` says of the baseline hazard (``df``).
+    """
+
+    y: np.ndarray
+    levels: tuple[str, ...] = ()
+    nthres: Any = None
+    group: np.ndarray | None = None
+    groups: tuple[str, ...] = ()
+    bhaz: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Extra(ABC):
+    """Parameters of the response's law that belong to no predictor: thresholds, mixing proportions, a baseline hazard.
+
+    Every subclass is a final frozen dataclass. It works as a term does: ``params`` are sampled, ``transform`` gives what is
+    reported, ``invert`` goes back, and ``dpars`` hands the distribution what it reads. ``shift`` is ``mean(X) b`` of the
+    main predictor where its columns are centred, else 0.
+    """
+
+    @property
+    def provides(self) -> tuple[str, ...]:
+        """Distributional parameters it gives: it is not needed if one of them is predicted or fixed."""
+        return ()
+
+    @abstractmethod
+    def params(self, where: Where) -> tuple[Param, ...]:
+        """What is sampled."""
+
+    @abstractmethod
+    def transform(self, params: Mapping[str, Any], where: Where, shift: Any = 0.0) -> dict[str, Any]:
+        """The reported quantities from the sampled ones."""
+
+    @abstractmethod
+    def invert(self, reported: Mapping[str, Any], where: Where, shift: Any = 0.0) -> dict[str, Any]:
+        """The sampled quantities from the reported ones."""
+
+    @abstractmethod
+    def dpars(self, values: Mapping[str, Any], where: Where, data: Mapping[str, Any]) -> dict[str, Dpar]:
+        """What ``Family.distribution`` takes besides the distributional parameters, from transformed parameters."""
+
+    @abstractmethod
+    def reported(self, where: Where) -> tuple[Reported, ...]:
+        """What the user sees, under brms' names."""
+
+
+def as_it_is(family: Family, seen: Seen) -> Family:
+    """The binding of a family that learns nothing."""
+    return family
 
 
 @dataclass(frozen=True)
@@ -121,6 +193,26 @@ class Family:
         What the constructor was given besides links: ``threshold``, ``refcat``, ``bhaz``, ``order``, ...
     logscale
         Whether default priors are scaled to ``log(y)`` whatever the link (lognormal and its kin).
+    mus
+        The parameters that the formula's right-hand side predicts: ``("mu",)``, ``("mub", "muc")``, ``("mu1", "mu2")``.
+    intercepts
+        Whether those predictors have intercepts; ordinal families have thresholds instead, among ``extras``.
+    centered
+        Whether the columns of those predictors are centred (not with grouped or sum-to-zero thresholds).
+    shown
+        Links to show where they differ from ``links`` (a link that all predictors share: ``logit`` for categorical).
+    extras
+        Parameters without a predictor.
+    learned
+        Arrays that ``learn`` found (knots); they join the data of every row set.
+    categories
+        Names of the response's categories (the last axis of ``epred``).
+    components
+        The families of a mixture.
+    binding
+        How ``learn`` completes the family.
+    expectation
+        brms' ``posterior_epred`` where it is not the mean of ``distribution``.
     """
 
     name: str
@@ -132,6 +224,39 @@ class Family:
     additions: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     logscale: bool = False
+    mus: tuple[str, ...] = ("mu",)
+    intercepts: bool = True
+    centered: bool = True
+    shown: Mapping[str, str] = field(default_factory=dict)
+    extras: tuple[Extra, ...] = ()
+    learned: Mapping[str, Any] = field(default_factory=dict)
+    categories: tuple[str, ...] = ()
+    components: tuple[Family, ...] = ()
+    binding: Callable[[Family, Seen], Family] = as_it_is
+    expectation: Callable[[Mapping[str, Dpar], Mapping[str, Any]], Any] | None = None
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What makes two families the same program: hashable, free of learned numbers."""
+        options = repr(sorted(self.options.items(), key=str))
+        return (
+            self.name,
+            tuple(sorted(self.links.items())),
+            options,
+            self.distribution,
+            self.extras,
+            tuple(c.key for c in self.components),
+        )
+
+    def learn(self, seen: Seen) -> Family:
+        """The family of this very response: categories named, thresholds counted, knots placed. Once, on training data."""
+        return self.binding(self, seen)
+
+    def epred(self, dpars: Mapping[str, Dpar], data: Mapping[str, Any]) -> Any:
+        """The expectation of the response as brms' ``posterior_epred`` defines it: (N,), or (N, K) for categories."""
+        if self.expectation is not None:
+            return self.expectation(dpars, data)
+        return self.distribution(dpars, data).mean
 
     def __repr__(self) -> str:
         return f"{self.name}({', '.join(f'{name} = {link}' for name, link in self.links.items())})"
@@ -168,12 +293,7 @@ class Family:
         bad, wanted = self.support(np.asarray(y), data or {})
         rows = np.flatnonzero(bad)
         if rows.size:
-            raise BrimError(f"{self.name} needs {wanted}; {_rows(rows)} {_held(np.asarray(y)[rows])}")
-
-
-def _rows(rows: np.ndarray, most: int = 5) -> str:
-    shown = ", ".join(str(r) for r in rows[:most]) + (f" and {rows.size - most} more" if rows.size > most else "")
-    return f"row{'s' if rows.size > 1 else ''} {shown} (counted from 0) hold{'' if rows.size > 1 else 's'}"
+            raise BrimError(f"{self.name} needs {wanted}; {name_rows(rows)} hold{'s' * (rows.size == 1)} {_held(np.asarray(y)[rows])}")
 
 
 def _held(values: np.ndarray, most: int = 5) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from brim.errors import BrimError, suggest
-from brim.families.base import DparSpec, Family, Support
+from brim.families.base import DparSpec, Family, Seen, Support, as_it_is
 
 __all__ = ["Constructor"]
 
@@ -40,6 +40,10 @@ class Constructor:
     additions: tuple[str, ...] = ()
     logscale: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
+    mus: tuple[str, ...] = ("mu",)
+    intercepts: bool = True
+    binding: Callable[[Family, Seen], Family] = as_it_is
+    expectation: Callable[..., Any] | None = None
     finish: Callable[[Family], Family] = lambda family: family
 
     def __post_init__(self) -> None:
@@ -70,6 +74,10 @@ class Constructor:
                 additions=self.additions,
                 options={name: given.arguments[name] for name in self.options},
                 logscale=self.logscale,
+                mus=self.mus,
+                intercepts=self.intercepts,
+                binding=self.binding,
+                expectation=self.expectation,
             )
         )
 

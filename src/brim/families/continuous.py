@@ -11,19 +11,18 @@ import jax.numpy as jnp
 from jax.scipy.special import gammaln
 
 from brim.families import support
+from brim.families.additions import scale_of
 from brim.families.base import Dpar
 from brim.families.constructor import Constructor
 from brim.families.distributions import Distribution
 from brim.families.dpars import NU, REAL_LINKS, SIGMA, UNIT_LINKS, mu
-from brim.families.special import log_betainc, log_ndtr
+from brim.families.special import HALF_LOG_2PI, log_betainc, log_ndtr
 
 __all__ = ["FAMILIES", "Normal", "StudentT"]
 
 Array = Any
 Dpars = Mapping[str, Dpar]
 Data = Mapping[str, Any]
-
-_HALF_LOG_2PI = 0.9189385332046727
 
 
 @dataclass(frozen=True)
@@ -41,8 +40,11 @@ class Normal(Distribution):
     def variance(self) -> Array:
         return jnp.square(self.scale)
 
+    def partial_mean(self, y: Array) -> Array:
+        return self.loc * self.cdf(y) - jnp.square(self.scale) * jnp.exp(self.log_prob(y))
+
     def log_prob(self, y: Array) -> Array:
-        return -0.5 * jnp.square((y - self.loc) / self.scale) - jnp.log(self.scale) - _HALF_LOG_2PI
+        return -0.5 * jnp.square((y - self.loc) / self.scale) - jnp.log(self.scale) - HALF_LOG_2PI
 
     def log_cdf(self, y: Array) -> Array:
         return log_ndtr((y - self.loc) / self.scale)
@@ -70,6 +72,10 @@ class StudentT(Distribution):
     def variance(self) -> Array:
         return jnp.where(self.df > 2, jnp.square(self.scale) * self.df / jnp.where(self.df > 2, self.df - 2, 1.0), jnp.inf)
 
+    def partial_mean(self, y: Array) -> Array:
+        z = (y - self.loc) / self.scale
+        return self.loc * self.cdf(y) - jnp.square(self.scale) * (self.df + jnp.square(z)) / (self.df - 1.0) * jnp.exp(self.log_prob(y))
+
     def log_prob(self, y: Array) -> Array:
         z = (y - self.loc) / self.scale
         constant = gammaln(0.5 * (self.df + 1.0)) - gammaln(0.5 * self.df) - 0.5 * jnp.log(jnp.pi * self.df) - jnp.log(self.scale)
@@ -91,15 +97,6 @@ class StudentT(Distribution):
 
     def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
         return self.loc + self.scale * jax.random.t(key, self.df, self._shape(sample_shape))
-
-
-def scale_of(d: Dpars, data: Data) -> Array:
-    """``sigma``, with the known standard errors of ``se()``: ``sqrt(se^2 + sigma^2)``, or ``se`` where there is no ``sigma``."""
-    if "se" not in data:
-        return d["sigma"].value
-    if "sigma" not in d:
-        return data["se"]
-    return jnp.sqrt(jnp.square(data["se"]) + jnp.square(d["sigma"].value))
 
 
 _LINKS = (*REAL_LINKS, *UNIT_LINKS)

@@ -11,10 +11,11 @@ import jax.numpy as jnp
 from jax.scipy.special import gammaln
 
 from brim.families import support
+from brim.families.additions import log_exposed
 from brim.families.base import Dpar
 from brim.families.constructor import Constructor
 from brim.families.distributions import Distribution
-from brim.families.dpars import COUNT_LINKS, PROBABILITY_LINKS, SHAPE_NB, mu
+from brim.families.dpars import COUNT_LINKS, PROBABILITY_LINKS, SHAPE_NB, SIGMA, mu
 from brim.families.special import lgamma_ratio, log_betainc, log_choose, log_gammainc, log_gammaincc, softplus, times
 
 __all__ = ["FAMILIES", "Bernoulli", "Binomial", "NegBinomial", "Poisson"]
@@ -89,6 +90,10 @@ class Binomial(Distribution):
     def variance(self) -> Array:
         return self.mean * (1.0 - self.prob.value)
 
+    def partial_mean(self, y: Array) -> Array:
+        """``k P(k; n) = n p P(k - 1; n - 1)``."""
+        return self.mean * Binomial(self.trials - 1.0, self.prob).cdf(y - 1.0)
+
     def log_kernel(self, y: Array) -> Array:
         return self.prob.link.bernoulli_log(self.prob.eta, y, self.trials - y)
 
@@ -128,6 +133,10 @@ class Poisson(Distribution):
     def variance(self) -> Array:
         return self.mean
 
+    def partial_mean(self, y: Array) -> Array:
+        """``k P(k) = mean P(k - 1)``."""
+        return self.mean * self.cdf(y - 1.0)
+
     def log_kernel(self, y: Array) -> Array:
         return times(y, self.log_rate) - jnp.exp(self.log_rate)
 
@@ -162,6 +171,11 @@ class NegBinomial(Distribution):
     def variance(self) -> Array:
         return self.mean * (1.0 + jnp.exp(self.log_mean - self.log_shape))
 
+    def partial_mean(self, y: Array) -> Array:
+        """``k P(k) = mean P(k - 1)`` of the law one size up."""
+        more = jnp.log1p(jnp.exp(self.log_shape))
+        return self.mean * NegBinomial(self.log_mean + more - self.log_shape, more).cdf(y - 1.0)
+
     def log_kernel(self, y: Array) -> Array:
         shape, logit = jnp.exp(self.log_shape), self.log_mean - self.log_shape
         return lgamma_ratio(shape, y) - times(y, softplus(-logit)) - shape * softplus(logit)
@@ -187,11 +201,6 @@ class NegBinomial(Distribution):
         shape = jnp.broadcast_to(jnp.exp(self.log_shape), self._shape(sample_shape))
         log_rate = jax.random.loggamma(first, shape) + self.log_mean - self.log_shape
         return jax.random.poisson(second, jnp.exp(log_rate)).astype(float)
-
-
-def log_exposed(log_value: Array, data: Data) -> Array:
-    """``log(value * denominator)`` with the denominator of ``rate()``, where there is one."""
-    return log_value + jnp.log(data["rate"]) if "rate" in data else log_value
 
 
 _ADDITIONS = ("weights", "subset", "cens", "trunc", "rate", "index")
@@ -229,6 +238,24 @@ FAMILIES = (
         summary="Negative binomial counts with mean ``mu`` and variance ``mu + mu^2 / shape``; ``rate()`` multiplies both parameters.",
         dpars=(mu(COUNT_LINKS), SHAPE_NB),
         distribution=lambda d, data: NegBinomial(log_exposed(d["mu"].log, data), log_exposed(d["shape"].log, data)),
+        support=support.whole,
+        kind="count",
+        additions=_ADDITIONS,
+    ),
+    Constructor(
+        name="negbinomial2",
+        summary="Negative binomial counts with mean ``mu`` and variance ``mu + sigma mu^2``.",
+        dpars=(mu(COUNT_LINKS), SIGMA),
+        distribution=lambda d, data: NegBinomial(log_exposed(d["mu"].log, data), log_exposed(-d["sigma"].log, data)),
+        support=support.whole,
+        kind="count",
+        additions=_ADDITIONS,
+    ),
+    Constructor(
+        name="geometric",
+        summary="Geometric counts with mean ``mu``: negative binomial ones with ``shape = 1``.",
+        dpars=(mu(COUNT_LINKS),),
+        distribution=lambda d, data: NegBinomial(log_exposed(d["mu"].log, data), log_exposed(jnp.zeros(()), data)),
         support=support.whole,
         kind="count",
         additions=_ADDITIONS,

@@ -51,6 +51,11 @@ class Distribution(ABC):
         return jnp.inf
 
     @property
+    def atoms(self) -> tuple[float, ...]:
+        """Points with a mass of their own under an otherwise continuous law."""
+        return ()
+
+    @property
     @abstractmethod
     def mean(self) -> Array:
         """The expectation of the response, as brms' ``posterior_epred`` defines it."""
@@ -80,6 +85,18 @@ class Distribution(ABC):
     def cdf(self, y: Array) -> Array:
         """``P(Y <= y)``."""
         return jnp.exp(self.log_cdf(y))
+
+    def partial_mean(self, y: Array) -> Array:
+        """``E[Y; Y <= y]`` for finite ``y``, from which truncated means follow."""
+        if not self.discrete or self.event_ndim:
+            raise BrimError(f"the mean of a truncated {type(self).__name__} is not available", hint="average posterior_predict() instead")
+        steps = jnp.maximum(jnp.max(y), 0.0) + 1.0
+
+        def add(k: Array, total: Array) -> Array:
+            return total + jnp.where(k <= y, k * jnp.exp(self.log_prob(k)), 0.0)
+
+        shape = jnp.broadcast_shapes(jnp.shape(y), self.batch_shape)
+        return jax.lax.fori_loop(0, steps.astype(int), lambda i, total: add(i * 1.0, total), jnp.zeros(shape))
 
     @property
     def variance(self) -> Array:

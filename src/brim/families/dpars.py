@@ -11,6 +11,7 @@ __all__ = [
     "BETA",
     "BIAS",
     "BS",
+    "BY_NAME",
     "COI",
     "COUNT_LINKS",
     "DISC",
@@ -42,7 +43,7 @@ POSITIVE_LINKS = ("log", "identity", "inverse", "softplus", "squareplus")
 _POSITIVE = ("log", "identity", "softplus", "squareplus")
 _UNIT = ("logit", "identity")
 
-SIGMA = DparSpec("sigma", _POSITIVE, lb=0.0, prior="scale", intercept_prior="scale")
+SIGMA = DparSpec("sigma", _POSITIVE, lb=0.0, prior="scale")
 SHAPE = DparSpec("shape", _POSITIVE, lb=0.0, prior="gamma(0.01, 0.01)")
 #: The overdispersion of negative binomial families; its default prior is that of brms since 2.23.
 SHAPE_NB = replace(SHAPE, prior="inv_gamma(0.4, 0.3)")
@@ -62,3 +63,7 @@ ALPHA = DparSpec("alpha", ("identity", "log", "softplus", "squareplus"), prior="
 def mu(links: tuple[str, ...]) -> DparSpec:
     """The location parameter with a family's own links; the prior of its intercept sits where the response does."""
     return DparSpec("mu", links, intercept_prior="location")
+
+
+#: Every shared parameter under its name.
+BY_NAME = {spec.name: spec for spec in (SIGMA, SHAPE, NU, PHI, KAPPA, BETA, ZI, HU, ZOI, COI, BIAS, QUANTILE, DISC, BS, NDT, XI, ALPHA)}

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from brim.errors import BrimError, suggest
-from brim.families import continuous, counts
+from brim.families import (
+    bounded,
+    categorical,
+    compound,
+    continuous,
+    counts,
+    diffusion,
+    dispersed,
+    ordinal,
+    positive,
+    simplex,
+    skewed,
+    survival,
+)
 from brim.families.base import Family
 from brim.families.constructor import Constructor
+from brim.families.mixture import mixture_family
 
-__all__ = ["CONSTRUCTORS", "family"]
+__all__ = ["CONSTRUCTORS", "family", "mixture"]
+
+_MODULES = (continuous, skewed, positive, diffusion, counts, dispersed, bounded, simplex, ordinal, categorical, survival, compound)
 
 #: Name -> what the user calls.
-CONSTRUCTORS: dict[str, Constructor] = {c.name: c for module in (continuous, counts) for c in module.FAMILIES}
+CONSTRUCTORS: dict[str, Constructor] = {c.name: c for module in _MODULES for c in module.FAMILIES}
 
 
 def family(given: str | Family | Constructor, /, **links: Any) -> Family:
@@ -39,3 +56,31 @@ def family(given: str | Family | Constructor, /, **links: Any) -> Family:
     if name not in CONSTRUCTORS:
         raise BrimError(f"unknown family '{given}'", hint=suggest(name, CONSTRUCTORS, "families"))
     return CONSTRUCTORS[name](**links)
+
+
+def mixture(*families: str | Family | Constructor, nmix: int | Sequence[int] = 1, order: Any = None) -> Family:
+    """A mixture: each observation comes from one of several families.
+
+    ``p(y) = sum_k theta_k p_k(y)``. Parameters of component ``k`` carry its number: ``mu1``, ``sigma2``; all ``mu`` take the
+    main formula unless they have their own. The proportions ``theta`` are sampled under a Dirichlet prior; they may be
+    predicted (all but one, ``theta2 ~ x``, by softmax) or fixed.
+
+    Parameters
+    ----------
+    *families
+        The components: names, constructors or families.
+    nmix
+        How often each is repeated; one number for all or one a family.
+    order
+        ``"mu"`` or ``True``: the intercepts of ``mu`` ascend, which identifies the components; ``"none"`` or ``False``: not.
+        By default they do when all components are of the same family (ordinal ones excepted).
+
+    Examples
+    --------
+    >>> mixture("gaussian", nmix=2).mus
+    ('mu1', 'mu2')
+    """
+    times = [nmix] * len(families) if isinstance(nmix, int) else list(nmix)
+    if len(times) != len(families) or min(times, default=0) < 1:
+        raise BrimError(f"nmix = {nmix} does not fit {len(families)} families", hint="give one number, or one (at least 1) for each family")
+    return mixture_family(tuple(family(f) for f, n in zip(families, times, strict=True) for _ in range(n)), order)

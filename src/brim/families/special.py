@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -11,9 +12,11 @@ import numpy as np
 from jax.scipy.special import gammaln, log_ndtr
 
 __all__ = [
+    "HALF_LOG_2PI",
     "lgamma_ratio",
     "log0",
     "log1mexp",
+    "log1p_ratio",
     "log_betainc",
     "log_choose",
     "log_diff_exp",
@@ -21,12 +24,15 @@ __all__ = [
     "log_gammaincc",
     "log_interval",
     "log_ndtr",
+    "log_sum",
     "log_tail",
     "softplus",
     "times",
 ]
 
 Array = Any
+
+HALF_LOG_2PI = 0.9189385332046727
 
 
 @jax.custom_jvp
@@ -66,6 +72,14 @@ def log1mexp(x: Array) -> Array:
     near = jnp.greater(x, -0.6931471805599453)
     value = jnp.where(near, jnp.log(-jnp.expm1(jnp.where(near, x, -1.0))), jnp.log1p(-jnp.exp(jnp.where(near, -1.0, x))))
     return jnp.where(edge, -jnp.inf, value)
+
+
+def log1p_ratio(x: Array) -> Array:
+    """``log(1 + x) / x``, 1 at ``x = 0``, smooth there."""
+    small = jnp.abs(x) < 1e-3
+    y = jnp.where(small, 1.0, x)
+    series = 1.0 - x * (1 / 2 - x * (1 / 3 - x * (1 / 4 - x * (1 / 5 - x / 6))))
+    return jnp.where(small, series, jnp.log1p(y) / y)
 
 
 def log_diff_exp(a: Array, b: Array) -> Array:
@@ -111,7 +125,7 @@ _NODES, _LOG_WEIGHTS = (_NODES + 1.0) / 2.0, np.log(_WEIGHTS / 2.0)
 _DROP = 38.0  # the tail is cut where the integrand has fallen by exp(-38)
 
 
-def log_tail(h: Callable[[Array], Array], start: Array, sign: float) -> Array:
+def log_tail(h: Callable[[Array], Array], start: Array, sign: float, *, longest: float = 1024.0, limit: Array | None = None) -> Array:
     """``log(integral of exp(h(v)) dv)`` from ``start`` to ``sign * inf`` for concave ``h`` that falls from ``start`` on.
 
     Parameters
@@ -122,14 +136,22 @@ def log_tail(h: Callable[[Array], Array], start: Array, sign: float) -> Array:
         Where the tail begins (not before the mode).
     sign
         ``+1`` for the right tail, ``-1`` for the left one.
+    longest
+        No tail is longer than this.
+    limit
+        Where the tail is cut short, as a distance from ``start``; 0 gives ``-inf``.
     """
     fixed = jax.lax.stop_gradient(start)
-    width = jax.lax.stop_gradient(_tail_width(h, fixed, sign))[..., None]
-    values = h(jnp.asarray(start)[..., None] + sign * width * _NODES)
-    return jax.scipy.special.logsumexp(values + _LOG_WEIGHTS, axis=-1) + jnp.log(width[..., 0])
+    width = jax.lax.stop_gradient(_tail_width(h, fixed, sign, longest))
+    empty = jnp.zeros(jnp.shape(width), bool) if limit is None else jnp.less_equal(limit, 0.0)
+    if limit is not None:
+        width = jnp.where(empty, 1.0, jnp.minimum(width, limit))
+    values = h(jnp.asarray(start)[..., None] + sign * width[..., None] * _NODES)
+    total = jax.scipy.special.logsumexp(values + _LOG_WEIGHTS, axis=-1) + jnp.log(width)
+    return jnp.where(empty, -jnp.inf, total)
 
 
-def _tail_width(h: Callable[[Array], Array], start: Array, sign: float) -> Array:
+def _tail_width(h: Callable[[Array], Array], start: Array, sign: float, longest: float) -> Array:
     """The ``w`` where ``h(start) - h(start + sign * w) = _DROP``: doubling, then bisection (a few digits are enough)."""
     top = h(start[..., None])[..., 0]
 
@@ -137,7 +159,8 @@ def _tail_width(h: Callable[[Array], Array], start: Array, sign: float) -> Array
         return top - h((start + sign * w)[..., None])[..., 0]
 
     high = jnp.full_like(top, 2.0**-12)
-    high = jax.lax.fori_loop(0, 22, lambda _, w: jnp.where(drop(w) < _DROP, 2.0 * w, w), high)
+    doublings = 12 + int(np.ceil(np.log2(longest)))
+    high = jax.lax.fori_loop(0, doublings, lambda _, w: jnp.where(drop(w) < _DROP, 2.0 * w, w), high)
 
     def halve(_: int, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = bounds
@@ -194,3 +217,46 @@ def log_betainc(a: Array, b: Array, logit_x: Array) -> tuple[Array, Array]:
     log_i, log_c = jnp.where(left, small, other), jnp.where(left, other, small)
     log_i, log_c = jnp.where(low_edge, -jnp.inf, log_i), jnp.where(low_edge, 0.0, log_c)
     return jnp.where(high_edge, 0.0, log_i), jnp.where(high_edge, -jnp.inf, log_c)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Sums of mass functions
+
+_NOTHING = -1e300  # stands for log(0) where a derivative of -inf would be NaN
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def log_sum(f: Callable[..., Array], low: Array, high: Array, args: tuple[Array, ...]) -> Array:
+    """``log(sum of exp(f(k, *args)))`` over the whole numbers ``low <= k <= high``, elementwise; as many steps as the longest sum.
+
+    A ``while`` loop has no reverse derivative of its own; here it is that of the elementwise partial derivatives, so that
+    gradients and forward-over-reverse Hessians work.
+    """
+    return _log_sum(f, low, high, args)
+
+
+@log_sum.defjvp
+def _log_sum_jvp(f: Callable[..., Array], primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Array, Array]:
+    low, high, args = primals
+    out = log_sum(f, low, high, args)
+    zeros = tuple(jnp.zeros_like(a) for a in args)
+    slope = jnp.zeros_like(out)
+    for i, tangent in enumerate(tangents[2]):
+        one = (*zeros[:i], jnp.ones_like(args[i]), *zeros[i + 1 :])
+        partial_derivative = jax.jvp(lambda *a: _log_sum(f, low, high, a), args, one)[1]
+        slope = slope + partial_derivative * tangent
+    return out, slope
+
+
+def _log_sum(f: Callable[..., Array], low: Array, high: Array, args: tuple[Array, ...]) -> Array:
+    steps = jnp.max(high - low) + 1.0
+
+    def add(state: tuple[Array, Array]) -> tuple[Array, Array]:
+        i, total = state
+        inside = low + i <= high
+        term = f(jnp.where(inside, low + i, jnp.minimum(low, high)), *args)
+        return i + 1.0, jnp.logaddexp(total, jnp.where(inside, jnp.maximum(term, _NOTHING), _NOTHING))
+
+    start = jnp.zeros_like(steps), jnp.full(jnp.shape(low), _NOTHING)
+    total = jax.lax.while_loop(lambda state: state[0] < steps, add, start)[1]
+    return jnp.where(total <= 0.5 * _NOTHING, -jnp.inf, total)

@@ -9,7 +9,7 @@ import numpy as np
 
 from brim.families.base import Support
 
-__all__ = ["binary", "interval", "real", "up_to_trials", "whole"]
+__all__ = ["binary", "category", "counts", "interval", "ordinal", "real", "simplex", "up_to_trials", "whole"]
 
 Checked = tuple[np.ndarray, str]
 Data = Mapping[str, Any]
@@ -48,3 +48,35 @@ def binary(y: np.ndarray, data: Data) -> Checked:
 def up_to_trials(y: np.ndarray, data: Data) -> Checked:
     """Counts not above ``trials``."""
     return ~(_is_whole(y) & (y <= np.asarray(data.get("trials", 1)))), "whole numbers from 0 to the number of trials"
+
+
+def category(y: np.ndarray, data: Data) -> Checked:
+    """Codes 1..K, as factors give them."""
+    return ~(_is_whole(y) & (y >= 1)), "a factor"
+
+
+def ordinal(least: int) -> Support:
+    """Codes from ``least``; not above the number of thresholds plus one where that is known."""
+
+    def check(y: np.ndarray, data: Data) -> Checked:
+        most = np.asarray(data["nthres"]) + 1 if "nthres" in data else np.inf
+        top = f" to {int(np.max(most))}" if np.isfinite(np.max(most)) else ""
+        return ~(_is_whole(y) & (y >= least) & (y <= most)), f"an ordered factor or whole numbers from {least}{top}"
+
+    return check
+
+
+def simplex(y: np.ndarray, data: Data) -> Checked:
+    """Rows of positive numbers that sum to 1."""
+    rows = np.atleast_2d(y)
+    good = np.all(np.isfinite(rows) & (rows > 0), axis=-1) & (np.abs(rows.sum(axis=-1) - 1.0) < 1e-6)
+    return ~good, "rows of positive numbers that sum to 1"
+
+
+def counts(y: np.ndarray, data: Data) -> Checked:
+    """Rows of counts that sum to the number of trials."""
+    rows = np.atleast_2d(y)
+    good = np.all(_is_whole(rows), axis=-1)
+    if "trials" in data:
+        good &= rows.sum(axis=-1) == np.asarray(data["trials"])
+    return ~good, "rows of non-negative whole numbers that sum to the number of trials"

@@ -1,0 +1,236 @@
+"""Families of proportions and of directions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import gammaln, i0e, i1e
+
+from brim.families import support
+from brim.families.base import Dpar
+from brim.families.constructor import Constructor
+from brim.families.distributions import Distribution
+from brim.families.dpars import KAPPA, PHI, PROBABILITY_LINKS, mu
+from brim.families.special import lgamma_ratio, log_betainc, log_tail
+
+__all__ = ["FAMILIES", "Beta", "VonMises", "XBeta"]
+
+Array = Any
+Dpars = Mapping[str, Dpar]
+Data = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Beta(Distribution):
+    """Beta law with mean ``prob`` and precision ``exp(log_phi)``."""
+
+    prob: Dpar
+    log_phi: Array
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        return jnp.broadcast_shapes(jnp.shape(self.prob.eta), jnp.shape(self.log_phi))
+
+    @property
+    def lower(self) -> Array:
+        return 0.0
+
+    @property
+    def upper(self) -> Array:
+        return 1.0
+
+    @property
+    def mean(self) -> Array:
+        return self.prob.value
+
+    @property
+    def variance(self) -> Array:
+        return self.prob.value * (1.0 - self.prob.value) / (1.0 + jnp.exp(self.log_phi))
+
+    @property
+    def shapes(self) -> tuple[Array, Array]:
+        """The two shape parameters ``prob * phi`` and ``(1 - prob) * phi``."""
+        return jnp.exp(self.prob.log + self.log_phi), jnp.exp(self.prob.log1m + self.log_phi)
+
+    def log_prob(self, y: Array) -> Array:
+        a, b = self.shapes
+        inside = (y > 0.0) & (y < 1.0)
+        y = jnp.where(inside, y, 0.5)
+        value = lgamma_ratio(a, b) - gammaln(b) + (a - 1.0) * jnp.log(y) + (b - 1.0) * jnp.log1p(-y)
+        return jnp.where(inside, value, -jnp.inf)
+
+    def _log_tails(self, y: Array) -> tuple[Array, Array]:
+        inside = (y > 0.0) & (y < 1.0)
+        z = jnp.where(inside, y, 0.5)
+        below, above = log_betainc(*self.shapes, jnp.log(z) - jnp.log1p(-z))
+        low = jnp.asarray(y) <= 0.0
+        return jnp.where(inside, below, jnp.where(low, -jnp.inf, 0.0)), jnp.where(inside, above, jnp.where(low, 0.0, -jnp.inf))
+
+    def log_cdf(self, y: Array) -> Array:
+        return self._log_tails(y)[0]
+
+    def log_survival(self, y: Array) -> Array:
+        return self._log_tails(y)[1]
+
+    def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
+        first, second = jax.random.split(key)
+        a, b = (jnp.broadcast_to(s, self._shape(sample_shape)) for s in self.shapes)
+        return jax.nn.sigmoid(jax.random.loggamma(first, a) - jax.random.loggamma(second, b))
+
+
+@dataclass(frozen=True)
+class XBeta(Distribution):
+    """Extended-support beta (Kosmidis and Zeileis 2024): a beta variable on ``(-kappa, 1 + kappa)``, censored to ``[0, 1]``."""
+
+    inner: Beta
+    kappa: Array
+
+    @property
+    def atoms(self) -> tuple[float, ...]:
+        return (0.0, 1.0)
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        return jnp.broadcast_shapes(self.inner.batch_shape, jnp.shape(self.kappa))
+
+    @property
+    def lower(self) -> Array:
+        return 0.0
+
+    @property
+    def upper(self) -> Array:
+        return 1.0
+
+    def _shrink(self, y: Array) -> Array:
+        """The inner beta variable at ``y``."""
+        return (y + self.kappa) / (1.0 + 2.0 * self.kappa)
+
+    @property
+    def mean(self) -> Array:
+        """``P(Y = 1)`` plus the partial expectation between the ends, by the beta law one size up."""
+        a, b = self.inner.shapes
+        logits = [jnp.log(z) - jnp.log1p(-z) for z in (self._shrink(0.0), self._shrink(1.0))]
+        plain = [jnp.exp(log_betainc(a, b, v)[0]) for v in logits]
+        sized = [jnp.exp(log_betainc(a + 1.0, b, v)[0]) for v in logits]
+        between = (1.0 + 2.0 * self.kappa) * self.inner.mean * (sized[1] - sized[0]) - self.kappa * (plain[1] - plain[0])
+        return 1.0 - plain[1] + between
+
+    def log_prob(self, y: Array) -> Array:
+        inside = (y > 0.0) & (y < 1.0)
+        density = self.inner.log_prob(self._shrink(jnp.where(inside, y, 0.5))) - jnp.log1p(2.0 * self.kappa)
+        ends = jnp.where(y <= 0.0, self.inner.log_cdf(self._shrink(0.0)), self.inner.log_survival(self._shrink(1.0)))
+        return jnp.where(inside, density, ends)
+
+    def log_cdf(self, y: Array) -> Array:
+        value = self.inner.log_cdf(self._shrink(jnp.clip(y, 0.0, 1.0)))
+        return jnp.where(y < 0.0, -jnp.inf, jnp.where(y >= 1.0, 0.0, value))
+
+    def log_survival(self, y: Array) -> Array:
+        value = self.inner.log_survival(self._shrink(jnp.clip(y, 0.0, 1.0)))
+        return jnp.where(y < 0.0, 0.0, jnp.where(y >= 1.0, -jnp.inf, value))
+
+    def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
+        shape = self._shape(sample_shape)
+        inner = Beta(Dpar(jnp.broadcast_to(self.inner.prob.eta, shape), self.inner.prob.link), self.inner.log_phi)
+        return jnp.clip(inner.sample(key) * (1.0 + 2.0 * self.kappa) - self.kappa, 0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class VonMises(Distribution):
+    """Von Mises law of angles in ``[-pi, pi]``; brms takes ``loc``, the mean direction, for its expectation."""
+
+    loc: Array
+    kappa: Array
+
+    @property
+    def lower(self) -> Array:
+        return -jnp.pi
+
+    @property
+    def upper(self) -> Array:
+        return jnp.pi
+
+    @property
+    def mean(self) -> Array:
+        return self.loc
+
+    @property
+    def variance(self) -> Array:
+        """The circular variance."""
+        return 1.0 - i1e(self.kappa) / i0e(self.kappa)
+
+    def log_prob(self, y: Array) -> Array:
+        # cos(x) - 1 = -2 sin(x / 2)^2 keeps its digits where kappa is large
+        return -2.0 * self.kappa * jnp.square(jnp.sin(0.5 * (y - self.loc))) - self._log_norm()
+
+    def _log_norm(self) -> Array:
+        return jnp.log(2.0 * jnp.pi * i0e(self.kappa))
+
+    def _from_loc(self, angle: Array) -> Array:
+        """The probability between ``loc`` and ``loc + angle``, ``|angle| <= pi``, with its sign."""
+        angle, kappa = jnp.broadcast_arrays(angle, self.kappa)
+        size = jnp.abs(angle)
+        tail = log_tail(lambda v: -2.0 * kappa[..., None] * jnp.square(jnp.sin(0.5 * v)), size, 1.0, longest=8.0, limit=jnp.pi - size)
+        return jnp.sign(angle) * (0.5 - jnp.exp(tail - self._log_norm()))
+
+    def cdf(self, y: Array) -> Array:
+        """``P(-pi < Y <= y)``."""
+        at, cut = _wrap(y - self.loc), _wrap(-jnp.pi - self.loc)
+        value = self._from_loc(at) - self._from_loc(cut)
+        value = jnp.where(at < cut, value + 1.0, value)
+        return jnp.where(y >= jnp.pi, 1.0, jnp.where(y <= -jnp.pi, 0.0, jnp.clip(value, 0.0, 1.0)))
+
+    def log_cdf(self, y: Array) -> Array:
+        return jnp.log(jnp.maximum(self.cdf(y), 1e-300))
+
+    def log_survival(self, y: Array) -> Array:
+        return jnp.log(jnp.maximum(1.0 - self.cdf(y), 1e-300))
+
+    def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
+        from numpyro.distributions import VonMises as NumPyroVonMises
+
+        shape = self._shape(sample_shape)
+        return NumPyroVonMises(jnp.broadcast_to(self.loc, shape), self.kappa).sample(key)
+
+
+def _wrap(angle: Array) -> Array:
+    """The same direction in ``[-pi, pi)``."""
+    return jnp.mod(angle + jnp.pi, 2.0 * jnp.pi) - jnp.pi
+
+
+_ADDITIONS = ("weights", "subset", "cens", "trunc", "mi", "index")
+
+FAMILIES = (
+    Constructor(
+        name="beta",
+        summary="Beta distribution: mean ``mu``, precision ``phi``.",
+        dpars=(mu(PROBABILITY_LINKS), PHI),
+        distribution=lambda d, data: Beta(d["mu"], d["phi"].log),
+        support=support.interval(0.0, 1.0, "numbers between 0 and 1, both excluded"),
+        kind="proportion",
+        additions=_ADDITIONS,
+    ),
+    Constructor(
+        name="xbeta",
+        summary="Extended-support beta distribution of proportions that may be 0 or 1: ``mu``, ``phi``, exceedance ``kappa``.",
+        dpars=(mu(PROBABILITY_LINKS), PHI, KAPPA),
+        distribution=lambda d, data: XBeta(Beta(d["mu"], d["phi"].log), d["kappa"].value),
+        support=support.interval(0.0, 1.0, "numbers from 0 to 1", closed=(True, True)),
+        kind="proportion",
+        additions=_ADDITIONS,
+    ),
+    Constructor(
+        name="von_mises",
+        summary="Von Mises distribution of angles from -pi to pi: mean direction ``mu``, concentration ``kappa``.",
+        dpars=(mu(("tan_half", "identity")), KAPPA),
+        distribution=lambda d, data: VonMises(d["mu"].value, d["kappa"].value),
+        support=support.interval(-np.pi, np.pi, "angles from -pi to pi", closed=(True, True)),
+        kind="angle",
+        additions=_ADDITIONS,
+    ),
+)

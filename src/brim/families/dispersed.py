@@ -1,0 +1,258 @@
+"""Counts that are more or less dispersed than Poisson or binomial ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.special import gammaln, logsumexp
+
+from brim.families import support
+from brim.families.base import Dpar
+from brim.families.constructor import Constructor
+from brim.families.counts import at_or_above
+from brim.families.distributions import Distribution
+from brim.families.dpars import COUNT_LINKS, PHI, SHAPE, UNIT_LINKS, mu
+from brim.families.special import lgamma_ratio, log1mexp, log_choose, log_diff_exp, log_gammaincc, log_sum, log_tail
+
+__all__ = ["FAMILIES", "BetaBinomial", "ComPoisson", "DiscreteWeibull"]
+
+Array = Any
+Dpars = Mapping[str, Dpar]
+Data = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class BetaBinomial(Distribution):
+    """Binomial counts whose probability is beta distributed with mean ``prob`` and precision ``phi``."""
+
+    trials: Array
+    prob: Dpar
+    log_phi: Array
+    discrete: ClassVar[bool] = True
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        return jnp.broadcast_shapes(jnp.shape(self.trials), jnp.shape(self.prob.eta), jnp.shape(self.log_phi))
+
+    @property
+    def upper(self) -> Array:
+        return self.trials
+
+    @property
+    def mean(self) -> Array:
+        return self.trials * self.prob.value
+
+    @property
+    def variance(self) -> Array:
+        phi = jnp.exp(self.log_phi)
+        return self.mean * (1.0 - self.prob.value) * (1.0 + (self.trials - 1.0) / (phi + 1.0))
+
+    def _shapes(self) -> tuple[Array, Array]:
+        return jnp.exp(self.prob.log + self.log_phi), jnp.exp(self.prob.log1m + self.log_phi)
+
+    def log_kernel(self, y: Array) -> Array:
+        a, b = self._shapes()
+        return lgamma_ratio(a, y) + lgamma_ratio(b, self.trials - y) - lgamma_ratio(jnp.exp(self.log_phi), self.trials)
+
+    def log_prob(self, y: Array) -> Array:
+        return self.log_kernel(y) + log_choose(self.trials, y)
+
+    def _log_tails(self, y: Array) -> tuple[Array, Array]:
+        """Sums of the mass function over ``0..y`` and ``y + 1..trials``."""
+        shape = jnp.broadcast_shapes(jnp.shape(y), self.batch_shape)
+        n = jnp.broadcast_to(self.trials, shape)
+        y = jnp.broadcast_to(jnp.floor(y), shape)
+        a, b = (jnp.broadcast_to(s, shape) for s in self._shapes())
+        below = log_sum(_beta_binomial_log_mass, jnp.zeros(shape), jnp.minimum(y, n), (n, a, b))
+        above = log_sum(_beta_binomial_log_mass, jnp.maximum(y + 1.0, 0.0), n, (n, a, b))
+        return below, above
+
+    def log_cdf(self, y: Array) -> Array:
+        return self._log_tails(y)[0]
+
+    def log_survival(self, y: Array) -> Array:
+        return self._log_tails(y)[1]
+
+    def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
+        first, second, third = jax.random.split(key, 3)
+        shape = self._shape(sample_shape)
+        a, b = (jnp.broadcast_to(s, shape) for s in self._shapes())
+        logit = jax.random.loggamma(first, a) - jax.random.loggamma(second, b)
+        return jax.random.binomial(third, self.trials, jax.nn.sigmoid(logit), shape)
+
+
+def _beta_binomial_log_mass(k: Array, n: Array, a: Array, b: Array) -> Array:
+    return log_choose(n, k) + lgamma_ratio(a, k) + lgamma_ratio(b, n - k) - lgamma_ratio(a + b, n)
+
+
+#: How many terms of an infinite sum are added one by one.
+_HEAD = 64.0
+
+
+@dataclass(frozen=True)
+class DiscreteWeibull(Distribution):
+    """``P(Y >= k) = prob^(k^shape)``: the whole part of a Weibull variable (Nakagawa and Osaki 1975)."""
+
+    prob: Dpar
+    shape: Array
+    discrete: ClassVar[bool] = True
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        return jnp.broadcast_shapes(jnp.shape(self.prob.eta), jnp.shape(self.shape))
+
+    @property
+    def mean(self) -> Array:
+        """``sum over k >= 1 of P(Y >= k)``: the first terms, then Euler and Maclaurin's formula for the rest."""
+        rate, shape = jnp.broadcast_arrays(-self.prob.log, self.shape)
+        head = jnp.sum(jnp.exp(-rate[..., None] * jnp.arange(1.0, _HEAD) ** shape[..., None]), axis=-1)
+        hazard = rate * _HEAD**shape
+        integral = jnp.exp(gammaln(1.0 / shape) - jnp.log(shape) - jnp.log(rate) / shape + log_gammaincc(1.0 / shape, hazard))
+        slope = -hazard * shape / _HEAD
+        return head + integral + jnp.exp(-hazard) * (0.5 - slope / 12.0 + slope**3 / 720.0)
+
+    def _log_reach(self, k: Array) -> Array:
+        """``log P(Y >= k)`` for ``k >= 0``."""
+        zero = k <= 0.0
+        return jnp.where(zero, 0.0, jnp.where(zero, 1.0, k) ** self.shape * self.prob.log)
+
+    def log_prob(self, y: Array) -> Array:
+        return log_diff_exp(self._log_reach(y), self._log_reach(y + 1.0))
+
+    def log_survival(self, y: Array) -> Array:
+        return at_or_above(y, 0, self._log_reach(jnp.maximum(jnp.floor(y), 0.0) + 1.0), 0.0)
+
+    def log_cdf(self, y: Array) -> Array:
+        return at_or_above(y, 0, log1mexp(self._log_reach(jnp.maximum(jnp.floor(y), 0.0) + 1.0)), -jnp.inf)
+
+    def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
+        hazard = jax.random.exponential(key, self._shape(sample_shape)) / -self.prob.log
+        return jnp.ceil(hazard ** (1.0 / self.shape)) - 1.0
+
+
+@dataclass(frozen=True)
+class ComPoisson(Distribution):
+    """Conway-Maxwell-Poisson counts: mass proportional to ``(mu^y / y!)^shape``, with mode about ``mu = exp(log_mu)``."""
+
+    log_mu: Array
+    shape: Array
+    discrete: ClassVar[bool] = True
+
+    @property
+    def mean(self) -> Array:
+        """The derivative of the log normaliser in ``shape * log(mu)``."""
+        log_mu, shape = jnp.broadcast_arrays(jnp.asarray(self.log_mu, float), self.shape)
+        slope = jax.jvp(lambda x: _com_log_sum(jnp.zeros_like(x), x, shape), (log_mu,), (jnp.ones_like(log_mu),))[1]
+        return slope / shape
+
+    def _log_total(self) -> Array:
+        log_mu, shape = jnp.broadcast_arrays(jnp.asarray(self.log_mu, float), self.shape)
+        return _com_log_sum(jnp.zeros_like(log_mu), log_mu, shape)
+
+    def log_prob(self, y: Array) -> Array:
+        return _com_log_mass(y, self.log_mu, self.shape) - self._log_total()
+
+    def log_survival(self, y: Array) -> Array:
+        k, log_mu, shape = jnp.broadcast_arrays(jnp.floor(y), self.log_mu, self.shape)
+        above = _com_log_sum(jnp.maximum(k, -1.0) + 1.0, log_mu, shape)
+        return at_or_above(y, 0, jnp.minimum(above - self._log_total(), 0.0), 0.0)
+
+    def log_cdf(self, y: Array) -> Array:
+        """Small counts by their sum, larger ones as the complement of the upper tail."""
+        k, log_mu, shape = jnp.broadcast_arrays(jnp.floor(y), self.log_mu, self.shape)
+        head = jnp.arange(_HEAD)
+        mass = jnp.where(head <= k[..., None], _com_log_mass(head, log_mu[..., None], shape[..., None]), -jnp.inf)
+        few = (k >= 0) & (k < _HEAD)
+        below = logsumexp(jnp.where(few[..., None], mass, 0.0), axis=-1) - self._log_total()
+        many = log1mexp(self.log_survival(jnp.where(few, _HEAD, k)))
+        return at_or_above(y, 0, jnp.where(few, jnp.minimum(below, 0.0), many), -jnp.inf)
+
+    def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
+        """Rejection from Poisson counts (``shape >= 1``) or geometric ones (Benson and Friel 2021)."""
+        shape = self._shape(sample_shape)
+        log_mu, nu = (jnp.broadcast_to(jnp.asarray(v, float), shape) for v in (self.log_mu, self.shape))
+        mode = jnp.floor(jnp.exp(log_mu))
+        p = 2.0 * nu / (2.0 * jnp.exp(log_mu) * nu + 1.0 + nu)
+        narrow = nu >= 1.0
+        peak = jnp.where(narrow, mode, jnp.floor(jnp.exp(log_mu) / (1.0 - p) ** (1.0 / nu)))
+        rest, slope = jnp.where(narrow, nu - 1.0, nu), jnp.where(narrow, 0.0, jnp.log1p(-p))
+
+        def log_ratio(k: Array) -> Array:
+            return _com_log_mass(k, log_mu, rest) - k * slope
+
+        def attempt(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+            key, y, open_ = state
+            key, first, second, third = jax.random.split(key, 4)
+            wide = jnp.floor(-jax.random.exponential(first, shape) / jnp.log1p(-p))
+            proposal = jnp.where(narrow, jax.random.poisson(second, jnp.exp(log_mu), shape), wide)
+            accepted = -jax.random.exponential(third, shape) < log_ratio(proposal) - log_ratio(peak)
+            return key, jnp.where(open_ & accepted, proposal, y), open_ & ~accepted
+
+        return jax.lax.while_loop(lambda s: jnp.any(s[2]), attempt, (key, jnp.zeros(shape), jnp.ones(shape, bool)))[1]
+
+
+def _com_log_mass(k: Array, log_mu: Array, shape: Array) -> Array:
+    return shape * (k * log_mu - gammaln(k + 1.0))
+
+
+def _com_log_sum(start: Array, log_mu: Array, shape: Array) -> Array:
+    """``log`` of the sum of ``(mu^k / k!)^shape`` over ``k >= start``.
+
+    The first terms are added one by one, beginning where the mass begins to count; the rest is their integral with Euler
+    and Maclaurin's corrections, which are tiny by then: either the terms are, or they change slowly.
+    """
+    mode = jnp.exp(log_mu)
+    first = jax.lax.stop_gradient(jnp.maximum(start, jnp.floor(mode - 9.0 * jnp.sqrt(mode / shape))))
+    last = first + _HEAD
+    terms = _com_log_mass(first[..., None] + jnp.arange(_HEAD), log_mu[..., None], shape[..., None])
+    x = last + 1.0
+    slope = shape * (log_mu - jnp.log(x) + 0.5 / x + 1.0 / (12.0 * x * x))
+    bend, twist = -shape * (1.0 / x + 0.5 / (x * x)), shape / (x * x)
+    edge = 0.5 - slope / 12.0 + (slope**3 + 3.0 * slope * bend + twist) / 720.0
+    peak = jax.lax.stop_gradient(jnp.maximum(mode - 0.5, last))
+
+    def h(k: Array) -> Array:
+        return _com_log_mass(k, log_mu[..., None], shape[..., None])
+
+    parts = [
+        logsumexp(terms, axis=-1),
+        log_tail(h, peak, 1.0, longest=2.0**24),
+        log_tail(h, peak, -1.0, longest=2.0**24, limit=peak - last),
+        _com_log_mass(last, log_mu, shape) + jnp.log(jnp.maximum(edge, 1e-300)),
+    ]
+    return logsumexp(jnp.stack(parts), axis=0)
+
+
+FAMILIES = (
+    Constructor(
+        name="beta_binomial",
+        summary="Beta-binomial counts: ``trials`` trials with mean probability ``mu`` and precision ``phi``.",
+        dpars=(mu((*UNIT_LINKS, "identity")), PHI),
+        distribution=lambda d, data: BetaBinomial(data.get("trials", 1.0), d["mu"], d["phi"].log),
+        support=support.up_to_trials,
+        kind="count",
+        additions=("weights", "subset", "trials", "cens", "trunc", "index"),
+    ),
+    Constructor(
+        name="discrete_weibull",
+        summary="Discrete Weibull counts: ``P(Y >= k) = mu^(k^shape)``.",
+        dpars=(mu((*UNIT_LINKS, "identity")), SHAPE),
+        distribution=lambda d, data: DiscreteWeibull(d["mu"], d["shape"].value),
+        support=support.whole,
+        kind="count",
+        additions=("weights", "subset", "cens", "trunc", "index"),
+    ),
+    Constructor(
+        name="com_poisson",
+        summary="Conway-Maxwell-Poisson counts: mass proportional to ``(mu^y / y!)^shape``.",
+        dpars=(mu(COUNT_LINKS), SHAPE),
+        distribution=lambda d, data: ComPoisson(d["mu"].log, d["shape"].value),
+        support=support.whole,
+        kind="count",
+        additions=("weights", "subset", "cens", "trunc", "index"),
+    ),
+)

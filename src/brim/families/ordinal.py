@@ -1,0 +1,251 @@
+"""Ordinal families: cumulative, sequential and adjacent-category models of the categories 1..K+1 between K thresholds."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from brim.families import support
+from brim.families.base import Dpar
+from brim.families.categorical import log_cumulative, take_category
+from brim.families.constructor import Constructor
+from brim.families.distributions import Distribution
+from brim.families.dpars import DISC, HU, UNIT_LINKS, mu
+from brim.families.links import Link
+from brim.families.special import log1mexp, log_interval, softplus
+from brim.families.thresholds import ThresholdBinding
+
+__all__ = ["FAMILIES", "AdjacentCategory", "ContinuationRatio", "Cumulative", "HurdleOrdinal", "Ordinal", "StoppingRatio"]
+
+Array = Any
+Dpars = Mapping[str, Dpar]
+Data = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Ordinal(Distribution):
+    """Categories 1..K+1; ``mean`` are their probabilities, (N, K + 1).
+
+    Attributes
+    ----------
+    eta
+        (N,), or (N, K) with category-specific effects.
+    thres
+        (K,) or (N, K); ``inf`` where a row has fewer than K.
+    disc
+        The discrimination, which multiplies ``thres - eta``.
+    link
+        Its inverse is the distribution function of the latent variable.
+    """
+
+    eta: Array
+    thres: Array
+    disc: Array
+    link: Link
+    discrete: ClassVar[bool] = True
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        rows = jnp.shape(self.eta)[:-1] if self._specific else jnp.shape(self.eta)
+        return jnp.broadcast_shapes(rows, jnp.shape(self.thres)[:-1], jnp.shape(self.disc))
+
+    @property
+    def _specific(self) -> bool:
+        """Whether each threshold has its own ``eta``."""
+        return jnp.ndim(self.eta) == 2
+
+    @property
+    def lower(self) -> Array:
+        return 1.0
+
+    @property
+    def upper(self) -> Array:
+        return jnp.sum(jnp.isfinite(self.thres), axis=-1) + 1.0
+
+    @property
+    def mean(self) -> Array:
+        return jnp.exp(self.log_table())
+
+    def _z(self) -> tuple[Array, Array]:
+        """``disc * (thres - eta)`` (N, K), 0 where there is no threshold, and where there is one."""
+        eta = self.eta if self._specific else jnp.asarray(self.eta)[..., None]
+        present = jnp.isfinite(self.thres)
+        return jnp.where(present, jnp.asarray(self.disc)[..., None] * (jnp.where(present, self.thres, 0.0) - eta), 0.0), present
+
+    @abstractmethod
+    def log_table(self) -> Array:
+        """Log probabilities of all categories (N, K + 1)."""
+
+    def log_prob(self, y: Array) -> Array:
+        return take_category(self.log_table(), y, 1)
+
+    def log_cdf(self, y: Array) -> Array:
+        return log_cumulative(self.log_table(), y, 1)
+
+    def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
+        return jax.random.categorical(key, self.log_table(), shape=self._shape(sample_shape)) + 1.0
+
+
+@dataclass(frozen=True)
+class Cumulative(Ordinal):
+    """``P(Y <= k) = F(disc (thres_k - eta))``."""
+
+    def log_prob(self, y: Array) -> Array:
+        z, present = self._z()
+        count = jnp.sum(present, axis=-1)
+        y = jnp.asarray(y)
+        first, last = y <= 1, y > count
+        upper = take_category(z, jnp.where(last, 1, y), 1)
+        lower = take_category(z, jnp.where(first, 2, y) - 1, 1)
+        both = ~first & ~last
+        between = self._log_between(jnp.where(both, lower, -1.0), jnp.where(both, upper, 1.0))
+        value = jnp.where(first, self.link.log_inverse(upper), jnp.where(last, self.link.log1m_inverse(lower), between))
+        return jnp.where((y >= 1) & (y <= count + 1), value, -jnp.inf)
+
+    def _log_between(self, lower: Array, upper: Array) -> Array:
+        """``log(F(upper) - F(lower))``."""
+        if self.link.name == "logit":
+            return log1mexp(lower - upper) - softplus(-upper) - softplus(lower)
+        pair = (lower, upper)
+        logs = tuple(self.link.log_inverse(v) for v in pair), tuple(self.link.log1m_inverse(v) for v in pair)
+        return log_interval(*logs)
+
+    def log_table(self) -> Array:
+        categories = jnp.arange(1, jnp.shape(self.thres)[-1] + 2).reshape((-1,) + (1,) * len(self.batch_shape))
+        return jnp.moveaxis(self.log_prob(categories), 0, -1)
+
+
+@dataclass(frozen=True)
+class StoppingRatio(Ordinal):
+    """``P(Y = k | Y >= k) = F(disc (thres_k - eta))``."""
+
+    def log_table(self) -> Array:
+        z, present = self._z()
+        stop = jnp.where(present, self.link.log_inverse(z), 0.0)
+        go = jnp.where(present, self.link.log1m_inverse(z), -jnp.inf)
+        return _sequential(stop, go)
+
+
+@dataclass(frozen=True)
+class ContinuationRatio(Ordinal):
+    """``P(Y > k | Y >= k) = F(disc (eta - thres_k))``."""
+
+    def log_table(self) -> Array:
+        z, present = self._z()
+        go = jnp.where(present, self.link.log_inverse(-z), -jnp.inf)
+        stop = jnp.where(present, self.link.log1m_inverse(-z), 0.0)
+        return _sequential(stop, go)
+
+
+def _sequential(stop: Array, go: Array) -> Array:
+    """Log probabilities from those of stopping at and of passing each threshold."""
+    passed = jnp.cumsum(go, axis=-1)
+    none = jnp.zeros_like(passed[..., :1])
+    return jnp.concatenate([none, passed], axis=-1) + jnp.concatenate([stop, none], axis=-1)
+
+
+@dataclass(frozen=True)
+class AdjacentCategory(Ordinal):
+    """``P(Y = k + 1 | Y in {k, k + 1}) = F(disc (eta - thres_k))``."""
+
+    def log_table(self) -> Array:
+        z, present = self._z()
+        steps = jnp.where(present, self.link.logit_inverse(-z), -jnp.inf)
+        total = jnp.cumsum(steps, axis=-1)
+        return jax.nn.log_softmax(jnp.concatenate([jnp.zeros_like(total[..., :1]), total], axis=-1), axis=-1)
+
+
+@dataclass(frozen=True)
+class HurdleOrdinal(Distribution):
+    """Category 0 with probability ``hurdle``, else one of an ordinal law; ``mean`` are the probabilities of 0..K+1."""
+
+    ordinal: Ordinal
+    hurdle: Dpar
+    discrete: ClassVar[bool] = True
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        return jnp.broadcast_shapes(self.ordinal.batch_shape, jnp.shape(self.hurdle.eta))
+
+    @property
+    def upper(self) -> Array:
+        return self.ordinal.upper
+
+    @property
+    def mean(self) -> Array:
+        return jnp.exp(self.log_table())
+
+    def log_table(self) -> Array:
+        """Log probabilities of all categories (N, K + 2)."""
+        rest = self.ordinal.log_table() + jnp.asarray(self.hurdle.log1m)[..., None]
+        none = jnp.broadcast_to(jnp.asarray(self.hurdle.log)[..., None], (*rest.shape[:-1], 1))
+        return jnp.concatenate([none, rest], axis=-1)
+
+    def log_prob(self, y: Array) -> Array:
+        none = jnp.equal(y, 0)
+        return jnp.where(none, self.hurdle.log, self.hurdle.log1m + self.ordinal.log_prob(jnp.where(none, 1, y)))
+
+    def log_cdf(self, y: Array) -> Array:
+        return log_cumulative(self.log_table(), y, 0)
+
+    def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
+        return jax.random.categorical(key, self.log_table(), shape=self._shape(sample_shape)).astype(float)
+
+
+@dataclass(frozen=True)
+class _Law:
+    """``dpars -> Distribution`` of one ordinal class."""
+
+    law: type[Ordinal]
+
+    def __call__(self, d: Dpars, data: Data) -> Ordinal:
+        disc = d["disc"].value if "disc" in d else jnp.ones(())
+        return self.law(d["mu"].eta, d["thres"].value, disc, d["mu"].link)
+
+
+def _hurdle(d: Dpars, data: Data) -> HurdleOrdinal:
+    return HurdleOrdinal(_Law(Cumulative)(d, data), d["hu"])
+
+
+_ADDITIONS = ("weights", "subset", "thres", "index")
+_SEQUENTIAL_LINKS = tuple(name for name in UNIT_LINKS if name != "softit")
+
+
+def _constructor(name: str, summary: str, law: type[Ordinal], links: tuple[str, ...], ordered: bool = False) -> Constructor:
+    return Constructor(
+        name=name,
+        summary=summary,
+        dpars=(mu(links), DISC),
+        distribution=_Law(law),
+        support=support.ordinal(1),
+        kind="ordinal",
+        additions=_ADDITIONS if ordered else (*_ADDITIONS, "cs"),
+        options={"threshold": "flexible"},
+        intercepts=False,
+        binding=ThresholdBinding(ordered),
+    )
+
+
+FAMILIES = (
+    _constructor("cumulative", "Cumulative model of ordered categories: ``P(Y <= k) = F(tau_k - mu)``.", Cumulative, UNIT_LINKS, True),
+    _constructor("sratio", "Stopping ratios, ``P(Y = k | Y >= k) = F(tau_k - mu)``.", StoppingRatio, _SEQUENTIAL_LINKS),
+    _constructor("cratio", "Continuation ratios, ``P(Y > k | Y >= k) = F(mu - tau_k)``.", ContinuationRatio, _SEQUENTIAL_LINKS),
+    _constructor("acat", "Adjacent categories, ``P(Y = k + 1 | k or k + 1) = F(mu - tau_k)``.", AdjacentCategory, UNIT_LINKS),
+    Constructor(
+        name="hurdle_cumulative",
+        summary="Category 0 with probability ``hu``, else a cumulative model of the categories above.",
+        dpars=(mu(UNIT_LINKS), HU, DISC),
+        distribution=_hurdle,
+        support=support.ordinal(0),
+        kind="ordinal",
+        additions=_ADDITIONS,
+        options={"threshold": "flexible"},
+        intercepts=False,
+        binding=ThresholdBinding(ordered=True, extra_category=True),
+    ),
+)
