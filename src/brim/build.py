@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from brim.bf import Formula, MvFormula
-from brim.bf import Predictor as PredictorFormula
-from brim.errors import BrimError, BrimWarning, suggest
-from brim.expressions import INTERCEPTS
-from brim.families import family as resolve_family
-from brim.families.base import DparSpec, Family
-from brim.formula import Call, Group, Name, Node, Terms, deparse, special
+from brim.blocks import gather_blocks
+from brim.errors import BrimError
+from brim.families.base import DparSpec
+from brim.formula import Call, Node, Terms, deparse, special
 from brim.frame import Frame
 from brim.model import Model, Predictor, ResponseModel, Scalar
 from brim.param import Param, Slot, Where
-from brim.priors import Priors, resolve
-from brim.response import Response
+from brim.plan import Part, Plan, read_plans
+from brim.priors import Priors, read_priors, resolve
 from brim.terms.base import AbstractTerm, Context, Read
-from brim.terms.group import GroupBlock, Member
-from brim.terms.grouping import mmc_column, parse_grouping
+from brim.extras import FamilyExtra
+from brim.terms.group import GroupBlock
+from brim.terms.nonlinear import Nonlinear
 from brim.terms.population import Offset, Population
 from brim.terms.registry import TOGETHER, reader
 
-__all__ = ["build", "complete_rows", "read_data2"]
+__all__ = ["build", "read_data2"]
 
 
 def build(formula: Formula | MvFormula, frame: Frame, family: Any, priors: Priors | None = None, data2: Mapping[str, Any] | None = None) -> tuple[Model, Frame]:
@@ -40,243 +38,41 @@ def build(formula: Formula | MvFormula, frame: Frame, family: Any, priors: Prior
     BrimError
         For everything that cannot be fitted: unknown columns, terms, families, parameters; data outside the support.
     """
-    plans = [_Plan.read(f, family, len(formula.formulas) > 1, frame) for f in formula.formulas]
-    _check_rescor(formula, plans)
-    frame = complete_rows(frame, plans)
-    blocks = _blocks(plans, frame, data2 or {})
-    made = [_response_model(plan, frame, blocks, data2 or {}) for plan in plans]
+    data2 = data2 or {}
+    given = read_priors(priors)
+    plans, frame = read_plans(formula, family, frame)
+    if len(plans) > 1 and formula.rescor:
+        raise BrimError("residual correlations between responses are not built yet", hint="add set_rescor(False)")
+    defaults = {p.resp: _Defaults.of(p, frame) for p in plans}
+    blocks = gather_blocks(plans, {resp: d.scale for resp, d in defaults.items()}, frame, data2)
+    made = [_Builder(p, p.rows(frame), defaults[p.resp], blocks, data2, given).response() for p in plans]
     responses = tuple(r for r, _ in made)
     shared = tuple({t.key: t for _, terms in made for t in terms}.values())
-    blocks = tuple(replace(b, sd_default=_sd_defaults(b, responses, plans, frame)) for b in blocks)
-    own = tuple(p for r in responses for pred in r.predictors for t in pred.terms for p in t.params())
-    scalars = tuple(p for r in responses for p in r.params)
-    joint = tuple(p for t in (*shared, *blocks) for p in t.params())
-    params = (*own, *scalars, *joint)
-    resolved, rows = resolve(params, priors)
-    model = Model(responses, blocks, shared, resolved, rows).with_blocks(blocks)
-    return model, frame
+    params = _params(Model(responses, blocks, shared))
+    resolved, rows = resolve(params, given)
+    return Model(responses, blocks, shared, resolved, rows), frame
 
 
-def read_data2(data2: Mapping[str, Any] | None) -> dict[str, tuple[np.ndarray, tuple[str, ...] | None]]:
-    """Matrices with their row names, whichever library they come from."""
-    out = {}
+def _params(model: Model) -> tuple[Param, ...]:
+    """All parameters: those of predictors, of responses, then what is shared (the long vectors last)."""
+    late = {t.key for t in (*model.shared, *model.blocks)}
+    first = [p for t in model.terms() if t.key not in late for p in t.params()]
+    scalars = [p for r in model.responses for p in r.params]
+    last = [p for t in (*model.shared, *model.blocks) for p in t.params()]
+    return (*first, *scalars, *last)
+
+
+def read_data2(data2: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Matrices as ``(values, row names or None)``, whichever library they come from; functions stay as they are."""
+    out: dict[str, Any] = {}
     for name, value in (data2 or {}).items():
+        if callable(value):
+            out[name] = value
+            continue
         index = getattr(value, "index", None)
         names = None if index is None or callable(index) else tuple(str(v) for v in index)
         out[name] = (np.asarray(value, float), names)
     return out
-
-
-# --------------------------------------------------------------------------- reading one response's formulas
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """One response before learning: its family and the expanded formula of each predicted parameter."""
-
-    formula: Formula
-    family: Family
-    response: Response
-    resp: str
-    predicted: tuple[tuple[str, Where, PredictorFormula, Terms], ...]
-
-    @staticmethod
-    def read(formula: Formula, family: Any, multivariate: bool, frame: Frame) -> _Plan:
-        own = resolve_family(formula.family if formula.family is not None else family)
-        left = formula.left
-        response = Response(left.response, left.additions, formula.resp)
-        resp = formula.resp if multivariate else ""
-        if formula.nl or any(p.nl for p in formula.predictors):
-            raise BrimError("nonlinear formulas are not built yet", source=str(formula.main))
-        if formula.autocor is not None:
-            raise BrimError("autocorrelation terms are not built yet", source=str(formula.main))
-        _check_parameters(formula, own)
-        predicted = []
-        for spec in own.dpars:
-            if spec.name == "mu" or spec.name in formula.parameters:
-                part = formula.predictor(spec.name)
-                where = Where(resp, "" if spec.name == "mu" else spec.name)
-                predicted.append((spec.name, where, part, formula.terms(spec.name, frame.names)))
-        return _Plan(formula, own, response, resp, tuple(predicted))
-
-    def variables(self, frame: Frame) -> tuple[str, ...]:
-        """The columns that must be complete."""
-        names = self.formula.variables(frame.names)
-        return tuple(n for n in names if n not in INTERCEPTS)
-
-
-def _check_parameters(formula: Formula, family: Family) -> None:
-    known = [s.name for s in family.dpars]
-    given = [*(p for p in formula.parameters if p != "mu"), *(name for name, _ in formula.fixed)]
-    for name in given:
-        if name not in known:
-            raise BrimError(
-                f"the family {family.name} has no parameter '{name}'",
-                source=str(formula),
-                hint=suggest(name, known, "distributional parameters") + " A nonlinear formula needs nl=True.",
-            )
-        if given.count(name) > 1:
-            raise BrimError(f"the parameter '{name}' is given twice", source=str(formula))
-
-
-def _check_rescor(formula: Formula | MvFormula, plans: list[_Plan]) -> None:
-    names = [p.formula.resp for p in plans]
-    twice = [n for n in names if names.count(n) > 1]
-    if twice:
-        raise BrimError(f"two responses have the same name '{twice[0]}'", hint="rename one of them")
-    if len(plans) > 1 and formula.rescor:
-        raise BrimError("residual correlations between responses are not built yet", hint="add set_rescor(False)")
-
-
-def complete_rows(frame: Frame, plans: Iterable[_Plan]) -> Frame:
-    """Rows without missing values in the variables used; outside its ``subset()`` a response may miss what it likes."""
-    keep = np.ones(frame.n, bool)
-    for plan in plans:
-        for name in plan.variables(frame):
-            frame[name]  # an unknown column is named before anything else is done
-        mine = frame.complete(plan.variables(frame))
-        rows = plan.response.rows(frame)
-        keep &= mine if rows is None else mine | ~rows
-    if keep.all():
-        return frame
-    if not keep.any():
-        raise BrimError("no row is complete in all variables of the model", hint="look for a column that is all missing")
-    dropped = int((~keep).sum())
-    warnings.warn(f"{dropped} row{'s' * (dropped > 1)} with missing values left out", BrimWarning, stacklevel=4)
-    return frame.take(keep)
-
-
-# --------------------------------------------------------------------------- group effects
-
-
-@dataclass(frozen=True)
-class _Piece:
-    """A group term of one predictor on its way into a block."""
-
-    plan: _Plan
-    where: Where
-    group: Group
-    member: Member
-
-
-def _blocks(plans: list[_Plan], frame: Frame, data2: Mapping[str, Any]) -> tuple[GroupBlock, ...]:
-    """Gather group terms into blocks: those that share an ID, else each its own; sorted by group as in brms."""
-    pieces: dict[Any, list[_Piece]] = {}
-    for plan in plans:
-        for _, where, _, terms in plan.predicted:
-            for i, group in enumerate(terms.groups):
-                member = Member(*_without_mmc(group.terms, where))
-                key = ("id", group.id) if group.id else (where, i)
-                pieces.setdefault(key, []).append(_Piece(plan, where, group, member))
-    blocks = [_block(group, frame, data2) for group in pieces.values()]
-    blocks.sort(key=lambda b: b.grouping.label)
-    labels = [b.grouping.label for b in blocks]
-    out = tuple(
-        replace(b, index=i + 1, grouping=replace(b.grouping, only=labels.count(b.grouping.label) == 1)) for i, b in enumerate(blocks)
-    )
-    _check_unique(out)
-    return out
-
-
-def _block(pieces: list[_Piece], frame: Frame, data2: Mapping[str, Any]) -> GroupBlock:
-    groupings = [parse_grouping(p.group.by, data2) for p in pieces]
-    first = groupings[0]
-    for g in groupings[1:]:
-        if g != first:
-            raise g.error(f"terms with the same ID have different groupings: '{first.label}' and '{g.label}'", "give them the same grouping, or other IDs")
-    for p in pieces:
-        _check_group_terms(p.group)
-    correlated = first.correlated and all(p.group.correlated for p in pieces)
-    block = GroupBlock(0, first, tuple(p.member for p in pieces), correlated)
-    rows = pieces[0].plan.response.rows(frame) if len({p.plan.resp for p in pieces}) == 1 else None
-    return block.learn(frame if rows is None else frame.take(rows))
-
-
-def _without_mmc(terms: Terms, where: Where) -> tuple[Terms, Where, tuple[Call, ...]]:
-    """Terms with each ``mmc()`` replaced by the column of its name; the calls."""
-    calls = tuple(f for t in terms.terms for f in t if isinstance(f, Call) and f.fn == "mmc")
-    if not calls:
-        return terms, where, ()
-
-    def column(node: Node) -> Node:
-        return Name(mmc_column(node), source=node.source, span=node.span) if isinstance(node, Call) and node.fn == "mmc" else node
-
-    return replace(terms, terms=tuple(tuple(column(f) for f in t) for t in terms.terms)), where, calls
-
-
-def _check_group_terms(group: Group) -> None:
-    mm = isinstance(group.by, Call) and group.by.fn == "mm"
-    for term in group.terms.terms:
-        for factor in term:
-            kind = special(factor)
-            if kind is not None and not (kind.kind == "mmc" and mm):
-                raise _not_built(factor, f"{deparse(factor)} in a group term")
-
-
-def _check_unique(blocks: tuple[GroupBlock, ...]) -> None:
-    seen: set[tuple[str, str]] = set()
-    for b in blocks:
-        for label in b.labels:
-            if (b.grouping.label, label) in seen:
-                raise b.grouping.error(f"the effect of '{label}' varies by '{b.grouping.label}' twice", "leave one of the terms out")
-            seen.add((b.grouping.label, label))
-
-
-def _sd_defaults(block: GroupBlock, responses: tuple[ResponseModel, ...], plans: list[_Plan], frame: Frame) -> tuple[str, ...]:
-    scale = {r.resp: _location_scale(r, p, frame)[1] for r, p in zip(responses, plans, strict=True)}
-    return tuple(f"student_t(3, 0, {scale[m.where.resp]:g})" for m in block.members)
-
-
-# --------------------------------------------------------------------------- one response
-
-
-def _response_model(plan: _Plan, frame: Frame, blocks: tuple[GroupBlock, ...], data2: Mapping[str, Any]) -> tuple[ResponseModel, tuple[AbstractTerm, ...]]:
-    """One response, learned, and the terms its predictors share with others."""
-    rows = plan.response.rows(frame)
-    mine = frame if rows is None else frame.take(rows)
-    if mine.n == 0:
-        raise BrimError(f"subset() keeps no row for '{plan.response.name}'")
-    response = plan.response.learn(mine, plan.family)
-    draft = ResponseModel(plan.resp, response, plan.family, _family_key(plan.family), (), (), ())
-    offsets = {name: _offsets(terms, mine) for name, _, _, terms in plan.predicted}
-    defaults = _Defaults(*_scale(response, plan.family, mine, offsets))
-    predictors, shared = [], []
-    for name, where, part, terms in plan.predicted:
-        read = _read_terms(plan, response, name, where, part, terms, mine, offsets[name], blocks, defaults, data2)
-        predictors.append(Predictor(name, where, read.terms))
-        shared += read.shared
-    scalars, params = _scalars(plan, response, defaults)
-    return replace(draft, predictors=tuple(predictors), scalars=scalars, params=params), tuple(shared)
-
-
-def _family_key(family: Family) -> tuple[Any, ...]:
-    """What tells two families apart in a compiled program."""
-    return (family.name, tuple(sorted(family.links.items())), repr(sorted(family.options.items())))
-
-
-def _offsets(terms: Terms, frame: Frame) -> tuple[Offset, ...]:
-    calls = [t[0] for t in terms.terms if len(t) == 1 and isinstance(t[0], Call) and t[0].fn == "offset"]
-    out = []
-    for call in calls:
-        assert isinstance(call, Call)
-        if len(call.args) != 1:
-            raise BrimError("offset() takes one expression", source=call.source or None, span=call.span)
-        out.append(Offset(call.args[0], deparse(call.args[0])).learn(frame))
-    return tuple(out)
-
-
-def _scale(response: Response, family: Family, frame: Frame, offsets: Mapping[str, tuple[Offset, ...]]) -> tuple[float, float]:
-    """Location and scale of the default priors; offsets of ``mu`` are taken off the response first."""
-    y = response.design(frame, family)["y"]
-    shift = sum(float(np.mean(o.design(frame)["offset"])) for o in offsets.get("mu", ()))
-    return response.prior_scale(y, family, shift)
-
-
-def _location_scale(r: ResponseModel, plan: _Plan, frame: Frame) -> tuple[float, float]:
-    rows = r.response.rows(frame)
-    mine = frame if rows is None else frame.take(rows)
-    offsets = {p.name: tuple(t for t in p.terms if isinstance(t, Offset)) for p in r.predictors}
-    return _scale(r.response, plan.family, mine, offsets)
 
 
 @dataclass(frozen=True)
@@ -286,39 +82,130 @@ class _Defaults:
     location: float
     scale: float
 
+    @staticmethod
+    def of(plan: Plan, frame: Frame) -> _Defaults:
+        """Location and scale from the response; offsets of ``mu`` are taken off it first."""
+        mine = plan.rows(frame)
+        main = next((p.terms for p in plan.parts if p.name == "mu"), None)
+        shift = sum(float(np.mean(o.design(mine)["offset"])) for o in _offsets(main, mine))
+        return _Defaults(*plan.response.prior_scale(plan.response.design(mine, plan.family)["y"], plan.family, shift))
+
     def text(self, prior: str) -> str:
         """A spec's default prior with ``location`` and ``scale`` spelled out."""
         if prior == "location":
             return f"student_t(3, {self.location:g}, {self.scale:g})"
-        if prior == "scale":
-            return f"student_t(3, 0, {self.scale:g})"
-        return prior
+        return f"student_t(3, 0, {self.scale:g})" if prior == "scale" else prior
 
 
-def _read_terms(
-    plan: _Plan,
-    response: Response,
-    name: str,
-    where: Where,
-    part: PredictorFormula,
-    terms: Terms,
-    frame: Frame,
-    offsets: tuple[Offset, ...],
-    blocks: tuple[GroupBlock, ...],
-    defaults: _Defaults,
-    data2: Mapping[str, Any],
-) -> Read:
-    """The learned terms of one predictor, in the order they are applied, and what it shares with others."""
-    plain, kinds = _by_kind(terms)
-    link = plan.family.links[name]
-    context = Context(where, terms, frame, data2, defaults.scale, lambda f: response.design(f, plan.family)["y"], plan.family.name, link)
-    special_terms = [reader(kind, _first_special(group[0]))(tuple(group), context) for kind, group in kinds.items()]
-    default = defaults.text(plan.family.spec(name).prior_of_intercept(link))
-    population = Population(replace(terms, terms=plain, groups=()), where, default, part.center).learn(frame)
-    effects = tuple(e for b in blocks for e in b.effects() if b.members[e.member].where == where)
-    own = tuple(t for r in special_terms for t in r.terms)
-    shared = tuple(t for r in special_terms for t in r.shared)
-    return Read(tuple(sorted((population, *offsets, *own, *effects), key=lambda t: t.stage)), shared)
+@dataclass(frozen=True)
+class _Builder:
+    """Builds one response model."""
+
+    plan: Plan
+    frame: Frame
+    defaults: _Defaults
+    blocks: tuple[GroupBlock, ...]
+    data2: Mapping[str, Any]
+    priors: Priors
+
+    def response(self) -> tuple[ResponseModel, tuple[AbstractTerm, ...]]:
+        """The response model, learned, and the terms its predictors share with others."""
+        family = self.plan.family
+        reads = [(part, self.terms(part)) for part in self.plan.parts]
+        predictors = tuple(Predictor(part.name, part.where, read.terms) for part, read in reads)
+        scalars, params = self.scalars()
+        model = ResponseModel(self.plan.resp, self.plan.response, family, family.key, predictors, scalars, params, self.extras(predictors))
+        return model, tuple(t for _, read in reads for t in read.shared)
+
+    def terms(self, part: Part) -> Read:
+        """The learned terms of one predictor, in the order they are applied, and what it shares with others."""
+        if part.terms is None:
+            functions = {k: f for k, f in self.data2.items() if callable(f)}
+            return Read((Nonlinear(part.formula.rhs, part.where, part.nlpars, functions).learn(self.frame),))
+        plain, kinds = _by_kind(part.terms)
+        context = self.context(part)
+        special_terms = [reader(kind, _first_special(group[0]))(tuple(group), context) for kind, group in kinds.items()]
+        effects = tuple(e for b in self.blocks for e in b.effects() if b.members[e.member].where == part.where)
+        own = tuple(t for r in special_terms for t in r.terms)
+        shared = tuple(t for r in special_terms for t in r.shared)
+        population = self.population(part, replace(part.terms, terms=plain, groups=()))
+        return Read(tuple(sorted((population, *_offsets(part.terms, self.frame), *own, *effects), key=lambda t: t.stage)), shared)
+
+    def population(self, part: Part, terms: Terms) -> Population:
+        """The population-level effects of a predictor; those of a nonlinear parameter are not centred, as in brms."""
+        family = self.plan.family
+        if part.where.nlpar:
+            return Population(terms, part.where, center=False).learn(self.frame)
+        default = self.defaults.text(family.spec(part.name).prior_of_intercept(family.links[part.name]))
+        if part.name in family.mus and not family.intercepts:
+            return Population(terms, part.where, default, family.centered and part.formula.center, thresholds=True).learn(self.frame)
+        return Population(terms, part.where, default, part.formula.center).learn(self.frame)
+
+    def context(self, part: Part) -> Context:
+        """What special terms may know."""
+        plan = self.plan
+        assert part.terms is not None
+        link = plan.family.links.get(part.name, "identity")
+
+        def response(frame: Frame) -> np.ndarray:
+            return plan.response.design(frame, plan.family)["y"]
+
+        return Context(part.where, part.terms, self.frame, self.data2, self.defaults.scale, response, plan.family.name, link)
+
+    def extras(self, predictors: tuple[Predictor, ...]) -> tuple[FamilyExtra, ...]:
+        """The family's parameters without a predictor, as terms; they know the centring of the main predictor."""
+        main = next(t for p in predictors if p.name in self.plan.family.mus for t in p.terms if isinstance(t, Population | Nonlinear))
+        return tuple(FamilyExtra(extra, Where(self.plan.resp), i, main) for i, extra in enumerate(self.plan.family.extras))
+
+    def scalars(self) -> tuple[tuple[Scalar, ...], tuple[Param, ...]]:
+        """Distributional parameters that are not predicted: sampled, fixed, or equal to another."""
+        predicted = {part.name for part in self.plan.parts}
+        scalars, params = [], []
+        for spec in self.plan.family.dpars:
+            if spec.name in predicted:
+                continue
+            value = self.plan.formula.value(spec.name)
+            if isinstance(value, str):
+                scalars.append(Scalar(spec.name, value if value in predicted else self.key(value)))
+                continue
+            if value is None and spec.name == "sigma" and not self.plan.response.estimates_sigma:
+                value = 0.0
+            if value is None and not any(r.class_ == spec.name and r.resp == self.plan.resp for r in self.priors):
+                value = spec.fixed
+            scalars.append(Scalar(spec.name, self.key(spec.name)))
+            params.append(self.scalar(spec, value))
+        return tuple(scalars), tuple(params)
+
+    def key(self, dpar: str) -> str:
+        """Key of a parameter without predictor: ``sigma``, ``sigma_y``."""
+        return f"{dpar}_{self.plan.resp}" if self.plan.resp else dpar
+
+    def scalar(self, spec: DparSpec, value: float | None) -> Param:
+        """A distributional parameter without predictor, held at ``value`` if given."""
+        key = self.key(spec.name)
+        high = self.smallest_response() if spec.ub == "min_Y" else spec.ub
+        assert not isinstance(high, str)
+        if value is not None:
+            if (spec.lb is not None and value < spec.lb) or (high is not None and value > high):
+                raise BrimError(f"{spec.name} = {value:g} is outside its bounds", hint=f"lower bound {spec.lb}, upper bound {high}")
+            return Param(key, constants=(0,), constant_values=(float(value),))
+        slot = Slot(spec.name, where=Where(self.plan.resp), default=self.defaults.text(spec.prior))
+        return Param(key, slots=(slot,), lb=spec.lb, ub=high)
+
+    def smallest_response(self) -> float:
+        return float(np.min(self.plan.response.design(self.frame, self.plan.family)["y"]))
+
+
+def _offsets(terms: Terms | None, frame: Frame) -> tuple[Offset, ...]:
+    out = []
+    for term in terms.terms if terms else ():
+        call = term[0]
+        if not (len(term) == 1 and isinstance(call, Call) and call.fn == "offset"):
+            continue
+        if len(call.args) != 1:
+            raise BrimError("offset() takes one expression", source=call.source or None, span=call.span)
+        out.append(Offset(call.args[0], deparse(call.args[0])).learn(frame))
+    return tuple(out)
 
 
 def _by_kind(terms: Terms) -> tuple[tuple[tuple[Node, ...], ...], dict[str, list[tuple[Node, ...]]]]:
@@ -336,46 +223,3 @@ def _by_kind(terms: Terms) -> tuple[tuple[tuple[Node, ...], ...], dict[str, list
 
 def _first_special(term: tuple[Node, ...]) -> Node:
     return next(f for f in term if special(f) is not None)
-
-
-def _not_built(node: Node, what: str) -> BrimError:
-    return BrimError(f"{what} is not built yet", source=node.source or None, span=node.span)
-
-
-def _scalars(plan: _Plan, response: Response, defaults: _Defaults) -> tuple[tuple[Scalar, ...], tuple[Param, ...]]:
-    """Distributional parameters that are not predicted: sampled, fixed, or equal to another."""
-    predicted = {name for name, *_ in plan.predicted}
-    scalars, params = [], []
-    for spec in plan.family.dpars:
-        if spec.name in predicted:
-            continue
-        value = plan.formula.value(spec.name)
-        if isinstance(value, str):
-            if value not in [s.name for s in plan.family.dpars]:
-                raise BrimError(f"'{spec.name}' cannot equal '{value}'", hint=suggest(value, [s.name for s in plan.family.dpars], "parameters"))
-            key = value if value in predicted else _key(value, plan.resp)
-            scalars.append(Scalar(spec.name, key))
-            continue
-        if value is None and spec.name == "sigma" and not response.estimates_sigma:
-            value = 0.0
-        value = spec.fixed if value is None else value
-        scalars.append(Scalar(spec.name, _key(spec.name, plan.resp)))
-        params.append(_scalar_param(spec, plan.resp, value, defaults))
-    return tuple(scalars), tuple(params)
-
-
-def _key(dpar: str, resp: str) -> str:
-    return f"{dpar}_{resp}" if resp else dpar
-
-
-def _scalar_param(spec: DparSpec, resp: str, value: float | None, defaults: _Defaults) -> Param:
-    key = _key(spec.name, resp)
-    if value is not None:
-        low, high = spec.lb, spec.ub
-        if (low is not None and value < low) or (isinstance(high, float) and value > high):
-            raise BrimError(f"{spec.name} = {value:g} is outside its bounds", hint=f"lower bound {low}, upper bound {high}")
-        return Param(key, constants=(0,), constant_values=(float(value),))
-    if isinstance(spec.ub, str):
-        raise BrimError(f"the parameter '{spec.name}' with upper bound {spec.ub} is not built yet")
-    slot = Slot(spec.name, where=Where(resp), default=defaults.text(spec.prior))
-    return Param(key, slots=(slot,), lb=spec.lb, ub=spec.ub)

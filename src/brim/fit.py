@@ -288,7 +288,7 @@ class Fit:
     ) -> np.ndarray:
         """Draws of a linear predictor (of ``mu`` by default), before the inverse link unless ``transform``. See ``posterior_epred``."""
         what = "dpar" if transform else "linpred"
-        return self._predict(what, newdata, dpar or "mu", nlpar, resp, re_formula, allow_new_levels, sample_new_levels, ndraws, draw_ids, seed)
+        return self._predict(what, newdata, dpar, nlpar, resp, re_formula, allow_new_levels, sample_new_levels, ndraws, draw_ids, seed)
 
     def posterior_predict(
         self,

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from scipy import special
 
@@ -99,7 +100,7 @@ LAWS: dict[str, Law] = {
 #: Laws of a whole array.
 JOINT: dict[str, Law] = {
     "lkj_corr_cholesky": Law(1, lambda eta: eta, None, (0,)),
-    "dirichlet": Law(-1, lambda *a: _d().Dirichlet(_d().jnp.asarray(a)), None, (0,)),
+    "dirichlet": Law(-1, lambda *a: _d().Dirichlet(jnp.stack([jnp.asarray(v) for v in a])), None, (0,)),
 }
 
 _ALIASES = {"lkj": "lkj_corr_cholesky", "laplace": "double_exponential", "std_normal": "std_normal"}

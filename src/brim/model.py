@@ -23,6 +23,7 @@ from brim.param import RANKS, Layout, Param, Reported, Where
 from brim.priors import PriorRow, log_density, prior_args
 from brim.response import Response
 from brim.terms.base import AbstractTerm
+from brim.extras import FamilyExtra
 from brim.terms.group import GroupBlock, GroupEffect
 
 __all__ = ["Model", "Predictor", "ResponseModel", "Scalar", "log_joint", "log_joint_function", "report_function"]
@@ -41,9 +42,11 @@ class Predictor:
     def eta(self, rows: Any, params: Arrays, design: Arrays, skip: frozenset[str] = frozenset()) -> Any:
         """The predictor of every row; ``skip`` leaves terms out (group effects that ``re_formula`` excludes)."""
         eta = jnp.zeros(rows.shape[0])
+        known = dict(params)
         for term in self.terms:
             if term.key not in skip:
-                eta = term.apply(eta, params, design[term.key])
+                known.update(term.given(known, design[term.key]))
+                eta = term.apply(eta, known, design[term.key])
         return eta
 
 
@@ -57,7 +60,11 @@ class Scalar:
 
 @dataclass(frozen=True)
 class ResponseModel:
-    """One response: its family and the predictors of its distributional parameters."""
+    """One response: its family and the predictors of its distributional parameters.
+
+    ``completed`` is the key of the response with its missing values filled in (``y | mi()``), a shared term's doing; empty
+    where the data hold all of it.
+    """
 
     resp: str
     response: Response
@@ -66,6 +73,8 @@ class ResponseModel:
     predictors: tuple[Predictor, ...]
     scalars: tuple[Scalar, ...]
     params: tuple[Param, ...]
+    extras: tuple[FamilyExtra, ...] = ()
+    completed: str = ""
 
     @property
     def name(self) -> str:
@@ -100,15 +109,32 @@ class ResponseModel:
         out = {name: Dpar(eta, LINKS[self.family.links[name]]) for name, eta in self.etas(params, design, skip).items() if name in self.family.links}
         for s in self.scalars:
             out[s.name] = out[s.key] if s.key in out else Dpar(params[s.key])
+        for extra in self.extras:
+            out.update(extra.dpars(params, design[self.data_key]))
         return out
+
+    def epred(self, params: Arrays, design: Arrays, skip: frozenset[str] = frozenset()) -> Any:
+        """The expected response of every row, as brms defines it."""
+        return self.family.epred(self.dpars(params, design, skip), design[self.data_key])
 
     def distribution(self, params: Arrays, design: Arrays, skip: frozenset[str] = frozenset()) -> Any:
         """The distribution of the response, one element a row."""
         return self.family.distribution(self.dpars(params, design, skip), design[self.data_key])
 
     def log_lik(self, params: Arrays, design: Arrays, skip: frozenset[str] = frozenset()) -> Any:
-        """Pointwise log likelihood (rows,)."""
-        return self.response.log_lik(self.distribution(params, design, skip), design[self.data_key])
+        """Pointwise log likelihood (rows,) of the responses as they were observed; ``NaN`` where missing."""
+        data = design[self.data_key]
+        out = self.response.log_lik(self.distribution(params, design, skip), data)
+        return jnp.where(jnp.isnan(data["y"]), jnp.nan, out) if self.completed else out
+
+    def y(self, params: Arrays, design: Arrays) -> Any:
+        """The response, completed; ``params`` are transformed."""
+        return params[self.completed] if self.completed else design[self.data_key]["y"]
+
+    def log_joint(self, params: Arrays, design: Arrays) -> Any:
+        """Log density of the completed response, one value a row: what the joint density takes."""
+        data = {**design[self.data_key], "y": self.y(params, design)}
+        return self.response.log_lik(self.distribution(params, design), data)
 
 
 @dataclass(frozen=True)
@@ -159,6 +185,7 @@ class Model:
         for r in self.responses:
             for p in r.predictors:
                 yield from p.terms
+            yield from r.extras
 
     def reported(self) -> tuple[Reported, ...]:
         """What a fit holds, in brms' order of variables."""
@@ -203,6 +230,7 @@ class Model:
                 for t in p.terms:
                     if t.key not in skip:
                         out[t.key] = t.design(mine)
+            out.update({e.key: e.design(mine) for e in r.extras})
         return out
 
     def data(self, frame: Frame) -> dict[str, Any]:
@@ -227,8 +255,13 @@ class Model:
         return out
 
     def log_lik(self, params: Arrays, design: Arrays) -> Any:
-        """Sum of the pointwise log likelihoods of all responses; ``params`` are transformed."""
-        return sum(jnp.sum(r.log_lik(params, design)) for r in self.responses)
+        """Log density of all responses, completed; ``params`` are transformed."""
+        return sum(jnp.sum(r.log_joint(params, design)) for r in self.responses)
+
+    def log_internal(self, params: Arrays, full: Arrays, design: Arrays, args: Arrays) -> Any:
+        """What the log joint density holds besides likelihood and ``lprior``: standardised effects, models of measurement error."""
+        priors = sum((log_density(p, params, args[p.name]) for p in self.params if not p.in_lprior), jnp.zeros(()))
+        return priors + sum(t.log_density(full, design[t.key]) for t in self.terms() if t.key in design)
 
     def log_prior(self, params: Arrays, args: Arrays) -> Any:
         """brms' ``lprior``: the log density of all parameters with a prior row (standardised effects are not among them)."""
@@ -249,8 +282,8 @@ def log_joint(model: Model, q: Any, data: Arrays) -> Any:
     params, log_det = model.layout.constrain(q, data["fixed"])
     design = data["design"]
     full = model.transform(params, design)
-    internal = sum((log_density(p, params, data["prior"][p.name]) for p in model.params if not p.in_lprior), jnp.zeros(()))
     likelihood = 0.0 if model.prior_only else model.log_lik(full, design)
+    internal = model.log_internal(params, full, design, data["prior"])
     return likelihood + model.log_prior(params, data["prior"]) + internal + log_det
 
 

@@ -10,9 +10,10 @@ import numpy as np
 
 from brim.expressions import Expression
 from brim.errors import BrimError, name_rows, suggest
-from brim.families.base import Family
+from brim.families.base import Family, Seen
 from brim.formula import Call, Constant, Node, deparse, variables
-from brim.frame import Column, Factor, Frame, Logical, Numeric
+from brim.columns import Factor, Logical, Matrix, Numeric
+from brim.frame import Frame
 
 __all__ = ["Response"]
 
@@ -24,6 +25,10 @@ ADDITIONS: dict[str, tuple[str, ...]] = {
     "rate": (),
     "subset": (),
 }
+
+#: Kinds of response that take a factor, and those that take a matrix.
+FACTORS = ("binary", "ordinal", "category")
+MATRICES = ("simplex", "counts")
 
 
 @final
@@ -79,11 +84,20 @@ class Response:
             if call.fn != "subset":
                 found[call.fn] = Expression(call.args[0]).learn(frame)
         self._need(family, found)
-        y = Expression(self.node).learn(frame)
-        found["y"] = y
-        column = y.value(frame)
-        levels = column.drop_unused().levels if isinstance(column, Factor) else ()
-        return replace(self, expressions=found, levels=levels, used=tuple(sorted(found)))
+        found["y"] = Expression(self.node).learn(frame)
+        learned = replace(self, expressions=found, used=tuple(sorted(found)))
+        return replace(learned, levels=learned._levels(frame))
+
+    def _levels(self, frame: Frame) -> tuple[str, ...]:
+        """Levels of a factor, names of the columns of a matrix."""
+        value = self.expressions["y"].value(frame)
+        if isinstance(value, Matrix):
+            return tuple(value.names)
+        return value.drop_unused().levels if isinstance(value, Factor) else ()
+
+    def seen(self, frame: Frame, family: Family) -> Seen:
+        """What the family learns from."""
+        return Seen(self._y(frame, family), self.levels)
 
     def _check(self, call: Call, family: Family, found: Mapping[str, Any]) -> None:
         where = {"source": call.source or None, "span": call.span}
@@ -133,8 +147,17 @@ class Response:
             out[name] = self._addition(name, frame)
         if with_y:
             out["y"] = self._y(frame, family)
-            self._check_support(out, family)
-        return out
+        return {**out, **family.learned}
+
+    def check(self, frame: Frame, family: Family) -> None:
+        """Raise an error that names the rows whose response the family cannot give."""
+        data = self.design(frame, family)
+        y = data["y"]
+        finite = np.isfinite(y).reshape(len(y), -1).all(axis=1)
+        if not finite.all():
+            where = {"source": self.node.source or None, "span": self.node.span}
+            raise BrimError(f"the response '{deparse(self.node)}' is not finite; {_rows(~finite, y.reshape(len(y), -1)[:, 0])}", **where)
+        family.check(y, data)
 
     def _addition(self, name: str, frame: Frame) -> np.ndarray:
         call = self._find(name)
@@ -154,34 +177,39 @@ class Response:
         return value
 
     def _y(self, frame: Frame, family: Family) -> np.ndarray:
-        column: Column = self.expressions["y"].value(frame)
+        value = self.expressions["y"].value(frame)
         where = {"source": self.node.source or None, "span": self.node.span}
-        if isinstance(column, Numeric):
-            return column.values
-        if isinstance(column, Logical) and family.kind == "binary":
-            return np.asarray(column.values, float)
-        if isinstance(column, Factor) and family.kind == "binary":
-            if len(self.levels) != 2:
+        kind = family.kind
+        if kind in MATRICES:
+            if not isinstance(value, Matrix):
+                raise BrimError(f"{family.name} needs a matrix of columns as response", **where, hint="write cbind(y1, y2, y3) ~ ...")
+            return np.asarray(value.values, float)
+        if isinstance(value, Numeric):
+            return value.values
+        if isinstance(value, Logical) and kind == "binary":
+            return np.asarray(value.numbers, float)
+        if isinstance(value, Factor) and kind in FACTORS:
+            if kind == "binary" and len(self.levels) != 2:
                 raise BrimError(f"'{deparse(self.node)}' has {len(self.levels)} levels; {family.name} needs two", **where)
-            return self._codes(column)
-        kind = {"factor": "a factor", "logical": "logical"}[column.kind]
-        raise BrimError(f"the response '{deparse(self.node)}' is {kind}; {family.name} needs numbers", **where, hint="choose a family for categories (bernoulli, cumulative, categorical) or convert the column")
+            if kind == "ordinal" and not value.ordered:
+                hint = "make it ordered: pandas.Categorical(..., categories=[...], ordered=True)"
+                raise BrimError(f"'{deparse(self.node)}' is a factor without order; {family.name} needs an ordered one", **where, hint=hint)
+            return self._codes(value) + (kind != "binary")
+        if isinstance(value, Logical) and kind == "category":
+            return self._codes(value.as_factor()) + 1.0
+        what = "a matrix" if isinstance(value, Matrix) else "a factor" if isinstance(value, Factor) else "logical"
+        hint = "choose a family for categories (bernoulli, cumulative, categorical) or convert the column"
+        raise BrimError(f"the response '{deparse(self.node)}' is {what}; {family.name} needs numbers", **where, hint=hint)
 
     def _codes(self, column: Factor) -> np.ndarray:
         """Positions of the learned levels: 0 for the first."""
-        place = {level: i for i, level in enumerate(self.levels)}
-        unknown = [level for level in column.drop_unused().levels if level not in place]
+        levels = self.levels or column.levels
+        place = {level: i for i, level in enumerate(levels)}
+        unknown = [level for level in column.levels_used if level not in place]
         if unknown:
-            raise BrimError(f"'{unknown[0]}' is not a level of the response '{deparse(self.node)}'", hint=suggest(unknown[0], self.levels, "levels"))
+            raise BrimError(f"'{unknown[0]}' is not a level of the response '{deparse(self.node)}'", hint=suggest(unknown[0], levels, "levels"))
         lookup = np.array([place.get(level, -1) for level in column.levels], float)
         return lookup[column.codes]
-
-    def _check_support(self, data: Mapping[str, np.ndarray], family: Family) -> None:
-        y = data["y"]
-        if not np.isfinite(y).all():
-            where = {"source": self.node.source or None, "span": self.node.span}
-            raise BrimError(f"the response '{deparse(self.node)}' is not finite; {_rows(~np.isfinite(y), y)}", **where)
-        family.check(y, data)
 
     def prior_scale(self, y: np.ndarray, family: Family, shift: float) -> tuple[float, float]:
         """Location and scale of brms' default priors: median and MAD of the response on the scale of ``mu``.
@@ -190,7 +218,7 @@ class Response:
         else 0 and 2.5; ``shift`` (the mean offset) is taken off first.
         """
         link = "log" if family.logscale else next(iter(family.links.values()))
-        if family.kind in ("ordinal", "category", "simplex", "counts") or link not in ("identity", "log", "inverse", "sqrt", "1/mu^2"):
+        if family.kind in (*MATRICES, "ordinal", "category") or link not in ("identity", "log", "inverse", "sqrt", "1/mu^2"):
             return 0.0, 2.5
         if link in ("log", "inverse", "1/mu^2"):
             y = np.where(y == 0, y + 0.1, y)

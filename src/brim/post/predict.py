@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from brim.errors import BrimError, suggest
+from brim.families.base import Dpar
 from brim.formula import Group, expand, parse
 from brim.frame import Frame
 from brim.model import Model, ResponseModel
@@ -38,7 +39,7 @@ class Query:
     resp
         Name of the response.
     dpar
-        Distributional parameter for ``linpred`` and ``dpar``.
+        Distributional parameter for ``linpred`` and ``dpar``; empty for what the formula predicts, stacked if that is several.
     skip
         Keys of terms left out.
     how
@@ -47,7 +48,7 @@ class Query:
 
     what: str
     resp: str
-    dpar: str = "mu"
+    dpar: str = ""
     skip: frozenset[str] = frozenset()
     how: str = "uncertainty"
 
@@ -174,13 +175,21 @@ def _kernel(model: Model, query: Query, aux: Any) -> Callable[..., Any]:
         if query.what == "log_lik":
             return resp.log_lik(full, design, query.skip)
         if query.what in ("linpred", "dpar"):
-            d = resp.dpars(full, design, query.skip)[query.dpar]
-            value = d.eta if query.what == "linpred" else d.value
-            return jnp.broadcast_to(value, (design[resp.rows_key].shape[0], *jnp.shape(value)[1:]))
-        dist = resp.distribution(full, design, query.skip)
-        return dist.sample(noise) if query.what == "predict" else dist.mean
+            dpars = resp.dpars(full, design, query.skip)
+            names = (query.dpar,) if query.dpar else resp.family.mus
+            parts = [_whole(dpars[n], query.what, design[resp.rows_key].shape[0]) for n in names]
+            return parts[0] if len(parts) == 1 else jnp.stack(parts, axis=-1)
+        if query.what == "epred":
+            return resp.epred(full, design, query.skip)
+        return resp.distribution(full, design, query.skip).sample(noise)
 
     return jax.jit(jax.vmap(one, in_axes=(0, 0, None, None)))
+
+
+def _whole(dpar: Dpar, what: str, rows: int) -> Any:
+    """A parameter of every row, on its predictor's scale or its own."""
+    value = dpar.eta if what == "linpred" else dpar.value
+    return jnp.broadcast_to(value, (rows, *jnp.shape(value)[1:]))
 
 
 def evaluate(model: Model, design: dict[str, Any], posterior: Posterior, ids: np.ndarray, query: Query, seed: int) -> np.ndarray:
@@ -243,11 +252,12 @@ def predict(
     response = fit.model.response(resp)
     if nlpar is not None:
         raise BrimError(f"the model has no nonlinear parameter '{nlpar}'")
-    response.family.spec(dpar or "mu")
+    main = response.family.mus[0]
+    response.family.spec(dpar or main)
     posterior = fit.draws
     seed = int(np.random.default_rng().integers(2**31)) if seed is None else seed
     ids = pick_draws(posterior.chains * posterior.draws, ndraws, draw_ids, seed)
     with_y = what == "log_lik"
     model, design, skip = design_for(fit.model, fit.frame, newdata, response, re_formula, allow_new_levels, with_y)
-    query = Query(what, response.name, dpar or "mu", skip, sample_new_levels)
+    query = Query(what, response.name, dpar or "", skip, sample_new_levels)
     return evaluate(model, design, posterior, ids, query, seed)

@@ -37,14 +37,18 @@ class Population(AbstractTerm):
         brms' default prior of the intercept.
     center
         ``False`` (``bf(center=FALSE)``): the intercept is an ordinary coefficient of class ``b``.
+    thresholds
+        The predictor of an ordinal family: the family's thresholds take the place of the intercept.
     """
 
     terms: Terms = field(compare=False)
     where: Where
     intercept_default: str = field(compare=False, default="student_t(3, 0, 2.5)")
     center: bool = True
+    thresholds: bool = False
     coefs: tuple[str, ...] = ()
     intercept: bool = True
+    dropped: int = 0
     matrix: ModelMatrix | None = field(compare=False, default=None, repr=False)
     means: Any = field(compare=False, default=None, repr=False)
 
@@ -57,14 +61,15 @@ class Population(AbstractTerm):
         return f"Intercept{self.where.suffix}"
 
     def learn(self, frame: Frame) -> Self:
-        matrix = ModelMatrix(self.terms).learn(frame)
+        terms = replace(self.terms, intercept=True) if self.thresholds else self.terms
+        matrix = ModelMatrix(terms).learn(frame)
         names = tuple(brms_name(n) for n in matrix.names)
-        own = self.terms.intercept and self.center
-        coefs = names[1:] if own else names
-        _check_names(coefs, self.terms)
-        learned = replace(self, matrix=matrix, coefs=coefs, intercept=own)
+        first = terms.intercept and (self.center or self.thresholds)
+        coefs = names[1:] if first else names
+        _check_names(coefs, terms)
+        learned = replace(self, matrix=matrix, coefs=coefs, intercept=first and not self.thresholds, dropped=int(first))
         x = learned._columns(frame)
-        means = x.mean(axis=0) if own else np.zeros(len(coefs))
+        means = x.mean(axis=0) if first and self.center else np.zeros(len(coefs))
         return replace(learned, means=means)
 
     def variables(self) -> tuple[str, ...]:
@@ -73,10 +78,16 @@ class Population(AbstractTerm):
     def _columns(self, frame: Frame) -> np.ndarray:
         assert self.matrix is not None
         x = self.matrix.matrix(frame)
-        return x[:, 1:] if self.intercept else x
+        return x[:, self.dropped :]
 
     def design(self, frame: Frame) -> Design:
-        return {"X": self._columns(frame), "means": self.means}
+        return {"X": self._columns(frame), **self.constants()}
+
+    def constants(self) -> Design:
+        return {"means": self.means}
+
+    def shift(self, params: Params, design: Design) -> Any:
+        return design["means"] @ params[self.key] if self.coefs else 0.0
 
     def params(self) -> tuple[Param, ...]:
         out = []
@@ -91,14 +102,12 @@ class Population(AbstractTerm):
     def transform(self, params: Params, design: Design) -> dict[str, Any]:
         if not self.intercept:
             return {}
-        shift = design["means"] @ params[self.key] if self.coefs else 0.0
-        return {f"b_{self.intercept_key}": params[self.intercept_key] - shift}
+        return {f"b_{self.intercept_key}": params[self.intercept_key] - self.shift(params, design)}
 
     def invert(self, reported: Params, design: Design) -> dict[str, Any]:
         if not self.intercept:
             return {}
-        shift = design["means"] @ reported[self.key] if self.coefs else 0.0
-        return {self.intercept_key: reported[f"b_{self.intercept_key}"] + shift}
+        return {self.intercept_key: reported[f"b_{self.intercept_key}"] + self.shift(reported, design)}
 
     def apply(self, eta: Any, params: Params, design: Design) -> Any:
         if self.intercept:
