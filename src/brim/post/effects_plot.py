@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from brim.errors import BrimError, suggest
-from brim.post.effects import EffectInfo
+from brim.post.effects_table import EffectInfo
 from brim.post.style import BLUE, DARK, GREY, Figure, Figures, colours, facets, level_axis, style
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _titles(figure: Figure, axes: Sequence[Axes], info: EffectInfo) -> None:
         figure.supylabel(y, fontsize="medium", color=DARK)
     if tiles:
         bar = figure.colorbar(_scale(axes), ax=list(axes), label=info.label, shrink=0.9, aspect=25)
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)
     elif len(info.variables) == 2:
         handles, names = axes[0].get_legend_handles_labels()
         if info.kinds[1] == "numeric":
@@ -178,7 +178,7 @@ def _tiles(ax: Axes, table: pd.DataFrame, info: EffectInfo, seen: Any, draws: An
     numeric = info.kinds[0] == "numeric"
     first = table["effect1__"] if numeric else table["effect1__"].cat.codes
     x = np.unique(first)
-    z = np.stack([table["estimate__"].to_numpy()[(table["effect2__"] == v).to_numpy()][np.argsort(first[table["effect2__"] == v])] for v in levels])
+    z = np.stack([part["estimate__"].to_numpy()[np.argsort(first[part.index])] for _, part in table.groupby("effect2__", observed=False)])
     ax.pcolormesh(x, np.arange(len(levels)), z, cmap="viridis", shading="nearest", vmin=0.0, rasterized=True)
     level_axis(ax, [str(v) for v in levels], "y")
     if not numeric:
@@ -189,7 +189,7 @@ def _tiles(ax: Axes, table: pd.DataFrame, info: EffectInfo, seen: Any, draws: An
 
 def _scale(axes: Sequence[Axes]) -> Any:
     """One colour scale for all panels."""
-    drawn = [ax.collections[0] for ax in axes]
+    drawn: list[Any] = [ax.collections[0] for ax in axes]
     low, high = min(d.norm.vmin for d in drawn), max(d.norm.vmax for d in drawn)
     for d in drawn:
         d.set_clim(low, high)

@@ -172,18 +172,30 @@ def _check(
     family = response.family
     bounds = {"positive": (0.0, np.inf), "count": (0.0, np.inf), "proportion": (0.0, 1.0)}.get(family.kind, (-np.inf, np.inf))
     whole = family.kind in ("count", "binary", "ordinal", "category")
+    low, high = np.quantile(yrep, [0.001, 0.999])
     return Check(
         y=y,
         yrep=np.asarray(yrep, float),
+        window=(min(float(y.min()), float(low)), max(float(y.max()), float(high))),
         label=deparse(response.response.node),
         discrete=whole and np.ptp(np.concatenate([y, np.ravel(yrep)])) < _FEW,
         bounds=bounds,
-        levels=response.response.levels if family.kind in ("ordinal", "category") else (),
+        levels=_levels(response, y, yrep),
         stats=_stats(stat, 2 if kind == "stat_2d" else 1),
         prob=probs[0],
         prob_outer=probs[1],
         bins=bins,
     )
+
+
+def _levels(response: ResponseModel, y: np.ndarray, yrep: np.ndarray) -> dict[int, str]:
+    """The categories' names by number: from 0 for two, from 1 for more."""
+    if response.family.kind not in ("binary", "ordinal", "category"):
+        return {}
+    first = 0 if response.family.kind == "binary" else 1
+    last = int(max(y.max(), np.max(yrep), first + 1))
+    names = response.response.levels or tuple(str(i) for i in range(first, last + 1))
+    return {first + i: name for i, name in enumerate(names)}
 
 
 def _whole(y: np.ndarray) -> bool:
@@ -247,13 +259,17 @@ def trace_plot(fit: Any, *, variable: str | Sequence[str] | None = None, combine
         for ax in axes[:-1, 1]:
             ax.tick_params(labelbottom=False)
         if draws.shape[0] > 1:
-            figure.legend(axes[0, 1].get_lines(), [f"chain {i + 1}" for i in range(draws.shape[0])], loc="outside upper right", ncols=min(draws.shape[0], 8))
+            names = [f"chain {i + 1}" for i in range(draws.shape[0])]
+            legend = figure.legend(axes[0, 1].get_lines(), names, loc="outside upper right", ncols=min(draws.shape[0], 8))
+            for line in legend.get_lines():
+                line.set(linewidth=2, alpha=1)
     return figure
 
 
 def main_variables(fit: Any) -> list[str]:
     """The variables a reader asks for first: not effects of single levels, nor latent values, nor log densities."""
-    first = [str(n) for q in fit.draws.reported if q.rank not in (RANKS["r"], RANKS["s"], RANKS["zgp"], RANKS["latent"]) for n in np.ravel(q.names)]
+    inner = {RANKS[name] for name in ("r", "s", "zgp", "latent")}
+    first = [str(n) for q in fit.draws.reported if q.rank not in inner for n in np.ravel(q.names)]
     varying = [n for n in first if np.ptp(fit.draws[n]) > 0]
     return varying or first
 

@@ -26,7 +26,7 @@ BLUE, DARK, LIGHT, GREY = "#0b5fa5", "#14263d", "#8fbbe0", "#7a828c"
 #: Okabe and Ito's colours, which the colour-blind tell apart, without the pale ones.
 PALETTE = (BLUE, "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a828c")
 
-_RC = {
+_RC: Any = {
     "figure.dpi": DPI,
     "savefig.dpi": DPI,
     "figure.constrained_layout.use": True,
@@ -140,7 +140,7 @@ def level_axis(ax: Axes, levels: Sequence[str], axis: str = "x") -> None:
         ax.set_yticks(at, levels)
         ax.grid(False, axis="y")
         return
-    figure = ax.get_figure()
+    figure = ax.get_figure(root=True)
     assert figure is not None
     room = ax.get_position().width * figure.get_size_inches()[0] / max(len(levels), 1)
     tilted = max(map(len, levels), default=0) * 0.085 > room
