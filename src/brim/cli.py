@@ -8,8 +8,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -158,14 +157,13 @@ def main() -> NoReturn:
 
 
 def _report(result: Any, out: Path | None, plots: Path | None, quiet: bool) -> None:
-    """Print what was fitted, then write the files, each whole or not at all."""
+    """Print what was fitted, then write the files."""
     if not quiet:
         click.echo(result.prior_summary().to_string(index=False))
         click.echo()
     click.echo(result.summary())
     if out is not None:
-        with _whole(out) as temporary:
-            result.save(temporary)
+        result.save(out)
     written = [] if out is None else [out]
     for path in written if plots is None else [*written, *_draw(result, plots)]:
         click.echo(f"wrote {path}", err=True)
@@ -191,17 +189,6 @@ def _check_places(out: Path | None, plots: Path | None) -> None:
             raise BrimError(f"there is no folder {str(folder)!r} to write {path.name!r} into", hint="make it first, or name another")
         if not os.access(folder, os.W_OK):
             raise BrimError(f"cannot write into the folder {str(folder)!r}", hint="name another")
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """A temporary neighbour of ``path`` that takes its place when it is complete."""
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _read(source: str) -> pd.DataFrame:
