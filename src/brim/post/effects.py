@@ -171,7 +171,7 @@ def conditional_effects(
     Examples
     --------
     >>> import brim
-    >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), chains=1, iter=300, seed=1, progress=False)
+    >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), chains=1, iter=600, seed=1, progress=False)
     >>> days = fit.conditional_effects(resolution=10)["Days"]
     >>> list(days.columns)
     ['Days', 'cond__', 'effect1__', 'estimate__', 'se__', 'lower__', 'upper__']

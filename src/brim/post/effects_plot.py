@@ -91,19 +91,21 @@ def _parts(table: pd.DataFrame, info: EffectInfo) -> list[tuple[str, np.ndarray,
     if len(info.variables) == 1:
         return [("", np.arange(len(table)), BLUE)]
     levels = list(table["effect2__"].cat.categories)
-    ordered = info.kinds[1] == "numeric" or table["effect2__"].cat.ordered or info.variables[1] == "cats__"
+    ordered = info.kinds[1] == "numeric" or table["effect2__"].cat.ordered
     shades = colours(len(levels), ordered=ordered and len(levels) > 2)
     return [(str(v), np.flatnonzero(table["effect2__"] == v), c) for v, c in zip(levels, shades, strict=True)]
 
 
 def _lines(ax: Axes, table: pd.DataFrame, info: EffectInfo, seen: Any, draws: Any, options: _Options) -> None:
     """A line and a band over a numeric variable."""
-    for name, rows, colour in _parts(table, info):
+    parts = _parts(table, info)
+    shade = 0.18 if len(parts) < 3 else 0.13
+    for name, rows, colour in parts:
         part = table.iloc[rows]
         order = np.argsort(part["effect1__"].to_numpy(), kind="stable")
         x, middle, lower, upper = (part[c].to_numpy()[order] for c in ("effect1__", "estimate__", "lower__", "upper__"))
         if draws is None:
-            ax.fill_between(x, lower, upper, color=colour, alpha=0.18, linewidth=0, zorder=2)
+            ax.fill_between(x, lower, upper, color=colour, alpha=shade, linewidth=0, zorder=2)
         else:
             alpha = float(np.clip(8 / len(draws), 0.03, 0.5))
             ax.plot(x, draws[:, rows[order]].T, color=colour, alpha=alpha, linewidth=0.6, zorder=2)

@@ -143,7 +143,8 @@ def _by_category(table: pd.DataFrame, draws: np.ndarray, response: ResponseModel
     n, k = draws.shape[1:]
     levels = response.response.levels if len(response.response.levels) == k else tuple(str(i + 1) for i in range(k))
     out = pd.concat([table] * k, ignore_index=True)
-    out["effect2__"] = out["cats__"] = pd.Categorical.from_codes(np.repeat(np.arange(k), n), list(levels))
+    ordered = response.family.kind == "ordinal"
+    out["effect2__"] = out["cats__"] = pd.Categorical.from_codes(np.repeat(np.arange(k), n), list(levels), ordered=ordered)
     return out, np.moveaxis(draws, 2, 1).reshape(len(draws), k * n)
 
 

@@ -88,7 +88,7 @@ def pp_check(
     Examples
     --------
     >>> import brim
-    >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), chains=1, iter=300, seed=1, progress=False)
+    >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), chains=1, iter=600, seed=1, progress=False)
     >>> len(fit.pp_check(ndraws=5, seed=1).axes[0].lines)
     6
     """
