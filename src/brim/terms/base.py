@@ -19,32 +19,36 @@ Params = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Imputable:
-    """A response that ``mi()`` terms may read.
+    """A response with ``mi()`` left of ``~``, whose missing values are estimated.
 
     Attributes
     ----------
     resp
         Its name in the names of parameters, empty for a single response.
+    column
+        The column that it is.
     rows
-        ``frame -> the rows that belong to it`` (``subset()``), ``None`` for all.
+        ``frame -> mask of the rows that belong to it`` (``subset()``), ``None`` for all.
     value
         ``frame -> y``, missing values ``NaN``.
-    index
-        ``frame -> the labels of index()``, or ``None``.
-    missing
-        Whether it has ``mi()`` left of ``~``: missing values are estimated.
     noise
         ``frame -> sd`` of ``mi(sd)``, or ``None``.
+    index
+        ``frame -> the column of index()``, or ``None``.
+    columns, index_columns
+        The columns that ``value`` and ``noise``, and ``index``, read.
     bounds
         Lower and upper bound of its values, ``None`` where there is none.
     """
 
     resp: str
+    column: str
     rows: Callable[[Frame], Any]
     value: Callable[[Frame], Any]
-    index: Callable[[Frame], Any] | None
-    missing: bool
-    noise: Callable[[Frame], Any] | None
+    noise: Callable[[Frame], Any] | None = None
+    index: Callable[[Frame], Any] | None = None
+    columns: tuple[str, ...] = ()
+    index_columns: tuple[str, ...] = ()
     bounds: tuple[float | None, float | None] = (None, None)
 
 
@@ -70,8 +74,8 @@ class Context:
         Name of the family and the predictor's link.
     whole
         All training rows, ``None`` where ``frame`` holds them.
-    responses
-        The model's responses by the columns that they are; what ``mi()`` terms refer to.
+    imputables
+        The responses with ``mi()``, which ``mi()`` terms refer to.
     mecor
         Whether the latent variables of ``me()`` terms are correlated.
     additions
@@ -89,7 +93,7 @@ class Context:
     family: str
     link: str
     whole: Frame | None = None
-    responses: Mapping[str, Imputable] = field(default_factory=dict)
+    imputables: tuple[Imputable, ...] = ()
     mecor: bool = True
     additions: tuple[str, ...] = ()
     nthres: int = 0

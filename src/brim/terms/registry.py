@@ -9,19 +9,21 @@ from collections.abc import Callable
 from importlib import import_module
 
 from brim.errors import BrimError
-from brim.formula import Node, deparse
+from brim.formula import Call, Node, deparse, special
 from brim.terms.base import Context, Read
+from brim.terms.special_variable import SpecialVariable
 
-__all__ = ["Reader", "reader"]
+__all__ = ["TOGETHER", "Reader", "VariableReader", "reader", "variable_reader"]
 
 Reader = Callable[[tuple[tuple[Node, ...], ...], Context], Read]
+VariableReader = Callable[[Call, Context], SpecialVariable]
 
 #: kind (see ``brim.specials``) -> "module:function"; ``None``: planned, not built. Imported when a formula uses it.
 _READERS: dict[str, str | None] = {
     "smooth": None,
     "gp": None,
-    "sp": None,
-    "cs": None,
+    "sp": "brim.terms.sp:read",
+    "cs": "brim.terms.cs:read",
     "autocor": None,
 }
 
@@ -42,4 +44,17 @@ def reader(kind: str, node: Node) -> Reader:
         raise BrimError(f"the term {deparse(node)} is not built yet", source=node.source or None, span=node.span)
     module, function = where.split(":")
     found: Reader = getattr(import_module(module), function)
+    return found
+
+
+#: The special variables that ``sp`` multiplies with each other and with plain columns.
+_VARIABLES = {"mo": "brim.terms.mo:read", "me": "brim.terms.me:read", "mi": "brim.terms.mi:read"}
+
+
+def variable_reader(call: Call) -> VariableReader:
+    """The reader of a special variable."""
+    kind = special(call)
+    assert kind is not None
+    module, function = _VARIABLES[kind.kind].split(":")
+    found: VariableReader = getattr(import_module(module), function)
     return found

@@ -1,0 +1,94 @@
+"""Category-specific effects ``cs(x)`` of ordinal families: a coefficient for each threshold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self, final
+
+import numpy as np
+
+from brim.bases import ModelMatrix, brms_name
+from brim.formula import Call, Node, Terms, arguments, deparse, expand, fault, special, variables
+from brim.frame import Frame
+from brim.param import RANKS, Param, Reported, Slot, Where
+from brim.terms.base import AbstractTerm, Context, Design, Params, Read
+
+__all__ = ["CategorySpecific", "inner_terms", "read"]
+
+
+def read(terms: tuple[tuple[Node, ...], ...], context: Context) -> Read:
+    """All ``cs()`` terms of a predictor as one."""
+    calls = [_call(term) for term in terms]
+    if "cs" not in context.additions:
+        raise fault(calls[0], f"the family {context.family} takes no category-specific effects", "use sratio(), cratio() or acat()")
+    if context.where.dpar or context.where.nlpar:
+        raise fault(calls[0], f"category-specific effects belong to 'mu', not to '{context.where.dpar or context.where.nlpar}'")
+    found = tuple(dict.fromkeys(t for call in calls for t in inner_terms(call).terms))
+    inner = Terms(True, tuple(sorted(found, key=len)), (), context.terms.node)
+    nthres = context.nthres or int(np.max(context.response(context.frame))) - 1
+    return Read((CategorySpecific(inner, context.where, nthres).learn(context.frame),))
+
+
+def _call(term: tuple[Node, ...]) -> Call:
+    call = next(f for f in term if special(f) is not None)
+    assert isinstance(call, Call)
+    if len(term) > 1:
+        raise fault(call, f"{deparse(call)} cannot stand in an interaction", "write the interaction inside: cs(x * z)")
+    return call
+
+
+def inner_terms(call: Call) -> Terms:
+    """What ``cs()`` is about, expanded: ``cs(x * z)`` -> x, z, x:z."""
+    _, given = arguments(call)
+    if "expr" not in given:
+        raise fault(call, "cs() needs a variable", "write cs(x)")
+    terms = expand(given["expr"])
+    for node in (f for t in terms.terms for f in t):
+        if special(node) is not None:
+            raise fault(node, f"{deparse(node)} cannot stand in cs()")
+    if terms.groups:
+        raise fault(call, "a group term cannot stand in cs()", "write (cs(x) | g)")
+    return terms
+
+
+@final
+@dataclass(frozen=True)
+class CategorySpecific(AbstractTerm):
+    """``eta_ik + sum_j X_ij bcs_jk`` for threshold ``k``: the predictor becomes (rows, thresholds). Columns are not centred."""
+
+    terms: Terms = field(compare=False)
+    where: Where
+    nthres: int
+    coefs: tuple[str, ...] = ()
+    matrix: ModelMatrix | None = field(compare=False, default=None, repr=False)
+    stage: ClassVar[int] = 2
+
+    @property
+    def key(self) -> str:
+        return f"bcs{self.where.suffix}"
+
+    def learn(self, frame: Frame) -> Self:
+        matrix = ModelMatrix(self.terms).learn(frame)
+        return replace(self, matrix=matrix, coefs=tuple(brms_name(n) for n in matrix.names[1:]))
+
+    def variables(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(v for t in self.terms.terms for f in t for v in variables(f)))
+
+    def design(self, frame: Frame) -> Design:
+        assert self.matrix is not None
+        return {"X": self.matrix.matrix(frame)[:, 1:]}
+
+    def params(self) -> tuple[Param, ...]:
+        slots = tuple(Slot("b", c, where=self.where) for c in self.coefs for _ in range(self.nthres))
+        return (Param(self.key, (len(self.coefs), self.nthres), slots),)
+
+    def apply(self, eta: Any, params: Params, design: Design) -> Any:
+        eta = eta if eta.ndim == 2 else eta[:, None]
+        return eta + design["X"] @ params[self.key]
+
+    def reported(self) -> tuple[Reported, ...]:
+        prefix = f"bcs_{self.where.prefix}"
+        names = np.array([[f"{prefix}{c}[{k + 1}]" for k in range(self.nthres)] for c in self.coefs], dtype=object)
+        coef, thres = f"coef_cs{self.where.suffix}", f"threshold{self.where.suffix}"
+        coords = {coef: self.coefs, thres: tuple(str(k + 1) for k in range(self.nthres))}
+        return (Reported(self.key, names, RANKS["bcs"], self.key, (coef, thres), coords),)
