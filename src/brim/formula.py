@@ -98,20 +98,21 @@ def label(term: Sequence[Node]) -> str:
     return ":".join(deparse(factor) for factor in term)
 
 
-def variables(node: Node) -> tuple[str, ...]:
+def variables(node: Node, complete: bool = False) -> tuple[str, ...]:
     """The data columns that an expression uses, in order of appearance.
 
     All names count but function names, ``.``, the ID of ``(x | ID | g)``, and arguments that name matrices (``gr(g, cov = A)``).
+    ``complete`` leaves out those that may have missing values: ``x`` in ``mi(x)``.
 
     Examples
     --------
     >>> variables(parse("log(y) | weights(w) ~ x + s(z, by = f) + (1 | ID | gr(g, cov = A))"))
     ('y', 'w', 'x', 'z', 'f', 'g')
     """
-    return tuple(dict.fromkeys(_columns(node)))
+    return tuple(dict.fromkeys(_columns(node, complete)))
 
 
-def _columns(root: Node) -> Iterator[str]:
+def _columns(root: Node, complete: bool) -> Iterator[str]:
     stack = [(root, True)]
     while stack:
         node, top = stack.pop()
@@ -121,7 +122,8 @@ def _columns(root: Node) -> Iterator[str]:
             case Paren(Binary("|" | "||", Binary("|" | "||", left, _), right)) if top:
                 stack += [(right, top), (left, top)]
             case Call():
-                stack += [(value, False) for value in reversed(_column_arguments(node))]
+                skip = int(complete and node.fn == "mi")
+                stack += [(value, False) for value in reversed(_column_arguments(node)[skip:])]
             case _:
                 stack += [(child, top) for child in reversed(children(node))]
 

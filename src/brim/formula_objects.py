@@ -145,13 +145,17 @@ class Formula:
         """The number or the other parameter that ``par`` is set to, or None."""
         return dict(self.fixed).get(par)
 
-    def variables(self, columns: Sequence[str] = ()) -> tuple[str, ...]:
-        """The data columns that all parts use, in order; ``columns`` are those of the data, for a ``.`` on the right."""
+    def variables(self, columns: Sequence[str] = (), complete: bool = False) -> tuple[str, ...]:
+        """The data columns that all parts use, in order; ``columns`` are those of the data, for a ``.`` on the right.
+
+        ``complete`` leaves out those that may have missing values, which ``mi()`` estimates.
+        """
         left = variables(self.left_node)
-        found = list(left)
+        estimated = complete and self.left.addition("mi") is not None
+        found = [name for call in self.left.additions for name in variables(call, complete)] if estimated else list(left)
         for right in [*(predictor.rhs for predictor in (self.main, *self.predictors)), self.autocor, self.unused]:
             if right is not None:
-                found += variables(right)
+                found += variables(right, complete)
                 found += [column for column in columns if column not in left and Name(".") in walk(right)]
         nonlinear = any(predictor.nl for predictor in (self.main, *self.predictors))
         parameters = [predictor.par for predictor in self.predictors] if nonlinear else []
