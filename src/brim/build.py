@@ -155,7 +155,9 @@ class _Builder:
     def extras(self, predictors: tuple[Predictor, ...]) -> tuple[FamilyExtra, ...]:
         """The family's parameters without a predictor, as terms; they know the centring of the main predictor."""
         main = next(t for p in predictors if p.name in self.plan.family.mus for t in p.terms if isinstance(t, Population | Nonlinear))
-        return tuple(FamilyExtra(extra, Where(self.plan.resp), i, main) for i, extra in enumerate(self.plan.family.extras))
+        known = {part.name for part in self.plan.parts} | {name for name, _ in self.plan.formula.fixed}
+        kept = [e for e in self.plan.family.extras if not known & set(e.provides)]
+        return tuple(FamilyExtra(extra, Where(self.plan.resp), i, main) for i, extra in enumerate(kept))
 
     def scalars(self) -> tuple[tuple[Scalar, ...], tuple[Param, ...]]:
         """Distributional parameters that are not predicted: sampled, fixed, or equal to another."""
@@ -165,6 +167,8 @@ class _Builder:
             if spec.name in predicted:
                 continue
             value = self.plan.formula.value(spec.name)
+            if value is None and spec.optional:
+                continue
             if isinstance(value, str):
                 scalars.append(Scalar(spec.name, value if value in predicted else self.key(value)))
                 continue
@@ -183,14 +187,14 @@ class _Builder:
     def scalar(self, spec: DparSpec, value: float | None) -> Param:
         """A distributional parameter without predictor, held at ``value`` if given."""
         key = self.key(spec.name)
-        high = self.smallest_response() if spec.ub == "min_Y" else spec.ub
-        assert not isinstance(high, str)
+        symbols = {"min_Y": self.smallest_response()} if spec.ub == "min_Y" else {}
         if value is not None:
-            if (spec.lb is not None and value < spec.lb) or (high is not None and value > high):
+            high = symbols.get(str(spec.ub), spec.ub)
+            if (spec.lb is not None and value < spec.lb) or (isinstance(high, float) and value > high):
                 raise BrimError(f"{spec.name} = {value:g} is outside its bounds", hint=f"lower bound {spec.lb}, upper bound {high}")
             return Param(key, constants=(0,), constant_values=(float(value),))
         slot = Slot(spec.name, where=Where(self.plan.resp), default=self.defaults.text(spec.prior))
-        return Param(key, slots=(slot,), lb=spec.lb, ub=high)
+        return Param(key, slots=(slot,), lb=spec.lb, ub=spec.ub, symbols=symbols)
 
     def smallest_response(self) -> float:
         return float(np.min(self.plan.response.design(self.frame, self.plan.family)["y"]))

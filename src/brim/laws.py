@@ -6,7 +6,7 @@ A law's arguments are run-time data of the compiled program, so that another sca
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,8 +121,8 @@ class ParsedPrior:
     args: tuple[float, ...] = ()
 
 
-def parse_prior(text: str) -> ParsedPrior:
-    """Read a prior in Stan's notation.
+def parse_prior(text: str, symbols: Mapping[str, float] | None = None) -> ParsedPrior:
+    """Read a prior in Stan's notation; ``symbols`` are names that stand for numbers.
 
     Errors
     ------
@@ -143,7 +143,7 @@ def parse_prior(text: str) -> ParsedPrior:
     if node.fn in _SPECIAL:
         raise BrimError(f"the prior {node.fn}() is not built yet", source=text, span=node.span, hint="use a prior on each coefficient, for example normal(0, 1)")
     name = _ALIASES.get(node.fn, node.fn)
-    args = tuple(_number(a, text) for a in node.args)
+    args = tuple(_number(a, text, symbols or {}) for a in node.args)
     if node.kwargs:
         raise BrimError(f"{node.fn}() takes its arguments by position", source=text, span=node.kwargs[0][1].span)
     if name == "constant":
@@ -177,19 +177,21 @@ _OPS: dict[str, Callable[[float, float], float]] = {
 _FUNCTIONS = {"sqrt": math.sqrt, "exp": math.exp, "log": math.log}
 
 
-def _number(node: Node, text: str) -> float:
+def _number(node: Node, text: str, symbols: Mapping[str, float]) -> float:
     """The value of a constant arithmetic expression."""
+    if isinstance(node, Name) and node.name in symbols:
+        return symbols[node.name]
     if isinstance(node, Number):
         return float(node.value)
     if isinstance(node, Constant) and isinstance(node.value, float):
         return node.value
     if isinstance(node, Paren):
-        return _number(node.inner, text)
+        return _number(node.inner, text, symbols)
     if isinstance(node, Unary) and node.op in "+-":
-        return _number(node.operand, text) * (-1 if node.op == "-" else 1)
+        return _number(node.operand, text, symbols) * (-1 if node.op == "-" else 1)
     if isinstance(node, Binary) and node.op in _OPS:
-        return _OPS[node.op](_number(node.left, text), _number(node.right, text))
+        return _OPS[node.op](_number(node.left, text, symbols), _number(node.right, text, symbols))
     if isinstance(node, Call) and node.fn in _FUNCTIONS and len(node.args) == 1:
-        return _FUNCTIONS[node.fn](_number(node.args[0], text))
+        return _FUNCTIONS[node.fn](_number(node.args[0], text, symbols))
     what = f"'{node.name}'" if isinstance(node, Name) else f"'{deparse(node)}'"
     raise BrimError(f"{what} is not a number", source=text, span=node.span, hint="prior arguments are numbers; hierarchical priors come from group terms")

@@ -18,6 +18,7 @@ import numpy as np
 from brim.errors import BrimError, suggest
 from brim.families.base import Dpar, Family
 from brim.families.links import LINKS
+from brim.families.observe import truncated_mean, truncated_sample
 from brim.frame import Frame
 from brim.param import RANKS, Layout, Param, Reported, Where
 from brim.priors import PriorRow, log_density, prior_args
@@ -115,7 +116,14 @@ class ResponseModel:
 
     def epred(self, params: Arrays, design: Arrays, skip: frozenset[str] = frozenset()) -> Any:
         """The expected response of every row, as brms defines it."""
-        return self.family.epred(self.dpars(params, design, skip), design[self.data_key])
+        dpars, data = self.dpars(params, design, skip), design[self.data_key]
+        if "lb" in data or "ub" in data:
+            return truncated_mean(self.family.distribution(dpars, data), data)
+        return self.family.epred(dpars, data)
+
+    def sample(self, key: Any, params: Arrays, design: Arrays, skip: frozenset[str] = frozenset()) -> Any:
+        """A new response of every row, within its window."""
+        return truncated_sample(key, self.distribution(params, design, skip), design[self.data_key])
 
     def distribution(self, params: Arrays, design: Arrays, skip: frozenset[str] = frozenset()) -> Any:
         """The distribution of the response, one element a row."""
@@ -183,9 +191,10 @@ class Model:
         yield from self.shared
         yield from self.blocks
         for r in self.responses:
+            yield from r.extras
+        for r in self.responses:
             for p in r.predictors:
                 yield from p.terms
-            yield from r.extras
 
     def reported(self) -> tuple[Reported, ...]:
         """What a fit holds, in brms' order of variables."""
@@ -250,7 +259,7 @@ class Model:
     def invert(self, reported: Arrays, design: Arrays) -> dict[str, Any]:
         """Reported quantities with the sampled parameters that carry a prior."""
         out = dict(reported)
-        for t in self.terms():
+        for t in reversed(tuple(self.terms())):
             out.update(t.invert(out, design.get(t.key, {})))
         return out
 

@@ -92,19 +92,22 @@ class Param:
     copies
         How many elements brms counts as one when it normalises a bounded prior (``gr(by=)``: one for each level of ``by``).
         A constant of the posterior, kept so that ``lprior`` is brms'.
+    symbols
+        Names that stand for numbers in its prior and bounds (``min_Y``); ``lb`` and ``ub`` may be such a name until resolved.
     """
 
     name: str
     shape: tuple[int, ...] = ()
     slots: tuple[Slot, ...] = field(compare=False, default=())
     space: str = "real"
-    lb: float | None = None
-    ub: float | None = None
+    lb: Any = None
+    ub: Any = None
     pieces: tuple[Piece, ...] = ()
     constants: tuple[int, ...] = ()
     constant_values: tuple[float, ...] = field(compare=False, default=())
     center: Any = field(compare=False, default=0.0)
     copies: int = 1
+    symbols: Mapping[str, float] = field(compare=False, default_factory=dict)
 
     @property
     def size(self) -> int:

@@ -30,8 +30,8 @@ class PriorRow:
     resp: str = ""
     dpar: str = ""
     nlpar: str = ""
-    lb: float | None = None
-    ub: float | None = None
+    lb: float | str | None = None
+    ub: float | str | None = None
     source: str = "default"
 
     @property
@@ -216,7 +216,7 @@ def _resolve_param(param: Param, rows: Mapping[Key, PriorRow]) -> Param:
     bounds = {(c.lb, c.ub) for _, c in chosen}
     if len(bounds) > 1:
         raise BrimError(f"the elements of '{param.name}' were given different bounds", hint="effects that share an ID need the same bounds")
-    (lb, ub) = bounds.pop()
+    (lb, ub) = (param.symbols.get(b, b) if isinstance(b, str) else b for b in bounds.pop())
     param = replace(param, lb=lb, ub=ub)
     texts = [r.prior for r, _ in chosen]
     if param.joint:
@@ -224,7 +224,7 @@ def _resolve_param(param: Param, rows: Mapping[Key, PriorRow]) -> Param:
     pieces, constants, values = [], [], []
     center = np.array(np.broadcast_to(np.asarray(param.center, float), (param.size,)))
     for text in dict.fromkeys(texts):
-        parsed = parse_prior(text)
+        parsed = parse_prior(text, param.symbols)
         index = tuple(i for i, t in enumerate(texts) if t == text)
         if parsed.law == "constant":
             _check_bounds(parsed.args[0], param, chosen[index[0]][0])

@@ -8,27 +8,24 @@ from typing import Any, Self, final
 
 import numpy as np
 
-from brim.expressions import Expression
-from brim.errors import BrimError, name_rows, suggest
-from brim.families.base import Family, Seen
-from brim.formula import Call, Constant, Node, deparse, variables
+from brim.additions import Addition, read_addition
 from brim.columns import Factor, Logical, Matrix, Numeric
+from brim.errors import BrimError, name_rows, suggest
+from brim.expressions import Expression
+from brim.families import observe
+from brim.families.base import Family, Seen
+from brim.formula import Call, Node, deparse, variables
 from brim.frame import Frame
 
 __all__ = ["Response"]
 
-#: Addition terms that are built: keyword arguments they know.
-ADDITIONS: dict[str, tuple[str, ...]] = {
-    "weights": ("scale",),
-    "trials": (),
-    "se": ("sigma",),
-    "rate": (),
-    "subset": (),
-}
-
 #: Kinds of response that take a factor, and those that take a matrix.
 FACTORS = ("binary", "ordinal", "category")
 MATRICES = ("simplex", "counts")
+#: Additions that only the likelihood reads.
+ONLY_WITH_Y = ("weights", "cens")
+#: Additions that give the likelihood no data: which rows there are, which values are estimated, labels of rows.
+ELSEWHERE = ("subset", "mi", "index")
 
 
 @final
@@ -51,7 +48,8 @@ class Response:
     name: str
     used: tuple[str, ...] = ()
     levels: tuple[str, ...] = field(compare=False, default=())
-    expressions: Mapping[str, Expression] = field(compare=False, default_factory=dict, repr=False)
+    expression: Expression | None = field(compare=False, default=None, repr=False)
+    added: tuple[Addition, ...] = field(compare=False, default=(), repr=False)
 
     def variables(self) -> tuple[str, ...]:
         """Columns that must be complete."""
@@ -60,69 +58,52 @@ class Response:
     def _find(self, fn: str) -> Call | None:
         return next((a for a in self.additions if a.fn == fn), None)
 
-    def _flag(self, fn: str, name: str, default: bool) -> bool:
-        call = self._find(fn)
-        node = dict(call.kwargs).get(name) if call else None
-        if node is None:
-            return default
-        if isinstance(node, Constant) and isinstance(node.value, bool):
-            return node.value
-        raise BrimError(f"{fn}({name} = ) must be TRUE or FALSE", source=node.source or None, span=node.span)
-
     @property
     def estimates_sigma(self) -> bool:
         """Whether ``sigma`` is a parameter: not with ``se()`` unless ``sigma = TRUE``."""
-        return self._find("se") is None or self._flag("se", "sigma", False)
+        return all(a.flags.get("sigma", False) for a in self.added if a.fn == "se")
+
+    @property
+    def has_mi(self) -> bool:
+        """Whether missing values are estimated."""
+        return self._find("mi") is not None
+
+    def error(self, what: str, hint: str | None = None) -> BrimError:
+        """An error that marks the response."""
+        return BrimError(what, source=self.node.source or None, span=self.node.span, hint=hint)
 
     # ------------------------------------------------------------------ learning
 
     def learn(self, frame: Frame, family: Family) -> Self:
         """Check the additions against the family and learn the expressions."""
-        found: dict[str, Expression] = {}
         for call in self.additions:
-            self._check(call, family, found)
-            if call.fn != "subset":
-                found[call.fn] = Expression(call.args[0]).learn(frame)
-        self._need(family, found)
-        found["y"] = Expression(self.node).learn(frame)
-        learned = replace(self, expressions=found, used=tuple(sorted(found)))
+            if call.fn not in ("weights", "subset") and call.fn not in family.additions:
+                known = ", ".join(f"{a}()" for a in dict.fromkeys((*family.additions, "weights", "subset")))
+                raise BrimError(f"the family {family.name} does not take {call.fn}()", source=call.source or None, span=call.span, hint=f"it takes {known}")
+        if "trials" in family.additions and self._find("trials") is None:
+            hint = f"write {deparse(self.node)} | trials(n) ~ ..., or use bernoulli() for 0/1 data"
+            raise self.error(f"the family {family.name} needs the number of trials", hint)
+        added = tuple(read_addition(a, frame) for a in self.additions if a.fn not in ELSEWHERE)
+        used = tuple(sorted(name for a in added for name in (a.fn, *a.values)))
+        learned = replace(self, expression=Expression(self.node).learn(frame), added=added, used=used)
         return replace(learned, levels=learned._levels(frame))
+
+    def _value(self, frame: Frame) -> Any:
+        assert self.expression is not None
+        return self.expression.value(frame)
 
     def _levels(self, frame: Frame) -> tuple[str, ...]:
         """Levels of a factor, names of the columns of a matrix."""
-        value = self.expressions["y"].value(frame)
+        value = self._value(frame)
         if isinstance(value, Matrix):
             return tuple(value.names)
-        return value.drop_unused().levels if isinstance(value, Factor) else ()
+        return value.levels_used if isinstance(value, Factor) else ()
 
     def seen(self, frame: Frame, family: Family) -> Seen:
         """What the family learns from."""
-        return Seen(self._y(frame, family), self.levels)
-
-    def _check(self, call: Call, family: Family, found: Mapping[str, Any]) -> None:
-        where = {"source": call.source or None, "span": call.span}
-        if call.fn not in ADDITIONS:
-            raise BrimError(f"the addition term {call.fn}() is not built yet", **where)
-        if call.fn in found:
-            raise BrimError(f"{call.fn}() is given twice", **where)
-        if call.fn not in ("weights", "subset") and call.fn not in family.additions:
-            known = ", ".join(f"{a}()" for a in family.additions) or "no such terms"
-            raise BrimError(f"the family {family.name} does not take {call.fn}()", **where, hint=f"it takes {known}, weights() and subset()")
-        if len(call.args) != 1:
-            raise BrimError(f"{call.fn}() takes one variable", **where)
-        for name, node in call.kwargs:
-            if name not in ADDITIONS[call.fn]:
-                hint = suggest(name, ADDITIONS[call.fn], "arguments")
-                raise BrimError(f"{call.fn}() has no argument '{name}'", source=node.source or None, span=node.span, hint=hint)
-
-    def _need(self, family: Family, found: Mapping[str, Any]) -> None:
-        if "trials" in family.additions and "trials" not in found:
-            raise BrimError(
-                f"the family {family.name} needs the number of trials",
-                source=self.node.source or None,
-                span=self.node.span,
-                hint=f"write {deparse(self.node)} | trials(n) ~ ..., or use bernoulli() for 0/1 data",
-            )
+        data = self.design(frame, family)
+        groups = next((a.levels for a in self.added if a.levels), ())
+        return Seen(data["y"], self.levels, data.get("nthres"), data.get("group"), groups)
 
     def rows(self, frame: Frame) -> np.ndarray | None:
         """The rows ``subset()`` keeps, ``None`` for all."""
@@ -140,49 +121,40 @@ class Response:
 
     def design(self, frame: Frame, family: Family, with_y: bool = True) -> dict[str, np.ndarray]:
         """``y`` and the data of the addition terms, float64, checked. New data for prediction may lack ``y``."""
-        out = {}
-        for name in ("trials", "se", "rate", "weights"):
-            if name not in self.expressions or (name == "weights" and not with_y):
-                continue
-            out[name] = self._addition(name, frame)
+        out: dict[str, np.ndarray] = {}
+        for addition in self.added:
+            if with_y or addition.fn not in ONLY_WITH_Y:
+                out.update(addition.arrays(frame))
         if with_y:
             out["y"] = self._y(frame, family)
         return {**out, **family.learned}
 
+    def values(self, frame: Frame, family: Family) -> np.ndarray:
+        """The response alone, as ``design`` gives it."""
+        return self._y(frame, family)
+
     def check(self, frame: Frame, family: Family) -> None:
-        """Raise an error that names the rows whose response the family cannot give."""
+        """Raise an error that names the rows whose response the family cannot give; with ``mi()`` it may be missing."""
         data = self.design(frame, family)
+        if self.has_mi:
+            seen = ~np.isnan(data["y"])
+            data = {k: v[seen] if np.shape(v)[:1] == seen.shape else v for k, v in data.items()}
         y = data["y"]
         finite = np.isfinite(y).reshape(len(y), -1).all(axis=1)
         if not finite.all():
-            where = {"source": self.node.source or None, "span": self.node.span}
-            raise BrimError(f"the response '{deparse(self.node)}' is not finite; {_rows(~finite, y.reshape(len(y), -1)[:, 0])}", **where)
+            raise self.error(f"the response '{deparse(self.node)}' is not finite in {name_rows(np.flatnonzero(~finite))}")
+        if "lb" in data or "ub" in data:
+            outside = (y < data.get("lb", -np.inf)) | (y > data.get("ub", np.inf))
+            if outside.any():
+                raise self.error(f"the response lies outside trunc() in {name_rows(np.flatnonzero(outside))}", "leave these rows out")
         family.check(y, data)
 
-    def _addition(self, name: str, frame: Frame) -> np.ndarray:
-        call = self._find(name)
-        assert call is not None
-        value = np.array(np.broadcast_to(self.expressions[name].numbers(frame), (frame.n,)))
-        wants = {
-            "trials": ("whole numbers >= 0", (value < 0) | (value != np.floor(value))),
-            "se": ("values >= 0", value < 0),
-            "rate": ("values > 0", value <= 0),
-            "weights": ("values >= 0", value < 0),
-        }[name]
-        bad = wants[1] | ~np.isfinite(value)
-        if bad.any():
-            raise BrimError(f"{name}() needs {wants[0]}; {_rows(bad, value)}", source=call.source or None, span=call.span)
-        if name == "weights" and self._flag("weights", "scale", False):
-            value = value / value.sum() * len(value)
-        return value
-
     def _y(self, frame: Frame, family: Family) -> np.ndarray:
-        value = self.expressions["y"].value(frame)
-        where = {"source": self.node.source or None, "span": self.node.span}
+        value = self._value(frame)
         kind = family.kind
         if kind in MATRICES:
             if not isinstance(value, Matrix):
-                raise BrimError(f"{family.name} needs a matrix of columns as response", **where, hint="write cbind(y1, y2, y3) ~ ...")
+                raise self.error(f"{family.name} needs a matrix of columns as response", "write cbind(y1, y2, y3) ~ ...")
             return np.asarray(value.values, float)
         if isinstance(value, Numeric):
             return value.values
@@ -190,16 +162,16 @@ class Response:
             return np.asarray(value.numbers, float)
         if isinstance(value, Factor) and kind in FACTORS:
             if kind == "binary" and len(self.levels) != 2:
-                raise BrimError(f"'{deparse(self.node)}' has {len(self.levels)} levels; {family.name} needs two", **where)
+                raise self.error(f"'{deparse(self.node)}' has {len(self.levels)} levels; {family.name} needs two")
             if kind == "ordinal" and not value.ordered:
                 hint = "make it ordered: pandas.Categorical(..., categories=[...], ordered=True)"
-                raise BrimError(f"'{deparse(self.node)}' is a factor without order; {family.name} needs an ordered one", **where, hint=hint)
+                raise self.error(f"'{deparse(self.node)}' is a factor without order; {family.name} needs an ordered one", hint)
             return self._codes(value) + (kind != "binary")
         if isinstance(value, Logical) and kind == "category":
             return self._codes(value.as_factor()) + 1.0
         what = "a matrix" if isinstance(value, Matrix) else "a factor" if isinstance(value, Factor) else "logical"
         hint = "choose a family for categories (bernoulli, cumulative, categorical) or convert the column"
-        raise BrimError(f"the response '{deparse(self.node)}' is {what}; {family.name} needs numbers", **where, hint=hint)
+        raise self.error(f"the response '{deparse(self.node)}' is {what}; {family.name} needs numbers", hint)
 
     def _codes(self, column: Factor) -> np.ndarray:
         """Positions of the learned levels: 0 for the first."""
@@ -233,13 +205,6 @@ class Response:
     # ------------------------------------------------------------------ numbers
 
     def log_lik(self, distribution: Any, data: Mapping[str, Any]) -> Any:
-        """Pointwise log likelihood, ``w_i log p(y_i)`` with ``weights()``."""
-        out = distribution.log_prob(data["y"])
+        """Pointwise log likelihood within its window and up to its censoring; ``w_i log p(y_i)`` with ``weights()``."""
+        out = observe.log_lik(distribution, data["y"], data)
         return out * data["weights"] if "weights" in data else out
-
-
-def _rows(bad: np.ndarray, values: np.ndarray) -> str:
-    """``rows 3, 17 (counted from 0) hold -1, 2.5``: the first few offenders."""
-    at = np.flatnonzero(bad)
-    held = ", ".join(f"{values[i]:g}" for i in at[:5])
-    return f"{name_rows(at)} hold{'s' * (len(at) == 1)} {held}"

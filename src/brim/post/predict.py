@@ -181,7 +181,7 @@ def _kernel(model: Model, query: Query, aux: Any) -> Callable[..., Any]:
             return parts[0] if len(parts) == 1 else jnp.stack(parts, axis=-1)
         if query.what == "epred":
             return resp.epred(full, design, query.skip)
-        return resp.distribution(full, design, query.skip).sample(noise)
+        return resp.sample(noise, full, design, query.skip)
 
     return jax.jit(jax.vmap(one, in_axes=(0, 0, None, None)))
 

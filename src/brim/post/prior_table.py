@@ -22,7 +22,7 @@ def prior_table(rows: Iterable[PriorRow], all: bool = True) -> pd.DataFrame:
     import pandas as pd
 
     def bound(value: float | None) -> str:
-        return "" if value is None else format_number(value)
+        return "" if value is None else value if isinstance(value, str) else format_number(value)
 
     records = [(r.prior, *r.key, bound(r.lb), bound(r.ub), r.source) for r in rows if all or r.prior]
     return pd.DataFrame(records, columns=list(_COLUMNS))
