@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,13 +14,15 @@ from brim.errors import BrimError
 from brim.families.base import DparSpec
 from brim.formula import Call, Node, Terms, deparse, special
 from brim.frame import Frame
+from brim.imputation import imputable
 from brim.model import Model, Predictor, ResponseModel, Scalar
 from brim.param import Param, Slot, Where
 from brim.plan import Part, Plan, read_plans
 from brim.priors import Priors, read_priors, resolve
-from brim.terms.base import AbstractTerm, Context, Read
+from brim.terms.base import AbstractTerm, Context, Imputable, Read
 from brim.extras import FamilyExtra
 from brim.terms.group import GroupBlock
+from brim.terms.mi import Imputed
 from brim.terms.nonlinear import Nonlinear
 from brim.terms.population import Offset, Population
 from brim.terms.registry import TOGETHER, reader
@@ -45,12 +47,21 @@ def build(formula: Formula | MvFormula, frame: Frame, family: Any, priors: Prior
         raise BrimError("residual correlations between responses are not built yet", hint="add set_rescor(False)")
     defaults = {p.resp: _Defaults.of(p, frame) for p in plans}
     blocks = gather_blocks(plans, {resp: d.scale for resp, d in defaults.items()}, frame, data2)
-    made = [_Builder(p, p.rows(frame), defaults[p.resp], blocks, data2, given).response() for p in plans]
+    imputables = tuple(i for p in plans if (i := imputable(p.response, p.family, p.resp, frame)) is not None)
+    made = [_Builder(p, p.rows(frame), defaults[p.resp], blocks, data2, given, frame, imputables).response() for p in plans]
     responses = tuple(r for r, _ in made)
-    shared = tuple({t.key: t for _, terms in made for t in terms}.values())
+    shared = _joined(t for _, terms in made for t in terms)
     params = _params(Model(responses, blocks, shared))
     resolved, rows = resolve(params, given)
     return Model(responses, blocks, shared, resolved, rows), frame
+
+
+def _joined(terms: Iterable[AbstractTerm]) -> tuple[AbstractTerm, ...]:
+    """Shared terms, those with the same key as one."""
+    out: dict[str, AbstractTerm] = {}
+    for t in terms:
+        out[t.key] = out[t.key].join(t) if t.key in out else t
+    return tuple(out.values())
 
 
 def _params(model: Model) -> tuple[Param, ...]:
@@ -107,6 +118,8 @@ class _Builder:
     blocks: tuple[GroupBlock, ...]
     data2: Mapping[str, Any]
     priors: Priors
+    whole: Frame
+    imputables: tuple[Imputable, ...]
 
     def response(self) -> tuple[ResponseModel, tuple[AbstractTerm, ...]]:
         """The response model, learned, and the terms its predictors share with others."""
@@ -115,7 +128,9 @@ class _Builder:
         predictors = tuple(Predictor(part.name, part.where, read.terms) for part, read in reads)
         scalars, params = self.scalars()
         model = ResponseModel(self.plan.resp, self.plan.response, family, family.key, predictors, scalars, params, self.extras(predictors))
-        return model, tuple(t for _, read in reads for t in read.shared)
+        own = tuple(Imputed.of(i).learn(self.whole) for i in self.imputables if i.resp == self.plan.resp)
+        completed = own[0].completed if own else ""
+        return replace(model, completed=completed), (*own, *(t for _, read in reads for t in read.shared))
 
     def terms(self, part: Part) -> Read:
         """The learned terms of one predictor, in the order they are applied, and what it shares with others."""
@@ -145,12 +160,21 @@ class _Builder:
         """What special terms may know."""
         plan = self.plan
         assert part.terms is not None
-        link = plan.family.links.get(part.name, "identity")
-
-        def response(frame: Frame) -> np.ndarray:
-            return plan.response.design(frame, plan.family)["y"]
-
-        return Context(part.where, part.terms, self.frame, self.data2, self.defaults.scale, response, plan.family.name, link)
+        return Context(
+            where=part.where,
+            terms=part.terms,
+            frame=self.frame,
+            data2=self.data2,
+            scale=self.defaults.scale,
+            response=lambda frame: plan.response.values(frame, plan.family),
+            family=plan.family.name,
+            link=plan.family.links.get(part.name, "identity"),
+            whole=self.whole,
+            imputables=self.imputables,
+            mecor=plan.formula.mecor,
+            additions=plan.family.additions,
+            nthres=max(len(plan.family.categories) - 1, 0),
+        )
 
     def extras(self, predictors: tuple[Predictor, ...]) -> tuple[FamilyExtra, ...]:
         """The family's parameters without a predictor, as terms; they know the centring of the main predictor."""
@@ -197,7 +221,7 @@ class _Builder:
         return Param(key, slots=(slot,), lb=spec.lb, ub=spec.ub, symbols=symbols)
 
     def smallest_response(self) -> float:
-        return float(np.min(self.plan.response.design(self.frame, self.plan.family)["y"]))
+        return float(np.nanmin(self.plan.response.values(self.frame, self.plan.family)))
 
 
 def _offsets(terms: Terms | None, frame: Frame) -> tuple[Offset, ...]:

@@ -59,7 +59,7 @@ class Plan:
 
     def variables(self) -> tuple[str, ...]:
         """The columns that must be complete."""
-        return tuple(n for n in self.formula.variables(self.columns) if n not in INTERCEPTS)
+        return tuple(n for n in self.formula.variables(self.columns, complete=True) if n not in INTERCEPTS)
 
     def rows(self, frame: Frame) -> Frame:
         """The rows of this response: all, or those that ``subset()`` keeps."""
@@ -125,7 +125,7 @@ def _check_parameters(formula: Formula, family: Family) -> None:
 def read_plans(formula: Formula | MvFormula, family: Any, frame: Frame) -> tuple[list[Plan], Frame]:
     """The learned plan of every response, and the complete rows they were learned on."""
     plans = [Plan.read(f, family, len(formula.formulas) > 1, frame) for f in formula.formulas]
-    frame = complete_rows(frame, plans)
+    frame = complete_rows(frame, plans).numbered()
     return [p.learn(frame) for p in plans], frame
 
 

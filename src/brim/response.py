@@ -126,12 +126,8 @@ class Response:
             if with_y or addition.fn not in ONLY_WITH_Y:
                 out.update(addition.arrays(frame))
         if with_y:
-            out["y"] = self._y(frame, family)
+            out["y"] = self.values(frame, family)
         return {**out, **family.learned}
-
-    def values(self, frame: Frame, family: Family) -> np.ndarray:
-        """The response alone, as ``design`` gives it."""
-        return self._y(frame, family)
 
     def check(self, frame: Frame, family: Family) -> None:
         """Raise an error that names the rows whose response the family cannot give; with ``mi()`` it may be missing."""
@@ -149,7 +145,8 @@ class Response:
                 raise self.error(f"the response lies outside trunc() in {name_rows(np.flatnonzero(outside))}", "leave these rows out")
         family.check(y, data)
 
-    def _y(self, frame: Frame, family: Family) -> np.ndarray:
+    def values(self, frame: Frame, family: Family) -> np.ndarray:
+        """``y`` alone: numbers, codes of a factor, or a matrix."""
         value = self._value(frame)
         kind = family.kind
         if kind in MATRICES:

@@ -81,7 +81,7 @@ class Context:
     additions
         The addition terms and category-specific effects that the family takes.
     nthres
-        Number of thresholds of an ordinal family, 0 if the response tells it.
+        Number of thresholds of an ordinal family.
     """
 
     where: Where

@@ -25,8 +25,7 @@ def read(terms: tuple[tuple[Node, ...], ...], context: Context) -> Read:
         raise fault(calls[0], f"category-specific effects belong to 'mu', not to '{context.where.dpar or context.where.nlpar}'")
     found = tuple(dict.fromkeys(t for call in calls for t in inner_terms(call).terms))
     inner = Terms(True, tuple(sorted(found, key=len)), (), context.terms.node)
-    nthres = context.nthres or int(np.max(context.response(context.frame))) - 1
-    return Read((CategorySpecific(inner, context.where, nthres).learn(context.frame),))
+    return Read((CategorySpecific(inner, context.where, context.nthres).learn(context.frame),))
 
 
 def _call(term: tuple[Node, ...]) -> Call:
