@@ -44,6 +44,7 @@ class Posterior:
 
     @property
     def chains(self) -> int:
+        """Number of chains."""
         return len(next(iter(self.arrays.values())))
 
     @property
@@ -104,7 +105,9 @@ class Posterior:
         return out
 
     @staticmethod
-    def read(reported: tuple[Reported, ...], shapes: Mapping[str, tuple[int, ...]], columns: Mapping[str, np.ndarray], chains: int = 1) -> Posterior:
+    def read(
+        reported: tuple[Reported, ...], shapes: Mapping[str, tuple[int, ...]], columns: Mapping[str, np.ndarray], chains: int = 1
+    ) -> Posterior:
         """Draws from columns under brms' names.
 
         Raises
@@ -131,12 +134,17 @@ class Posterior:
 class Labelled:
     """Draws by variable with named axes: what ArviZ and the file of a fit hold.
 
-    ``dims`` are those after chain and draw, ``coords`` the labels of each dim.
+    ``dims`` are those after chain and draw (of variables that have any), ``coords`` the labels of each dim.
     """
 
     values: Mapping[str, np.ndarray]
     dims: Mapping[str, tuple[str, ...]]
     coords: Mapping[str, tuple[str, ...]]
+
+
+def safe_name(name: str) -> str:
+    """A name that trees of data sets and netCDF take: in them ``/`` opens a group."""
+    return name.replace("/", "\u2215")
 
 
 def labelled(posterior: Posterior) -> Labelled:
@@ -145,11 +153,11 @@ def labelled(posterior: Posterior) -> Labelled:
     taken = {*single, *(q.label for q in posterior.reported)}
 
     def dim(name: str) -> str:
-        return f"{name}_dim" if name in taken else name
+        return safe_name(f"{name}_dim" if name in taken else name)
 
     return Labelled(
-        values={**{q.label: posterior.array(q) for q in posterior.reported}, **single},
-        dims={**{q.label: tuple(dim(d) for d in q.dims) for q in posterior.reported}, **dict.fromkeys(single, ())},
+        values={safe_name(name): a for name, a in [*((q.label, posterior.array(q)) for q in posterior.reported), *single.items()]},
+        dims={safe_name(q.label): tuple(dim(d) for d in q.dims) for q in posterior.reported},
         coords={dim(name): tuple(labels) for q in posterior.reported for name, labels in q.coords.items()},
     )
 

@@ -22,7 +22,7 @@ from brim.build import build, read_data2
 from brim.errors import BrimError, suggest
 from brim.frame import Column, Factor, Frame, Logical, Numeric
 from brim.model import Model
-from brim.post.draws import EXTRA, Posterior, labelled, observed
+from brim.post.draws import EXTRA, Posterior, labelled, observed, safe_name
 from brim.post.spec import formula_from, plain, priors_from, request, resolve_family
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def _write_draws(file: Any, fit: Fit, posterior: Posterior) -> None:
     for name, labels in draws.coords.items():
         _put_text(group, name, np.array(labels, dtype=object))
     for name, values in draws.values.items():
-        _put(group, name, (*_AXES, *draws.dims[name]), values)
+        _put(group, name, (*_AXES, *draws.dims.get(name, ())), values)
     stats = file.create_group("sample_stats")
     _put_axes(stats, posterior)
     for name, values in fit.stats.items():
@@ -153,12 +153,11 @@ def _put_axes(group: Any, posterior: Posterior) -> None:
 
 def _put(group: Any, name: str, dims: tuple[str, ...], values: np.ndarray) -> None:
     """A variable with its dims; logicals as xarray writes them."""
-    dims = tuple(_safe(d) for d in dims)
     for dim, size in zip(dims, values.shape, strict=True):
         if dim not in group.dimensions:
             group.dimensions[dim] = size
     logical = values.dtype == bool
-    variable = group.create_variable(_safe(name), dims, data=values.astype(np.int8) if logical else values)
+    variable = group.create_variable(name, dims, data=values.astype(np.int8) if logical else values)
     if logical:
         variable.attrs["dtype"] = "bool"
 
@@ -173,16 +172,11 @@ def _put_text(group: Any, name: str, values: str | np.ndarray) -> None:
     """One text, or the labels of the dim of the same name."""
     import h5py
 
-    dims = () if isinstance(values, str) else (_safe(name),)
+    dims = () if isinstance(values, str) else (name,)
     if dims:
         group.dimensions[dims[0]] = len(values)
-    variable = group.create_variable(_safe(name), dims, dtype=h5py.string_dtype())
+    variable = group.create_variable(name, dims, dtype=h5py.string_dtype())
     variable[...] = values
-
-
-def _safe(name: str) -> str:
-    """A name that netCDF takes: ``/`` would open a group."""
-    return name.replace("/", "\u2215")
 
 
 # --------------------------------------------------------------------------- loading
@@ -198,15 +192,15 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         content, columns, data2, info, groups = _read(path)
         asked = content["request"]
         frame = Frame.of({c["name"]: _column(c, values) for c, values in zip(content["columns"], columns, strict=True)})
-        formula, family, priors = formula_from(asked), resolve_family(asked["family"]), priors_from(asked)
-    model, frame = build(formula, frame, family, priors, read_data2(data2))
-    model = replace(model, prior_only=asked["settings"]["sample_prior"] == "only")
-    out: dict[str, Any] = {"formula": formula, "family": family, "model": model, "frame": frame, "priors": priors, "data2": data2}
-    out |= {"settings": asked["settings"], "info": content["info"] | info, "data_name": content["data_name"]}
+        out: dict[str, Any] = {"settings": asked["settings"], "data_name": content["data_name"], "info": content["info"] | info}
+        out |= {"formula": formula_from(asked), "family": resolve_family(asked["family"]), "priors": priors_from(asked), "data2": data2}
+        only = asked["settings"]["sample_prior"] == "only"
+    model, frame = build(out["formula"], frame, out["family"], out["priors"], read_data2(data2))
+    out |= {"model": replace(model, prior_only=only), "frame": frame}
     if content["sampled"]:
         with _damaged(path):
-            draws = _posterior(model, groups["posterior"], content["extra"])
-        out |= {"posterior": draws, "stats": {k: v for k, v in groups["sample_stats"].items() if k not in _AXES}}
+            out["posterior"] = _posterior(model, groups["posterior"], content["extra"])
+        out["stats"] = {k: v for k, v in groups["sample_stats"].items() if k not in _AXES}
     return out
 
 
@@ -279,14 +273,14 @@ def _posterior(model: Model, values: Mapping[str, np.ndarray], extra: list[str])
             sizes[q.key] = max(sizes.get(q.key, 0), q.rows[1])
     arrays: dict[str, np.ndarray] = {}
     for q in reported:
-        part = values[_safe(q.label)]
+        part = values[safe_name(q.label)]
         if q.rows is None:
             arrays[q.key] = part
             continue
         whole = arrays.setdefault(q.key, np.empty((*part.shape[:2], sizes[q.key], *part.shape[3:])))
         whole[:, :, q.rows[0] : q.rows[1]] = part
     arrays.update({name: values[name] for name in EXTRA if name in values})
-    return Posterior(reported, arrays, {name: values[_safe(name)] for name in extra})
+    return Posterior(reported, arrays, {name: values[safe_name(name)] for name in extra})
 
 
 # --------------------------------------------------------------------------- comparing
