@@ -19,6 +19,7 @@ from brim.model import Model, Predictor, ResponseModel, Scalar
 from brim.param import Param, Slot, Where
 from brim.plan import Part, Plan, read_plans
 from brim.priors import Priors, read_priors, resolve
+from brim.rescor import ResidualCorrelation
 from brim.terms.base import AbstractTerm, Context, Imputable, Read
 from brim.extras import FamilyExtra
 from brim.terms.group import GroupBlock
@@ -43,17 +44,29 @@ def build(formula: Formula | MvFormula, frame: Frame, family: Any, priors: Prior
     data2 = data2 or {}
     given = read_priors(priors)
     plans, frame = read_plans(formula, family, frame)
-    if len(plans) > 1 and formula.rescor:
-        raise BrimError("residual correlations between responses are not built yet", hint="add set_rescor(False)")
+    joint = _joint(formula, plans)
     defaults = {p.resp: _Defaults.of(p, frame) for p in plans}
     blocks = gather_blocks(plans, {resp: d.scale for resp, d in defaults.items()}, frame, data2)
     imputables = tuple(i for p in plans if (i := imputable(p.response, p.family, p.resp, frame)) is not None)
-    made = [_Builder(p, p.rows(frame), defaults[p.resp], blocks, data2, given, frame, imputables).response() for p in plans]
+    made = [_Builder(p, p.rows(frame), defaults[p.resp], blocks, data2, given, frame, imputables, joint).response() for p in plans]
     responses = tuple(r for r, _ in made)
     shared = _joined(t for _, terms in made for t in terms)
-    params = _params(Model(responses, blocks, shared))
-    resolved, rows = resolve(params, given)
-    return Model(responses, blocks, shared, resolved, rows), frame
+    draft = Model(responses, blocks, shared, joint)
+    resolved, rows = resolve(_params(draft), given)
+    return replace(draft, params=resolved, rows=rows), frame
+
+
+def _joint(formula: Formula | MvFormula, plans: list[Plan]) -> ResidualCorrelation | None:
+    """The joint law of several responses: as ``set_rescor()`` says, else wherever the families have one, as in brms."""
+    if len(plans) < 2 or formula.rescor is False:
+        return None
+    additions = tuple(tuple(a.fn for a in p.response.additions) for p in plans)
+    try:
+        return ResidualCorrelation.of(tuple(p.response.name for p in plans), tuple(p.family for p in plans), additions)
+    except BrimError:
+        if formula.rescor:
+            raise
+        return None
 
 
 def _joined(terms: Iterable[AbstractTerm]) -> tuple[AbstractTerm, ...]:
@@ -120,6 +133,7 @@ class _Builder:
     priors: Priors
     whole: Frame
     imputables: tuple[Imputable, ...]
+    joint: ResidualCorrelation | None
 
     def response(self) -> tuple[ResponseModel, tuple[AbstractTerm, ...]]:
         """The response model, learned, and the terms its predictors share with others."""
@@ -129,8 +143,7 @@ class _Builder:
         scalars, params = self.scalars()
         model = ResponseModel(self.plan.resp, self.plan.response, family, family.key, predictors, scalars, params, self.extras(predictors))
         own = tuple(Imputed.of(i).learn(self.whole) for i in self.imputables if i.resp == self.plan.resp)
-        completed = own[0].completed if own else ""
-        return replace(model, completed=completed), (*own, *(t for _, read in reads for t in read.shared))
+        return replace(model, imputed=own[0].key if own else ""), (*own, *(t for _, read in reads for t in read.shared))
 
     def terms(self, part: Part) -> Read:
         """The learned terms of one predictor, in the order they are applied, and what it shares with others."""
@@ -192,6 +205,9 @@ class _Builder:
                 continue
             value = self.plan.formula.value(spec.name)
             if value is None and spec.optional:
+                continue
+            if self.joint is not None and spec.name == "nu":
+                scalars.append(Scalar("nu", "nu"))  # the joint Student law has one for all responses
                 continue
             if isinstance(value, str):
                 scalars.append(Scalar(spec.name, value if value in predicted else self.key(value)))

@@ -22,10 +22,12 @@ from brim.families.observe import truncated_mean, truncated_sample
 from brim.frame import Frame
 from brim.param import RANKS, Layout, Param, Reported, Where
 from brim.priors import PriorRow, log_density, prior_args
+from brim.rescor import ResidualCorrelation
 from brim.response import Response
 from brim.terms.base import AbstractTerm
 from brim.extras import FamilyExtra
 from brim.terms.group import GroupBlock, GroupEffect
+from brim.terms.mi import completed_key
 
 __all__ = ["Model", "Predictor", "ResponseModel", "Scalar", "log_joint", "log_joint_function", "report_function"]
 
@@ -63,8 +65,7 @@ class Scalar:
 class ResponseModel:
     """One response: its family and the predictors of its distributional parameters.
 
-    ``completed`` is the key of the response with its missing values filled in (``y | mi()``), a shared term's doing; empty
-    where the data hold all of it.
+    ``imputed`` is the key of the shared term that fills in its missing values (``y | mi()``), empty where there are none to fill.
     """
 
     resp: str
@@ -75,7 +76,7 @@ class ResponseModel:
     scalars: tuple[Scalar, ...]
     params: tuple[Param, ...]
     extras: tuple[FamilyExtra, ...] = ()
-    completed: str = ""
+    imputed: str = ""
 
     @property
     def name(self) -> str:
@@ -133,16 +134,22 @@ class ResponseModel:
         """Pointwise log likelihood (rows,) of the responses as they were observed; ``NaN`` where missing."""
         data = design[self.data_key]
         out = self.response.log_lik(self.distribution(params, design, skip), data)
-        return jnp.where(jnp.isnan(data["y"]), jnp.nan, out) if self.completed else out
+        return jnp.where(jnp.isnan(data["y"]), jnp.nan, out) if self.imputed else out
 
     def y(self, params: Arrays, design: Arrays) -> Any:
         """The response, completed; ``params`` are transformed."""
-        return params[self.completed] if self.completed else design[self.data_key]["y"]
+        return params[completed_key(self.resp)] if self.imputed else design[self.data_key]["y"]
 
-    def log_joint(self, params: Arrays, design: Arrays) -> Any:
-        """Log density of the completed response, one value a row: what the joint density takes."""
+    def log_joint(self, params: Arrays, design: Arrays, only_latent: bool = False) -> Any:
+        """Log density of the completed response, one value a row: what the joint density takes.
+
+        ``only_latent`` keeps the rows whose response is estimated: the law of these is part of the prior.
+        """
+        if only_latent and not self.imputed:
+            return jnp.zeros(())
         data = {**design[self.data_key], "y": self.y(params, design)}
-        return self.response.log_lik(self.distribution(params, design), data)
+        out = self.response.log_lik(self.distribution(params, design), data)
+        return jnp.where(design[self.imputed]["at"] >= 0, out, 0.0) if only_latent else out
 
 
 @dataclass(frozen=True)
@@ -157,6 +164,8 @@ class Model:
         Blocks of correlated group effects, which may serve several predictors.
     shared
         Other terms that several predictors read (latent variables).
+    joint
+        The joint law of correlated responses, ``None`` where they are independent given the parameters.
     params
         All parameters, resolved, in the order of the unconstrained vector.
     rows
@@ -168,6 +177,7 @@ class Model:
     responses: tuple[ResponseModel, ...]
     blocks: tuple[GroupBlock, ...]
     shared: tuple[AbstractTerm, ...] = ()
+    joint: ResidualCorrelation | None = None
     params: tuple[Param, ...] = ()
     rows: tuple[PriorRow, ...] = field(compare=False, default=())
     prior_only: bool = False
@@ -190,6 +200,8 @@ class Model:
         """Every term: what predictors share first, then those of each predictor."""
         yield from self.shared
         yield from self.blocks
+        if self.joint is not None:
+            yield self.joint
         for r in self.responses:
             yield from r.extras
         for r in self.responses:
@@ -264,13 +276,18 @@ class Model:
         return out
 
     def log_lik(self, params: Arrays, design: Arrays) -> Any:
-        """Log density of all responses, completed; ``params`` are transformed."""
-        return sum(jnp.sum(r.log_joint(params, design)) for r in self.responses)
+        """Log density of all responses, completed; of estimated ones alone when the model samples its prior. ``params`` are transformed."""
+        if self.joint is not None and not self.prior_only:
+            return jnp.sum(self.joint.log_lik([r.y(params, design) for r in self.responses], *self.all_dpars(params, design), params))
+        return sum(jnp.sum(r.log_joint(params, design, self.prior_only)) for r in self.responses)
 
-    def log_internal(self, params: Arrays, full: Arrays, design: Arrays, args: Arrays) -> Any:
-        """What the log joint density holds besides likelihood and ``lprior``: standardised effects, models of measurement error."""
-        priors = sum((log_density(p, params, args[p.name]) for p in self.params if not p.in_lprior), jnp.zeros(()))
-        return priors + sum(t.log_density(full, design[t.key]) for t in self.terms() if t.key in design)
+    def all_dpars(self, params: Arrays, design: Arrays, skip: frozenset[str] = frozenset()) -> tuple[list[dict[str, Dpar]], list[Arrays]]:
+        """Distributional parameters and data of every response."""
+        return [r.dpars(params, design, skip) for r in self.responses], [design[r.data_key] for r in self.responses]
+
+    def log_measured(self, params: Arrays, design: Arrays) -> Any:
+        """What terms add to the log joint density themselves: models of measurement error. ``params`` are transformed."""
+        return sum((t.log_density(params, design[t.key]) for t in self.terms() if t.key in design), jnp.zeros(()))
 
     def log_prior(self, params: Arrays, args: Arrays) -> Any:
         """brms' ``lprior``: the log density of all parameters with a prior row (standardised effects are not among them)."""
@@ -291,8 +308,8 @@ def log_joint(model: Model, q: Any, data: Arrays) -> Any:
     params, log_det = model.layout.constrain(q, data["fixed"])
     design = data["design"]
     full = model.transform(params, design)
-    likelihood = 0.0 if model.prior_only else model.log_lik(full, design)
-    internal = model.log_internal(params, full, design, data["prior"])
+    internal = sum((log_density(p, params, data["prior"][p.name]) for p in model.params if not p.in_lprior), jnp.zeros(()))
+    likelihood = model.log_lik(full, design) + model.log_measured(full, design)
     return likelihood + model.log_prior(params, data["prior"]) + internal + log_det
 
 
