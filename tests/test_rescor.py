@@ -1,0 +1,70 @@
+"""The joint law of correlated responses, against SciPy."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import brim
+from brim import bf, set_rescor
+from references import data
+
+SIM = data("sim")
+
+
+def rows(family):
+    """The joint log density of every row at fixed parameters, with what it was made of."""
+    fit = brim.brm(bf("y ~ x") + bf("y2 ~ z") + set_rescor(True), data=SIM, family=family, empty=True)
+    model, inputs = fit.model, fit.model.data(fit.frame)
+    q = np.linspace(-0.5, 0.5, model.layout.dim)
+    params, _ = model.layout.constrain(q, inputs["fixed"])
+    full = model.transform(params, inputs["design"])
+    dpars, seen = model.all_dpars(full, inputs["design"])
+    got = model.joint.log_lik([SIM.y.to_numpy(), SIM.y2.to_numpy()], dpars, seen, full)
+    mu = np.stack([d["mu"].value for d in dpars], axis=-1)
+    scale = np.array([float(d["sigma"].value) for d in dpars])
+    cov = np.outer(scale, scale) * np.array([[1.0, float(full["rescor"][0])], [float(full["rescor"][0]), 1.0]])
+    return np.asarray(got), SIM[["y", "y2"]].to_numpy() - mu, cov, full
+
+
+def test_gaussian_rows_are_multivariate_normal():
+    got, errors, cov, _ = rows("gaussian")
+    np.testing.assert_allclose(got, stats.multivariate_normal(cov=cov).logpdf(errors), rtol=1e-10)
+
+
+def test_student_rows_are_multivariate_t():
+    got, errors, cov, full = rows("student")
+    np.testing.assert_allclose(got, stats.multivariate_t(shape=cov, df=float(full["nu"])).logpdf(errors), rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("formula", "said"),
+    [
+        (bf("y ~ x") + bf("ycount ~ z", family="poisson") + set_rescor(True), "all responses gaussian or all student"),
+        (bf("y | weights(w) ~ x") + bf("y2 ~ z") + set_rescor(True), "weights() of 'y'"),
+    ],
+)
+def test_responses_without_a_joint_law(formula, said):
+    with pytest.raises(brim.BrimError) as caught:
+        brim.brm(formula, data=SIM, empty=True)
+    assert said in str(caught.value)
+    assert "set_rescor(False)" in str(caught.value)
+
+
+def test_it_is_on_where_the_families_have_one():
+    """brms' rule when set_rescor() is not given."""
+    both = brim.brm(bf("y ~ x") + bf("y2 ~ z"), data=SIM, empty=True)
+    mixed = brim.brm(bf("y ~ x") + bf("ycount ~ z", family="poisson"), data=SIM, empty=True)
+    assert "rescor__y__y2" in both.variables()
+    assert not any(v.startswith("rescor") for v in mixed.variables())
+
+
+def test_sampling_recovers_the_correlation():
+    rng = np.random.default_rng(3)
+    errors = rng.multivariate_normal([0, 0], [[1.0, 0.7], [0.7, 1.0]], size=300)
+    frame = pd.DataFrame({"a": 1 + errors[:, 0], "b": 2 + 2 * errors[:, 1]})
+    fit = brim.brm(bf("a ~ 1") + bf("b ~ 1") + set_rescor(True), data=frame, chains=2, iter=800, seed=1, progress=False)
+    observed = np.corrcoef(frame.a, frame.b)[0, 1]
+    draws = fit.draws["rescor__a__b"]
+    assert abs(draws.mean() - observed) < 0.03
+    assert draws.std() == pytest.approx((1 - observed**2) / np.sqrt(300), rel=0.2)
