@@ -11,9 +11,11 @@ import numpy as np
 from brim.laws import JOINT
 from brim.model import Model
 from brim.param import Param, Piece, Slot
-from brim.priors import Key, PriorRow
+from brim.priors import CORRELATIONS, Key, PriorRow
 
 __all__ = ["prior_draws", "quantile_law"]
+
+_CORRELATIONS = {factor: name for name, factor in CORRELATIONS.items()}
 
 #: Stan's laws in scipy's parameterisation: ``(scipy.stats, *args) -> frozen distribution``.
 _SCIPY: dict[str, Callable[..., Any]] = {
@@ -139,7 +141,7 @@ def _joint(param: Param, n: int, rng: np.random.Generator) -> dict[str, np.ndarr
     base = _name(slot, own=True)
     for piece in param.pieces:
         if piece.law == "lkj_corr_cholesky":
-            name = base.replace("prior_L", "prior_" if slot.class_ != "L" else "prior_cor", 1)
+            name = base.replace(slot.class_, _CORRELATIONS[slot.class_], 1)
             a = piece.args[0] + param.shape[-1] / 2 - 1
             copies = param.shape[0] if len(param.shape) == 3 else 0
             for each in [f"{name}__{i + 1}" for i in range(copies)] or [name]:

@@ -16,6 +16,9 @@ from brim.param import Param, Piece, Slot, Where
 
 __all__ = ["PriorRow", "Priors", "log_density", "prior", "prior_args", "resolve"]
 
+#: Classes of correlations and of the Cholesky factors that carry their prior.
+CORRELATIONS = {"cor": "L", "corme": "Lme", "rescor": "Lrescor", "cortime": "Lcortime"}
+
 Key = tuple[str, str, str, str, str, str]  # class, coef, group, resp, dpar, nlpar
 
 
@@ -105,9 +108,8 @@ def prior(
     class = sd, group = student ~ exponential(1)
     """
     text = str(prior).strip()
-    if class_ == "cor":
-        class_ = "L"
-    if class_ == "L" and text.startswith("lkj("):
+    class_ = CORRELATIONS.get(class_, class_)
+    if class_ in CORRELATIONS.values() and text.startswith("lkj("):
         text = "lkj_corr_cholesky" + text[3:]
     parse_prior(text)
     lb, ub = (None if v in (None, "") else float(v) for v in (lb, ub))
@@ -302,6 +304,8 @@ def log_density(param: Param, values: Mapping[str, Any], args: tuple[Any, ...]) 
     x = values[param.name]
     total: Any = 0.0
     for piece, (given, log_mass) in zip(param.pieces, args, strict=True):
+        if piece.law == "flat":
+            continue
         if piece.law == "lkj_corr_cholesky":
             total = total + _lkj(x, given[0])
             continue

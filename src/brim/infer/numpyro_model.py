@@ -53,9 +53,9 @@ def to_numpyro(model: Model, data: Mapping[str, Any]) -> Callable[[], None]:
         full = model.transform(params, data["design"])
         for p in model.params:
             numpyro.factor(f"prior_{p.name}", log_density(p, params, data["prior"][p.name]))
-        if not model.prior_only:
-            for r in model.responses:
-                numpyro.factor(f"log_lik{r.resp}", jnp.sum(r.log_lik(full, data["design"])))
+        numpyro.factor("measured", model.log_measured(full, data["design"]))
+        for r in model.responses:
+            numpyro.factor(f"log_lik{r.resp}", jnp.sum(r.log_joint(full, data["design"], model.prior_only)))
 
     return program
 
@@ -72,7 +72,9 @@ def _flat(param: Param) -> dist.Distribution:
     """The improper uniform law on a parameter's space; its prior comes as a factor."""
     constraints = dist.constraints
     if param.space != "real":
-        space = {"cholesky_corr": constraints.corr_cholesky, "simplex": constraints.simplex, "ordered": constraints.ordered_vector}[param.space]
+        space = {"cholesky_corr": constraints.corr_cholesky, "simplex": constraints.simplex, "ordered": constraints.ordered_vector}[
+            param.space
+        ]
         events = space.event_dim
         return dist.ImproperUniform(space, param.shape[: len(param.shape) - events], param.shape[len(param.shape) - events :])
     if param.lb is None and param.ub is None:

@@ -19,7 +19,7 @@ from brim.param import RANKS, Param, Piece, Reported
 from brim.terms.base import AbstractTerm, Context, Design, Imputable, Params
 from brim.terms.special_variable import Place, SpecialVariable, call_name
 
-__all__ = ["Imputed", "ImputedVariable", "read"]
+__all__ = ["Imputed", "ImputedVariable", "completed_key", "read"]
 
 
 def read(call: Call, context: Context) -> ImputedVariable:
@@ -36,6 +36,11 @@ def read(call: Call, context: Context) -> ImputedVariable:
     idx = given.get("idx")
     index = None if idx is None or (isinstance(idx, Constant) and idx.value is None) else Expression(idx).learn(whole)
     return ImputedVariable(call, Imputed.of(source).learn(whole), index).with_table(whole)
+
+
+def completed_key(resp: str) -> str:
+    """Key of a response with its missing values filled in."""
+    return f"Yc_{resp}" if resp else "Yc"
 
 
 @final
@@ -61,11 +66,6 @@ class Imputed(AbstractTerm):
     @property
     def key(self) -> str:
         return f"{'Yl' if self.noisy else 'Ymi'}{self._suffix}"
-
-    @property
-    def completed(self) -> str:
-        """Key of the response with its missing values filled in."""
-        return f"Yc{self._suffix}"
 
     def variables(self) -> tuple[str, ...]:
         return self.source.columns
@@ -135,7 +135,7 @@ class Imputed(AbstractTerm):
     def transform(self, params: Params, design: Design) -> dict[str, Any]:
         if "y" not in design:
             return {}
-        return {self.completed: self.filled(params, design)}
+        return {completed_key(self.resp): self.filled(params, design)}
 
     def filled(self, params: Params, design: Design) -> Any:
         """``y`` with estimated values in their places."""
@@ -147,7 +147,7 @@ class Imputed(AbstractTerm):
         """``log normal(y | Y, sd)`` of what was measured."""
         if "observed" not in design:
             return 0.0
-        z = (design["y"] - params[self.completed]) / design["sd"]
+        z = (design["y"] - params[completed_key(self.resp)]) / design["sd"]
         each = -0.5 * jnp.square(z) - jnp.log(design["sd"]) - 0.5 * math.log(2 * math.pi)
         return jnp.sum(jnp.where(design["observed"], each, 0.0))
 
