@@ -259,9 +259,15 @@ def _column(description: Mapping[str, Any], values: np.ndarray) -> Column:
 
 def _data2(names: Mapping[str, list[str] | None], matrices: list[np.ndarray]) -> dict[str, Any]:
     """Matrices as the user may have given them: data frames where rows had names."""
-    import pandas as pd
 
-    return {k: m if index is None else pd.DataFrame(m, index=index) for (k, index), m in zip(names.items(), matrices, strict=True)}
+    def one(matrix: np.ndarray, index: list[str] | None) -> Any:
+        if index is None:
+            return matrix
+        import pandas as pd
+
+        return pd.DataFrame(matrix, index=index)
+
+    return {name: one(matrix, index) for (name, index), matrix in zip(names.items(), matrices, strict=True)}
 
 
 def _posterior(model: Model, values: Mapping[str, np.ndarray], extra: list[str]) -> Posterior:
