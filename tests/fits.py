@@ -8,7 +8,7 @@ import pandas as pd
 import brim
 from references import data, draws, family, formula, reference
 
-POSTERIORS = ("sleep_slopes", "poisson")
+POSTERIORS = ("sleep_slopes", "poisson", "cumulative")
 
 
 @cache

@@ -171,6 +171,27 @@ def test_families_come_back(tmp_path):
     assert io.same_model(mine, other)
 
 
+def test_mixtures_come_back(tmp_path):
+    family = brim.mixture(brim.gaussian, brim.student("identity", link_nu="identity"), order="mu")
+    mine = random_draws(brim.bf("y ~ x", "theta1 ~ z", family=family))
+    other = saved(mine, tmp_path)
+    np.testing.assert_array_equal(other.log_lik(), mine.log_lik())
+    assert str(other.summary()) == str(mine.summary())
+    assert io.same_model(mine, other)
+
+
+def test_custom_families_are_given_again(tmp_path):
+    """A file holds no functions."""
+    import numpyro.distributions as d
+
+    family = brim.custom_family("gumbel", lambda mu, sigma: d.Gumbel(mu, sigma), dpars=["mu", "sigma"], links=["identity", "log"])
+    mine = random_draws("y ~ x", family=family)
+    mine.save(tmp_path / "fit.nc")
+    with pytest.raises(brim.BrimError, match="'gumbel' is a custom one"):
+        brim.load(tmp_path / "fit.nc")
+    np.testing.assert_array_equal(brim.load(tmp_path / "fit.nc", family=family).log_lik(), mine.log_lik())
+
+
 def test_functions_are_not_saved():
     with pytest.raises(brim.BrimError, match="a function cannot be saved"):
         plain({"link": lambda x: x})

@@ -44,7 +44,7 @@ def test_numbers_are_those_of_brms(name):
         for name, values in columns.items():
             if name != "_row":
                 rtol = 5e-4 if name == "Rhat" else 1e-8
-                np.testing.assert_allclose(table[name], values, rtol=rtol)
+                np.testing.assert_allclose(table[name], np.array(values, dtype=float), rtol=rtol)
 
 
 def test_groups_print_in_order_with_their_levels():
@@ -105,6 +105,16 @@ def test_several_responses():
         "Formula: y ~ x ",
         "         z ~ x ",
         "         sigma ~ x",
+    ]
+
+
+def test_mixtures():
+    """brm(y ~ x, theta1 ~ z, family = mixture(gaussian, student)) in brms."""
+    mine = random_draws(brim.bf("y ~ x", "theta1 ~ z", family=brim.mixture("gaussian", "student")))
+    assert str(mine.summary()).split("\n")[:2] == [
+        " Family: mixture(gaussian, student) ",
+        "  Links: mu1 = identity; sigma1 = identity; mu2 = identity; sigma2 = identity; nu2 = identity;"
+        " theta1 = identity; theta2 = identity ",
     ]
 
 

@@ -406,7 +406,7 @@ class Fit:
         return self.summary()._repr_html_() if self.posterior is not None else f"<pre>{self}</pre>"
 
 
-def load(path: str | os.PathLike[str]) -> Fit:
+def load(path: str | os.PathLike[str], family: Any = None) -> Fit:
     """Read a fit that ``Fit.save`` wrote.
 
     The model is built anew from the formula, priors and training data in the file; draws come back bit for bit.
@@ -415,6 +415,8 @@ def load(path: str | os.PathLike[str]) -> Fit:
     ----------
     path
         The file.
+    family
+        The family, if it was made by ``custom_family()``: its functions are not in the file.
 
     Raises
     ------
@@ -432,5 +434,5 @@ def load(path: str | os.PathLike[str]) -> Fit:
     """
     from brim.post.io import read
 
-    saved = read(path)
+    saved = read(path, family)
     return Fit(**{**saved, "settings": Settings(**saved["settings"])})

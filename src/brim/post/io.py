@@ -182,7 +182,7 @@ def _put_text(group: Any, name: str, values: str | np.ndarray) -> None:
 # --------------------------------------------------------------------------- loading
 
 
-def read(path: str | os.PathLike[str]) -> dict[str, Any]:
+def read(path: str | os.PathLike[str], family: Any = None) -> dict[str, Any]:
     """What a file holds, as the fields of a ``Fit`` (``settings`` as a dict); see ``fit.load``."""
     path = Path(path)
     if not path.is_file():
@@ -193,7 +193,8 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         asked = content["request"]
         frame = Frame.of({c["name"]: _column(c, values) for c, values in zip(content["columns"], columns, strict=True)})
         out: dict[str, Any] = {"settings": asked["settings"], "data_name": content["data_name"], "info": content["info"] | info}
-        out |= {"formula": formula_from(asked), "family": resolve_family(asked["family"]), "priors": priors_from(asked), "data2": data2}
+        out |= {"formula": formula_from(asked, family), "family": resolve_family(asked["family"], family)}
+        out |= {"priors": priors_from(asked), "data2": data2}
         only = asked["settings"]["sample_prior"] == "only"
     model, frame = build(out["formula"], frame, out["family"], out["priors"], read_data2(data2))
     out |= {"model": replace(model, prior_only=only), "frame": frame}

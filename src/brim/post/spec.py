@@ -10,8 +10,9 @@ import numpy as np
 
 from brim.bf import Formula, MvFormula, Predictor
 from brim.errors import BrimError
-from brim.families import family
+from brim.families import family, mixture
 from brim.families.base import Family
+from brim.families.registry import CONSTRUCTORS
 from brim.formula import Node, deparse, parse
 from brim.priors import PriorRow, Priors
 
@@ -58,13 +59,13 @@ def _predictor(p: Predictor) -> dict[str, Any]:
     return {"par": p.par, "formula": deparse(p.node), **{name: getattr(p, name) for name in _FLAGS}}
 
 
-def formula_from(spec: Mapping[str, Any]) -> Formula | MvFormula:
-    """The formula object of a ``request``."""
-    formulas = tuple(_formula_from(f) for f in spec["formula"])
+def formula_from(spec: Mapping[str, Any], custom: Family | None = None) -> Formula | MvFormula:
+    """The formula object of a ``request``; ``custom`` as in ``resolve_family``."""
+    formulas = tuple(_formula_from(f, custom) for f in spec["formula"])
     return MvFormula(formulas, spec["rescor"]) if spec["multivariate"] else formulas[0]
 
 
-def _formula_from(f: Mapping[str, Any]) -> Formula:
+def _formula_from(f: Mapping[str, Any], custom: Family | None) -> Formula:
     def node(text: str | None) -> Node | None:
         return None if text is None else parse(text)
 
@@ -72,7 +73,7 @@ def _formula_from(f: Mapping[str, Any]) -> Formula:
         _predictor_from(f["main"]),
         tuple(_predictor_from(p) for p in f["predictors"]),
         tuple((par, value) for par, value in f["fixed"]),
-        None if f["family"] is None else resolve_family(f["family"]),
+        None if f["family"] is None else resolve_family(f["family"], custom),
         node(f["autocor"]),
         node(f["unused"]),
         f["mecor"],
@@ -87,14 +88,24 @@ def _predictor_from(p: Mapping[str, Any]) -> Predictor:
 
 
 def _family(given: Any) -> dict[str, Any]:
-    """A family by its name, links and options."""
+    """A family by its name, links and options; a mixture by its components."""
     found = family(given)
-    return {"name": found.name, "links": dict(found.links), "options": plain(dict(found.options))}
+    own = {"name": found.name, "links": dict(found.links), "options": plain(dict(found.options))}
+    return {**own, "components": [_family(c) for c in found.components]} if found.components else own
 
 
-def resolve_family(spec: Mapping[str, Any]) -> Family:
-    """The family that ``request`` described."""
-    return replace(family(spec["name"], **spec["options"]), links=spec["links"])
+def resolve_family(spec: Mapping[str, Any], custom: Family | None = None) -> Family:
+    """The family that ``request`` described.
+
+    ``custom`` is the family of that name made by ``custom_family()``, whose functions no file holds.
+    """
+    if spec.get("components"):
+        return mixture(*(resolve_family(c, custom) for c in spec["components"]), **spec["options"])
+    if spec["name"] in CONSTRUCTORS:
+        return replace(family(spec["name"], **spec["options"]), links=spec["links"])
+    if custom is None or custom.name != spec["name"]:
+        raise BrimError(f"the fit's family '{spec['name']}' is a custom one", hint="give it: load(path, family=custom_family(...))")
+    return custom
 
 
 def priors_from(spec: Mapping[str, Any]) -> Priors:

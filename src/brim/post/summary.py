@@ -20,6 +20,7 @@ from brim.post.text import format_table
 if TYPE_CHECKING:
     import pandas as pd
 
+    from brim.families.base import Family
     from brim.fit import Fit
     from brim.model import ResponseModel
 
@@ -253,7 +254,7 @@ def summarise(fit: Fit, prob: float = 0.95, robust: bool = False, priors: bool =
     posterior = fit.draws
     own = (posterior.chains, posterior.draws) == (fit.settings.chains, fit.settings.draws)
     responses = fit.model.responses
-    names = [r.family.name for r in responses]
+    names = [_family_name(r.family) for r in responses]
     tables, random = _tables(fit, prob, robust)
     return Summary(
         family=names[0] if len(names) == 1 else f"MV({', '.join(names)})",
@@ -277,9 +278,15 @@ def summarise(fit: Fit, prob: float = 0.95, robust: bool = False, priors: bool =
     )
 
 
+def _family_name(family: Family) -> str:
+    """``mixture(gaussian, student)`` of a mixture, else the name."""
+    return f"{family.name}({', '.join(c.name for c in family.components)})" if family.components else family.name
+
+
 def _links(r: ResponseModel) -> str:
     """``mu = log; sigma = identity``: the links of predicted parameters; others are on their own scale."""
-    return "; ".join(f"{s.name} = {r.family.links[s.name] if r.predictor(s.name) else 'identity'}" for s in r.family.dpars)
+    links = {**r.family.links, **r.family.shown}
+    return "; ".join(f"{s.name} = {links[s.name] if r.predictor(s.name) else 'identity'}" for s in r.family.dpars)
 
 
 def _formula_lines(text: str) -> list[str]:
