@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from brim.errors import BrimError
-from brim.formula import Call, Group, Name, Node, Terms, deparse, special
+from brim.formula import Call, Group, Name, Node, Terms, deparse, fault, special
 from brim.frame import Frame
 from brim.param import Where
 from brim.plan import Plan
+from brim.terms.cs import inner_terms
 from brim.terms.group import GroupBlock, Member
 from brim.terms.grouping import mmc_column, parse_grouping
+from brim.terms.registry import TOGETHER
+from brim.terms.sp import stand_in
 
 __all__ = ["gather_blocks"]
 
@@ -52,34 +54,49 @@ def _block(pieces: list[_Piece], frame: Frame, data2: Mapping[str, Any]) -> Grou
     for g in groupings[1:]:
         if g != first:
             raise g.error(f"terms with the same ID have different groupings: '{first.label}' and '{g.label}'", "give them the same grouping, or other IDs")
-    for p in pieces:
-        _check_group_terms(p.group)
-    members = tuple(Member(*_without_mmc(p.group.terms, p.where)) for p in pieces)
+    members = tuple(_member(p) for p in pieces)
     correlated = first.correlated and all(p.group.correlated for p in pieces)
     block = GroupBlock(0, first, members, correlated, tuple(f"student_t(3, 0, {p.scale:g})" for p in pieces))
     one_response = len({p.plan.resp for p in pieces}) == 1
     return block.learn(pieces[0].plan.rows(frame) if one_response else frame)
 
 
-def _without_mmc(terms: Terms, where: Where) -> tuple[Terms, Where, tuple[Call, ...]]:
-    """Terms with each ``mmc()`` replaced by the column of its name; the calls."""
-    calls = tuple(f for t in terms.terms for f in t if isinstance(f, Call) and f.fn == "mmc")
-    if not calls:
-        return terms, where, ()
+def _member(piece: _Piece) -> Member:
+    """The coefficients of a group term by kind: plain ones, those of special effects, those of each category."""
+    terms = piece.group.terms
+    kinds = {f: entry.kind for t in terms.terms for f in t if (entry := special(f)) is not None}
+    if "cs" in kinds.values():
+        return _category_specific(piece, kinds)
+    mm = isinstance(piece.group.by, Call) and piece.group.by.fn == "mm"
+    for factor, kind in kinds.items():
+        if TOGETHER.get(kind) != "sp" and not (kind == "mmc" and mm):
+            raise fault(factor, f"{deparse(factor)} cannot vary by group")
+    effects = tuple(t for t in terms.terms if any(TOGETHER.get(kinds.get(f, "")) == "sp" for f in t))
+    plain = replace(terms, terms=tuple(tuple(_column(f) for f in t) for t in terms.terms if t not in effects))
+    mmc = tuple(f for f, kind in kinds.items() if kind == "mmc" and isinstance(f, Call))
+    if not effects:
+        return Member(plain, piece.where, mmc)
+    stand_ins = tuple(tuple(stand_in(f) for f in t) for t in effects)
+    return Member(plain, piece.where, mmc, Terms(False, stand_ins, (), terms.node))
 
-    def column(node: Node) -> Node:
-        return Name(mmc_column(node), source=node.source, span=node.span) if isinstance(node, Call) and node.fn == "mmc" else node
 
-    return replace(terms, terms=tuple(tuple(column(f) for f in t) for t in terms.terms)), where, calls
+def _column(node: Node) -> Node:
+    """``mmc()`` as the column of its name."""
+    return Name(mmc_column(node), source=node.source, span=node.span) if isinstance(node, Call) and node.fn == "mmc" else node
 
 
-def _check_group_terms(group: Group) -> None:
-    mm = isinstance(group.by, Call) and group.by.fn == "mm"
-    for term in group.terms.terms:
-        for factor in term:
-            kind = special(factor)
-            if kind is not None and not (kind.kind == "mmc" and mm):
-                raise BrimError(f"{deparse(factor)} in a group term is not built yet", source=factor.source or None, span=factor.span)
+def _category_specific(piece: _Piece, kinds: Mapping[Node, str]) -> Member:
+    """``(cs(x) | g)``: what ``cs()`` holds says whether there is an intercept."""
+    terms, family = piece.group.terms, piece.plan.family
+    calls = [t[0] for t in terms.terms if len(t) == 1 and kinds.get(t[0]) == "cs"]
+    if len(calls) < len(terms.terms):
+        raise fault(piece.group.node, "category-specific and other effects in one group term", "write them as two: (cs(x) | g) + (z | h)")
+    if "cs" not in family.additions:
+        raise fault(calls[0], f"the family {family.name} takes no category-specific effects", "use sratio(), cratio() or acat()")
+    inner = [inner_terms(call) for call in calls if isinstance(call, Call)]
+    found = tuple(sorted(dict.fromkeys(t for one in inner for t in one.terms), key=len))
+    joined = Terms(all(one.intercept for one in inner), found, (), terms.node)
+    return Member(joined, piece.where, nthres=len(family.categories) - 1)
 
 
 def _check_unique(blocks: tuple[GroupBlock, ...]) -> None:

@@ -75,7 +75,8 @@ def _check_structure(term: AbstractTerm) -> None:
 
 def _check_params(term: AbstractTerm) -> None:
     for p in term.params():
-        assert p.slots or p.pieces, _say(term, f"'{p.name}' has neither a prior row nor a fixed prior")
+        own = type(term).log_prior is not AbstractTerm.log_prior or type(term).log_density is not AbstractTerm.log_density
+        assert p.slots or p.pieces or own, _say(term, f"'{p.name}' has no prior")
         assert len(p.slots) in (0, 1, p.size), _say(term, f"'{p.name}' has {len(p.slots)} slots for {p.size} elements")
         q = np.full(unconstrained_size(p), 0.3)
         values, _ = Layout((p,)).constrain(q, {})
@@ -110,6 +111,8 @@ def _check_apply(term: AbstractTerm, model: Model, frame: Frame, params: dict[st
     full = model.transform(params, design)
     if term.key not in design:
         return
+    for other in model.terms():
+        full.update(other.given(full, design[other.key]) if other.key in design else {})
     eta = jnp.linspace(-1.0, 1.0, frame.n)
     one, two = (term.apply(eta, full, design[term.key]) for _ in range(2))
     np.testing.assert_array_equal(one, two, err_msg=_say(term, "apply is not pure"))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from brim.formula import Terms
 from brim.frame import Frame
 from brim.param import Param, Reported, Where
 
-__all__ = ["AbstractTerm", "Context", "Design", "Imputable", "Params", "Read"]
+__all__ = ["AbstractTerm", "Context", "Design", "Imputable", "Params", "Read", "given_key"]
 
 Design = dict[str, Any]
 Params = Mapping[str, Any]
@@ -99,6 +99,11 @@ class Context:
     nthres: int = 0
 
 
+def given_key(where: Where, coef: str) -> str:
+    """The name under which ``given`` hands out what a special coefficient multiplies."""
+    return f"sp{where.suffix}:{coef}"
+
+
 @dataclass(frozen=True)
 class Read:
     """What a formula's special terms of one kind become: learned terms of the predictor, and terms that predictors share.
@@ -121,12 +126,19 @@ class AbstractTerm(ABC):
     changes its shape (category-specific effects).
     """
 
-    stage: ClassVar[int] = 0
+    @property
+    def stage(self) -> int:
+        return 0
 
     @property
     @abstractmethod
     def key(self) -> str:
         """Unique name in the model; the term's place in the design."""
+
+    @property
+    def hides_prior(self) -> bool:
+        """Whether ``lprior`` depends on parameters of it that are not reported."""
+        return False
 
     @abstractmethod
     def learn(self, frame: Frame) -> Self:
@@ -156,9 +168,17 @@ class AbstractTerm(ABC):
         """Quantities computed once from the parameters, which ``apply`` and the report read (``r`` from ``sd``, ``L``, ``z``)."""
         return {}
 
+    def log_prior(self, params: Params, design: Design) -> Any:
+        """What it adds to ``lprior`` besides the priors of its parameters (laws whose scale is another parameter)."""
+        return 0.0
+
     def log_density(self, params: Params, design: Design) -> Any:
         """What it adds to the log joint density besides priors and the responses' likelihood (models of measurement error)."""
         return 0.0
+
+    def gives(self) -> tuple[str, ...]:
+        """The keys of ``given``."""
+        return ()
 
     def given(self, params: Params, design: Design) -> dict[str, Any]:
         """Quantities of each row that later terms of the same predictor read among ``params`` (what varies by group)."""

@@ -16,10 +16,10 @@ import numpy as np
 
 from brim.bases import ModelMatrix, brms_name
 from brim.errors import BrimError
-from brim.formula import Call, Terms, variables
+from brim.formula import Call, Name, Terms, variables
 from brim.frame import Frame
 from brim.param import RANKS, Param, Piece, Reported, Slot, Where
-from brim.terms.base import AbstractTerm, Design, Params
+from brim.terms.base import AbstractTerm, Design, Params, given_key
 from brim.terms.grouping import Grouping, mmc_column
 
 __all__ = ["GroupBlock", "GroupEffect", "Member"]
@@ -31,21 +31,52 @@ STANDARD_NORMAL = (Piece("std_normal", None),)
 class Member:
     """The part of a block that stands in one predictor.
 
-    ``mmc`` are its calls to ``mmc()``, which stand in ``terms`` as columns of their own name.
+    Attributes
+    ----------
+    terms
+        Its plain terms.
+    where
+        The predictor.
+    mmc
+        Its calls to ``mmc()``, which stand in ``terms`` as columns of their own name.
+    special
+        Its special effects (``mo(x)``), the calls as columns of ones; what the coefficients multiply is given by the predictor.
+    nthres
+        For category-specific effects, ``(cs(x) | g)``: the number of thresholds, each with its own effect.
+    coefs, given
+        Learned: all coefficients, special ones last, and where the predictor gives what those multiply.
     """
 
     terms: Terms = field(compare=False)
     where: Where
     mmc: tuple[Call, ...] = field(compare=False, default=())
+    special: Terms | None = field(compare=False, default=None)
+    nthres: int = 0
     coefs: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
     matrix: ModelMatrix | None = field(compare=False, default=None, repr=False)
 
     def learn(self, frame: Frame, grouping: Grouping) -> Member:
         matrix = ModelMatrix(self.terms).learn(grouping.member_frames(frame, self.mmc)[0])
-        coefs = tuple(brms_name(n) for n in matrix.names)
-        if not coefs:
+        plain = tuple(brms_name(n) for n in matrix.names)
+        if self.nthres:
+            plain = tuple(f"{c}[{k + 1}]" for c in plain for k in range(self.nthres))
+        special = self._special_coefs(frame)
+        if not plain + special:
             raise BrimError("a group term has no coefficients", source=self.terms.node.source or None, span=self.terms.node.span, hint="write (1 | g)")
-        return replace(self, matrix=matrix, coefs=coefs)
+        return replace(self, matrix=matrix, coefs=plain + special, given=tuple(given_key(self.where, c) for c in special))
+
+    def _special_coefs(self, frame: Frame) -> tuple[str, ...]:
+        if self.special is None:
+            return ()
+        ones = {f.name: np.ones(frame.n) for t in self.special.terms for f in t if isinstance(f, Name) and f.name not in frame}
+        return tuple(brms_name(n) for n in ModelMatrix(self.special).learn(frame.with_columns(ones)).names)
+
+    def columns(self, frame: Frame) -> np.ndarray:
+        """What the coefficients multiply, (coefficients, rows): 1 for special ones, repeated for each threshold."""
+        assert self.matrix is not None
+        plain = np.repeat(self.matrix.matrix(frame).T, max(self.nthres, 1), axis=0)
+        return np.ascontiguousarray(np.concatenate([plain, np.ones((len(self.given), frame.n))]))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -265,6 +296,10 @@ class GroupEffect(AbstractTerm):
         return f"{self.block.key}{self.block.members[self.member].where.suffix}_{self.member}"
 
     @property
+    def stage(self) -> int:
+        return 2 if self.block.members[self.member].nthres else 0
+
+    @property
     def label(self) -> str:
         return self.block.grouping.label
 
@@ -291,39 +326,50 @@ class GroupEffect(AbstractTerm):
         return self.block.members[self.member].coefs == ("Intercept",)
 
     def design(self, frame: Frame) -> Design:
-        matrix = self.block.members[self.member].matrix
-        assert matrix is not None
         out: Design = {"J": self.block.grouping.codes(frame)}
         weights = self.block.grouping.weights(frame)
         if weights is not None:
             out["W"] = weights
         if not self._only_intercept:
-            out["Z"] = self._columns(frame, matrix)
+            out["Z"] = self._columns(frame)
         return out
 
-    def _columns(self, frame: Frame, matrix: ModelMatrix) -> np.ndarray:
+    def _columns(self, frame: Frame) -> np.ndarray:
         """Z as (coefficients, rows), or (memberships, coefficients, rows)."""
-        frames = self.block.grouping.member_frames(frame, self.block.members[self.member].mmc)
-        z = [np.ascontiguousarray(matrix.matrix(f).T) for f in frames]
+        member = self.block.members[self.member]
+        z = [member.columns(f) for f in self.block.grouping.member_frames(frame, member.mmc)]
         return z[0] if len(z) == 1 else np.stack(z)
 
     def apply(self, eta: Any, params: Params, design: Design) -> Any:
+        member = self.block.members[self.member]
         at = sum(len(m.coefs) for m in self.block.members[: self.member])
-        k = len(self.block.members[self.member].coefs)
-        r = params[f"r_{self.block.index}"][at : at + k]
-        j = design["J"]
+        r = params[f"r_{self.block.index}"][at : at + len(member.coefs)]
+        if member.nthres and eta.ndim == 1:
+            eta = eta[:, None]
+        values = [params[key] for key in member.given]
+        j, z = design["J"], design.get("Z")
         if j.ndim == 1:
-            return eta + self._sum(r, j, design.get("Z"))
-        z = design.get("Z")
+            return eta + self._sum(r, j, z, values)
         for m in range(j.shape[0]):
-            zm = z if z is None or z.ndim == 2 else z[m]
-            eta = eta + design["W"][m] * self._sum(r, j[m], zm)
+            w = design["W"][m]
+            eta = eta + (w[:, None] if member.nthres else w) * self._sum(r, j[m], z if z is None or z.ndim == 2 else z[m], values)
         return eta
 
-    def _sum(self, r: Any, j: Any, z: Any) -> Any:
+    def _sum(self, r: Any, j: Any, z: Any, values: list[Any]) -> Any:
+        """``sum_k Z_k r_k[J]`` (rows,), special coefficients times their values; one sum for each threshold, (rows, thresholds)."""
         if z is None:
             return r[0][j]
-        total = z[0] * r[0][j]
-        for k in range(1, r.shape[0]):
-            total = total + z[k] * r[k][j]
-        return total
+        parts = [z[k] * r[k][j] for k in range(r.shape[0])]
+        plain = len(parts) - len(values)
+        parts = parts[:plain] + [part * value for part, value in zip(parts[plain:], values, strict=True)]
+        nthres = self.block.members[self.member].nthres
+        if nthres:
+            return jnp.stack([_total(parts[k::nthres]) for k in range(nthres)], axis=-1)
+        return _total(parts)
+
+
+def _total(parts: list[Any]) -> Any:
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total

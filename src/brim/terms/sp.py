@@ -11,11 +11,11 @@ from brim.bases import ModelMatrix, brms_name
 from brim.formula import Call, Name, Node, Terms, deparse, fault, special, variables
 from brim.frame import Frame
 from brim.param import RANKS, Param, Reported, Slot, Where
-from brim.terms.base import AbstractTerm, Context, Design, Params, Read
+from brim.terms.base import AbstractTerm, Context, Design, Params, Read, given_key
 from brim.terms.registry import TOGETHER, variable_reader
 from brim.terms.special_variable import Place, SpecialVariable
 
-__all__ = ["Product", "SpecialEffects", "given_name", "read", "stand_in"]
+__all__ = ["Product", "SpecialEffects", "read", "stand_in"]
 
 
 def read(terms: tuple[tuple[Node, ...], ...], context: Context) -> Read:
@@ -36,11 +36,6 @@ def read(terms: tuple[tuple[Node, ...], ...], context: Context) -> Read:
 def stand_in(node: Node) -> Node:
     """The column of ones that takes a special call's place in the design matrix, under the call's own text as name."""
     return Name(deparse(node), source=node.source, span=node.span) if special(node) is not None else node
-
-
-def given_name(where: Where, coef: str) -> str:
-    """The name under which a coefficient's values are handed to what varies by group."""
-    return f"sp{where.suffix}:{coef}"
 
 
 @dataclass(frozen=True)
@@ -152,8 +147,11 @@ class SpecialEffects(AbstractTerm):
             value = value * v.value(params, own, place)
         return value
 
+    def gives(self) -> tuple[str, ...]:
+        return tuple(given_key(self.where, c) for c in self.coefs)
+
     def given(self, params: Params, design: Design) -> dict[str, Any]:
-        return {given_name(self.where, p.coef): self._values(p, params, design) for p in self.products}
+        return {key: self._values(p, params, design) for key, p in zip(self.gives(), self.products, strict=True)}
 
     def apply(self, eta: Any, params: Params, design: Design) -> Any:
         for k, product in enumerate(self.products):
