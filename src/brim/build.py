@@ -10,11 +10,12 @@ import numpy as np
 
 from brim.bf import Formula, MvFormula
 from brim.blocks import gather_blocks
-from brim.errors import BrimError
+from brim.errors import BrimError, suggest
 from brim.families.base import DparSpec
 from brim.formula import Call, Node, Terms, deparse, special
 from brim.frame import Frame
 from brim.imputation import imputable
+from brim.laws import parse_prior
 from brim.model import Model, Predictor, ResponseModel, Scalar
 from brim.param import Param, Slot, Where
 from brim.plan import Part, Plan, read_plans
@@ -22,11 +23,12 @@ from brim.priors import Priors, read_priors, resolve
 from brim.rescor import ResidualCorrelation
 from brim.terms.base import AbstractTerm, Context, Imputable, Read
 from brim.extras import FamilyExtra
-from brim.terms.group import GroupBlock
+from brim.terms.group import GroupBlock, GroupEffect
 from brim.terms.mi import Imputed
 from brim.terms.nonlinear import Nonlinear
 from brim.terms.population import Offset, Population
 from brim.terms.registry import TOGETHER, reader
+from brim.terms.shrinkage import SHRINKAGE, Shrinkage
 
 __all__ = ["build", "read_data2"]
 
@@ -53,7 +55,29 @@ def build(formula: Formula | MvFormula, frame: Frame, family: Any, priors: Prior
     shared = _joined(t for _, terms in made for t in terms)
     draft = Model(responses, blocks, shared, joint)
     resolved, rows = resolve(_params(draft), given)
-    return replace(draft, params=resolved, rows=rows), frame
+    return _with_shrinkage(replace(draft, params=resolved, rows=rows), frame), frame
+
+
+def _with_shrinkage(model: Model, frame: Frame) -> Model:
+    """The model with coefficients under a joint shrinkage prior computed from that prior's parameters."""
+    made = {p.name: _shrinkage(p, model, frame) for p in model.params if p.special}
+    params = tuple(q for p in model.params for q in (made[p.name].params() if p.special else (p,)))
+    return replace(model, shared=(*model.shared, *made.values()), params=params)
+
+
+def _shrinkage(param: Param, model: Model, frame: Frame) -> Shrinkage:
+    parsed = parse_prior(param.special)
+    names = list(SHRINKAGE[parsed.law])
+    given = dict(zip(names, parsed.args, strict=False)) | dict(parsed.named)
+    unknown = next((n for n in given if n not in names), None)
+    if unknown is not None or len(parsed.args) > len(names):
+        raise BrimError(f"{parsed.law}() has no argument '{unknown}'", source=param.special, hint=suggest(str(unknown), names, "arguments"))
+    where = param.slots[0].where
+    response = next(r for r in model.responses if r.resp == where.resp)
+    scale = next((s.key for s in response.scalars if s.name == "sigma" and not where.dpar and not where.nlpar), "")
+    rows = response.response.rows(frame)
+    n = frame.n if rows is None else int(rows.sum())
+    return Shrinkage.of(parsed.law, given, tuple(s.coef for s in param.slots), where, scale, n)
 
 
 def _joint(formula: Formula | MvFormula, plans: list[Plan]) -> ResidualCorrelation | None:
@@ -155,6 +179,7 @@ class _Builder:
         special_terms = [reader(kind, _first_special(group[0]))(tuple(group), context) for kind, group in kinds.items()]
         effects = tuple(e for b in self.blocks for e in b.effects() if b.members[e.member].where == part.where)
         own = tuple(t for r in special_terms for t in r.terms)
+        _check_given(effects, own, part.terms)
         shared = tuple(t for r in special_terms for t in r.shared)
         population = self.population(part, replace(part.terms, terms=plain, groups=()))
         return Read(tuple(sorted((population, *_offsets(part.terms, self.frame), *own, *effects), key=lambda t: t.stage)), shared)
@@ -250,6 +275,17 @@ def _offsets(terms: Terms | None, frame: Frame) -> tuple[Offset, ...]:
             raise BrimError("offset() takes one expression", source=call.source or None, span=call.span)
         out.append(Offset(call.args[0], deparse(call.args[0])).learn(frame))
     return tuple(out)
+
+
+def _check_given(effects: Iterable[GroupEffect], own: Iterable[AbstractTerm], terms: Terms) -> None:
+    """What varies by group among special effects must also be a term of the predictor itself."""
+    known = {key for t in own for key in t.gives()}
+    for e in effects:
+        for key in e.block.members[e.member].given:
+            if key not in known:
+                coef = key.partition(":")[2]
+                hint = f"add it as a term of its own: y ~ ... + {coef} + ({coef} | {e.label}), with its factors in the same order"
+                raise BrimError(f"the special effect '{coef}' varies by '{e.label}' but is no effect of the predictor", source=terms.node.source or None, hint=hint)
 
 
 def _by_kind(terms: Terms) -> tuple[tuple[tuple[Node, ...], ...], dict[str, list[tuple[Node, ...]]]]:

@@ -17,7 +17,7 @@ from scipy import special
 from brim.errors import BrimError, suggest
 from brim.formula import Binary, Call, Constant, Name, Node, Number, Paren, Unary, deparse, parse
 
-__all__ = ["JOINT", "LAWS", "Law", "ParsedPrior", "parse_prior"]
+__all__ = ["JOINT", "LAWS", "SHRINKING", "Law", "ParsedPrior", "parse_prior"]
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,8 @@ JOINT: dict[str, Law] = {
 }
 
 _ALIASES = {"lkj": "lkj_corr_cholesky", "laplace": "double_exponential", "std_normal": "std_normal"}
-_SPECIAL = ("horseshoe", "R2D2", "lasso")
+#: Priors of all coefficients together, with parameters of their own.
+SHRINKING = ("horseshoe", "R2D2", "lasso")
 
 
 def _frechet(shape: Any, scale: Any) -> Any:
@@ -115,10 +116,11 @@ def _frechet(shape: Any, scale: Any) -> Any:
 
 @dataclass(frozen=True)
 class ParsedPrior:
-    """``law(args)``; law ``"flat"`` or ``"constant"`` besides those of the tables."""
+    """``law(args)``; law ``"flat"``, ``"constant"`` or one of ``SHRINKING`` besides those of the tables."""
 
     law: str
     args: tuple[float, ...] = ()
+    named: tuple[tuple[str, float], ...] = ()
 
 
 def parse_prior(text: str, symbols: Mapping[str, float] | None = None) -> ParsedPrior:
@@ -132,7 +134,7 @@ def parse_prior(text: str, symbols: Mapping[str, float] | None = None) -> Parsed
     Examples
     --------
     >>> parse_prior("student_t(3, 0, 2.5)")
-    ParsedPrior(law='student_t', args=(3.0, 0.0, 2.5))
+    ParsedPrior(law='student_t', args=(3.0, 0.0, 2.5), named=())
     """
     stripped = text.strip()
     if stripped in ("", "flat", "(flat)", "flat()"):
@@ -140,8 +142,8 @@ def parse_prior(text: str, symbols: Mapping[str, float] | None = None) -> Parsed
     node = parse(stripped)
     if not isinstance(node, Call):
         raise BrimError(f"'{text}' is not a prior", source=text, hint="write a distribution in Stan's notation, for example normal(0, 1)")
-    if node.fn in _SPECIAL:
-        raise BrimError(f"the prior {node.fn}() is not built yet", source=text, span=node.span, hint="use a prior on each coefficient, for example normal(0, 1)")
+    if node.fn in SHRINKING:
+        return ParsedPrior(node.fn, tuple(_number(a, text, {}) for a in node.args), tuple((k, _number(v, text, {})) for k, v in node.kwargs))
     name = _ALIASES.get(node.fn, node.fn)
     args = tuple(_number(a, text, symbols or {}) for a in node.args)
     if node.kwargs:

@@ -289,10 +289,15 @@ class Model:
         """What terms add to the log joint density themselves: models of measurement error. ``params`` are transformed."""
         return sum((t.log_density(params, design[t.key]) for t in self.terms() if t.key in design), jnp.zeros(()))
 
-    def log_prior(self, params: Arrays, args: Arrays) -> Any:
+    def log_internal(self, params: Arrays, design: Arrays, args: Arrays) -> Any:
+        """What the log joint density holds besides likelihood and ``lprior``: standardised effects, and what terms add themselves."""
+        return sum((log_density(p, params, args[p.name]) for p in self.params if not p.in_lprior), self.log_measured(params, design))
+
+    def log_prior(self, params: Arrays, design: Arrays, args: Arrays) -> Any:
         """brms' ``lprior``: the log density of all parameters with a prior row (standardised effects are not among them)."""
         parts = [log_density(p, params, args[p.name]) for p in self.params if p.in_lprior]
-        return sum(parts, jnp.zeros(()))
+        own = sum((t.log_prior(params, design[t.key]) for t in self.terms() if t.key in design), jnp.zeros(()))
+        return sum(parts, own)
 
     def extend(self, keys: Any, params: Arrays, design: Arrays, how: str) -> dict[str, Any]:
         """Parameters with what new data need drawn (effects of new levels)."""
@@ -308,9 +313,8 @@ def log_joint(model: Model, q: Any, data: Arrays) -> Any:
     params, log_det = model.layout.constrain(q, data["fixed"])
     design = data["design"]
     full = model.transform(params, design)
-    internal = sum((log_density(p, params, data["prior"][p.name]) for p in model.params if not p.in_lprior), jnp.zeros(()))
-    likelihood = model.log_lik(full, design) + model.log_measured(full, design)
-    return likelihood + model.log_prior(params, data["prior"]) + internal + log_det
+    args = data["prior"]
+    return model.log_lik(full, design) + model.log_prior(full, design, args) + model.log_internal(full, design, args) + log_det
 
 
 @lru_cache(maxsize=64)
@@ -331,6 +335,6 @@ def report_function(model: Model) -> Callable[[Any, Arrays], dict[str, Any]]:
     def one(q: Any, data: Arrays) -> dict[str, Any]:
         params, _ = model.layout.constrain(q, data["fixed"])
         full = model.transform(params, data["design"])
-        return {**{k: full[k] for k in keys}, "lprior": model.log_prior(params, data["prior"])}
+        return {**{k: full[k] for k in keys}, "lprior": model.log_prior(full, data["design"], data["prior"])}
 
     return jax.jit(jax.vmap(one, in_axes=(0, None)))

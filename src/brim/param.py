@@ -94,6 +94,8 @@ class Param:
         A constant of the posterior, kept so that ``lprior`` is brms'.
     symbols
         Names that stand for numbers in its prior and bounds (``min_Y``); ``lb`` and ``ub`` may be such a name until resolved.
+    special
+        The prior of the whole array that brings parameters of its own (``horseshoe(1)``), empty if there is none.
     """
 
     name: str
@@ -108,6 +110,7 @@ class Param:
     center: Any = field(compare=False, default=0.0)
     copies: int = 1
     symbols: Mapping[str, float] = field(compare=False, default_factory=dict)
+    special: str = ""
 
     @property
     def size(self) -> int:

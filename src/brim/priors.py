@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from brim.errors import BrimError, suggest
-from brim.laws import JOINT, LAWS, parse_prior
+from brim.laws import JOINT, LAWS, SHRINKING, parse_prior
 from brim.param import Param, Piece, Slot, Where
 
 __all__ = ["PriorRow", "Priors", "log_density", "prior", "prior_args", "resolve"]
@@ -221,6 +221,8 @@ def _resolve_param(param: Param, rows: Mapping[Key, PriorRow]) -> Param:
     (lb, ub) = (param.symbols.get(b, b) if isinstance(b, str) else b for b in bounds.pop())
     param = replace(param, lb=lb, ub=ub)
     texts = [r.prior for r, _ in chosen]
+    if any(parse_prior(t, param.symbols).law in SHRINKING for t in texts):
+        return _resolve_shrinkage(param, texts, chosen[0][0])
     if param.joint:
         return _resolve_joint(param, texts[0], chosen[0][0])
     pieces, constants, values = [], [], []
@@ -258,6 +260,18 @@ def _resolve_joint(param: Param, text: str, row: PriorRow) -> Param:
             raise BrimError(f"{text} has {len(args)} arguments for {n} elements ({row.describe()})", hint=f"give 1 or {n}")
         args = args * n if len(args) == 1 else args
     return replace(param, pieces=(Piece(parsed.law, None, args=args),))
+
+
+def _resolve_shrinkage(param: Param, texts: list[str], row: PriorRow) -> Param:
+    """A prior of all coefficients together: none may have its own, nor bounds."""
+    law = parse_prior(next(t for t in texts if parse_prior(t, param.symbols).law in SHRINKING)).law
+    if row.class_ != "b" or param.slots[0].class_ != "b":
+        raise BrimError(f"{law}() is a prior for class b, not for {row.describe()}")
+    if len(set(texts)) > 1 or row.coef:
+        raise BrimError(f"{law}() covers all coefficients of class b: single ones cannot have priors of their own", hint="give it without coef, and leave other priors of class b out")
+    if param.lb is not None or param.ub is not None:
+        raise BrimError(f"{law}() does not go with bounds", hint="leave lb and ub out")
+    return replace(param, special=texts[0])
 
 
 def _check_bounds(value: float, param: Param, row: PriorRow) -> None:

@@ -12,7 +12,6 @@ import numpyro.distributions as dist
 from brim.errors import BrimError
 from brim.model import Model
 from brim.param import Param
-from brim.priors import log_density
 
 __all__ = ["to_numpyro"]
 
@@ -51,11 +50,9 @@ def to_numpyro(model: Model, data: Mapping[str, Any]) -> Callable[[], None]:
     def program() -> None:
         params = {p.name: _site(p, data["fixed"]) for p in model.params}
         full = model.transform(params, data["design"])
-        for p in model.params:
-            numpyro.factor(f"prior_{p.name}", log_density(p, params, data["prior"][p.name]))
-        numpyro.factor("measured", model.log_measured(full, data["design"]))
-        for r in model.responses:
-            numpyro.factor(f"log_lik{r.resp}", jnp.sum(r.log_joint(full, data["design"], model.prior_only)))
+        design, args = data["design"], data["prior"]
+        numpyro.factor("prior", model.log_prior(full, design, args) + model.log_internal(full, design, args))
+        numpyro.factor("log_lik", model.log_lik(full, design))
 
     return program
 

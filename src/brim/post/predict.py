@@ -217,12 +217,14 @@ def _chunks(ids: np.ndarray, rows: int) -> Iterator[tuple[np.ndarray, int]]:
 
 
 def log_prior(model: Model, posterior: Posterior, data: dict[str, Any]) -> np.ndarray:
-    """``lprior`` of every draw, recomputed from the reported quantities; ``(draws,)``."""
+    """``lprior`` of every draw, recomputed from the reported quantities; as stored where it depends on others; ``(draws,)``."""
+    if any(t.hides_prior for t in model.terms()):
+        return np.ravel(posterior["lprior"])
 
     def one(reported: Any, data: Any) -> Any:
         fixed = {k: jnp.reshape(v, next(p.shape for p in model.params if p.name == k)) for k, v in data["fixed"].items()}
         params = model.invert({**fixed, **reported}, data["design"])
-        return model.log_prior(params, data["prior"])
+        return model.log_prior(params, data["design"], data["prior"])
 
     keys_used = {q.key for q in model.reported()}
     with jax.enable_x64(True):

@@ -1,0 +1,149 @@
+"""Priors of all coefficients of a predictor together, which bring parameters of their own: horseshoe, R2D2, lasso."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self, final
+
+import jax.numpy as jnp
+import numpy as np
+
+from brim.errors import BrimError
+from brim.frame import Frame
+from brim.param import RANKS, Param, Piece, Reported, Where
+from brim.terms.base import AbstractTerm, Design, Params
+
+__all__ = ["SHRINKAGE", "Shrinkage"]
+
+#: Name of the prior -> its arguments and their defaults, in brms' order (``None``: none given).
+SHRINKAGE: dict[str, dict[str, float | None]] = {
+    "horseshoe": {"df": 1.0, "scale_global": 1.0, "df_global": 1.0, "scale_slab": 2.0, "df_slab": 4.0, "par_ratio": None},
+    "R2D2": {"mean_R2": 0.5, "prec_R2": 2.0, "cons_D2": 0.5},
+    "lasso": {"df": 1.0, "scale": 1.0},
+}
+
+_STANDARD = (Piece("std_normal", None),)
+
+
+def _d() -> Any:
+    import numpyro.distributions as d
+
+    return d
+
+
+@final
+@dataclass(frozen=True)
+class Shrinkage(AbstractTerm):
+    """The joint prior of the coefficients ``b`` of one predictor.
+
+    ``horseshoe``: ``b = z lambda~ tau``, ``lambda~^2 = c^2 lambda^2 / (c^2 + tau^2 lambda^2)``, local ``lambda ~ t+(df)``, global
+    ``tau ~ t+(df_global, scale_global sigma)``, slab ``c^2 = scale_slab^2 s``, ``s ~ inv_gamma(df_slab / 2, df_slab / 2)``
+    (Piironen & Vehtari 2017). ``R2D2``: ``b = z sqrt(phi tau^2)``, ``phi ~ dirichlet(cons_D2)``, ``R^2 ~ beta`` with mean and
+    precision given, ``tau^2 = sigma^2 R^2 / (1 - R^2)`` (Zhang et al. 2022). ``lasso``: ``b ~ double_exponential(0, scale l)``,
+    ``l ~ chi_square(df)`` (Park & Casella 2008). ``sigma`` counts where it is a parameter without predictor.
+
+    Attributes
+    ----------
+    name
+        ``"horseshoe" | "R2D2" | "lasso"``.
+    args
+        Values of its arguments, in the order of ``SHRINKAGE``; numbers, part of the model's structure.
+    coefs
+        Names of the coefficients.
+    where
+        The predictor.
+    sigma
+        Key of the residual scale, ``""`` where there is none.
+    """
+
+    name: str
+    args: tuple[float, ...]
+    coefs: tuple[str, ...]
+    where: Where
+    sigma: str = ""
+
+    @property
+    def key(self) -> str:
+        return f"shrinkage{self.where.suffix}"
+
+    @property
+    def hides_prior(self) -> bool:
+        return self.name == "horseshoe"
+
+    @staticmethod
+    def of(name: str, given: dict[str, float], coefs: tuple[str, ...], where: Where, sigma: str, rows: int) -> Shrinkage:
+        """From the arguments a user gave; ``par_ratio`` sets the global scale to ``par_ratio / sqrt(rows)``."""
+        values = {**SHRINKAGE[name], **given}
+        ratio = values.pop("par_ratio", None)
+        if ratio is not None:
+            values["scale_global"] = ratio / np.sqrt(rows)
+        bad = next((k for k, v in values.items() if not (v is not None and v > 0)), None)
+        if bad is not None or (name == "R2D2" and not values["mean_R2"] < 1):  # type: ignore[operator]
+            raise BrimError(f"{name}(): the argument {bad or 'mean_R2'} is out of range", hint="all are positive; mean_R2 is below 1")
+        return Shrinkage(name, tuple(float(v) for v in values.values() if v is not None), coefs, where, sigma)
+
+    def learn(self, frame: Frame) -> Self:
+        return self
+
+    def design(self, frame: Frame) -> Design:
+        return {}
+
+    def _key(self, base: str) -> str:
+        return f"{base}{self.where.suffix}"
+
+    def params(self) -> tuple[Param, ...]:
+        n = len(self.coefs)
+        if self.name == "lasso":
+            return (Param(self._key("b"), (n,)), Param(self._key("lasso_inv_lambda"), lb=0.0))
+        z = Param(self._key("zb"), (n,), pieces=_STANDARD)
+        if self.name == "R2D2":
+            return (z, Param(self._key("R2D2_phi"), (n,), space="simplex"), Param(self._key("R2D2_R2"), lb=0.0, ub=1.0))
+        local = Param(self._key("hs_local"), (n,), lb=0.0)
+        return (z, local, Param(self._key("hs_global"), lb=0.0, center=-2.0), Param(self._key("hs_slab"), lb=0.0))
+
+    def transform(self, params: Params, design: Design) -> dict[str, Any]:
+        if self.name == "lasso":
+            return {}
+        z = params[self._key("zb")]
+        if self.name == "R2D2":
+            r2 = params[self._key("R2D2_R2")]
+            tau2 = self._scale(params) ** 2 * r2 / (1.0 - r2)
+            return {self._key("b"): z * jnp.sqrt(params[self._key("R2D2_phi")] * tau2)}
+        local, tau = params[self._key("hs_local")], params[self._key("hs_global")]
+        c2 = self.args[3] ** 2 * params[self._key("hs_slab")]
+        return {self._key("b"): z * tau * local * jnp.sqrt(c2 / (c2 + (tau * local) ** 2))}
+
+    def _scale(self, params: Params) -> Any:
+        return params[self.sigma] if self.sigma else 1.0
+
+    def log_prior(self, params: Params, design: Design) -> Any:
+        """The part of ``lprior``: densities of the global parameters."""
+        if self.name == "lasso":
+            return _d().Chi2(self.args[0]).log_prob(params[self._key("lasso_inv_lambda")])
+        if self.name == "R2D2":
+            mean, precision, _ = self.args
+            return _d().Beta(mean * precision, (1 - mean) * precision).log_prob(params[self._key("R2D2_R2")])
+        _, scale_global, df_global, _, df_slab = self.args
+        tau = _d().StudentT(df_global, 0.0, scale_global * self._scale(params)).log_prob(params[self._key("hs_global")]) + np.log(2.0)
+        return tau + _d().InverseGamma(0.5 * df_slab, 0.5 * df_slab).log_prob(params[self._key("hs_slab")])
+
+    def log_density(self, params: Params, design: Design) -> Any:
+        if self.name == "lasso":
+            return jnp.sum(_d().Laplace(0.0, self.args[1] * params[self._key("lasso_inv_lambda")]).log_prob(params[self._key("b")]))
+        if self.name == "R2D2":
+            return _d().Dirichlet(jnp.full(len(self.coefs), self.args[2])).log_prob(params[self._key("R2D2_phi")])
+        local = _d().StudentT(self.args[0], 0.0, 1.0).log_prob(params[self._key("hs_local")])
+        return jnp.sum(local) + len(self.coefs) * np.log(2.0)
+
+    def reported(self) -> tuple[Reported, ...]:
+        """brms keeps the parameters of R2D2 and lasso, not those of the horseshoe."""
+        if self.name == "lasso":
+            name = self._key("lasso_inv_lambda")
+            return (Reported(name, np.array(name, dtype=object), RANKS["dpar"], name),)
+        if self.name == "horseshoe":
+            return ()
+        phi, r2 = self._key("R2D2_phi"), self._key("R2D2_R2")
+        numbers = tuple(str(i + 1) for i in range(len(self.coefs)))
+        names = np.array([f"{phi}[{i}]" for i in numbers], dtype=object)
+        dim = self._key("R2D2_coef")
+        return (Reported(phi, names, RANKS["dpar"], phi, (dim,), {dim: numbers}), Reported(r2, np.array(r2, dtype=object), RANKS["dpar"], r2))
