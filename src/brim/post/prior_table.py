@@ -21,7 +21,7 @@ def prior_table(rows: Iterable[PriorRow], all: bool = True) -> pd.DataFrame:
     """The prior table with brms' columns; bounds are text as brms has them, ``""`` where there is none."""
     import pandas as pd
 
-    def bound(value: float | None) -> str:
+    def bound(value: float | str | None) -> str:
         return "" if value is None else value if isinstance(value, str) else format_number(value)
 
     records = [(r.prior, *r.key, bound(r.lb), bound(r.ub), r.source) for r in rows if all or r.prior]
