@@ -163,12 +163,12 @@ class ZeroOneInflatedBeta(Distribution):
 class _Law:
     """``dpars -> Distribution`` of a base family with a mass at zero."""
 
-    base: Constructor
+    base: Any
     gate: str
     hurdle: bool
 
     def __call__(self, d: Dpars, data: Data) -> MassAtZero:
-        return MassAtZero(self.base.distribution(d, data), d[self.gate], self.hurdle)
+        return MassAtZero(self.base(d, data), d[self.gate], self.hurdle)
 
 
 def _or_zero(base: Support) -> Support:
@@ -195,7 +195,7 @@ def _compound(prefix: str, base: str, gate: DparSpec, also: tuple[str, ...] = ()
         name=f"{prefix}_{base}",
         summary=f"{inner.summary[:-1]}; with {words} ``{gate.name}``.",
         dpars=(location, *inner.dpars[1:], gate),
-        distribution=_Law(inner, gate.name, hurdle),
+        distribution=_Law(inner.distribution, gate.name, hurdle),
         support=_or_zero(inner.support),
         kind=inner.kind,
         additions=_PLAIN + also,
