@@ -77,7 +77,7 @@ def _member(piece: _Piece) -> Member:
     if not effects:
         return Member(plain, piece.where, mmc)
     stand_ins = tuple(tuple(stand_in(f) for f in t) for t in effects)
-    return Member(plain, piece.where, mmc, Terms(False, stand_ins, (), terms.node))
+    return Member(plain, piece.where, mmc, Terms(True, stand_ins, (), terms.node))
 
 
 def _column(node: Node) -> Node:

@@ -70,7 +70,7 @@ class Member:
         if self.special is None:
             return ()
         ones = {f.name: np.ones(frame.n) for t in self.special.terms for f in t if isinstance(f, Name) and f.name not in frame}
-        return tuple(brms_name(n) for n in ModelMatrix(self.special).learn(frame.with_columns(ones)).names)
+        return tuple(brms_name(n) for n in ModelMatrix(self.special).learn(frame.with_columns(ones)).names[1:])
 
     def columns(self, frame: Frame) -> np.ndarray:
         """What the coefficients multiply, (coefficients, rows): 1 for special ones, repeated for each threshold."""

@@ -28,7 +28,7 @@ def read(terms: tuple[tuple[Node, ...], ...], context: Context) -> Read:
             raise fault(call, f"{deparse(call)} cannot stand in an interaction with mo(), me() or mi()")
     found = {call: variable_reader(call)(call, context) for call in calls}
     plain = tuple(tuple(stand_in(f) for f in term) for term in terms)
-    effects = SpecialEffects(Terms(False, plain, (), context.terms.node), context.where, tuple(found), tuple(found.values()))
+    effects = SpecialEffects(Terms(True, plain, (), context.terms.node), context.where, tuple(found), tuple(found.values()))
     learned = effects.learn(context.frame)
     return Read((learned,), tuple(t for v in learned.variable for t in v.shared()))
 
@@ -52,8 +52,8 @@ class Product:
 class SpecialEffects(AbstractTerm):
     """``eta + sum_k bsp_k C_k v_k(1) v_k(2) ...`` with plain columns ``C`` and special variables ``v``.
 
-    Columns are those of R's model matrix of the terms with every special variable as a number, so that factors are coded as in
-    interactions of plain numbers.
+    Columns are those of R's model matrix of the terms (and an intercept) with every special variable as a number, so that factors
+    are coded as in interactions of plain numbers.
     """
 
     terms: Terms = field(compare=False)
@@ -77,10 +77,9 @@ class SpecialEffects(AbstractTerm):
     def learn(self, frame: Frame) -> Self:
         learned = tuple(v.learn(frame) for v in self.variable)
         matrix = ModelMatrix(self.terms).learn(self._with_ones(frame))
-        coefs = tuple(brms_name(n) for n in matrix.names)
         columns: list[int] = []
         products = []
-        for at, coef in enumerate(coefs):
+        for at, coef in list(enumerate(map(brms_name, matrix.names)))[1:]:
             term = self.terms.terms[matrix.assign[at] - 1]
             plain = any(not self._is_special(f) for f in term)
             products.append(Product(coef, self._factors(term, coef), len(columns) if plain else None))
