@@ -42,7 +42,8 @@ class Where:
 class Slot:
     """The address under which a prior reaches one element of a parameter, and brms' default there.
 
-    ``default`` belongs to the row of the whole class, ``own_default`` to the row of this very coefficient or group.
+    ``default`` belongs to the row of the whole class, ``own_default`` to the row of this very coefficient or group, which then
+    is its only row unless ``in_class`` says that the class has one too (with the bounds).
     """
 
     class_: str
@@ -51,6 +52,7 @@ class Slot:
     where: Where = Where()
     default: str = ""
     own_default: str = ""
+    in_class: bool = False
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,29 @@ class Reported:
 #: brms' order of variables in a fit.
 RANKS = {
     name: i
-    for i, name in enumerate(("Intercept", "b", "bsp", "simo", "bcs", "bs", "autocor", "gp", "sd", "cor", "df", "sds", "me", "dpar", "rescor", "r", "s", "zgp", "latent"))
+    for i, name in enumerate(
+        (
+            "Intercept",
+            "b",
+            "bsp",
+            "simo",
+            "bcs",
+            "bs",
+            "autocor",
+            "gp",
+            "sd",
+            "cor",
+            "df",
+            "sds",
+            "me",
+            "dpar",
+            "rescor",
+            "r",
+            "s",
+            "zgp",
+            "latent",
+        )
+    )
 }
 
 

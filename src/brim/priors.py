@@ -137,11 +137,11 @@ def _slot_rows(slot: Slot, param: Param) -> list[PriorRow]:
     w = slot.where
     address = {"resp": w.resp, "dpar": w.dpar, "nlpar": w.nlpar}
     bounds = {"lb": param.lb, "ub": param.ub}
-    if slot.own_default:
+    if slot.own_default and not slot.in_class:
         return [PriorRow(slot.own_default, slot.class_, slot.coef, slot.group, **address, **bounds)]
     rows = []
     if slot.coef:
-        rows.append(PriorRow("", slot.class_, slot.coef, slot.group, **address))
+        rows.append(PriorRow(slot.own_default, slot.class_, slot.coef, slot.group, **address))
     if slot.group:
         rows.append(PriorRow("", slot.class_, "", slot.group, **address))
     rows.append(PriorRow(slot.default, slot.class_, **address, **bounds))
@@ -238,7 +238,8 @@ def _resolve_param(param: Param, rows: Mapping[Key, PriorRow]) -> Param:
         if parsed.law == "flat":
             continue
         if parsed.law in JOINT:
-            raise BrimError(f"{text} is a prior for a whole {'correlation matrix' if 'lkj' in parsed.law else 'simplex'}, not for {chosen[index[0]][0].describe()}")
+            whole = "correlation matrix" if "lkj" in parsed.law else "simplex"
+            raise BrimError(f"{text} is a prior for a whole {whole}, not for {chosen[index[0]][0].describe()}")
         log_mass = _log_mass(parsed.law, parsed.args, lb, ub, chosen[index[0]][0])
         where = None if len(index) == param.size else index
         pieces.append(Piece(parsed.law, where, args=parsed.args, log_mass=log_mass))
@@ -268,7 +269,10 @@ def _resolve_shrinkage(param: Param, texts: list[str], row: PriorRow) -> Param:
     if row.class_ != "b" or param.slots[0].class_ != "b":
         raise BrimError(f"{law}() is a prior for class b, not for {row.describe()}")
     if len(set(texts)) > 1 or row.coef:
-        raise BrimError(f"{law}() covers all coefficients of class b: single ones cannot have priors of their own", hint="give it without coef, and leave other priors of class b out")
+        raise BrimError(
+            f"{law}() covers all coefficients of class b: single ones cannot have priors of their own",
+            hint="give it without coef, and leave other priors of class b out",
+        )
     if param.lb is not None or param.ub is not None:
         raise BrimError(f"{law}() does not go with bounds", hint="leave lb and ub out")
     return replace(param, special=texts[0])
@@ -276,7 +280,9 @@ def _resolve_shrinkage(param: Param, texts: list[str], row: PriorRow) -> Param:
 
 def _check_bounds(value: float, param: Param, row: PriorRow) -> None:
     if (param.lb is not None and value < param.lb) or (param.ub is not None and value > param.ub):
-        raise BrimError(f"constant({value:g}) for {row.describe()} is outside the parameter's bounds", hint=f"lb = {param.lb}, ub = {param.ub}")
+        raise BrimError(
+            f"constant({value:g}) for {row.describe()} is outside the parameter's bounds", hint=f"lb = {param.lb}, ub = {param.ub}"
+        )
 
 
 def _log_mass(law: str, args: tuple[float, ...], lb: float | None, ub: float | None, row: PriorRow) -> float:
@@ -287,7 +293,9 @@ def _log_mass(law: str, args: tuple[float, ...], lb: float | None, ub: float | N
     upper = 1.0 if ub is None else float(cdf(np.float64(ub), *args))
     lower = 0.0 if lb is None else float(cdf(np.float64(lb), *args))
     if not upper > lower:
-        raise BrimError(f"the prior {law}({', '.join(f'{a:g}' for a in args)}) for {row.describe()} has no mass between lb = {lb} and ub = {ub}")
+        raise BrimError(
+            f"the prior {law}({', '.join(f'{a:g}' for a in args)}) for {row.describe()} has no mass between lb = {lb} and ub = {ub}"
+        )
     return math.log(upper - lower)
 
 
