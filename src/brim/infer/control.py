@@ -23,7 +23,8 @@ class Control:
     Attributes
     ----------
     adapt_delta
-        Target average acceptance probability, in (0, 1); raise it towards 1 against divergences.
+        Average acceptance probability that the step size is adapted to, in (0, 1); raise it towards 1 against divergences. The
+        default is what Stan's adaptation gives when asked for 0.8, since it settles above its target.
     max_treedepth
         Largest number of doublings of a trajectory (at most ``2^max_treedepth`` gradients an iteration).
     metric
@@ -37,7 +38,7 @@ class Control:
     0.95
     """
 
-    adapt_delta: float = 0.8
+    adapt_delta: float = 0.85
     max_treedepth: int = 10
     metric: str = "diag"
     step_size: float | None = None

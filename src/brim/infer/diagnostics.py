@@ -82,7 +82,7 @@ def check(
     parameters: Mapping[str, np.ndarray] | None = None,
     *,
     max_treedepth: int = 10,
-    adapt_delta: float = 0.8,
+    adapt_delta: float = 0.85,
 ) -> list[BrimWarning]:
     """What is wrong with a sample, and what to do about it.
 

@@ -39,11 +39,16 @@ class Point(NamedTuple):
 
 
 class Phase(NamedTuple):
-    """Position, whitened momentum and force ``S' grad``."""
+    """A leaf of the trajectory; both ends of a trajectory have their momentum pointing outwards, so that all steps go forward.
+
+    Position, whitened momentum, force ``S' grad``, and the position in whitened coordinates, counted in steps from where the
+    iteration began (the sum of the momenta at half steps, with which leapfrog moves).
+    """
 
     q: Any
     p: Any
     force: Any
+    path: Any
 
 
 class Settings(NamedTuple):
@@ -75,21 +80,23 @@ class Flow:
     energy: Any
     stream: Any
 
-    def leapfrog(self, z: Phase, step: Any) -> tuple[Phase, Point]:
+    def leapfrog(self, z: Phase) -> tuple[Phase, Point]:
         """One leapfrog step, ``q' = S p``, ``p' = S' grad``."""
-        p = z.p + 0.5 * step * z.force
-        q = z.q + step * self.metric.push(self.scale, p)
+        half = z.p + 0.5 * self.step * z.force
+        q = z.q + self.step * self.metric.push(self.scale, half)
         lp, grad = self.gradient(q)
         force = self.metric.pull(self.scale, grad)
-        p = p + 0.5 * step * force
-        return Phase(q, p, force), Point(q, lp, grad, 0.5 * jnp.sum(p * p) - lp)
+        p = half + 0.5 * self.step * force
+        return Phase(q, p, force, z.path + half), Point(q, lp, grad, 0.5 * jnp.sum(p * p) - lp)
 
 
 class Checkpoints(NamedTuple):
-    """Left ends of the open balanced subtrees: momentum there, sum of momenta up to and with it. The last row is a dummy."""
+    """First leaves of the balanced subtrees still open, and the leaves before them, ``(max_depth, dim)`` each."""
 
     p: Any
-    total: Any
+    path: Any
+    p_before: Any
+    path_before: Any
 
 
 class Subtree(NamedTuple):
@@ -99,7 +106,6 @@ class Subtree(NamedTuple):
     end: Phase
     proposal: Point
     log_weight: Any
-    total: Any
     checkpoints: Checkpoints
     accept: Any
     turning: Any
@@ -107,13 +113,12 @@ class Subtree(NamedTuple):
 
 
 class Tree(NamedTuple):
-    """The trajectory: both ends (stacked, ``(2, n)``), the draw, and the sums that decide when to stop."""
+    """The trajectory: both ends (stacked, ``(2, dim)``), the draw, and the sums over its leaves."""
 
     depth: Any
     ends: Phase
     proposal: Point
     log_weight: Any
-    total: Any
     checkpoints: Checkpoints
     accept: Any
     leaves: Any
@@ -154,7 +159,7 @@ def transition(
     point = state.point
     p = normals(stream, point.q.shape[0])
     flow = Flow(gradient, metric, state.scale, jnp.exp(state.step.log_step), 0.5 * jnp.sum(p * p) - point.lp, stream)
-    start = Phase(point.q, p, metric.pull(state.scale, point.grad))
+    start = Phase(point.q, p, metric.pull(state.scale, point.grad), jnp.zeros_like(p))
     tree = _root(point._replace(energy=flow.energy), start, max_depth)
 
     def growing(tree: Tree) -> Any:
@@ -175,67 +180,62 @@ def advance(state: State, tree: Tree, metric: AbstractMetric, settings: Settings
 def double(tree: Tree, flow: Flow) -> Tree:
     """Double the trajectory in a random direction; move the draw into the new half with probability ``min(1, w_new / w_old)``."""
     counter = _TREE + 2 * tree.depth.astype(jnp.uint64)
-    forward = uniform(flow.stream, counter) < 0.5
-    side = forward.astype(jnp.int32)
-    step = jnp.where(forward, flow.step, -flow.step)
-    start = jax.tree.map(lambda ends: lax.dynamic_index_in_dim(ends, side, keepdims=False), tree.ends)
-    new = grow(tree, start, step, flow)
+    side = (uniform(flow.stream, counter) < 0.5).astype(jnp.int32)
+    start, opposite = _pick(tree.ends, side), _pick(tree.ends, 1 - side)
+    new = grow(tree, start, flow)
 
     complete = ~new.turning & ~new.diverging
     move = complete & (jnp.log(uniform(flow.stream, counter + 1)) < new.log_weight - tree.log_weight)
-    ends = jax.tree.map(lambda ends, end: lax.dynamic_update_index_in_dim(ends, end, side, 0), tree.ends, new.end)
-    total = tree.total + new.total
+    first = start._replace(p=new.checkpoints.p[0], path=new.checkpoints.path[0])
+    origin = opposite._replace(p=-opposite.p)
+    turning = new.turning | _turns(origin, new.end) | _turns(origin, first) | _turns(start, new.end)
     return Tree(
         depth=tree.depth + 1,
-        ends=ends,
+        ends=jax.tree.map(lambda ends, end: lax.dynamic_update_index_in_dim(ends, end, side, 0), tree.ends, new.end),
         proposal=_where(move, new.proposal, tree.proposal),
         log_weight=jnp.logaddexp(tree.log_weight, new.log_weight),
-        total=total,
         checkpoints=new.checkpoints,
         accept=tree.accept + new.accept,
         leaves=tree.leaves + new.leaves,
-        turning=new.turning | _turns(ends.p[0], ends.p[1], total),
+        turning=turning,
         diverging=new.diverging,
     )
 
 
-def grow(tree: Tree, start: Phase, step: Any, flow: Flow) -> Subtree:
+def grow(tree: Tree, start: Phase, flow: Flow) -> Subtree:
     """Walk ``2^depth`` leaves from one end of the trajectory, stopping at the first turn of a balanced subtree or divergence."""
     size = jnp.left_shift(jnp.ones_like(tree.depth), tree.depth)
-    zero = jnp.zeros_like(tree.log_weight)
+    zero, no = jnp.zeros_like(tree.log_weight), jnp.zeros_like(tree.turning)
     subtree = Subtree(
         leaves=jnp.zeros_like(tree.leaves),
         end=start,
         proposal=tree.proposal,
         log_weight=zero - jnp.inf,
-        total=jnp.zeros_like(tree.total),
         checkpoints=tree.checkpoints,
         accept=zero,
-        turning=jnp.zeros_like(tree.turning),
-        diverging=jnp.zeros_like(tree.diverging),
+        turning=no,
+        diverging=no,
     )
 
     def growing(subtree: Subtree) -> Any:
         return (subtree.leaves < size) & ~subtree.turning & ~subtree.diverging
 
-    return lax.while_loop(growing, lambda subtree: add_leaf(subtree, step, flow, tree.leaves), subtree)
+    return lax.while_loop(growing, lambda subtree: add_leaf(subtree, flow, tree.leaves), subtree)
 
 
-def add_leaf(subtree: Subtree, step: Any, flow: Flow, before: Any) -> Subtree:
+def add_leaf(subtree: Subtree, flow: Flow, before: Any) -> Subtree:
     """One leapfrog step; the new leaf replaces the subtree's draw with probability ``w_leaf / w_subtree``."""
-    end, point = flow.leapfrog(subtree.end, step)
-    error = jnp.where(jnp.isfinite(point.lp), point.energy - flow.energy, jnp.inf)
-    error = jnp.where(jnp.isnan(error), jnp.inf, error)
+    end, point = flow.leapfrog(subtree.end)
+    error = point.energy - flow.energy
+    error = jnp.where(jnp.isfinite(point.lp) & ~jnp.isnan(error), error, jnp.inf)
     log_weight = jnp.logaddexp(subtree.log_weight, -error)
     chosen = jnp.log(uniform(flow.stream, _LEAF + (before + subtree.leaves).astype(jnp.uint64))) < -error - log_weight
-    total = subtree.total + end.p
-    checkpoints, turning = check_turns(subtree.checkpoints, subtree.leaves, end.p, total)
+    checkpoints, turning = check_turns(subtree.checkpoints, subtree.leaves, subtree.end, end)
     return Subtree(
         leaves=subtree.leaves + 1,
         end=end,
         proposal=_where(chosen | (subtree.leaves == 0), point, subtree.proposal),
         log_weight=log_weight,
-        total=total,
         checkpoints=checkpoints,
         accept=subtree.accept + jnp.minimum(1.0, jnp.exp(-error)),
         turning=turning,
@@ -243,50 +243,51 @@ def add_leaf(subtree: Subtree, step: Any, flow: Flow, before: Any) -> Subtree:
     )
 
 
-def check_turns(checkpoints: Checkpoints, leaf: Any, p: Any, total: Any) -> tuple[Checkpoints, Any]:
-    """Keep an even leaf as a left end; test the balanced subtrees that an odd leaf closes.
+def check_turns(checkpoints: Checkpoints, i: Any, before: Phase, leaf: Phase) -> tuple[Checkpoints, Any]:
+    """Keep leaf ``i`` (from 0) as the first of a subtree; test the balanced subtrees that it closes.
 
-    Leaf ``i`` (from 0) opens subtrees when even, in the slot numbered by the one bits of ``i / 2``. When odd, with ``t`` trailing one
-    bits, it closes ``t`` subtrees of 2, 4, ..., 2^t leaves, whose left ends are in the ``t`` slots that end at that number.
-    Even leaves read nothing and odd leaves write to the dummy row: no branch, so buffers are updated in place.
+    An even leaf opens subtrees and is kept in the row numbered by the one bits of ``i / 2``. An odd leaf with ``t`` trailing one bits
+    closes ``t`` subtrees of 2, 4, ..., 2^t leaves, whose first leaves are in the ``t`` rows that end there; the first leaf of such a
+    subtree's second half is in the row after (for two leaves it is the odd leaf itself, so that is kept there).
+    Besides its ends, a subtree is tested from its first leaf to the first of its second half, and from the last of its first half to
+    its end: a trajectory that comes round to where it began would pass the test of its ends alone.
     """
-    even = (leaf & 1) == 0
-    slot = lax.population_count(leaf >> 1)
-    write = (jnp.where(even, slot, checkpoints.p.shape[0] - 1), jnp.zeros_like(leaf))
-    checkpoints = Checkpoints(
-        lax.dynamic_update_slice(checkpoints.p, p[None], write), lax.dynamic_update_slice(checkpoints.total, total[None], write)
+    odd = i & 1
+    row = lax.population_count(i >> 1)
+    checkpoints = jax.tree.map(
+        lambda rows, x: lax.dynamic_update_index_in_dim(rows, x, row + odd, 0),
+        checkpoints,
+        Checkpoints(leaf.p, leaf.path, before.p, before.path),
     )
-    closed = lax.population_count((~leaf & (leaf + 1)) - 1)
-    last = slot - closed + 1
+    closed = lax.population_count((~i & (i + 1)) - 1)
+    last = row - closed + 1
 
     def unchecked(carry: tuple[Any, Any]) -> Any:
         return (carry[0] >= last) & ~carry[1]
 
     def check(carry: tuple[Any, Any]) -> tuple[Any, Any]:
-        left = lax.dynamic_index_in_dim(checkpoints.p, carry[0], keepdims=False)
-        left_total = lax.dynamic_index_in_dim(checkpoints.total, carry[0], keepdims=False)
-        return carry[0] - 1, _turns(left, p, total - left_total + left)
+        k = carry[0]
+        first, second = _pick(checkpoints, k), _pick(checkpoints, k + 1)
+        a = leaf._replace(p=first.p, path=first.path)
+        b = leaf._replace(p=second.p_before, path=second.path_before)
+        c = leaf._replace(p=second.p, path=second.path)
+        return k - 1, _turns(a, leaf) | _turns(a, c) | _turns(b, leaf)
 
-    first = jnp.where(even, last - 1, slot)
-    return checkpoints, lax.while_loop(unchecked, check, (first, jnp.zeros_like(even)))[1]
+    return checkpoints, lax.while_loop(unchecked, check, (jnp.where(odd == 1, row, last - 1), odd > 1))[1]
 
 
-def _turns(left: Any, right: Any, total: Any) -> Any:
-    """Whether the ends of a trajectory move towards each other.
-
-    The sum of momenta counts the end leaves by half (trapezoidal rule): it stands for the integral of the momentum along the
-    trajectory, and keeps dimensions of equal frequency from resonating.
-    """
-    rho = total - 0.5 * (left + right)
-    return (jnp.sum(rho * left) <= 0) | (jnp.sum(rho * right) <= 0)
+def _turns(a: Phase, b: Phase) -> Any:
+    """Whether going on from ``a`` to ``b`` would bring them closer: the criterion of Hoffman & Gelman, in whitened coordinates."""
+    way = b.path - a.path
+    return (jnp.sum(way * a.p) <= 0) | (jnp.sum(way * b.p) <= 0)
 
 
 def _root(point: Point, start: Phase, max_depth: int) -> Tree:
     """The trajectory of one leaf."""
     zero, count, no = jnp.zeros(()), jnp.zeros((), jnp.int32), jnp.zeros((), bool)
-    slots = jnp.zeros((max_depth + 1, start.p.shape[0]))
-    ends = jax.tree.map(lambda x: jnp.stack([x, x]), start)
-    return Tree(count, ends, point, zero, start.p, Checkpoints(slots, slots), zero, count, no, no)
+    rows = jnp.zeros((max_depth, start.p.shape[0]))
+    ends = jax.tree.map(lambda left, right: jnp.stack([left, right]), start._replace(p=-start.p), start)
+    return Tree(count, ends, point, zero, Checkpoints(rows, rows, rows, rows), zero, count, no, no)
 
 
 def _row(tree: Tree, step: Any) -> Any:
@@ -294,6 +295,10 @@ def _row(tree: Tree, step: Any) -> Any:
     point = tree.proposal
     row = (point.lp, tree.accept / tree.leaves, tree.leaves, tree.diverging, tree.depth, step, point.energy)
     return jnp.stack([jnp.asarray(x, jnp.float64) for x in row])
+
+
+def _pick(stacked: Any, i: Any) -> Any:
+    return jax.tree.map(lambda rows: lax.dynamic_index_in_dim(rows, i, keepdims=False), stacked)
 
 
 def _where(condition: Any, new: Any, old: Any) -> Any:

@@ -75,8 +75,8 @@ def new_state(q: np.ndarray, metric: AbstractMetric, inv_mass: np.ndarray, step:
 
 
 def _rows(dim: int) -> int:
-    """Iterations a chunk may hold: buffers of at most 4 MB, which are cleared at each call."""
-    return int(np.clip(2**19 // max(dim, 1), 8, 256))
+    """Iterations a chunk may hold: buffers of about 0.5 MB, which are cleared at each call."""
+    return int(np.clip(2**16 // max(dim, 1), 16, 512))
 
 
 def _build(future: Future[Program], target: Target, metric: AbstractMetric, depth: int) -> None:

@@ -21,7 +21,7 @@ from brim.infer.counter import chain_stream
 from brim.infer.nuts import STATS
 from brim.infer.program import Program, device_data, precompile
 from brim.infer.progress import Progress, Report
-from brim.infer.warmup import AbstractWarmup, FromStart, Start, Windows, first_point, first_step_size
+from brim.infer.warmup import AbstractWarmup, FromStart, Start, Windows, climb, first_point, first_step_size
 
 __all__ = ["Control", "Start", "precompile", "sample"]
 
@@ -190,7 +190,9 @@ class _Run:
         chain_seconds = np.array([[t.warmup, t.sampling] for t in self.times])
         warmup_seconds, sampling_seconds = seconds * chain_seconds.sum(0) / max(chain_seconds.sum(), 1e-9)
         columns = np.moveaxis(self.stats, 2, 0)
-        stats = {name: column.astype(_KINDS.get(name, np.float64)) for name, column in zip(STATS, columns, strict=True)}
+        stats: dict[str, np.ndarray] = {
+            name: column.astype(_KINDS.get(name, np.float64)) for name, column in zip(STATS, columns, strict=True)
+        }
         info = {
             "engine": "sampling",
             "seed": plan.seed,
@@ -219,6 +221,7 @@ def warm_up(chain: Chain, plan: Plan, number: int) -> None:
     strategy: AbstractWarmup
     if plan.start is None:
         first_point(chain, plan.target.init, rng, number)
+        climb(chain)
         strategy = Windows()
     else:
         given = plan.start

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from brim.errors import BrimError
+from brim.infer.ascent import ascend, scales
 from brim.infer.chain import Chain
 from brim.infer.counter import substream
 from brim.infer.nuts import STATS
 from brim.infer.stepsize import restart, settle
 
-__all__ = ["AbstractWarmup", "FromStart", "Start", "Window", "Windows", "first_point", "first_step_size", "schedule"]
+__all__ = ["AbstractWarmup", "FromStart", "Start", "Window", "Windows", "climb", "first_point", "first_step_size", "schedule"]
 
 TRIES = 100
 _ACCEPTANCE = STATS.index("acceptance_rate")
@@ -105,7 +106,7 @@ def learn_metric(chain: Chain) -> None:
 
 
 def first_point(chain: Chain, init: Callable[[np.random.Generator], np.ndarray], rng: np.random.Generator, number: int) -> None:
-    """Place the chain where log density and gradient are finite, trying ``init`` up to 100 times; the first metric is from the gradient.
+    """Place the chain where log density and gradient are finite, trying ``init`` up to 100 times.
 
     Raises
     ------
@@ -121,14 +122,23 @@ def first_point(chain: Chain, init: Callable[[np.random.Generator], np.ndarray],
         elif not np.isfinite(grad).all():
             gradient += 1
         else:
-            inv_mass = 1.0 / np.clip(np.abs(grad), 1e-8, 1e8)
-            chain.state = chain.state._replace(scale=chain.program.metric.start(inv_mass))
             return
     what = "log density" if density >= gradient else "gradient of the log density"
     raise BrimError(
         f"chain {number + 1} found no place to start: the {what} is not finite at any of {TRIES} starting points",
         hint="check bounds and priors against the data (a response outside its support, a prior of zero density), or give init",
     )
+
+
+def climb(chain: Chain) -> None:
+    """Bring a placed chain near the mass of the posterior, with a first metric."""
+
+    def evaluate(q: np.ndarray) -> tuple[float, np.ndarray]:
+        point = chain.place(q).point
+        return float(point.lp), np.asarray(point.grad)
+
+    path = ascend(evaluate, np.asarray(chain.state.point.q))
+    chain.place(path.q[-1], scales(path))
 
 
 def first_step_size(chain: Chain, step: float | None) -> None:
