@@ -83,8 +83,8 @@ def test_kernel_differs_from_density_by_a_constant(name):
 
 # brms 2.18: get_prior(bf(y ~ x), data, family), and with the parameter predicted; for negbinomial's shape brms 2.23
 PRIORS = {
-    ("gaussian", "sigma"): ("scale", "scale"),
-    ("student", "sigma"): ("scale", "scale"),
+    ("gaussian", "sigma"): ("scale", "student_t(3, 0, 2.5)"),
+    ("student", "sigma"): ("scale", "student_t(3, 0, 2.5)"),
     ("student", "nu"): ("gamma(2, 0.1)", "normal(2.7, 0.8)"),
     ("negbinomial", "shape"): ("inv_gamma(0.4, 0.3)", "student_t(3, 0, 2.5)"),
 }

@@ -79,7 +79,12 @@ def test_prior_only_draws_follow_the_priors():
     """No likelihood: quantiles of the draws are those of the priors (a half normal for sd, a gamma for sigma)."""
     from scipy import stats
 
-    given = prior("normal(1, 2)") + prior("normal(0, 1)", class_="sd") + prior("gamma(3, 2)", class_="sigma") + prior("normal(5, 1)", class_="Intercept")
+    given = (
+        prior("normal(1, 2)")
+        + prior("normal(0, 1)", class_="sd")
+        + prior("gamma(3, 2)", class_="sigma")
+        + prior("normal(5, 1)", class_="Intercept")
+    )
     fit = brim.brm("y ~ x + (1 | g)", data=SIM, prior=given, sample_prior="only", chains=2, iter=3000, seed=1, progress=False)
     laws = {"b_x": stats.norm(1, 2), "sd_g__Intercept": stats.halfnorm(), "sigma": stats.gamma(3, scale=0.5)}
     for name, law in laws.items():

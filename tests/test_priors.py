@@ -53,7 +53,9 @@ def test_law_is_scipys(text):
         assert LAWS[parsed.law].cdf(x, *parsed.args) == pytest.approx(p, rel=1e-9)
 
 
-@pytest.mark.parametrize("text", ["normal(0.3, 2)", "student_t(3, 0, 2.5)", "cauchy(0, 1)", "logistic(0, 1)", "gamma(2, 0.1)", "lognormal(0, 1)", "gumbel(0, 1)"])
+@pytest.mark.parametrize(
+    "text", ["normal(0.3, 2)", "student_t(3, 0, 2.5)", "cauchy(0, 1)", "logistic(0, 1)", "gamma(2, 0.1)", "lognormal(0, 1)", "gumbel(0, 1)"]
+)
 @pytest.mark.parametrize(("lb", "ub"), [(0.0, None), (None, 1.5), (0.5, 3.0)])
 def test_density_between_bounds_integrates_to_one(text, lb, ub):
     low, high = -np.inf if lb is None else lb, np.inf if ub is None else ub
@@ -81,12 +83,18 @@ def test_the_most_specific_prior_holds():
         + prior("exponential(3)", class_="sd", group="g", coef="x")
     )
     fit = brim.brm("y ~ x + (1 + x || g) + (1 | g2)", data=data("sim"), prior=given, empty=True)
-    rates = {p.name: {i: piece.args for piece in p.pieces for i in (piece.index or range(p.size))} for p in fit.model.params if p.name.startswith("sd")}
+    rates = {
+        p.name: {i: piece.args for piece in p.pieces for i in (piece.index or range(p.size))}
+        for p in fit.model.params
+        if p.name.startswith("sd")
+    }
     assert rates == {"sd_1": {0: (2.0,), 1: (3.0,)}, "sd_2": {0: (1.0,)}}
 
 
 def test_user_rows_keep_their_text_and_source():
-    table = brim.brm("y ~ x + z", data=data("sim"), prior=prior("student_t(3,0,2)") + prior("normal(0.5,1)", coef="x"), empty=True).prior_summary()
+    table = brim.brm(
+        "y ~ x + z", data=data("sim"), prior=prior("student_t(3,0,2)") + prior("normal(0.5,1)", coef="x"), empty=True
+    ).prior_summary()
     rows = table[table["class"] == "b"].set_index("coef")[["prior", "source"]]
     assert rows.loc["x"].tolist() == ["normal(0.5,1)", "user"]
     assert rows.loc["z"].tolist() == ["", "default"]
@@ -96,7 +104,18 @@ def test_user_rows_keep_their_text_and_source():
 def test_default_prior_is_the_table_of_the_model():
     sleep = brim.load_data("sleepstudy")
     table = brim.default_prior("Reaction ~ Days + (Days | Subject)", sleep)
-    assert table["prior"].tolist() == ["", "", "student_t(3, 288.7, 59.3)", "lkj_corr_cholesky(1)", "", "student_t(3, 0, 59.3)", "", "", "", "student_t(3, 0, 59.3)"]
+    assert table["prior"].tolist() == [
+        "",
+        "",
+        "student_t(3, 288.7, 59.3)",
+        "lkj_corr_cholesky(1)",
+        "",
+        "student_t(3, 0, 59.3)",
+        "",
+        "",
+        "",
+        "student_t(3, 0, 59.3)",
+    ]
 
 
 @pytest.mark.parametrize(

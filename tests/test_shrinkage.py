@@ -103,7 +103,16 @@ def test_sampling_shrinks_noise_and_keeps_signal():
     frame = {f"v{i}": rng.normal(size=120) for i in range(8)}
     frame["y"] = 2.0 * frame["v0"] + rng.normal(size=120)
     formula = "y ~ " + " + ".join(f"v{i}" for i in range(8))
-    fit = brim.brm(formula, data=frame, prior=prior("horseshoe(1, par_ratio = 0.15)"), chains=2, iter=1000, seed=1, progress=False, control={"adapt_delta": 0.95})
+    fit = brim.brm(
+        formula,
+        data=frame,
+        prior=prior("horseshoe(1, par_ratio = 0.15)"),
+        chains=2,
+        iter=1000,
+        seed=1,
+        progress=False,
+        control={"adapt_delta": 0.95},
+    )
     flat = brim.brm(formula, data=frame, chains=2, iter=1000, seed=1, progress=False)
     shrunk, plain = fit.fixef()["Estimate"], flat.fixef()["Estimate"]
     assert shrunk["v0"] == pytest.approx(2.0, abs=0.25)

@@ -28,7 +28,11 @@ KINDS = {
     "sigma": (brim.bf("y ~ x + (1 | g)", "sigma ~ x + (1 | g)"), "gaussian", {}),
     "shared id": (brim.bf("y ~ x + (1 + x | ID | g)", "sigma ~ x + (1 | ID | g)"), "gaussian", {}),
     "constant": ("y ~ x + z + (1 | g)", "gaussian", {"prior": brim.prior("constant(0.5)", coef="x")}),
-    "two responses": (brim.bf("y ~ x + (1 | p | g)") + brim.bf("ycount ~ z + (1 | p | g)", family="poisson") + brim.set_rescor(False), "gaussian", {}),
+    "two responses": (
+        brim.bf("y ~ x + (1 | p | g)") + brim.bf("ycount ~ z + (1 | p | g)", family="poisson") + brim.set_rescor(False),
+        "gaussian",
+        {},
+    ),
 }
 
 
@@ -53,5 +57,7 @@ def test_models_of_one_structure_are_equal():
 
 def test_models_of_other_structure_differ():
     sim = data("sim")
-    made = [brim.brm(f, data=sim, empty=True).model for f in ("y ~ x", "y ~ z", "y ~ x + (1 | g)", "y ~ x + (1 | g2)", "y ~ x + (1 + x || g)")]
+    made = [
+        brim.brm(f, data=sim, empty=True).model for f in ("y ~ x", "y ~ z", "y ~ x + (1 | g)", "y ~ x + (1 | g2)", "y ~ x + (1 + x || g)")
+    ]
     assert len(set(made)) == len(made)

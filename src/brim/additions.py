@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import final
 
 import numpy as np
 
@@ -66,7 +66,9 @@ class Addition:
             if unknown:
                 raise self.error(f"{self.fn}() does not know '{unknown[0]}'", suggest(unknown[0], words, "words"))
             return np.array([codes.get(level, np.nan) for level in value.levels])[value.codes]
-        return self.numbers(name, frame, f"{', '.join(words)} or {', '.join(f'{v:g}' for v in words.values())}", lambda v: np.isin(v, list(words.values())))
+        return self.numbers(
+            name, frame, f"{', '.join(words)} or {', '.join(f'{v:g}' for v in words.values())}", lambda v: np.isin(v, list(words.values()))
+        )
 
     def group(self, name: str, frame: Frame) -> np.ndarray:
         """Codes of a factor argument in its learned levels."""

@@ -43,7 +43,9 @@ def gather_blocks(plans: list[Plan], scales: Mapping[str, float], frame: Frame, 
     blocks = [_block(group, frame, data2) for group in pieces.values()]
     blocks.sort(key=lambda b: b.grouping.label)
     labels = [b.grouping.label for b in blocks]
-    out = tuple(replace(b, index=i + 1, grouping=replace(b.grouping, only=labels.count(b.grouping.label) == 1)) for i, b in enumerate(blocks))
+    out = tuple(
+        replace(b, index=i + 1, grouping=replace(b.grouping, only=labels.count(b.grouping.label) == 1)) for i, b in enumerate(blocks)
+    )
     _check_unique(out)
     return out
 
@@ -53,7 +55,10 @@ def _block(pieces: list[_Piece], frame: Frame, data2: Mapping[str, Any]) -> Grou
     first = groupings[0]
     for g in groupings[1:]:
         if g != first:
-            raise g.error(f"terms with the same ID have different groupings: '{first.label}' and '{g.label}'", "give them the same grouping, or other IDs")
+            raise g.error(
+                f"terms with the same ID have different groupings: '{first.label}' and '{g.label}'",
+                "give them the same grouping, or other IDs",
+            )
     members = tuple(_member(p) for p in pieces)
     correlated = first.correlated and all(p.group.correlated for p in pieces)
     block = GroupBlock(0, first, members, correlated, tuple(f"student_t(3, 0, {p.scale:g})" for p in pieces))

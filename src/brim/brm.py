@@ -135,7 +135,9 @@ def brm(
     return fit
 
 
-def default_prior(formula: str | Formula | MvFormula, data: Any, family: Any = "gaussian", *, data2: Mapping[str, Any] | None = None) -> pd.DataFrame:
+def default_prior(
+    formula: str | Formula | MvFormula, data: Any, family: Any = "gaussian", *, data2: Mapping[str, Any] | None = None
+) -> pd.DataFrame:
     """All parameters of a model that take a prior, with brms' defaults: a table like ``Fit.prior_summary``.
 
     Examples
@@ -151,7 +153,9 @@ def default_prior(formula: str | Formula | MvFormula, data: Any, family: Any = "
 # --------------------------------------------------------------------------- checking arguments
 
 
-def _settings(chains: int, iter: int, warmup: int | None, thin: int, seed: int | None, control: Any, algorithm: str, sample_prior: str) -> Settings:
+def _settings(
+    chains: int, iter: int, warmup: int | None, thin: int, seed: int | None, control: Any, algorithm: str, sample_prior: str
+) -> Settings:
     warmup = iter // 2 if warmup is None else warmup
     for name, value, least in (("chains", chains, 1), ("iter", iter, 1), ("warmup", warmup, 0), ("thin", thin, 1)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
@@ -185,7 +189,10 @@ def _check_proper(model: Model) -> None:
             if i not in covered and i not in p.constants and not (p.lb is not None and p.ub is not None):
                 slot = p.slots[min(i, len(p.slots) - 1)]
                 what = f"class = {slot.class_}" + (f", coef = {slot.coef}" if slot.coef else "")
-                raise BrimError(f"sample_prior = 'only' needs proper priors; {what} has a flat one", hint=f"give one: prior('normal(0, 1)', class_='{slot.class_}')")
+                raise BrimError(
+                    f"sample_prior = 'only' needs proper priors; {what} has a flat one",
+                    hint=f"give one: prior('normal(0, 1)', class_='{slot.class_}')",
+                )
 
 
 # --------------------------------------------------------------------------- sampling

@@ -11,6 +11,7 @@ import numpy as np
 from brim.bf import Formula, MvFormula
 from brim.blocks import gather_blocks
 from brim.errors import BrimError, suggest
+from brim.extras import FamilyExtra
 from brim.families.base import DparSpec
 from brim.formula import Call, Node, Terms, deparse, special
 from brim.frame import Frame
@@ -22,7 +23,6 @@ from brim.plan import Part, Plan, read_plans
 from brim.priors import Priors, read_priors, resolve
 from brim.rescor import ResidualCorrelation
 from brim.terms.base import AbstractTerm, Context, Imputable, Read
-from brim.extras import FamilyExtra
 from brim.terms.group import GroupBlock, GroupEffect
 from brim.terms.mi import Imputed
 from brim.terms.nonlinear import Nonlinear
@@ -33,7 +33,9 @@ from brim.terms.shrinkage import SHRINKAGE, Shrinkage
 __all__ = ["build", "read_data2"]
 
 
-def build(formula: Formula | MvFormula, frame: Frame, family: Any, priors: Priors | None = None, data2: Mapping[str, Any] | None = None) -> tuple[Model, Frame]:
+def build(
+    formula: Formula | MvFormula, frame: Frame, family: Any, priors: Priors | None = None, data2: Mapping[str, Any] | None = None
+) -> tuple[Model, Frame]:
     """The learned model and the rows it was learned on.
 
     Rows with a missing value in a variable that is used are left out, with a warning.
@@ -285,7 +287,11 @@ def _check_given(effects: Iterable[GroupEffect], own: Iterable[AbstractTerm], te
             if key not in known:
                 coef = key.partition(":")[2]
                 hint = f"add it as a term of its own: y ~ ... + {coef} + ({coef} | {e.label}), with its factors in the same order"
-                raise BrimError(f"the special effect '{coef}' varies by '{e.label}' but is no effect of the predictor", source=terms.node.source or None, hint=hint)
+                raise BrimError(
+                    f"the special effect '{coef}' varies by '{e.label}' but is no effect of the predictor",
+                    source=terms.node.source or None,
+                    hint=hint,
+                )
 
 
 def _by_kind(terms: Terms) -> tuple[tuple[tuple[Node, ...], ...], dict[str, list[tuple[Node, ...]]]]:

@@ -159,7 +159,7 @@ def main() -> NoReturn:
 def _report(result: Any, out: Path | None, plots: Path | None, quiet: bool) -> None:
     """Print what was fitted, then write the files."""
     if not quiet:
-        click.echo(result.prior_summary().to_string(index=False))
+        click.echo(str(result.prior_summary()))
         click.echo()
     click.echo(result.summary())
     if out is not None:

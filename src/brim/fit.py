@@ -91,7 +91,10 @@ class Fit:
     def draws(self) -> Posterior:
         """The posterior draws, or an error when there are none."""
         if self.posterior is None:
-            raise BrimError("the model has no draws", hint="it was built with empty=True: sample it with fit.update(empty=False), or put draws in with with_draws(df)")
+            raise BrimError(
+                "the model has no draws",
+                hint="it was built with empty=True: sample it with fit.update(empty=False), or put draws in with with_draws(df)",
+            )
         return self.posterior
 
     @property
@@ -190,13 +193,15 @@ class Fit:
 
         return tables.coef(self, summary, robust, probs)
 
-    def VarCorr(self, summary: bool = True, robust: bool = False, probs: tuple[float, ...] = (0.025, 0.975)) -> dict[str, dict[str, Any]]:  # noqa: N802 - brms' name
+    def VarCorr(self, summary: bool = True, robust: bool = False, probs: tuple[float, ...] = (0.025, 0.975)) -> dict[str, dict[str, Any]]:
         """Standard deviations, correlations and covariances of group effects and residuals."""
         from brim.post import tables
 
         return tables.var_corr(self, summary, robust, probs)
 
-    def posterior_summary(self, variable: list[str] | None = None, robust: bool = False, probs: tuple[float, ...] = (0.025, 0.975)) -> pd.DataFrame:
+    def posterior_summary(
+        self, variable: list[str] | None = None, robust: bool = False, probs: tuple[float, ...] = (0.025, 0.975)
+    ) -> pd.DataFrame:
         """Estimate, error and quantiles of variables."""
         from brim.post import tables
 
@@ -321,7 +326,18 @@ class Fit:
         return self._predict("log_lik", newdata, None, None, resp, re_formula, allow_new_levels, sample_new_levels, ndraws, draw_ids, seed)
 
     def _predict(
-        self, what: str, newdata: Any, dpar: str | None, nlpar: str | None, resp: str | None, re_formula: Any, allow: bool, how: str, ndraws: int | None, ids: Any, seed: int | None
+        self,
+        what: str,
+        newdata: Any,
+        dpar: str | None,
+        nlpar: str | None,
+        resp: str | None,
+        re_formula: Any,
+        allow: bool,
+        how: str,
+        ndraws: int | None,
+        ids: Any,
+        seed: int | None,
     ) -> np.ndarray:
         from brim.post.predict import predict
 
@@ -336,7 +352,16 @@ class Fit:
 
         return log_prior(self.model, self.draws, self.model.data(self.frame))
 
-    def fitted(self, newdata: Any = None, *, scale: str = "response", summary: bool = True, robust: bool = False, probs: tuple[float, ...] = (0.025, 0.975), **kwargs: Any) -> np.ndarray:
+    def fitted(
+        self,
+        newdata: Any = None,
+        *,
+        scale: str = "response",
+        summary: bool = True,
+        robust: bool = False,
+        probs: tuple[float, ...] = (0.025, 0.975),
+        **kwargs: Any,
+    ) -> np.ndarray:
         """Expected responses summarised over draws: ``(observations, 4)`` estimate, error, quantiles (``posterior_epred``).
 
         ``scale="linear"`` summarises the linear predictor; ``summary=False`` gives the draws.
@@ -348,15 +373,30 @@ class Fit:
         draws = self.posterior_epred(newdata, **kwargs) if scale == "response" else self.posterior_linpred(newdata, **kwargs)
         return summarise_array(draws, robust, probs) if summary else draws
 
-    def predict(self, newdata: Any = None, *, summary: bool = True, robust: bool = False, probs: tuple[float, ...] = (0.025, 0.975), **kwargs: Any) -> np.ndarray:
+    def predict(
+        self, newdata: Any = None, *, summary: bool = True, robust: bool = False, probs: tuple[float, ...] = (0.025, 0.975), **kwargs: Any
+    ) -> np.ndarray:
         """New responses summarised over draws: ``(observations, 4)`` (``posterior_predict``)."""
         from brim.post.tables import summarise_array
 
         draws = self.posterior_predict(newdata, **kwargs)
         return summarise_array(draws, robust, probs) if summary else draws
 
-    def residuals(self, newdata: Any = None, *, method: str = "posterior_epred", type: str = "ordinary", summary: bool = True, robust: bool = False, probs: tuple[float, ...] = (0.025, 0.975), **kwargs: Any) -> np.ndarray:
-        """Observed minus expected (or predicted, ``method="posterior_predict"``) responses; ``type="pearson"`` divides by their posterior sd."""
+    def residuals(
+        self,
+        newdata: Any = None,
+        *,
+        method: str = "posterior_epred",
+        type: str = "ordinary",
+        summary: bool = True,
+        robust: bool = False,
+        probs: tuple[float, ...] = (0.025, 0.975),
+        **kwargs: Any,
+    ) -> np.ndarray:
+        """Observed minus expected responses, or minus predicted ones (``method="posterior_predict"``).
+
+        ``type="pearson"`` divides by the posterior sd of what is subtracted.
+        """
         from brim.post import tables
 
         return tables.residuals(self, newdata, method, type, summary, robust, probs, kwargs)
@@ -388,7 +428,10 @@ class Fit:
     # ------------------------------------------------------------------ again
 
     def update(self, formula: Any = None, *, newdata: Any = None, **kwargs: Any) -> Fit:
-        """Fit again with parts changed: formula, ``newdata``, or any argument of ``brm``. A program compiled for the same shape is reused."""
+        """Fit again with parts changed: formula, ``newdata``, or any argument of ``brm``.
+
+        A program compiled for a model of the same structure and size is reused.
+        """
         from brim.brm import update
 
         return update(self, formula, newdata, kwargs)

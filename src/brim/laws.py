@@ -143,7 +143,9 @@ def parse_prior(text: str, symbols: Mapping[str, float] | None = None) -> Parsed
     if not isinstance(node, Call):
         raise BrimError(f"'{text}' is not a prior", source=text, hint="write a distribution in Stan's notation, for example normal(0, 1)")
     if node.fn in SHRINKING:
-        return ParsedPrior(node.fn, tuple(_number(a, text, {}) for a in node.args), tuple((k, _number(v, text, {})) for k, v in node.kwargs))
+        return ParsedPrior(
+            node.fn, tuple(_number(a, text, {}) for a in node.args), tuple((k, _number(v, text, {})) for k, v in node.kwargs)
+        )
     name = _ALIASES.get(node.fn, node.fn)
     args = tuple(_number(a, text, symbols or {}) for a in node.args)
     if node.kwargs:
@@ -154,7 +156,12 @@ def parse_prior(text: str, symbols: Mapping[str, float] | None = None) -> Parsed
         return ParsedPrior("constant", args)
     law = LAWS.get(name) or JOINT.get(name)
     if law is None:
-        raise BrimError(f"unknown prior distribution '{node.fn}'", source=text, span=node.span, hint=suggest(node.fn, [*LAWS, *JOINT, "constant"], "distributions"))
+        raise BrimError(
+            f"unknown prior distribution '{node.fn}'",
+            source=text,
+            span=node.span,
+            hint=suggest(node.fn, [*LAWS, *JOINT, "constant"], "distributions"),
+        )
     _check_args(name, law, args, text, node)
     return ParsedPrior(name, args)
 
@@ -196,4 +203,9 @@ def _number(node: Node, text: str, symbols: Mapping[str, float]) -> float:
     if isinstance(node, Call) and node.fn in _FUNCTIONS and len(node.args) == 1:
         return _FUNCTIONS[node.fn](_number(node.args[0], text, symbols))
     what = f"'{node.name}'" if isinstance(node, Name) else f"'{deparse(node)}'"
-    raise BrimError(f"{what} is not a number", source=text, span=node.span, hint="prior arguments are numbers; hierarchical priors come from group terms")
+    raise BrimError(
+        f"{what} is not a number",
+        source=text,
+        span=node.span,
+        hint="prior arguments are numbers; hierarchical priors come from group terms",
+    )

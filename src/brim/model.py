@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from brim.errors import BrimError, suggest
+from brim.extras import FamilyExtra
 from brim.families.base import Dpar, Family
 from brim.families.links import LINKS
 from brim.families.observe import truncated_mean, truncated_sample
@@ -25,7 +26,6 @@ from brim.priors import PriorRow, log_density, prior_args
 from brim.rescor import ResidualCorrelation
 from brim.response import Response
 from brim.terms.base import AbstractTerm
-from brim.extras import FamilyExtra
 from brim.terms.group import GroupBlock, GroupEffect
 from brim.terms.mi import completed_key
 
@@ -108,7 +108,11 @@ class ResponseModel:
 
     def dpars(self, params: Arrays, design: Arrays, skip: frozenset[str] = frozenset()) -> dict[str, Dpar]:
         """Every distributional parameter, on its predictor's scale with its link."""
-        out = {name: Dpar(eta, LINKS[self.family.links[name]]) for name, eta in self.etas(params, design, skip).items() if name in self.family.links}
+        out = {
+            name: Dpar(eta, LINKS[self.family.links[name]])
+            for name, eta in self.etas(params, design, skip).items()
+            if name in self.family.links
+        }
         for s in self.scalars:
             out[s.name] = out[s.key] if s.key in out else Dpar(params[s.key])
         for extra in self.extras:

@@ -221,7 +221,7 @@ def constrain(param: Param, u: Any, fixed: Any) -> tuple[Any, Any]:
     return jnp.reshape(x, param.shape), logdet
 
 
-def _bounded(u: Any, lb: float | None, ub: float | None) -> tuple[Any, Any]:
+def _bounded(u: Any, lb: Any, ub: Any) -> tuple[Any, Any]:
     if lb is None and ub is None:
         return u, 0.0
     if ub is None:

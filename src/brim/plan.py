@@ -53,7 +53,9 @@ class Plan:
         """Read one response's formula; the family given with it comes before that of the whole model."""
         own = resolve_family(formula.family if formula.family is not None else family)
         if formula.autocor is not None:
-            raise BrimError("acformula() is not built yet", source=str(formula.main), hint="write the terms into the formula: y ~ x + ar(p = 1)")
+            raise BrimError(
+                "acformula() is not built yet", source=str(formula.main), hint="write the terms into the formula: y ~ x + ar(p = 1)"
+            )
         response = Response(formula.left.response, formula.left.additions, formula.resp)
         return Plan(formula, own, response, formula.resp if multivariate else "", frame.names)
 
@@ -119,7 +121,9 @@ def _check_parameters(formula: Formula, family: Family) -> None:
     for name, value in formula.fixed:
         for each in (name, value):
             if isinstance(each, str) and each not in known:
-                raise BrimError(f"the family {family.name} has no parameter '{each}'", source=str(formula), hint=suggest(each, known, "parameters"))
+                raise BrimError(
+                    f"the family {family.name} has no parameter '{each}'", source=str(formula), hint=suggest(each, known, "parameters")
+                )
 
 
 def read_plans(formula: Formula | MvFormula, family: Any, frame: Frame) -> tuple[list[Plan], Frame]:

@@ -74,8 +74,8 @@ def prior(
     resp: str = "",
     dpar: str = "",
     nlpar: str = "",
-    lb: float | None = None,
-    ub: float | None = None,
+    lb: float | str | None = None,
+    ub: float | str | None = None,
 ) -> Priors:
     """A prior for the parameters at an address, as brms' ``prior()``.
 
@@ -112,13 +112,13 @@ def prior(
     if class_ in CORRELATIONS.values() and text.startswith("lkj("):
         text = "lkj_corr_cholesky" + text[3:]
     parse_prior(text)
-    lb, ub = (None if v in (None, "") else float(v) for v in (lb, ub))
+    lb, ub = (None if v is None or v == "" else float(v) for v in (lb, ub))
     if lb is not None and ub is not None and not lb < ub:
         raise BrimError(f"a prior's lower bound {lb:g} is not below its upper bound {ub:g}")
     return Priors((PriorRow(text, class_, coef, group, resp, dpar, nlpar, lb, ub, "user"),))
 
 
-def read_priors(given: Priors | Iterable[Priors] | None) -> Priors:
+def read_priors(given: Any) -> Priors:
     """``None``, one ``prior()``, a sum or a (nested) list of them."""
     if given is None:
         return Priors()
@@ -218,33 +218,36 @@ def _resolve_param(param: Param, rows: Mapping[Key, PriorRow]) -> Param:
     bounds = {(c.lb, c.ub) for _, c in chosen}
     if len(bounds) > 1:
         raise BrimError(f"the elements of '{param.name}' were given different bounds", hint="effects that share an ID need the same bounds")
-    (lb, ub) = (param.symbols.get(b, b) if isinstance(b, str) else b for b in bounds.pop())
+    lb, ub = (param.symbols.get(b, b) if isinstance(b, str) else b for b in bounds.pop())
     param = replace(param, lb=lb, ub=ub)
     texts = [r.prior for r, _ in chosen]
     if any(parse_prior(t, param.symbols).law in SHRINKING for t in texts):
         return _resolve_shrinkage(param, texts, chosen[0][0])
     if param.joint:
         return _resolve_joint(param, texts[0], chosen[0][0])
-    pieces, constants, values = [], [], []
+    return _resolve_elements(param, texts, [r for r, _ in chosen])
+
+
+def _resolve_elements(param: Param, texts: list[str], rows: list[PriorRow]) -> Param:
+    """Elements with the same prior text become one piece, or are held constant."""
+    pieces: list[Piece] = []
+    held: dict[int, float] = {}
     center = np.array(np.broadcast_to(np.asarray(param.center, float), (param.size,)))
     for text in dict.fromkeys(texts):
         parsed = parse_prior(text, param.symbols)
         index = tuple(i for i, t in enumerate(texts) if t == text)
+        row = rows[index[0]]
         if parsed.law == "constant":
-            _check_bounds(parsed.args[0], param, chosen[index[0]][0])
-            constants += index
-            values += [parsed.args[0]] * len(index)
-            continue
-        if parsed.law == "flat":
-            continue
-        if parsed.law in JOINT:
+            _check_bounds(parsed.args[0], param, row)
+            held |= dict.fromkeys(index, parsed.args[0])
+        elif parsed.law in JOINT:
             whole = "correlation matrix" if "lkj" in parsed.law else "simplex"
-            raise BrimError(f"{text} is a prior for a whole {whole}, not for {chosen[index[0]][0].describe()}")
-        log_mass = _log_mass(parsed.law, parsed.args, lb, ub, chosen[index[0]][0])
-        where = None if len(index) == param.size else index
-        pieces.append(Piece(parsed.law, where, args=parsed.args, log_mass=log_mass))
-        center[list(index)] = _start(parsed.law, parsed.args, lb, ub)
-    return replace(param, pieces=tuple(pieces), constants=tuple(constants), constant_values=tuple(values), center=center)
+            raise BrimError(f"{text} is a prior for a whole {whole}, not for {row.describe()}")
+        elif parsed.law != "flat":
+            log_mass = _log_mass(parsed.law, parsed.args, param.lb, param.ub, row)
+            pieces.append(Piece(parsed.law, None if len(index) == param.size else index, args=parsed.args, log_mass=log_mass))
+            center[list(index)] = _start(parsed.law, parsed.args, param.lb, param.ub)
+    return replace(param, pieces=tuple(pieces), constants=tuple(held), constant_values=tuple(held.values()), center=center)
 
 
 def _resolve_joint(param: Param, text: str, row: PriorRow) -> Param:

@@ -71,8 +71,8 @@ class ResidualCorrelation(AbstractTerm):
 
     @property
     def _pairs(self) -> tuple[np.ndarray, np.ndarray]:
-        pairs = [(i, j) for j in range(len(self.names)) for i in range(j)]
-        return tuple(np.array(pairs).T)  # type: ignore[return-value]
+        pairs = np.array([(i, j) for j in range(len(self.names)) for i in range(j)])
+        return pairs[:, 0], pairs[:, 1]
 
     def transform(self, params: Params, design: Design) -> dict[str, Any]:
         low = params["Lrescor"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self, final
 
@@ -26,6 +26,15 @@ MATRICES = ("simplex", "counts")
 ONLY_WITH_Y = ("weights", "cens")
 #: Additions that give the likelihood no data: which rows there are, which values are estimated, labels of rows.
 ELSEWHERE = ("subset", "mi", "index")
+
+#: Links under which default priors follow the response.
+SCALED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "identity": lambda v: v,
+    "log": np.log,
+    "inverse": lambda v: 1 / v,
+    "sqrt": np.sqrt,
+    "1/mu^2": lambda v: 1 / v**2,
+}
 
 
 @final
@@ -79,7 +88,12 @@ class Response:
         for call in self.additions:
             if call.fn not in ("weights", "subset") and call.fn not in family.additions:
                 known = ", ".join(f"{a}()" for a in dict.fromkeys((*family.additions, "weights", "subset")))
-                raise BrimError(f"the family {family.name} does not take {call.fn}()", source=call.source or None, span=call.span, hint=f"it takes {known}")
+                raise BrimError(
+                    f"the family {family.name} does not take {call.fn}()",
+                    source=call.source or None,
+                    span=call.span,
+                    hint=f"it takes {known}",
+                )
         if "trials" in family.additions and self._find("trials") is None:
             hint = f"write {deparse(self.node)} | trials(n) ~ ..., or use bernoulli() for 0/1 data"
             raise self.error(f"the family {family.name} needs the number of trials", hint)
@@ -112,7 +126,12 @@ class Response:
             return None
         value = Expression(call.args[0]).learn(frame).value(frame)
         if not isinstance(value, Logical):
-            raise BrimError("subset() needs a logical variable", source=call.source or None, span=call.span, hint="make it TRUE/FALSE, for example subset(sub == 1)")
+            raise BrimError(
+                "subset() needs a logical variable",
+                source=call.source or None,
+                span=call.span,
+                hint="make it TRUE/FALSE, for example subset(sub == 1)",
+            )
         if value.missing.any():
             raise BrimError("subset() has missing values", source=call.source or None, span=call.span)
         return np.asarray(value.values, bool)
@@ -176,7 +195,9 @@ class Response:
         place = {level: i for i, level in enumerate(levels)}
         unknown = [level for level in column.levels_used if level not in place]
         if unknown:
-            raise BrimError(f"'{unknown[0]}' is not a level of the response '{deparse(self.node)}'", hint=suggest(unknown[0], levels, "levels"))
+            raise BrimError(
+                f"'{unknown[0]}' is not a level of the response '{deparse(self.node)}'", hint=suggest(unknown[0], levels, "levels")
+            )
         lookup = np.array([place.get(level, -1) for level in column.levels], float)
         return lookup[column.codes]
 
@@ -187,13 +208,12 @@ class Response:
         else 0 and 2.5; ``shift`` (the mean offset) is taken off first.
         """
         link = "log" if family.logscale else next(iter(family.links.values()))
-        if family.kind in (*MATRICES, "ordinal", "category") or link not in ("identity", "log", "inverse", "sqrt", "1/mu^2"):
+        if family.kind in (*MATRICES, "ordinal", "category") or link not in SCALED:
             return 0.0, 2.5
         if link in ("log", "inverse", "1/mu^2"):
             y = np.where(y == 0, y + 0.1, y)
-        forward = {"identity": lambda v: v, "log": np.log, "inverse": lambda v: 1 / v, "sqrt": np.sqrt, "1/mu^2": lambda v: 1 / v**2}[link]
         with np.errstate(invalid="ignore", divide="ignore"):
-            z = forward(y) - shift
+            z = SCALED[link](y) - shift
         mad = 1.4826 * np.nanmedian(np.abs(z - np.nanmedian(z)))
         location = float(np.round(np.nanmedian(z), 1))
         scale = max(2.5, float(np.round(mad, 1)))

@@ -64,7 +64,8 @@ class Beta(Distribution):
         value = lgamma_ratio(a, b) - gammaln(b) + (a - 1.0) * jnp.log(y) + (b - 1.0) * jnp.log1p(-y)
         return jnp.where(inside, value, -jnp.inf)
 
-    def _log_tails(self, y: Array) -> tuple[Array, Array]:
+    def log_tails(self, y: Array) -> tuple[Array, Array]:
+        """``log_cdf`` and ``log_survival``, which share their work."""
         inside = (y > 0.0) & (y < 1.0)
         z = jnp.where(inside, y, 0.5)
         below, above = log_betainc(*self.shapes, jnp.log(z) - jnp.log1p(-z))
@@ -72,10 +73,10 @@ class Beta(Distribution):
         return jnp.where(inside, below, jnp.where(low, -jnp.inf, 0.0)), jnp.where(inside, above, jnp.where(low, 0.0, -jnp.inf))
 
     def log_cdf(self, y: Array) -> Array:
-        return self._log_tails(y)[0]
+        return self.log_tails(y)[0]
 
     def log_survival(self, y: Array) -> Array:
-        return self._log_tails(y)[1]
+        return self.log_tails(y)[1]
 
     def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
         first, second = jax.random.split(key)
@@ -123,8 +124,9 @@ class XBeta(Distribution):
     def log_prob(self, y: Array) -> Array:
         inside = (y > 0.0) & (y < 1.0)
         density = self.inner.log_prob(self._shrink(jnp.where(inside, y, 0.5))) - jnp.log1p(2.0 * self.kappa)
-        ends = jnp.where(y <= 0.0, self.inner.log_cdf(self._shrink(0.0)), self.inner.log_survival(self._shrink(1.0)))
-        return jnp.where(inside, density, ends)
+        lower = jnp.asarray(y) <= 0.0
+        tails = self.inner.log_tails(self._shrink(jnp.where(lower, 0.0, 1.0)))
+        return jnp.where(inside, density, jnp.where(lower, *tails))
 
     def log_cdf(self, y: Array) -> Array:
         value = self.inner.log_cdf(self._shrink(jnp.clip(y, 0.0, 1.0)))

@@ -69,7 +69,7 @@ class BetaBinomial(Distribution):
         a, b = (jnp.broadcast_to(s, shape) for s in self._shapes())
         below = log_sum(_beta_binomial_log_mass, jnp.zeros(shape), jnp.minimum(y, n), (n, a, b))
         above = log_sum(_beta_binomial_log_mass, jnp.maximum(y + 1.0, 0.0), n, (n, a, b))
-        return below, above
+        return jnp.minimum(below, 0.0), jnp.minimum(above, 0.0)
 
     def log_cdf(self, y: Array) -> Array:
         return self._log_tails(y)[0]
@@ -168,7 +168,7 @@ class ComPoisson(Distribution):
         mass = jnp.where(head <= k[..., None], _com_log_mass(head, log_mu[..., None], shape[..., None]), -jnp.inf)
         few = (k >= 0) & (k < _HEAD)
         below = logsumexp(jnp.where(few[..., None], mass, 0.0), axis=-1) - self._log_total()
-        many = log1mexp(self.log_survival(jnp.where(few, _HEAD, k)))
+        many = log1mexp(jnp.where(few, -1.0, self.log_survival(y)))
         return at_or_above(y, 0, jnp.where(few, jnp.minimum(below, 0.0), many), -jnp.inf)
 
     def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:

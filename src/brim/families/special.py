@@ -20,6 +20,7 @@ __all__ = [
     "log_betainc",
     "log_choose",
     "log_diff_exp",
+    "log_gamma_tails",
     "log_gammainc",
     "log_gammaincc",
     "log_interval",
@@ -125,7 +126,7 @@ _NODES, _LOG_WEIGHTS = (_NODES + 1.0) / 2.0, np.log(_WEIGHTS / 2.0)
 _DROP = 38.0  # the tail is cut where the integrand has fallen by exp(-38)
 
 
-def log_tail(h: Callable[[Array], Array], start: Array, sign: float, *, longest: float = 1024.0, limit: Array | None = None) -> Array:
+def log_tail(h: Callable[[Array], Array], start: Array, sign: Array, *, longest: float = 1024.0, limit: Array | None = None) -> Array:
     """``log(integral of exp(h(v)) dv)`` from ``start`` to ``sign * inf`` for concave ``h`` that falls from ``start`` on.
 
     Parameters
@@ -135,67 +136,59 @@ def log_tail(h: Callable[[Array], Array], start: Array, sign: float, *, longest:
     start
         Where the tail begins (not before the mode).
     sign
-        ``+1`` for the right tail, ``-1`` for the left one.
+        ``+1`` for right tails, ``-1`` for left ones.
     longest
         No tail is longer than this.
     limit
         Where the tail is cut short, as a distance from ``start``; 0 gives ``-inf``.
     """
-    fixed = jax.lax.stop_gradient(start)
-    width = jax.lax.stop_gradient(_tail_width(h, fixed, sign, longest))
+    start, sign = jnp.broadcast_arrays(jnp.asarray(start, float), jnp.asarray(sign, float))
+    width = jax.lax.stop_gradient(_tail_width(h, jax.lax.stop_gradient(start), sign, longest))
     empty = jnp.zeros(jnp.shape(width), bool) if limit is None else jnp.less_equal(limit, 0.0)
     if limit is not None:
         width = jnp.where(empty, 1.0, jnp.minimum(width, limit))
-    values = h(jnp.asarray(start)[..., None] + sign * width[..., None] * _NODES)
+    values = h(start[..., None] + (sign * width)[..., None] * _NODES)
     total = jax.scipy.special.logsumexp(values + _LOG_WEIGHTS, axis=-1) + jnp.log(width)
     return jnp.where(empty, -jnp.inf, total)
 
 
-def _tail_width(h: Callable[[Array], Array], start: Array, sign: float, longest: float) -> Array:
-    """The ``w`` where ``h(start) - h(start + sign * w) = _DROP``: doubling, then bisection (a few digits are enough)."""
-    top = h(start[..., None])[..., 0]
+def _tail_width(h: Callable[[Array], Array], start: Array, sign: Array, longest: float) -> Array:
+    """The least power of two, from 2^-12 on, where ``h`` has fallen by ``_DROP``: all of them at once, then refined likewise."""
 
-    def drop(w: Array) -> Array:
-        return top - h((start + sign * w)[..., None])[..., 0]
+    def shortest(widths: Array) -> Array:
+        values = h(jnp.concatenate([start[..., None], start[..., None] + sign[..., None] * widths], axis=-1))
+        enough = values[..., :1] - values[..., 1:] >= _DROP
+        return jnp.min(jnp.where(enough, widths, widths[..., -1:]), axis=-1)
 
-    high = jnp.full_like(top, 2.0**-12)
-    doublings = 12 + int(np.ceil(np.log2(longest)))
-    high = jax.lax.fori_loop(0, doublings, lambda _, w: jnp.where(drop(w) < _DROP, 2.0 * w, w), high)
-
-    def halve(_: int, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
-        low, high = bounds
-        mid = 0.5 * (low + high)
-        below = drop(mid) < _DROP
-        return jnp.where(below, mid, low), jnp.where(below, high, mid)
-
-    return jax.lax.fori_loop(0, 4, halve, (0.5 * high, high))[1]
+    powers = 2.0 ** np.arange(-12.0, np.ceil(np.log2(longest)) + 1.0)
+    coarse = shortest(jnp.broadcast_to(powers, (*start.shape, powers.size)))
+    return shortest(coarse[..., None] * np.linspace(0.5, 1.0, 9)[1:])
 
 
 def log_gammainc(a: Array, x: Array) -> Array:
     """``log P(a, x)``, the regularised lower incomplete gamma function."""
-    return _log_gamma_tails(a, x)[0]
+    return log_gamma_tails(a, x)[0]
 
 
 def log_gammaincc(a: Array, x: Array) -> Array:
     """``log Q(a, x)``, the regularised upper incomplete gamma function."""
-    return _log_gamma_tails(a, x)[1]
+    return log_gamma_tails(a, x)[1]
 
 
-def _log_gamma_tails(a: Array, x: Array) -> tuple[Array, Array]:
-    """Both logs; on the scale ``v = log t`` the integrand ``exp(a v - exp(v))`` is log-concave for every ``a > 0``."""
+def log_gamma_tails(a: Array, x: Array) -> tuple[Array, Array]:
+    """``log P(a, x)`` and ``log Q(a, x)``: on the scale ``v = log t`` the integrand ``exp(a v - exp(v))`` is log-concave.
+
+    The lower tail starts from ``a + 1``, by ``P(a, x) = P(a + 1, x) + x^a e^-x / Gamma(a + 1)``, so that it falls at rate >= 1.
+    """
     a, x = jnp.broadcast_arrays(jnp.asarray(a, float), jnp.asarray(x, float))
     zero, infinite = x <= 0.0, jnp.isposinf(x)
-    x = jnp.where(zero | infinite, 1.0, x)
+    x = jnp.where(zero | infinite, a, x)
     left = x < a
-    # lower tail, from a + 1 (P(a, x) = P(a + 1, x) + x^a e^-x / Gamma(a + 1)), so that it falls at rate >= 1
-    al, xl = jnp.where(left, a, 1.0), jnp.where(left, x, 0.5)
-    first = al * jnp.log(xl) - xl - gammaln(al + 1.0)
-    rest = log_tail(lambda v: (al[..., None] + 1.0) * v - jnp.exp(v), jnp.log(xl), -1.0) - gammaln(al + 1.0)
-    lower = jnp.logaddexp(first, rest)
-    au, xu = jnp.where(left, 1.0, a), jnp.where(left, 2.0, x)
-    upper = log_tail(lambda v: au[..., None] * v - jnp.exp(v), jnp.log(xu), 1.0) - gammaln(au)
-    log_p = jnp.where(left, lower, log1mexp(jnp.where(left, -1.0, upper)))
-    log_q = jnp.where(left, log1mexp(jnp.where(left, lower, -1.0)), upper)
+    power, log_x, log_norm = jnp.where(left, a + 1.0, a), jnp.log(x), gammaln(a + 1.0)
+    tail = log_tail(lambda v: power[..., None] * v - jnp.exp(v), log_x, jnp.where(left, -1.0, 1.0)) - log_norm
+    tail = jnp.where(left, jnp.logaddexp(a * log_x - x - log_norm, tail), tail + jnp.log(a))
+    other = log1mexp(jnp.minimum(tail, 0.0))
+    log_p, log_q = jnp.where(left, tail, other), jnp.where(left, other, tail)
     log_p, log_q = jnp.where(zero, -jnp.inf, log_p), jnp.where(zero, 0.0, log_q)
     return jnp.where(infinite, 0.0, log_p), jnp.where(infinite, -jnp.inf, log_q)
 

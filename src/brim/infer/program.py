@@ -55,7 +55,7 @@ def precompile(target: Target, control: Control) -> Future[Program]:
         future = _programs.get(key)
         if future is None or (future.done() and future.exception() is not None):
             future = _programs[key] = Future()
-            threading.Thread(target=_build, args=(future, target, METRICS[control.metric], depth), daemon=True).start()
+            threading.Thread(target=_build, args=(future, target, METRICS[control.metric], depth), name="brim-compile").start()
         _programs.move_to_end(key)
         while len(_programs) > _KEPT:
             _programs.popitem(last=False)

@@ -96,7 +96,9 @@ def skipped(model: Model, re_formula: Any) -> tuple[frozenset[str], dict[str, np
         for c in coefs:
             if (label, c) not in used:
                 have = [f"({c2} | {e.label})" for e in effects for c2 in e.coefs]
-                raise BrimError(f"re_formula: the model has no effect of '{c}' by '{label}'", hint=suggest(f"({c} | {label})", have, "effects"))
+                raise BrimError(
+                    f"re_formula: the model has no effect of '{c}' by '{label}'", hint=suggest(f"({c} | {label})", have, "effects")
+                )
     return frozenset(skip), partial
 
 
@@ -148,7 +150,9 @@ def _check_missing(frame: Frame, names: list[str]) -> None:
     for name in names:
         missing = frame[name].missing
         if missing.any():
-            raise BrimError(f"newdata: '{name}' is missing in row {int(np.flatnonzero(missing)[0])} (counted from 0)", hint="fill it, or drop the row")
+            raise BrimError(
+                f"newdata: '{name}' is missing in row {int(np.flatnonzero(missing)[0])} (counted from 0)", hint="fill it, or drop the row"
+            )
 
 
 def _check_levels(model: Model, allow: bool) -> None:
@@ -157,7 +161,8 @@ def _check_levels(model: Model, allow: bool) -> None:
             level = b.grouping.new_levels[0]
             raise BrimError(
                 f"newdata: '{level}' is a new level of '{b.grouping.label}'",
-                hint=suggest(level, b.grouping.levels, "levels") + " For new levels say allow_new_levels=True; to leave group effects out, re_formula=False.",
+                hint=suggest(level, b.grouping.levels, "levels")
+                + " For new levels say allow_new_levels=True; to leave group effects out, re_formula=False.",
             )
 
 
@@ -230,8 +235,6 @@ def log_prior(model: Model, posterior: Posterior, data: dict[str, Any]) -> np.nd
     with jax.enable_x64(True):
         arrays = {k: v for k, v in posterior.flat().items() if k in keys_used}
         return np.asarray(jax.jit(jax.vmap(one, in_axes=(0, None)))(arrays, data))
-
-
 
 
 def predict(

@@ -12,20 +12,24 @@ from brim.priors import PriorRow
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["print_priors", "prior_lines", "prior_table"]
+__all__ = ["COLUMNS", "print_priors", "prior_lines", "prior_table"]
 
-_COLUMNS = ("prior", "class", "coef", "group", "resp", "dpar", "nlpar", "lb", "ub", "source")
+#: brms' columns.
+COLUMNS = ("prior", "class", "coef", "group", "resp", "dpar", "nlpar", "lb", "ub", "source")
 
 
 def prior_table(rows: Iterable[PriorRow], all: bool = True) -> pd.DataFrame:
-    """The prior table with brms' columns; bounds are text as brms has them, ``""`` where there is none."""
-    import pandas as pd
+    """The prior table with brms' columns; bounds are text as brms has them, ``""`` where there is none.
+
+    Printed, it spells out flat and inherited priors (``print_priors``); its values are the rows' own.
+    """
+    from brim.post.prior_frame import PriorFrame
 
     def bound(value: float | str | None) -> str:
         return "" if value is None else value if isinstance(value, str) else format_number(value)
 
     records = [(r.prior, *r.key, bound(r.lb), bound(r.ub), r.source) for r in rows if all or r.prior]
-    return pd.DataFrame(records, columns=list(_COLUMNS))
+    return PriorFrame(records, columns=list(COLUMNS))
 
 
 def _resolved(table: pd.DataFrame) -> Iterator[dict[str, str]]:
@@ -64,8 +68,8 @@ def print_priors(table: pd.DataFrame) -> str:
     student_t(3, 288.7, 59.3) Intercept                                       default
        student_t(3, 0, 59.3)     sigma                             0         default
     """
-    rows = [[r[c] for c in _COLUMNS] for r in _resolved(table)]
-    return "\n".join(format_table(list(_COLUMNS), rows))
+    rows = [[r[c] for c in COLUMNS] for r in _resolved(table)]
+    return "\n".join(format_table(list(COLUMNS), rows))
 
 
 def prior_lines(table: pd.DataFrame) -> list[str]:

@@ -63,7 +63,9 @@ class Member:
             plain = tuple(f"{c}[{k + 1}]" for c in plain for k in range(self.nthres))
         special = self._special_coefs(frame)
         if not plain + special:
-            raise BrimError("a group term has no coefficients", source=self.terms.node.source or None, span=self.terms.node.span, hint="write (1 | g)")
+            raise BrimError(
+                "a group term has no coefficients", source=self.terms.node.source or None, span=self.terms.node.span, hint="write (1 | g)"
+            )
         return replace(self, matrix=matrix, coefs=plain + special, given=tuple(given_key(self.where, c) for c in special))
 
     def _special_coefs(self, frame: Frame) -> tuple[str, ...]:
@@ -152,9 +154,7 @@ class GroupBlock(AbstractTerm):
     def _slots(self) -> tuple[Slot, ...]:
         group = self.grouping.label
         each = tuple(
-            Slot("sd", c, group, m.where, default)
-            for m, default in zip(self.members, self.sd_default, strict=True)
-            for c in m.coefs
+            Slot("sd", c, group, m.where, default) for m, default in zip(self.members, self.sd_default, strict=True) for c in m.coefs
         )
         return each * max(len(self.grouping.by_levels), 1)
 
@@ -255,12 +255,30 @@ class GroupBlock(AbstractTerm):
         by = {f"by_{group}": self.grouping.by_levels} if self.grouping.by_levels else {}
         names = np.array([[f"sd_{group}__{c}" for c in row] for row in rows], dtype=object)
         coef_dim = f"coef_{group}{suffix}"
-        out = [Reported(self._name("sd"), names if by else names[0], RANKS["sd"], f"sd_{group}{suffix}", (*by, coef_dim), {**by, coef_dim: self.labels})]
+        out = [
+            Reported(
+                self._name("sd"),
+                names if by else names[0],
+                RANKS["sd"],
+                f"sd_{group}{suffix}",
+                (*by, coef_dim),
+                {**by, coef_dim: self.labels},
+            )
+        ]
         if self.has_cor:
             cors = np.array([[f"cor_{group}__{row[i]}__{row[j]}" for i, j in self._pairs()] for row in rows], dtype=object)
             pair_dim = f"pair_{group}{suffix}"
             pairs = tuple(f"{self.labels[i]}__{self.labels[j]}" for i, j in self._pairs())
-            out.append(Reported(self._name("cor"), cors if by else cors[0], RANKS["cor"], f"cor_{group}{suffix}", (*by, pair_dim), {**by, pair_dim: pairs}))
+            out.append(
+                Reported(
+                    self._name("cor"),
+                    cors if by else cors[0],
+                    RANKS["cor"],
+                    f"cor_{group}{suffix}",
+                    (*by, pair_dim),
+                    {**by, pair_dim: pairs},
+                )
+            )
         if self.grouping.dist == "student":
             name = np.array(f"df_{group}", dtype=object)
             out.append(Reported(self._name("df"), name, RANKS["df"], f"df_{group}{suffix}"))

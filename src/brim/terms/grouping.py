@@ -9,8 +9,8 @@ from typing import Any, final
 
 import numpy as np
 
-from brim.expressions import Expression
 from brim.errors import BrimError, suggest
+from brim.expressions import Expression
 from brim.formula import Binary, Call, Constant, Name, Node, Text, deparse
 from brim.frame import Factor, Frame
 
@@ -88,12 +88,12 @@ class Grouping:
         levels = _union(columns)
         if len(levels) < 2:
             held = f"'{levels[0]}'" if levels else "none"
-            raise self.error(f"the grouping factor '{self.label}' has one level only ({held})", "group effects need at least two levels; leave the term out")
+            raise self.error(
+                f"the grouping factor '{self.label}' has one level only ({held})",
+                "group effects need at least two levels; leave the term out",
+            )
         out = replace(self, levels=levels, n_levels=len(levels))
-        if self.by_name:
-            out = out._learn_by(frame)
-        else:
-            out = replace(out, by_index=np.zeros(len(levels), np.int32))
+        out = out._learn_by(frame) if self.by_name else replace(out, by_index=np.zeros(len(levels), np.int32))
         return replace(out, cholesky=_cov_cholesky(out)) if self.cov is not None else out
 
     def _learn_by(self, frame: Frame) -> Grouping:
@@ -127,7 +127,10 @@ class Grouping:
         if not new:
             return replace(self, new_levels=(), new_by=None)
         if self.cov is not None:
-            raise self.error(f"'{new[0]}' is a new level of '{self.label}', whose levels are correlated by cov = {self.cov_name}", "predict for known levels only")
+            raise self.error(
+                f"'{new[0]}' is a new level of '{self.label}', whose levels are correlated by cov = {self.cov_name}",
+                "predict for known levels only",
+            )
         index = np.zeros(len(new), np.int32)
         if self.by_name:
             given = frame[self.by_name].as_factor()
@@ -149,7 +152,10 @@ class Grouping:
             column = _factor(frame, factor)
             if (column.codes < 0).any():
                 row = int(np.flatnonzero(column.codes < 0)[0])
-                raise self.error(f"the grouping factor '{self.label}' is missing in row {row} (counted from 0)", "give a level, or predict with re_formula=False")
+                raise self.error(
+                    f"the grouping factor '{self.label}' is missing in row {row} (counted from 0)",
+                    "give a level, or predict with re_formula=False",
+                )
             lookup = np.array([place.get(level, -1) for level in column.levels], np.int32)
             out.append(lookup[column.codes])
         return np.stack(out) if self.is_mm else out[0]
@@ -163,13 +169,17 @@ class Grouping:
             return np.full((m, frame.n), 1.0 / m)
         w = np.stack([Expression(node).learn(frame).numbers(frame) for node in self.weight_nodes])
         if len(w) != m:
-            raise self.error(f"mm() has {m} grouping factors but {len(w)} weights", "give weights = cbind(...) with one column for each factor")
+            raise self.error(
+                f"mm() has {m} grouping factors but {len(w)} weights", "give weights = cbind(...) with one column for each factor"
+            )
         if not self.scale_weights:
             return w
         total = w.sum(axis=0)
         if (w < 0).any() or (total <= 0).any():
             row = int(np.flatnonzero((w < 0).any(axis=0) | (total <= 0))[0])
-            raise self.error(f"membership weights of row {row} (counted from 0) are negative or sum to zero", "use weights >= 0, or scale = FALSE")
+            raise self.error(
+                f"membership weights of row {row} (counted from 0) are negative or sum to zero", "use weights >= 0, or scale = FALSE"
+            )
         return w / total
 
     def member_frames(self, frame: Frame, calls: tuple[Call, ...]) -> list[Frame]:
@@ -181,7 +191,10 @@ class Grouping:
             columns = {}
             for call in calls:
                 if len(call.args) != len(self.factors):
-                    raise self.error(f"{deparse(call)} has {len(call.args)} columns for {len(self.factors)} grouping factors", "give one column for each factor of mm()")
+                    raise self.error(
+                        f"{deparse(call)} has {len(call.args)} columns for {len(self.factors)} grouping factors",
+                        "give one column for each factor of mm()",
+                    )
                 columns[mmc_column(call)] = Expression(call.args[m]).learn(frame).numbers(frame)
             out.append(frame.with_columns(columns))
         return out
@@ -222,7 +235,10 @@ def _cov_cholesky(grouping: Grouping) -> np.ndarray:
         raise grouping.error(f"{what} must be a symmetric matrix; its shape is {values.shape}")
     if names is None:
         if len(values) != len(grouping.levels):
-            raise grouping.error(f"{what} has no row names and {len(values)} rows for {len(grouping.levels)} levels", "give a data frame whose index holds the levels")
+            raise grouping.error(
+                f"{what} has no row names and {len(values)} rows for {len(grouping.levels)} levels",
+                "give a data frame whose index holds the levels",
+            )
         names = grouping.levels
     place = {str(n): i for i, n in enumerate(names)}
     missing = [level for level in grouping.levels if level not in place]
@@ -265,7 +281,9 @@ def _keywords(call: Call, known: tuple[str, ...]) -> dict[str, Node]:
     out = dict(call.kwargs)
     for name, node in out.items():
         if name not in known:
-            raise BrimError(f"{call.fn}() has no argument '{name}'", source=call.source or None, span=node.span, hint=suggest(name, known, "arguments"))
+            raise BrimError(
+                f"{call.fn}() has no argument '{name}'", source=call.source or None, span=node.span, hint=suggest(name, known, "arguments")
+            )
     return out
 
 
@@ -289,12 +307,19 @@ def _parse_gr(call: Call, data2: Mapping[str, Any]) -> Grouping:
         node = given["dist"]
         dist = node.value if isinstance(node, Text) else deparse(node)
         if dist not in ("gaussian", "student"):
-            raise BrimError(f"gr(dist = '{dist}') is unknown", source=call.source or None, span=node.span, hint=suggest(dist, ("gaussian", "student")))
+            raise BrimError(
+                f"gr(dist = '{dist}') is unknown", source=call.source or None, span=node.span, hint=suggest(dist, ("gaussian", "student"))
+            )
     cov_name, cov = "", None
     if "cov" in given:
         cov_name = deparse(given["cov"])
         if cov_name not in data2:
-            raise BrimError(f"gr(cov = {cov_name}): there is no '{cov_name}' in data2", source=call.source or None, span=given["cov"].span, hint=suggest(cov_name, data2, "objects in data2"))
+            raise BrimError(
+                f"gr(cov = {cov_name}): there is no '{cov_name}' in data2",
+                source=call.source or None,
+                span=given["cov"].span,
+                hint=suggest(cov_name, data2, "objects in data2"),
+            )
         cov = data2[cov_name]
     by_name = ""
     if "by" in given:
@@ -313,7 +338,12 @@ def _parse_mm(call: Call) -> Grouping:
         if unbuilt in given:
             raise BrimError(f"mm({unbuilt}=) is not built yet", source=call.source or None, span=given[unbuilt].span)
     if len(call.args) < 2:
-        raise BrimError("mm() needs at least two grouping factors", source=call.source or None, span=call.span, hint="write mm(g1, g2), or (1 | g) for one")
+        raise BrimError(
+            "mm() needs at least two grouping factors",
+            source=call.source or None,
+            span=call.span,
+            hint="write mm(g1, g2), or (1 | g) for one",
+        )
     factors = tuple(_columns(a, call) for a in call.args)
     weights: tuple[Node, ...] = ()
     if "weights" in given:

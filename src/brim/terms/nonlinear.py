@@ -23,7 +23,28 @@ Function = Callable[..., Any]
 
 #: Functions of Stan and R that an expression may call.
 FUNCTIONS: dict[str, Function] = {
-    **{n: getattr(jnp, n) for n in ("exp", "expm1", "log1p", "log2", "log10", "sqrt", "abs", "sin", "cos", "tan", "sinh", "cosh", "tanh", "floor", "ceil", "sign", "cbrt")},
+    **{
+        n: getattr(jnp, n)
+        for n in (
+            "exp",
+            "expm1",
+            "log1p",
+            "log2",
+            "log10",
+            "sqrt",
+            "abs",
+            "sin",
+            "cos",
+            "tan",
+            "sinh",
+            "cosh",
+            "tanh",
+            "floor",
+            "ceil",
+            "sign",
+            "cbrt",
+        )
+    },
     "log": lambda x, base=None: jnp.log(x) if base is None else jnp.log(x) / jnp.log(base),
     "asin": jnp.arcsin,
     "acos": jnp.arccos,
@@ -133,7 +154,9 @@ class Nonlinear(AbstractTerm):
                 known = {**FUNCTIONS, **self.functions}
                 if fn not in known:
                     hint = suggest(fn, known, "functions") + " A function of your own goes into data2={'name': function}."
-                    raise BrimError(f"unknown function '{fn}' in a nonlinear formula", source=node.source or None, span=node.span, hint=hint)
+                    raise BrimError(
+                        f"unknown function '{fn}' in a nonlinear formula", source=node.source or None, span=node.span, hint=hint
+                    )
                 if kwargs:
                     raise BrimError(f"{fn}() takes its arguments by position here", source=node.source or None, span=kwargs[0][1].span)
                 for a in args:
@@ -151,7 +174,12 @@ class Nonlinear(AbstractTerm):
         for name in self.variables():
             column = frame[name]
             if column.kind == "factor":
-                raise BrimError(f"'{name}' is a factor; a nonlinear formula needs numbers", source=self.node.source or None, span=self.node.span, hint="make indicator columns of it")
+                raise BrimError(
+                    f"'{name}' is a factor; a nonlinear formula needs numbers",
+                    source=self.node.source or None,
+                    span=self.node.span,
+                    hint="make indicator columns of it",
+                )
             out[name] = np.asarray(column.numbers, float)
         return out
 

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from brim.bases import ModelMatrix, brms_name
-from brim.expressions import Expression
 from brim.errors import BrimError
+from brim.expressions import Expression
 from brim.formula import Terms, variables
 from brim.frame import Frame
 from brim.param import RANKS, Param, Reported, Slot, Where

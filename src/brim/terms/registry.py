@@ -20,11 +20,11 @@ VariableReader = Callable[[Call, Context], SpecialVariable]
 
 #: kind (see ``brim.specials``) -> "module:function"; ``None``: planned, not built. Imported when a formula uses it.
 _READERS: dict[str, str | None] = {
-    "smooth": None,
-    "gp": None,
+    "smooth": "brim.terms.smooth:read",
+    "gp": "brim.terms.gp:read",
     "sp": "brim.terms.sp:read",
     "cs": "brim.terms.cs:read",
-    "autocor": None,
+    "autocor": "brim.terms.autocor:read",
 }
 
 #: Kinds that may interact with each other and are read together, under one name.

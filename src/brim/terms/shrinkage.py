@@ -146,4 +146,7 @@ class Shrinkage(AbstractTerm):
         numbers = tuple(str(i + 1) for i in range(len(self.coefs)))
         names = np.array([f"{phi}[{i}]" for i in numbers], dtype=object)
         dim = self._key("R2D2_coef")
-        return (Reported(phi, names, RANKS["dpar"], phi, (dim,), {dim: numbers}), Reported(r2, np.array(r2, dtype=object), RANKS["dpar"], r2))
+        return (
+            Reported(phi, names, RANKS["dpar"], phi, (dim,), {dim: numbers}),
+            Reported(r2, np.array(r2, dtype=object), RANKS["dpar"], r2),
+        )
