@@ -23,6 +23,7 @@ KINDS = {
     "gr by, uncorrelated": ("ycount ~ x + (1 + x || gr(g, by = sex))", "poisson", {}),
     "gr cov": ("y ~ x + (1 | gr(g, cov = A))", "gaussian", {"data2": {"A": 0.5 ** np.abs(np.subtract.outer(range(9), range(9)))}}),
     "gr student": ("y ~ x + (1 | gr(g, dist = 'student'))", "gaussian", {}),
+    "gr pw": ("y ~ x + (1 + x | gr(g, pw = gw))", "gaussian", {}),
     "mm": ("y ~ x + (1 | mm(h1, h2, weights = cbind(w1, w2)))", "gaussian", {}),
     "mm and mmc": ("y ~ x + (1 + mmc(w1, w2) | mm(h1, h2))", "gaussian", {}),
     "sigma": (brim.bf("y ~ x + (1 | g)", "sigma ~ x + (1 | g)"), "gaussian", {}),
@@ -33,13 +34,20 @@ KINDS = {
         "gaussian",
         {},
     ),
+    "smooth": ("y ~ s(x) + z", "gaussian", {}),
+    "smooth, several kinds": ("y ~ s(x, bs = 'cr', k = 5) + s(z, bs = 'cc', k = 6) + s(expo, bs = 'ps', k = 7)", "gaussian", {}),
+    "smooth by a number": ("ycount ~ s(x, by = z, k = 4)", "poisson", {}),
+    "smooth by a factor": (brim.bf("y ~ s(x, by = f3, k = 4)", "sigma ~ s(z, k = 4)"), "gaussian", {}),
+    "smooth by group": ("y ~ s(x, g, bs = 'fs', k = 4) + s(g2, bs = 're') + s(g2, z, bs = 're')", "gaussian", {}),
+    "tensor smooth": ("y ~ t2(x, z, k = 4)", "gaussian", {}),
+    "tensor smooth, summed penalties": ("y ~ te(x, z, k = 4) + ti(x, expo, k = 3)", "gaussian", {}),
 }
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_protocol(kind):
     formula, family, more = KINDS[kind]
-    sim = data("sim")
+    sim = data("sim").assign(gw=lambda d: d.g.cat.codes + 0.5)
     fit = brim.brm(formula, data=sim, family=family, empty=True, **more)
     rows = np.random.default_rng(0).permutation(len(sim))
     check_model(fit.model, fit.frame, fit.frame.take(rows))
@@ -61,3 +69,15 @@ def test_models_of_other_structure_differ():
         brim.brm(f, data=sim, empty=True).model for f in ("y ~ x", "y ~ z", "y ~ x + (1 | g)", "y ~ x + (1 | g2)", "y ~ x + (1 + x || g)")
     ]
     assert len(set(made)) == len(made)
+
+
+def test_prior_weights_multiply_the_density_of_each_level():
+    """gr(pw = w): sum_j w_j log N(z_j), brms 2.22's definition."""
+    sim = data("sim").assign(gw=lambda d: d.g.cat.codes + 0.5)
+    fit = brim.brm("y ~ 1 + (1 | gr(g, pw = gw))", data=sim, empty=True)
+    inputs = fit.model.data(fit.frame)
+    params, _ = fit.model.layout.constrain(np.linspace(-1, 1, fit.model.layout.dim), inputs["fixed"])
+    full = fit.model.transform(params, inputs["design"])
+    z = np.asarray(params["z_1"])[0]
+    expected = np.sum((np.arange(9) + 0.5) * (-0.5 * z**2 - 0.5 * np.log(2 * np.pi)))
+    assert float(fit.model.log_internal(full, inputs["design"], inputs["prior"])) == pytest.approx(expected, rel=1e-12)

@@ -52,7 +52,7 @@ class Addition:
         bad = ~(good(value) & ~np.isnan(value))
         if bad.any():
             held = ", ".join(f"{v:g}" for v in value[bad][:5])
-            raise self.error(f"{self.fn}() needs {wanted}; {name_rows(np.flatnonzero(bad))} hold{'s' * (bad.sum() == 1)} {held}")
+            raise self.error(f"{self.fn}() needs {wanted}; {name_rows(np.flatnonzero(bad))} hold{'s' * int(bad.sum() == 1)} {held}")
         return value
 
     def coded(self, name: str, frame: Frame, words: Mapping[str, float]) -> np.ndarray:

@@ -92,7 +92,7 @@ class GroupBlock(AbstractTerm):
     """Correlated (or independent) group-level effects of one grouping factor.
 
     With ``z`` standard normal, ``r_j = diag(sd) L z_j`` for level ``j``; ``gr(by = f)`` has its own ``sd`` and ``L`` for each
-    level of ``f``; ``gr(cov = A)`` correlates the levels, ``z -> z chol(A)'``; ``gr(dist = "student")`` multiplies ``r_j`` with
+    level of ``f``; ``gr(pw = w)`` weights the levels' prior densities; ``gr(cov = A)`` correlates the levels, ``z -> z chol(A)'``; ``gr(dist = "student")`` multiplies ``r_j`` with
     ``sqrt(df u_j)``, ``u_j ~ inv_chi_square(df)``.
 
     Attributes
@@ -171,7 +171,8 @@ class GroupBlock(AbstractTerm):
             out.append(Param(self._name("df"), (), (slot,), lb=1.0, center=2.0))
             law = Piece("inv_chi_square", None, of=self._name("df"))
             out.append(Param(self._name("udf"), (n,), lb=0.0, pieces=(law,), center=-3.0))
-        out.append(Param(self._name("z"), (k, n), pieces=STANDARD_NORMAL))
+        # weighted levels have their density in log_density
+        out.append(Param(self._name("z"), (k, n), pieces=() if self.grouping.weight_name else STANDARD_NORMAL))
         return tuple(out)
 
     # ------------------------------------------------------------------ numbers
@@ -182,7 +183,16 @@ class GroupBlock(AbstractTerm):
             out["cholesky"] = self.grouping.cholesky
         if self.grouping.new_levels:
             out["new_by"] = self.grouping.new_by
+        if self.grouping.prior_weights is not None:
+            out["pw"] = self.grouping.prior_weights
         return out
+
+    def log_density(self, params: Params, design: Design) -> Any:
+        """``sum_j w_j log p(z_j)`` with ``gr(pw = w)``."""
+        if "pw" not in design:
+            return 0.0
+        z = params[self._name("z")]
+        return jnp.sum(design["pw"] * jnp.sum(-0.5 * z * z - 0.5 * np.log(2 * np.pi), axis=0))
 
     def transform(self, params: Params, design: Design) -> dict[str, Any]:
         z = params[self._name("z")]

@@ -36,6 +36,8 @@ class Grouping:
         ``gr(cor = FALSE)`` turns correlations off.
     cov_name, cov
         ``gr(cov = A)`` and the matrix (values, names) found in ``data2``.
+    weight_name, prior_weights
+        ``gr(pw = w)``: the column, and the learned weight of each level's prior density.
     weight_nodes, scale_weights
         ``mm(weights = cbind(w1, w2), scale = )``.
     levels, by_levels, by_index, cholesky
@@ -54,12 +56,14 @@ class Grouping:
     cov: Any = field(compare=False, default=None, repr=False)
     weight_nodes: tuple[Node, ...] = field(compare=False, default=(), repr=False)
     scale_weights: bool = True
+    weight_name: str = ""
     only: bool = True
     levels: tuple[str, ...] = field(compare=False, default=())
     n_levels: int = 0
     by_levels: tuple[str, ...] = ()
     by_index: Any = field(compare=False, default=None, repr=False)
     cholesky: Any = field(compare=False, default=None, repr=False)
+    prior_weights: Any = field(compare=False, default=None, repr=False)
     new_levels: tuple[str, ...] = field(compare=False, default=())
     new_by: Any = field(compare=False, default=None, repr=False)
 
@@ -69,7 +73,7 @@ class Grouping:
     def variables(self) -> tuple[str, ...]:
         """The columns that must be complete."""
         out = [c for f in self.factors for c in f]
-        return tuple(dict.fromkeys([*out, *([self.by_name] if self.by_name else [])]))
+        return tuple(dict.fromkeys([*out, *(n for n in (self.by_name, self.weight_name) if n)]))
 
     @property
     def is_mm(self) -> bool:
@@ -94,7 +98,21 @@ class Grouping:
             )
         out = replace(self, levels=levels, n_levels=len(levels))
         out = out._learn_by(frame) if self.by_name else replace(out, by_index=np.zeros(len(levels), np.int32))
+        out = replace(out, prior_weights=out._learn_weights(frame)) if self.weight_name else out
         return replace(out, cholesky=_cov_cholesky(out)) if self.cov is not None else out
+
+    def _learn_weights(self, frame: Frame) -> np.ndarray:
+        """The prior weight of each level; all rows of a level must agree."""
+        given = frame.numbers(self.weight_name)
+        codes = self.codes(frame)
+        out = np.zeros(len(self.levels))
+        out[codes] = given
+        if (out[codes] != given).any():
+            level = self.levels[codes[np.flatnonzero(out[codes] != given)[0]]]
+            raise self.error(f"pw = {self.weight_name} differs within level '{level}' of '{self.label}'", "a level has one weight")
+        if not (out >= 0).all():
+            raise self.error(f"pw = {self.weight_name} has negative weights")
+        return out
 
     def _learn_by(self, frame: Frame) -> Grouping:
         by = frame[self.by_name].as_factor().drop_unused()
@@ -297,8 +315,6 @@ def _flag(node: Node | None, default: bool) -> bool:
 
 def _parse_gr(call: Call, data2: Mapping[str, Any]) -> Grouping:
     given = _keywords(call, ("by", "cov", "dist", "cor", "id", "pw"))
-    if "pw" in given:
-        raise BrimError("gr(pw=) is not built yet", source=call.source or None, span=given["pw"].span)
     if len(call.args) != 1:
         raise BrimError("gr() takes one grouping factor", source=call.source or None, span=call.span, hint="write gr(g) or gr(a:b)")
     names = _columns(call.args[0], call)
@@ -321,15 +337,17 @@ def _parse_gr(call: Call, data2: Mapping[str, Any]) -> Grouping:
                 hint=suggest(cov_name, data2, "objects in data2"),
             )
         cov = data2[cov_name]
-    by_name = ""
-    if "by" in given:
-        (by_name,) = _columns(given["by"], call) if isinstance(given["by"], Name) else _not_a_column(given["by"])
+    by_name, weight_name = (_column_of(call, given[k], k) if k in given else "" for k in ("by", "pw"))
     cor = _flag(given.get("cor"), True)
-    return Grouping(call, (names,), ":".join(names), by_name, dist, cor, cov_name, cov)
+    return Grouping(call, (names,), ":".join(names), by_name, dist, cor, cov_name, cov, weight_name=weight_name)
 
 
-def _not_a_column(node: Node) -> tuple[str]:
-    raise BrimError(f"by = {deparse(node)} must be a column", source=node.source or None, span=node.span, hint="make a column of it first")
+def _column_of(call: Call, node: Node, argument: str) -> str:
+    if isinstance(node, Name):
+        return node.name
+    raise BrimError(
+        f"{argument} = {deparse(node)} must be a column", source=call.source or None, span=node.span, hint="make a column of it first"
+    )
 
 
 def _parse_mm(call: Call) -> Grouping:
