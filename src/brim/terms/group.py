@@ -91,9 +91,9 @@ class Member:
 class GroupBlock(AbstractTerm):
     """Correlated (or independent) group-level effects of one grouping factor.
 
-    With ``z`` standard normal, ``r_j = diag(sd) L z_j`` for level ``j``; ``gr(by = f)`` has its own ``sd`` and ``L`` for each
-    level of ``f``; ``gr(pw = w)`` weights the levels' prior densities; ``gr(cov = A)`` correlates the levels, ``z -> z chol(A)'``; ``gr(dist = "student")`` multiplies ``r_j`` with
-    ``sqrt(df u_j)``, ``u_j ~ inv_chi_square(df)``.
+    With ``z`` standard normal, ``r_j = diag(sd) L z_j`` for level ``j``. ``gr(by = f)`` has its own ``sd`` and ``L`` for each
+    level of ``f``; ``gr(cov = A)`` correlates the levels, ``z -> z chol(A)'``; ``gr(pw = w)`` weights the levels' prior
+    densities; ``gr(dist = "student")`` multiplies ``r_j`` with ``sqrt(df u_j)``, ``u_j ~ inv_chi_square(df)``.
 
     Attributes
     ----------
