@@ -1,0 +1,108 @@
+"""The protocol of a basis, and what all bases use."""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+
+from brim.errors import BrimError, BrimWarning
+
+__all__ = ["AbstractBasis", "columns_of_null", "dimension", "in_blocks", "null_basis", "oriented", "split"]
+
+BLOCK = 512
+
+
+class AbstractBasis(ABC):
+    """Functions ``f = X(x) b`` with the penalty ``b' S b``, in the parametrisation in which mgcv sets its smooths up.
+
+    Every subclass is a final frozen dataclass. Covariates are arrays ``(n, d)``; a factor's column holds its codes.
+    """
+
+    @abstractmethod
+    def learn(self, x: np.ndarray) -> Self:
+        """Knots, centres and scales from the training covariates."""
+
+    @abstractmethod
+    def matrix(self, x: np.ndarray) -> np.ndarray:
+        """``X (n, k)`` at any covariates; a row depends on nothing but itself."""
+
+    @property
+    @abstractmethod
+    def penalty(self) -> np.ndarray:
+        """``S (k, k)``."""
+
+    @property
+    @abstractmethod
+    def rank(self) -> int:
+        """Rank of ``S``."""
+
+    @property
+    def centred(self) -> bool:
+        """Whether the functions are made to sum to zero over the training data."""
+        return True
+
+
+def dimension(k: int, least: int, x: np.ndarray) -> int:
+    """``k``, raised to the least that the basis takes and checked against the number of distinct covariates."""
+    if k < least:
+        warnings.warn(f"k = {k} of a smooth is raised to {least}, the least that its basis takes", BrimWarning, stacklevel=2)
+    k, distinct = max(k, least), len(np.unique(x, axis=0))
+    if distinct < k:
+        raise BrimError(f"there are {distinct} distinct values of the covariates for k = {k}", hint="give a smaller k")
+    return k
+
+
+def in_blocks(function: Callable[[np.ndarray], Any], x: np.ndarray, block: int = BLOCK) -> Any:
+    """``function`` of the rows of ``x`` in blocks of one size: bounded memory, and numbers that depend on no other row.
+
+    (A product of matrices is not bitwise the same for another number of rows.) Rows with missing values give ``NaN``.
+    """
+    bad = ~np.isfinite(x).all(axis=1)
+    if bad.any():
+        good = x[~bad][0] if not bad.all() else np.zeros(x.shape[1])
+        x = np.where(bad[:, None], good, x)
+    n = len(x)
+    padded = np.concatenate([x, np.broadcast_to(x[-1:], (-n % block, x.shape[1]))])
+    parts = [function(np.ascontiguousarray(padded[i : i + block])) for i in range(0, len(padded), block)]
+    out = np.concatenate(parts)[:n]
+    out[bad] = np.nan
+    return out
+
+
+def split(penalty: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Positive eigenvalues in descending order, their eigenvectors, and the null space of a penalty of known rank."""
+    values, vectors = np.linalg.eigh(penalty)
+    values, vectors = values[::-1], vectors[:, ::-1]
+    return values[:rank], vectors[:, :rank], vectors[:, rank:]
+
+
+def null_basis(null: np.ndarray) -> np.ndarray:
+    """The basis of a null space that mgcv's smooths have: the projections of the first unit vectors on it, made orthonormal.
+
+    (Reducing a penalty to tridiagonal form starts from the first coefficient; the rest of the null space is zero there.)
+    """
+    found: list[np.ndarray] = []
+    for row in null:
+        rest = row - sum(((row @ f) * f for f in found), np.zeros(len(row)))
+        size = np.linalg.norm(rest)
+        if size > 1e-6 and len(found) < null.shape[1]:
+            found.append(rest / size)
+    return null @ np.stack(found, axis=1) if found else null
+
+
+def columns_of_null(vector: np.ndarray) -> np.ndarray:
+    """Orthonormal columns orthogonal to ``vector``: the coefficients that satisfy one linear constraint."""
+    return np.linalg.qr(vector[:, None], mode="complete")[0][:, 1:]
+
+
+def oriented(columns: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Signs that make functions rise with the first covariate (eigenvectors have none of their own)."""
+    trend = x[:, 0] - x[:, 0].mean()
+    slope = columns.T @ trend
+    size = np.linalg.norm(columns, axis=0) * np.linalg.norm(trend)
+    top = columns[np.argmax(np.abs(columns), axis=0), np.arange(columns.shape[1])]
+    return np.where(np.where(np.abs(slope) > 1e-6 * size, slope, top) < 0, -1.0, 1.0)
