@@ -34,6 +34,25 @@ KINDS = {
         "gaussian",
         {},
     ),
+    "mo": ("y ~ mo(xo) * z + mo(xo):mo(xint)", "gaussian", {}),
+    "mo by group": (brim.bf("y ~ mo(xo) + (1 + mo(xo) | g)", "sigma ~ mo(xo)"), "gaussian", {}),
+    "mo, shared simplex": ('y ~ mo(xo, id = "a") + mo(xo, id = "a"):f3', "gaussian", {}),
+    "me": ("y ~ me(x, sdx) * z + me(z, sdx) + (me(x, sdx) || g)", "gaussian", {}),
+    "me, independent": (brim.bf("y ~ me(x, sdx) + me(z, sdx)") + brim.set_mecor(False), "gaussian", {}),
+    "me by group": ("y ~ me(gw, gz, gr = g)", "gaussian", {}),
+    "me of two responses": (
+        brim.bf("y ~ me(x, sdx)") + brim.bf("ycount ~ me(z, sdx):me(x, sdx)", family="poisson") + brim.set_rescor(False),
+        "gaussian",
+        {},
+    ),
+    "mi": (
+        brim.bf("y ~ mi(xmis) * z + mo(xo):mi(xmis) + (mi(xmis) | g)") + brim.bf("xmis | mi() ~ z") + brim.set_rescor(False),
+        "gaussian",
+        {},
+    ),
+    "mi with error": (brim.bf("y ~ mi(xmis)") + brim.bf("xmis | mi(sdx) ~ z") + brim.set_rescor(False), "gaussian", {}),
+    "mi of one response": ("xmis | mi() ~ z", "gaussian", {}),
+    "cs": ("yord ~ cs(x * f3) + z + (cs(1 + x) | g) + (1 | g2)", "sratio", {}),
     "smooth": ("y ~ s(x) + z", "gaussian", {}),
     "smooth, several kinds": ("y ~ s(x, bs = 'cr', k = 5) + s(z, bs = 'cc', k = 6) + s(expo, bs = 'ps', k = 7)", "gaussian", {}),
     "smooth by a number": ("ycount ~ s(x, by = z, k = 4)", "poisson", {}),
@@ -47,7 +66,7 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_protocol(kind):
     formula, family, more = KINDS[kind]
-    sim = data("sim").assign(gw=lambda d: d.g.cat.codes + 0.5)
+    sim = data("sim").assign(gw=lambda d: d.g.cat.codes + 0.5, gz=0.3)
     fit = brim.brm(formula, data=sim, family=family, empty=True, **more)
     rows = np.random.default_rng(0).permutation(len(sim))
     check_model(fit.model, fit.frame, fit.frame.take(rows))
@@ -73,7 +92,7 @@ def test_models_of_other_structure_differ():
 
 def test_prior_weights_multiply_the_density_of_each_level():
     """gr(pw = w): sum_j w_j log N(z_j), brms 2.22's definition."""
-    sim = data("sim").assign(gw=lambda d: d.g.cat.codes + 0.5)
+    sim = data("sim").assign(gw=lambda d: d.g.cat.codes + 0.5, gz=0.3)
     fit = brim.brm("y ~ 1 + (1 | gr(g, pw = gw))", data=sim, empty=True)
     inputs = fit.model.data(fit.frame)
     params, _ = fit.model.layout.constrain(np.linspace(-1, 1, fit.model.layout.dim), inputs["fixed"])

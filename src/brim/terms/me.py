@@ -11,9 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from brim.bases import brms_name
-from brim.columns import Factor
 from brim.expressions import Expression
-from brim.formula import Call, Name, Node, arguments, deparse, fault, variables
+from brim.formula import Call, Name, arguments, deparse, fault, variables
 from brim.frame import Frame
 from brim.param import RANKS, Param, Piece, Reported, Slot
 from brim.terms.base import AbstractTerm, Context, Design, Params
@@ -55,7 +54,11 @@ class Noisy:
 
     def learn(self, frame: Frame) -> Noisy:
         learned = replace(self, x=self.x.learn(frame), sd=self.sd.learn(frame))
-        x, _ = learned.measured(frame)
+        x, sd = learned.measured(frame)
+        missing = np.isnan(x + sd)
+        if missing.any():
+            row = int(np.argmax(missing))
+            raise fault(self.call, f"{deparse(self.call)} has no value in row {row} (counted from 0)", "measured values must be complete, those outside subset() too")
         return replace(learned, center=float(np.mean(x)), spread=float(np.std(x)) or 1.0)
 
     def measured(self, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
