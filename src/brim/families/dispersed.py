@@ -62,14 +62,16 @@ class BetaBinomial(Distribution):
         return self.log_kernel(y) + log_choose(self.trials, y)
 
     def _log_tails(self, y: Array) -> tuple[Array, Array]:
-        """Sums of the mass function over ``0..y`` and ``y + 1..trials``."""
+        """The sum of the mass function over ``0..y`` or ``y + 1..trials``, whichever is the smaller side, and its complement."""
         shape = jnp.broadcast_shapes(jnp.shape(y), self.batch_shape)
         n = jnp.broadcast_to(self.trials, shape)
         y = jnp.broadcast_to(jnp.floor(y), shape)
         a, b = (jnp.broadcast_to(s, shape) for s in self._shapes())
-        below = log_sum(_beta_binomial_log_mass, jnp.zeros(shape), jnp.minimum(y, n), (n, a, b))
-        above = log_sum(_beta_binomial_log_mass, jnp.maximum(y + 1.0, 0.0), n, (n, a, b))
-        return jnp.minimum(below, 0.0), jnp.minimum(above, 0.0)
+        left = y < n * a / (a + b)
+        low, high = jnp.where(left, 0.0, jnp.maximum(y + 1.0, 0.0)), jnp.where(left, y, n)
+        tail = jnp.minimum(log_sum(_beta_binomial_log_mass, (low, high, n), (a, b)), 0.0)
+        other = log1mexp(tail)
+        return jnp.where(left, tail, other), jnp.where(left, other, tail)
 
     def log_cdf(self, y: Array) -> Array:
         return self._log_tails(y)[0]
@@ -118,7 +120,8 @@ class DiscreteWeibull(Distribution):
     def _log_reach(self, k: Array) -> Array:
         """``log P(Y >= k)`` for ``k >= 0``."""
         zero = k <= 0.0
-        return jnp.where(zero, 0.0, jnp.where(zero, 1.0, k) ** self.shape * self.prob.log)
+        power = jnp.exp(jnp.minimum(self.shape * jnp.log(jnp.where(zero, 1.0, k)), 690.0))
+        return jnp.where(zero, 0.0, power * self.prob.log)
 
     def log_prob(self, y: Array) -> Array:
         return log_diff_exp(self._log_reach(y), self._log_reach(y + 1.0))
@@ -149,26 +152,30 @@ class ComPoisson(Distribution):
         slope = jax.jvp(lambda x: _com_log_sum(jnp.zeros_like(x), x, shape), (log_mu,), (jnp.ones_like(log_mu),))[1]
         return slope / shape
 
-    def _log_total(self) -> Array:
-        log_mu, shape = jnp.broadcast_arrays(jnp.asarray(self.log_mu, float), self.shape)
-        return _com_log_sum(jnp.zeros_like(log_mu), log_mu, shape)
+    def _log_sums(self, y: Array) -> tuple[Array, Array]:
+        """Logs of the unnormalised mass of everything, and of what lies above ``y``."""
+        k, log_mu, shape = jnp.broadcast_arrays(jnp.floor(y), self.log_mu, self.shape)
+        starts = jnp.stack([jnp.zeros_like(k), jnp.maximum(k, -1.0) + 1.0])
+        total, above = _com_log_sum(starts, jnp.stack([log_mu] * 2), jnp.stack([shape] * 2))
+        return total, above
 
     def log_prob(self, y: Array) -> Array:
-        return _com_log_mass(y, self.log_mu, self.shape) - self._log_total()
+        log_mu, shape = jnp.broadcast_arrays(jnp.asarray(self.log_mu, float), self.shape)
+        return _com_log_mass(y, self.log_mu, self.shape) - _com_log_sum(jnp.zeros_like(log_mu), log_mu, shape)
 
     def log_survival(self, y: Array) -> Array:
-        k, log_mu, shape = jnp.broadcast_arrays(jnp.floor(y), self.log_mu, self.shape)
-        above = _com_log_sum(jnp.maximum(k, -1.0) + 1.0, log_mu, shape)
-        return at_or_above(y, 0, jnp.minimum(above - self._log_total(), 0.0), 0.0)
+        total, above = self._log_sums(y)
+        return at_or_above(y, 0, jnp.minimum(above - total, 0.0), 0.0)
 
     def log_cdf(self, y: Array) -> Array:
         """Small counts by their sum, larger ones as the complement of the upper tail."""
         k, log_mu, shape = jnp.broadcast_arrays(jnp.floor(y), self.log_mu, self.shape)
+        total, above = self._log_sums(y)
         head = jnp.arange(_HEAD)
-        mass = jnp.where(head <= k[..., None], _com_log_mass(head, log_mu[..., None], shape[..., None]), -jnp.inf)
         few = (k >= 0) & (k < _HEAD)
-        below = logsumexp(jnp.where(few[..., None], mass, 0.0), axis=-1) - self._log_total()
-        many = log1mexp(jnp.where(few, -1.0, self.log_survival(y)))
+        mass = _com_log_mass(head, log_mu[..., None], shape[..., None])
+        below = logsumexp(jnp.where(few[..., None] & (head > k[..., None]), -jnp.inf, mass), axis=-1) - total
+        many = log1mexp(jnp.where(few, -1.0, jnp.minimum(above - total, 0.0)))
         return at_or_above(y, 0, jnp.where(few, jnp.minimum(below, 0.0), many), -jnp.inf)
 
     def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
@@ -218,13 +225,12 @@ def _com_log_sum(start: Array, log_mu: Array, shape: Array) -> Array:
     def h(k: Array) -> Array:
         return _com_log_mass(k, log_mu[..., None], shape[..., None])
 
-    parts = [
-        logsumexp(terms, axis=-1),
-        log_tail(h, peak, 1.0, longest=2.0**24),
-        log_tail(h, peak, -1.0, longest=2.0**24, limit=peak - last),
-        _com_log_mass(last, log_mu, shape) + jnp.log(jnp.maximum(edge, 1e-300)),
-    ]
-    return logsumexp(jnp.stack(parts), axis=0)
+    # both sides of the peak at once: the right tail, and the left one back to where the single terms ended
+    limits = jnp.stack([jnp.full_like(peak, jnp.inf), peak - last])
+    signs = jnp.stack([jnp.ones_like(peak), -jnp.ones_like(peak)])
+    sides = log_tail(h, jnp.stack([peak] * 2), signs, longest=2.0**24, limit=limits)
+    corner = _com_log_mass(last, log_mu, shape) + jnp.log(jnp.maximum(edge, 1e-300))
+    return logsumexp(jnp.stack([logsumexp(terms, axis=-1), sides[0], sides[1], corner]), axis=0)
 
 
 FAMILIES = (

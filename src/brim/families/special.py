@@ -219,35 +219,33 @@ _NOTHING = -1e300  # stands for log(0) where a derivative of -inf would be NaN
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
-def log_sum(f: Callable[..., Array], low: Array, high: Array, args: tuple[Array, ...]) -> Array:
-    """``log(sum of exp(f(k, *args)))`` over the whole numbers ``low <= k <= high``, elementwise; as many steps as the longest sum.
+def log_sum(f: Callable[..., Array], data: tuple[Array, ...], args: tuple[Array, ...]) -> Array:
+    """``log(sum of exp(f(k, *more, *args)))`` over whole numbers ``low <= k <= high``, elementwise, with ``data = (low, high, *more)``.
 
-    A ``while`` loop has no reverse derivative of its own; here it is that of the elementwise partial derivatives, so that
-    gradients and forward-over-reverse Hessians work.
+    A ``while`` loop, as long as the longest sum, has no reverse derivative of its own; here it is that of the elementwise
+    partial derivatives in ``args``, so that gradients and forward-over-reverse Hessians work.
     """
-    return _log_sum(f, low, high, args)
+    return _log_sum(f, data, args)
 
 
 @log_sum.defjvp
 def _log_sum_jvp(f: Callable[..., Array], primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Array, Array]:
-    low, high, args = primals
-    out = log_sum(f, low, high, args)
-    zeros = tuple(jnp.zeros_like(a) for a in args)
-    slope = jnp.zeros_like(out)
-    for i, tangent in enumerate(tangents[2]):
-        one = (*zeros[:i], jnp.ones_like(args[i]), *zeros[i + 1 :])
-        partial_derivative = jax.jvp(lambda *a: _log_sum(f, low, high, a), args, one)[1]
-        slope = slope + partial_derivative * tangent
+    data, args = primals
+    out, slope = log_sum(f, data, args), 0.0
+    for i, tangent in enumerate(tangents[1]):
+        one = tuple(jnp.ones_like(a) if j == i else jnp.zeros_like(a) for j, a in enumerate(args))
+        slope = slope + jax.jvp(lambda *a: _log_sum(f, data, a), args, one)[1] * tangent
     return out, slope
 
 
-def _log_sum(f: Callable[..., Array], low: Array, high: Array, args: tuple[Array, ...]) -> Array:
+def _log_sum(f: Callable[..., Array], data: tuple[Array, ...], args: tuple[Array, ...]) -> Array:
+    low, high, *more = data
     steps = jnp.max(high - low) + 1.0
 
     def add(state: tuple[Array, Array]) -> tuple[Array, Array]:
         i, total = state
         inside = low + i <= high
-        term = f(jnp.where(inside, low + i, jnp.minimum(low, high)), *args)
+        term = f(jnp.where(inside, low + i, jnp.maximum(jnp.minimum(low, high), 0.0)), *more, *args)
         return i + 1.0, jnp.logaddexp(total, jnp.where(inside, jnp.maximum(term, _NOTHING), _NOTHING))
 
     start = jnp.zeros_like(steps), jnp.full(jnp.shape(low), _NOTHING)
