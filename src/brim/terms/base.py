@@ -200,6 +200,17 @@ class AbstractTerm(ABC):
         """The linear predictor with this term in it: pure JAX, ``eta -> eta``."""
         return eta
 
+    def coefficients(self, params: Params) -> Any:
+        """What a linear term multiplies its columns with, (columns,): ``apply`` is then ``eta + columns @ coefficients``. ``None`` otherwise.
+
+        ``params`` are transformed; neither this nor ``transform`` of such a term reads arrays with a row for each observation.
+        """
+        return None
+
+    def columns(self, design: Design) -> Any:
+        """The known columns of a linear term, (rows, columns)."""
+        return None
+
     def extend(self, keys: Any, params: Params, design: Design, how: str) -> dict[str, Any]:
         """Draw what new data need beyond the training data (new levels); the only place where that happens.
 

@@ -216,6 +216,16 @@ class GroupBlock(AbstractTerm):
             return jnp.einsum("jk,jkl,lj->kj", sd[by], low[by], z)
         return sd[:, None] * (z if low is None else low @ z)
 
+    @property
+    def standardised(self) -> str:
+        """Name of the standardised effects, (coefficients, levels)."""
+        return self._name("z")
+
+    def loadings(self, params: Params) -> Any:
+        """``diag(sd) L``, from standardised to actual effects: (k, k), with ``gr(by = )`` one for each of its levels, (levels, k, k)."""
+        low = params[self._name("L")] if self.has_cor else jnp.eye(len(self.coefs))
+        return params[self._name("sd")][..., None] * low
+
     def _pairs(self) -> list[tuple[int, int]]:
         return [(i, j) for j in range(len(self.coefs)) for i in range(j)]
 
@@ -382,6 +392,30 @@ class GroupEffect(AbstractTerm):
             w = design["W"][m]
             eta = eta + (w[:, None] if member.nthres else w) * self._sum(r, j[m], z if z is None or z.ndim == 2 else z[m], values)
         return eta
+
+    @property
+    def plain(self) -> bool:
+        """Whether each row has one level and known columns: no memberships, special effects or thresholds."""
+        member = self.block.members[self.member]
+        return not (self.block.grouping.is_mm or member.given or member.nthres)
+
+    def parts(self, design: Design) -> tuple[Any, Any]:
+        """Level of each row (rows,) and what its effects multiply (coefficients, rows), for plain effects."""
+        j = design["J"]
+        return j, design.get("Z", np.ones((1, len(j))))
+
+    def coefficients(self, params: Params) -> Any:
+        if not self.plain:
+            return None
+        at = sum(len(m.coefs) for m in self.block.members[: self.member])
+        return jnp.ravel(params[f"r_{self.block.index}"][at : at + len(self.coefs)])
+
+    def columns(self, design: Design) -> Any:
+        """A column for each level and coefficient: levels within coefficients."""
+        j, z = self.parts(design)
+        out = np.zeros((len(j), len(z), len(self.block.grouping.levels)))
+        out[np.arange(len(j)), :, j] = z.T
+        return out.reshape(len(j), -1)
 
     def _sum(self, r: Any, j: Any, z: Any, values: list[Any]) -> Any:
         """``sum_k Z_k r_k[J]`` (rows,), special coefficients times their values; one sum for each threshold, (rows, thresholds)."""

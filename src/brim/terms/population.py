@@ -116,6 +116,15 @@ class Population(AbstractTerm):
             eta = eta + design["X"] @ params[self.key]
         return eta
 
+    def coefficients(self, params: Params) -> Any:
+        parts = [params[self.intercept_key][None]] if self.intercept else []
+        return jnp.concatenate([*parts, *([params[self.key]] if self.coefs else [])] or [jnp.zeros(0)])
+
+    def columns(self, design: Design) -> Any:
+        """With an intercept, ones and the centred columns."""
+        x = design["X"] - design["means"]
+        return np.concatenate([np.ones((len(x), 1)), x], axis=1) if self.intercept else x
+
     def reported(self) -> tuple[Reported, ...]:
         out = []
         prefix = f"b_{self.where.prefix}"
@@ -163,3 +172,9 @@ class Offset(AbstractTerm):
 
     def apply(self, eta: Any, params: Params, design: Design) -> Any:
         return eta + jnp.asarray(design["offset"])
+
+    def coefficients(self, params: Params) -> Any:
+        return jnp.ones(1)
+
+    def columns(self, design: Design) -> Any:
+        return design["offset"][:, None]

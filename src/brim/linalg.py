@@ -1,0 +1,254 @@
+"""Batches of small matrices, one for each group: written out for up to 4 x 4, LAPACK beyond.
+
+XLA's batched products, factorisations and solves of tiny matrices cost ten times their arithmetic. Written out by hand, a matrix is
+rows of vectors over the groups; a structural zero is ``None`` and costs nothing.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Self, final
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.linalg import solve_triangular
+
+__all__ = ["SMALL", "AbstractBatch", "Stacked", "Unrolled", "batch", "triangular"]
+
+SMALL = 4  # the largest matrices that are written out: beyond, programs get long
+
+Cells = Sequence[tuple[int, int]]
+
+
+class AbstractBatch(ABC):
+    """Matrices ``(rows, columns)``, one for each of n groups, or one for all."""
+
+    @property
+    @abstractmethod
+    def t(self) -> Self:
+        """Each transposed."""
+
+    @abstractmethod
+    def __matmul__(self, other: Any) -> Self:
+        """Products."""
+
+    @abstractmethod
+    def __add__(self, other: Any) -> Self:
+        """Sums."""
+
+    @abstractmethod
+    def __sub__(self, other: Any) -> Self:
+        """Differences."""
+
+    @abstractmethod
+    def times(self, factor: Any) -> Self:
+        """Each times its number ``(n,)``."""
+
+    @abstractmethod
+    def plus_identity(self) -> Self:
+        """``I + A``."""
+
+    @abstractmethod
+    def cholesky(self) -> Self:
+        """Lower Cholesky factors of symmetric matrices, whose lower triangle is read."""
+
+    @abstractmethod
+    def solve(self, b: Self) -> Self:
+        """``L^-1 b`` of lower triangular matrices."""
+
+    @abstractmethod
+    def solve_transposed(self, b: Self) -> Self:
+        """``L'^-1 b`` of lower triangular matrices."""
+
+    @abstractmethod
+    def inverse(self) -> Self:
+        """``(L L')^-1`` of Cholesky factors."""
+
+    @abstractmethod
+    def log_diagonal(self) -> Any:
+        """Sum of the logarithms of the diagonal, ``(n,)``."""
+
+    @abstractmethod
+    def cells(self, cells: Cells) -> Any:
+        """The elements at ``cells``, ``(cells, n)``."""
+
+    @abstractmethod
+    def array(self) -> Any:
+        """``(rows, columns, n)``."""
+
+    @abstractmethod
+    def computed(self) -> Self:
+        """The same, held in memory: what reads it several times does not compute it again."""
+
+
+def batch(array: Any, small: bool) -> AbstractBatch:
+    """Matrices from ``(rows, columns, n)``."""
+    if small:
+        return Unrolled(tuple(tuple(array[i, j] for j in range(array.shape[1])) for i in range(array.shape[0])))
+    return Stacked(jnp.moveaxis(array, -1, 0))
+
+
+def triangular(cells: Cells, values: Any, k: int, small: bool) -> AbstractBatch:
+    """``(k, k)`` matrices with ``values (cells,)`` or ``(cells, n)`` at ``cells`` and zeros elsewhere."""
+    if small:
+        place = {cell: values[i] for i, cell in enumerate(cells)}
+        return Unrolled(tuple(tuple(place.get((i, j)) for j in range(k)) for i in range(k)))
+    rows, columns = zip(*cells, strict=True)
+    values = values if values.ndim == 2 else values[:, None]
+    return Stacked(jnp.zeros((values.shape[1], k, k)).at[:, jnp.array(rows), jnp.array(columns)].set(values.T))
+
+
+def _plus(a: Any, b: Any) -> Any:
+    return a if b is None else b if a is None else a + b
+
+
+@final
+@dataclass(frozen=True)
+class Unrolled(AbstractBatch):
+    """Rows of elements: vectors ``(n,)``, scalars that all groups share, or ``None`` for zero."""
+
+    rows: tuple[tuple[Any, ...], ...]
+
+    @property
+    def t(self) -> Unrolled:
+        return Unrolled(tuple(zip(*self.rows, strict=True)))
+
+    def _map(self, function: Callable[..., Any], *others: Any) -> Unrolled:
+        """``function(i, j, elements...)`` of all elements."""
+        every = (self.rows, *(o.rows for o in others))
+        shape = (len(self.rows), len(self.rows[0]))
+        return Unrolled(tuple(tuple(function(i, j, *(r[i][j] for r in every)) for j in range(shape[1])) for i in range(shape[0])))
+
+    def __matmul__(self, other: Any) -> Unrolled:
+        def element(row: tuple[Any, ...], column: tuple[Any, ...]) -> Any:
+            parts = [a * b for a, b in zip(row, column, strict=True) if a is not None and b is not None]
+            return sum(parts[1:], parts[0]) if parts else None
+
+        columns = tuple(zip(*other.rows, strict=True))
+        return Unrolled(tuple(tuple(element(row, column) for column in columns) for row in self.rows))
+
+    def __add__(self, other: Any) -> Unrolled:
+        return self._map(lambda i, j, a, b: _plus(a, b), other)
+
+    def __sub__(self, other: Any) -> Unrolled:
+        return self._map(lambda i, j, a, b: _plus(a, None if b is None else -b), other)
+
+    def times(self, factor: Any) -> Unrolled:
+        return self._map(lambda i, j, a: None if a is None else a * factor)
+
+    def plus_identity(self) -> Unrolled:
+        return self._map(lambda i, j, a: _plus(a, 1.0 if i == j else None))
+
+    def cholesky(self) -> Unrolled:
+        out: list[list[Any]] = [[None] * len(self.rows) for _ in self.rows]
+        for j in range(len(self.rows)):
+            for i in range(j, len(self.rows)):
+                known = [out[i][p] * out[j][p] for p in range(j) if out[i][p] is not None and out[j][p] is not None]
+                rest = sum((-v for v in known), self.rows[i][j]) if self.rows[i][j] is not None else -sum(known) if known else None
+                out[i][j] = jnp.sqrt(rest) if i == j else None if rest is None else rest / out[j][j]
+        return Unrolled(tuple(map(tuple, out)))
+
+    def solve(self, b: Any) -> Unrolled:
+        return _substitute(self.rows, b.rows, range(len(self.rows)))
+
+    def solve_transposed(self, b: Any) -> Unrolled:
+        return _substitute(self.t.rows, b.rows, range(len(self.rows) - 1, -1, -1))
+
+    def inverse(self) -> Unrolled:
+        k = len(self.rows)
+        half = self.solve(Unrolled(tuple(tuple(1.0 if i == j else None for j in range(k)) for i in range(k))))
+        full = half.t @ half
+        return full._map(lambda i, j, a: full.rows[max(i, j)][min(i, j)])
+
+    def log_diagonal(self) -> Any:
+        product = self.rows[0][0]
+        for i in range(1, len(self.rows)):
+            product = product * self.rows[i][i]
+        return jnp.log(product)
+
+    def cells(self, cells: Cells) -> Any:
+        return jnp.stack(self._filled([self.rows[i][j] for i, j in cells]))
+
+    def array(self) -> Any:
+        k = len(self.rows[0])
+        flat = jnp.stack(self._filled([a for row in self.rows for a in row]))
+        return flat.reshape(len(self.rows), k, -1)
+
+    def computed(self) -> Unrolled:
+        known = [a for row in self.rows for a in row if a is not None]
+        held = jax.lax.optimization_barrier(jnp.stack(known))
+        left = iter(held[i] for i in range(len(known)))
+        return self._map(lambda i, j, a: None if a is None else next(left))
+
+    def _filled(self, elements: list[Any]) -> list[Any]:
+        """Elements as vectors of equal length."""
+        n = jnp.broadcast_shapes(*(jnp.shape(a) for row in self.rows for a in row if a is not None))
+        return [jnp.broadcast_to(0.0 if a is None else a, n) for a in elements]
+
+
+def _substitute(low: tuple[tuple[Any, ...], ...], b: tuple[tuple[Any, ...], ...], order: range) -> Unrolled:
+    """Solve triangular systems, row by row in ``order``."""
+    out: list[list[Any]] = [[None] * len(b[0]) for _ in b]
+    for c in range(len(b[0])):
+        for i in order:
+            rest = b[i][c]
+            for p in order[: order.index(i)]:
+                if low[i][p] is not None and out[p][c] is not None:
+                    rest = _plus(rest, -(low[i][p] * out[p][c]))
+            out[i][c] = None if rest is None else rest / low[i][i]
+    return Unrolled(tuple(map(tuple, out)))
+
+
+@final
+@dataclass(frozen=True)
+class Stacked(AbstractBatch):
+    """``(n, rows, columns)``, or ``(1, rows, columns)`` for a matrix that all groups share."""
+
+    values: Any
+
+    @property
+    def t(self) -> Stacked:
+        return Stacked(jnp.swapaxes(self.values, 1, 2))
+
+    def __matmul__(self, other: Any) -> Stacked:
+        return Stacked(self.values @ other.values)
+
+    def __add__(self, other: Any) -> Stacked:
+        return Stacked(self.values + other.values)
+
+    def __sub__(self, other: Any) -> Stacked:
+        return Stacked(self.values - other.values)
+
+    def times(self, factor: Any) -> Stacked:
+        return Stacked(self.values * jnp.reshape(factor, (-1, 1, 1)))
+
+    def plus_identity(self) -> Stacked:
+        return Stacked(self.values + jnp.eye(self.values.shape[1]))
+
+    def cholesky(self) -> Stacked:
+        return Stacked(jnp.linalg.cholesky(self.values, symmetrize_input=False))
+
+    def solve(self, b: Any) -> Stacked:
+        return Stacked(solve_triangular(self.values, b.values, lower=True))
+
+    def solve_transposed(self, b: Any) -> Stacked:
+        return Stacked(solve_triangular(self.values, b.values, lower=True, trans=1))
+
+    def inverse(self) -> Stacked:
+        eye = jnp.broadcast_to(jnp.eye(self.values.shape[1]), self.values.shape)
+        return self.solve_transposed(self.solve(Stacked(eye)))
+
+    def log_diagonal(self) -> Any:
+        return jnp.log(jnp.diagonal(self.values, axis1=1, axis2=2)).sum(1)
+
+    def cells(self, cells: Cells) -> Any:
+        rows, columns = zip(*cells, strict=True)
+        return self.values[:, jnp.array(rows), jnp.array(columns)].T
+
+    def array(self) -> Any:
+        return jnp.moveaxis(self.values, 0, -1)
+
+    def computed(self) -> Stacked:
+        return self
