@@ -58,7 +58,11 @@ class Noisy:
         missing = np.isnan(x + sd)
         if missing.any():
             row = int(np.argmax(missing))
-            raise fault(self.call, f"{deparse(self.call)} has no value in row {row} (counted from 0)", "measured values must be complete, those outside subset() too")
+            raise fault(
+                self.call,
+                f"{deparse(self.call)} has no value in row {row} (counted from 0)",
+                "measured values must be complete, those outside subset() too",
+            )
         return replace(learned, center=float(np.mean(x)), spread=float(np.std(x)) or 1.0)
 
     def measured(self, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
@@ -66,7 +70,11 @@ class Noisy:
         x, sd = self.x.numbers(frame), self.sd.numbers(frame)
         if (sd <= 0).any():
             row = int(np.argmax(sd <= 0))
-            raise fault(self.sd.node, f"the measurement error '{deparse(self.sd.node)}' must be positive; row {row} (counted from 0) holds {sd[row]:g}", "use x itself where it has no error")
+            raise fault(
+                self.sd.node,
+                f"the measurement error '{deparse(self.sd.node)}' must be positive; row {row} (counted from 0) holds {sd[row]:g}",
+                "use x itself where it has no error",
+            )
         return x, sd
 
 
@@ -111,7 +119,11 @@ class NoiseFree(AbstractTerm):
         known = {v.name: v for v in self.noisy}
         for v in other.noisy:
             if v.name in known and (v.x, v.sd) != (known[v.name].x, known[v.name].sd):
-                raise fault(v.call, f"'{deparse(v.x.node)}' is measured with different errors: {deparse(known[v.name].call)} and {deparse(v.call)}", "write the same me() everywhere")
+                raise fault(
+                    v.call,
+                    f"'{deparse(v.x.node)}' is measured with different errors: {deparse(known[v.name].call)} and {deparse(v.call)}",
+                    "write the same me() everywhere",
+                )
         return replace(self, noisy=tuple({**known, **{v.name: v for v in other.noisy if v.name not in known}}.values()))
 
     def variables(self) -> tuple[str, ...]:
@@ -157,7 +169,11 @@ class NoiseFree(AbstractTerm):
                 differs = values != values[first][inverse]
                 if differs.any():
                     level = self.levels[codes[np.argmax(differs)]]
-                    raise fault(v.call, f"the rows of level '{level}' of '{self.group}' hold different values of {deparse(v.call)}", "each level has one measured value and one error")
+                    raise fault(
+                        v.call,
+                        f"the rows of level '{level}' of '{self.group}' hold different values of {deparse(v.call)}",
+                        "each level has one measured value and one error",
+                    )
 
     # ------------------------------------------------------------------ numbers
 
@@ -172,7 +188,9 @@ class NoiseFree(AbstractTerm):
         spread = np.log([v.spread for v in self.noisy])
         out = [Param(self._name("meanme"), (k,), means, center=center), Param(self._name("sdme"), (k,), sds, lb=0.0, center=spread)]
         if self.has_cor:
-            out.append(Param(self._name("Lme"), (k, k), (Slot("Lme", group=self.group, default="lkj_corr_cholesky(1)"),), space="cholesky_corr"))
+            out.append(
+                Param(self._name("Lme"), (k, k), (Slot("Lme", group=self.group, default="lkj_corr_cholesky(1)"),), space="cholesky_corr")
+            )
         return (*out, Param(self._name("zme"), (k, self.size), pieces=(Piece("std_normal", None),)))
 
     def transform(self, params: Params, design: Design) -> dict[str, Any]:
@@ -219,7 +237,14 @@ class NoiseFree(AbstractTerm):
         names = tuple(v.name for v in self.noisy)
         dim = f"noisy{self._suffix}"
         out = [
-            Reported(self._name(base), np.array([f"{base}_{n}" for n in names], dtype=object), RANKS["me"], self._name(base), (dim,), {dim: names})
+            Reported(
+                self._name(base),
+                np.array([f"{base}_{n}" for n in names], dtype=object),
+                RANKS["me"],
+                self._name(base),
+                (dim,),
+                {dim: names},
+            )
             for base in ("meanme", "sdme")
         ]
         if self.has_cor:

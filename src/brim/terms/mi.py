@@ -13,7 +13,7 @@ import numpy as np
 from brim.columns import Factor
 from brim.errors import BrimError
 from brim.expressions import Expression
-from brim.formula import Call, Constant, Name, arguments, deparse, fault, variables
+from brim.formula import Call, Constant, Name, arguments, fault, variables
 from brim.frame import Frame
 from brim.param import RANKS, Param, Piece, Reported
 from brim.terms.base import AbstractTerm, Context, Design, Imputable, Params
@@ -121,7 +121,9 @@ class Imputed(AbstractTerm):
         bad = ~(sd > 0)
         if bad.any():
             row = int(np.argmax(bad))
-            raise BrimError(f"mi() of '{self.source.column}' needs a positive measurement error; row {row} (counted from 0) holds {sd[row]:g}")
+            raise BrimError(
+                f"mi() of '{self.source.column}' needs a positive measurement error; row {row} (counted from 0) holds {sd[row]:g}"
+            )
         return sd
 
     def params(self) -> tuple[Param, ...]:
@@ -207,7 +209,11 @@ class ImputedVariable(SpecialVariable):
         """Label of ``index()`` -> position of the estimated value (or -1) and the observed one."""
         source = self.latent.source
         if source.index is None:
-            raise fault(self.call, f"mi(idx = ) needs the rows of '{source.column}' to have labels", f"write {source.column} | mi() + index(id) ~ ...")
+            raise fault(
+                self.call,
+                f"mi(idx = ) needs the rows of '{source.column}' to have labels",
+                f"write {source.column} | mi() + index(id) ~ ...",
+            )
         keep = source.rows(frame)
         mine = frame if keep is None else frame.take(keep)
         labels = _labels(source.index(mine))
@@ -225,7 +231,11 @@ class ImputedVariable(SpecialVariable):
         lost = (at < 0) & np.isnan(y) if outside is None else ~outside & (frame.row_numbers >= 0)
         if lost.any():
             row = int(np.argmax(lost))
-            raise fault(self.call, f"'{source.column}' has no value for row {row} (counted from 0)", "give it in new data; where its model has subset(), use mi(x, idx = ) and index()")
+            raise fault(
+                self.call,
+                f"'{source.column}' has no value for row {row} (counted from 0)",
+                "give it in new data; where its model has subset(), use mi(x, idx = ) and index()",
+            )
         return {"at": at, "y": np.where(np.isnan(y), 0.0, y)}
 
     def _by_label(self, frame: Frame) -> Design:

@@ -66,12 +66,18 @@ class Monotonic(SpecialVariable):
         value = expression.value(frame)
         if isinstance(value, Factor):
             if not value.ordered:
-                raise fault(self._node, f"'{deparse(self._node)}' is not ordered; mo() needs an ordered factor or whole numbers", "order its levels")
+                raise fault(
+                    self._node, f"'{deparse(self._node)}' is not ordered; mo() needs an ordered factor or whole numbers", "order its levels"
+                )
             first, steps = 0.0, len(value.levels) - 1
         else:
             x = expression.numbers(frame)
             if (x != np.floor(x)).any():
-                raise fault(self._node, f"'{deparse(self._node)}' is not whole; mo() needs an ordered factor or whole numbers", "round it, or cut it into classes")
+                raise fault(
+                    self._node,
+                    f"'{deparse(self._node)}' is not whole; mo() needs an ordered factor or whole numbers",
+                    "round it, or cut it into classes",
+                )
             first, steps = float(x.min()), int(x.max() - x.min())
         if steps < 1:
             raise fault(self._node, f"'{deparse(self._node)}' has one value only", "leave the term out")
@@ -86,8 +92,14 @@ class Monotonic(SpecialVariable):
         bad = ~((x >= 0) & (x <= self.steps) & (x == np.floor(x)))
         if bad.any():
             row = int(np.argmax(bad))
-            known = "the levels of the training data" if isinstance(value, Factor) else f"whole numbers from {self.first:g} to {self.first + self.steps:g}"
-            raise fault(self._node, f"'{deparse(self._node)}' in row {row} (counted from 0) is outside what mo() was fitted to", f"it takes {known}")
+            known = (
+                "the levels of the training data"
+                if isinstance(value, Factor)
+                else f"whole numbers from {self.first:g} to {self.first + self.steps:g}"
+            )
+            raise fault(
+                self._node, f"'{deparse(self._node)}' in row {row} (counted from 0) is outside what mo() was fitted to", f"it takes {known}"
+            )
         return {"x": np.asarray(x, np.int32)}
 
     # ------------------------------------------------------------------ the simplex of a place

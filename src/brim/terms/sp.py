@@ -61,7 +61,7 @@ class SpecialEffects(AbstractTerm):
     calls: tuple[Call, ...]
     variable: tuple[SpecialVariable, ...]
     products: tuple[Product, ...] = ()
-    columns: tuple[int, ...] = ()
+    plain: tuple[int, ...] = ()
     matrix: ModelMatrix | None = field(compare=False, default=None, repr=False)
 
     @property
@@ -84,7 +84,7 @@ class SpecialEffects(AbstractTerm):
             plain = any(not self._is_special(f) for f in term)
             products.append(Product(coef, self._factors(term, coef), len(columns) if plain else None))
             columns += [at] if plain else []
-        return replace(self, variable=learned, products=tuple(products), columns=tuple(columns), matrix=matrix)
+        return replace(self, variable=learned, products=tuple(products), plain=tuple(columns), matrix=matrix)
 
     def _with_ones(self, frame: Frame) -> Frame:
         return frame.with_columns({deparse(call): np.ones(frame.n) for call in self.calls})
@@ -111,9 +111,9 @@ class SpecialEffects(AbstractTerm):
 
     def design(self, frame: Frame) -> Design:
         out: Design = {f"{v.name}.{key}": value for v in self.variable for key, value in v.design(frame).items()}
-        if self.columns:
+        if self.plain:
             assert self.matrix is not None
-            out["C"] = np.ascontiguousarray(self.matrix.matrix(self._with_ones(frame))[:, self.columns].T)
+            out["C"] = np.ascontiguousarray(self.matrix.matrix(self._with_ones(frame))[:, self.plain].T)
         return out
 
     # ------------------------------------------------------------------ numbers
@@ -127,7 +127,11 @@ class SpecialEffects(AbstractTerm):
         for v, place in self._placed():
             for p in v.params(place):
                 if p.name in out and out[p.name].shape != p.shape:
-                    raise fault(self.calls[self.variable.index(v)], f"{v.name} cannot share its simplex: the variables have different numbers of steps", "give them other ids")
+                    raise fault(
+                        self.calls[self.variable.index(v)],
+                        f"{v.name} cannot share its simplex: the variables have different numbers of steps",
+                        "give them other ids",
+                    )
                 out.setdefault(p.name, p)
         return tuple(out.values())
 
