@@ -26,6 +26,7 @@ from brim.terms.base import AbstractTerm, Context, Imputable, Read
 from brim.terms.group import GroupBlock, GroupEffect
 from brim.terms.mi import Imputed
 from brim.terms.nonlinear import Nonlinear
+from brim.terms.ordered import OrderedIntercepts
 from brim.terms.population import Offset, Population
 from brim.terms.registry import TOGETHER, reader
 from brim.terms.shrinkage import SHRINKAGE, Shrinkage
@@ -57,7 +58,26 @@ def build(
     shared = _joined(t for _, terms in made for t in terms)
     draft = Model(responses, blocks, shared, joint)
     resolved, rows = resolve(_params(draft), given)
-    return _with_shrinkage(replace(draft, params=resolved, rows=rows), frame), frame
+    return _with_shrinkage(_with_order(replace(draft, params=resolved, rows=rows)), frame), frame
+
+
+def _with_order(model: Model) -> Model:
+    """The model with the intercepts of mixtures in ascending order, where the family asks for it."""
+    for r in model.responses:
+        if r.family.options.get("order") != "mu":
+            continue
+        mains = [t for p in r.predictors if p.name in r.family.mus for t in p.terms if isinstance(t, Population | Nonlinear)]
+        if any(isinstance(t, Nonlinear) for t in mains):
+            continue
+        keys = [t.intercept_key for t in mains if isinstance(t, Population) and t.intercept]
+        if len(keys) < len(r.family.mus):
+            hint = "say mixture(..., order='none'), or give every mu an intercept"
+            raise BrimError("the components of a mixture are ordered by their intercepts, and one has none", hint=hint)
+        by_name = {p.name: p for p in model.params}
+        term = OrderedIntercepts.of(tuple(by_name[k] for k in keys))
+        params = tuple(q for p in model.params for q in (() if p.name in keys[1:] else term.params() if p.name == keys[0] else (p,)))
+        model = replace(model, shared=(*model.shared, term), params=params)
+    return model
 
 
 def _with_shrinkage(model: Model, frame: Frame) -> Model:
