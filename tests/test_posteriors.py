@@ -13,7 +13,7 @@ from references import data, family, formula, priors, reference
 
 pytestmark = [pytest.mark.slow, pytest.mark.default_precision]
 
-BUILT = "gpa_demo sleep_slopes poisson".split()
+BUILT = "gpa_demo sleep_slopes poisson mi".split()
 
 
 @pytest.mark.parametrize("name", BUILT)
