@@ -188,7 +188,7 @@ def double(tree: Tree, flow: Flow) -> Tree:
     move = complete & (jnp.log(uniform(flow.stream, counter + 1)) < new.log_weight - tree.log_weight)
     first = start._replace(p=new.checkpoints.p[0], path=new.checkpoints.path[0])
     origin = opposite._replace(p=-opposite.p)
-    turning = new.turning | _turns(origin, new.end) | _turns(origin, first) | _turns(start, new.end)
+    turning = new.turning | _any_turns(origin, start, first, new.end)
     return Tree(
         depth=tree.depth + 1,
         ends=jax.tree.map(lambda ends, end: lax.dynamic_update_index_in_dim(ends, end, side, 0), tree.ends, new.end),
@@ -271,9 +271,14 @@ def check_turns(checkpoints: Checkpoints, i: Any, before: Phase, leaf: Phase) ->
         a = leaf._replace(p=first.p, path=first.path)
         b = leaf._replace(p=second.p_before, path=second.path_before)
         c = leaf._replace(p=second.p, path=second.path)
-        return k - 1, _turns(a, leaf) | _turns(a, c) | _turns(b, leaf)
+        return k - 1, _any_turns(a, b, c, leaf)
 
     return checkpoints, lax.while_loop(unchecked, check, (jnp.where(odd == 1, row, last - 1), odd > 1))[1]
+
+
+def _any_turns(a: Phase, b: Phase, c: Phase, d: Phase) -> Any:
+    """The tests of a trajectory made of two halves, from ``a`` to ``b`` and from ``c`` to ``d``."""
+    return _turns(a, d) | _turns(a, c) | _turns(b, d)
 
 
 def _turns(a: Phase, b: Phase) -> Any:
