@@ -13,7 +13,7 @@ from brim.blocks import gather_blocks
 from brim.errors import BrimError, suggest
 from brim.extras import FamilyExtra
 from brim.families.base import DparSpec
-from brim.formula import Call, Node, Terms, deparse, special
+from brim.formula import Call, Node, Terms, deparse, special, variables
 from brim.frame import Frame
 from brim.imputation import imputable
 from brim.laws import parse_prior
@@ -29,6 +29,7 @@ from brim.terms.nonlinear import Nonlinear
 from brim.terms.ordered import OrderedIntercepts
 from brim.terms.population import Offset, Population
 from brim.terms.registry import TOGETHER, reader
+from brim.terms.residual import AbstractResidual
 from brim.terms.shrinkage import SHRINKAGE, Shrinkage
 
 __all__ = ["build", "read_data2"]
@@ -82,12 +83,18 @@ def _with_order(model: Model) -> Model:
 
 def _with_shrinkage(model: Model, frame: Frame) -> Model:
     """The model with coefficients under a joint shrinkage prior computed from that prior's parameters."""
-    made = {p.name: _shrinkage(p, model, frame) for p in model.params if p.special}
-    params = tuple(q for p in model.params for q in (made[p.name].params() if p.special else (p,)))
-    return replace(model, shared=(*model.shared, *made.values()), params=params)
+    places = dict.fromkeys(p.slots[0].where for p in model.params if p.special)
+    terms = [_shrinkage([p for p in model.params if p.special and p.slots[0].where == where], model, frame) for where in places]
+    made = {key: t for t in terms for key, _ in t.parts[:1]}
+    params = tuple(q for p in model.params for q in (made[p.name].params() if p.name in made else () if p.special else (p,)))
+    return replace(model, shared=(*model.shared, *terms), params=params)
 
 
-def _shrinkage(param: Param, model: Model, frame: Frame) -> Shrinkage:
+def _shrinkage(group: list[Param], model: Model, frame: Frame) -> Shrinkage:
+    """The joint prior of the coefficients of one predictor."""
+    param = group[0]
+    if any(len(p.shape) != 1 for p in group):
+        raise BrimError(f"{param.special} does not go with category-specific effects", hint="give a prior for each coefficient")
     parsed = parse_prior(param.special)
     names = list(SHRINKAGE[parsed.law])
     given = dict(zip(names, parsed.args, strict=False)) | dict(parsed.named)
@@ -99,7 +106,7 @@ def _shrinkage(param: Param, model: Model, frame: Frame) -> Shrinkage:
     scale = next((s.key for s in response.scalars if s.name == "sigma" and not where.dpar and not where.nlpar), "")
     rows = response.response.rows(frame)
     n = frame.n if rows is None else int(rows.sum())
-    return Shrinkage.of(parsed.law, given, tuple(s.coef for s in param.slots), where, scale, n)
+    return Shrinkage.of(parsed.law, given, tuple((p.name, p.size) for p in group), where, scale, n)
 
 
 def _joint(formula: Formula | MvFormula, plans: list[Plan]) -> ResidualCorrelation | None:
@@ -189,7 +196,18 @@ class _Builder:
         scalars, params = self.scalars()
         model = ResponseModel(self.plan.resp, self.plan.response, family, family.key, predictors, scalars, params, self.extras(predictors))
         own = tuple(Imputed.of(i).learn(self.whole) for i in self.imputables if i.resp == self.plan.resp)
-        return replace(model, imputed=own[0].key if own else ""), (*own, *(t for _, read in reads for t in read.shared))
+        model = replace(model, imputed=own[0].key if own else "", residual=self.residual(read for _, read in reads))
+        return model, (*own, *(t for _, read in reads for t in read.shared))
+
+    def residual(self, reads: Iterable[Read]) -> AbstractResidual | None:
+        """The joint law of the residuals, if there is one; it knows nothing of what else changes the likelihood of a row."""
+        law: AbstractResidual | None = next((r.residual for r in reads if r.residual is not None), None)
+        additions = [a.fn for a in self.plan.response.additions if a.fn in ("weights", "cens", "trunc", "mi")]
+        if law is not None and additions:
+            raise self.plan.response.error(f"{additions[0]}() cannot be combined with correlated residuals")
+        if law is not None and self.joint is not None:
+            raise self.plan.response.error("correlated residuals cannot be combined with correlated responses", "add set_rescor(False)")
+        return law
 
     def terms(self, part: Part) -> Read:
         """The learned terms of one predictor, in the order they are applied, and what it shares with others."""
@@ -203,8 +221,9 @@ class _Builder:
         own = tuple(t for r in special_terms for t in r.terms)
         _check_given(effects, own, part.terms)
         shared = tuple(t for r in special_terms for t in r.shared)
+        residual = next((r.residual for r in special_terms if r.residual is not None), None)
         population = self.population(part, replace(part.terms, terms=plain, groups=()))
-        return Read(tuple(sorted((population, *_offsets(part.terms, self.frame), *own, *effects), key=lambda t: t.stage)), shared)
+        return Read(tuple(sorted((population, *_offsets(part.terms, self.frame), *own, *effects), key=lambda t: t.stage)), shared, residual)
 
     def population(self, part: Part, terms: Terms) -> Population:
         """The population-level effects of a predictor; those of a nonlinear parameter are not centred, as in brms."""
@@ -234,6 +253,9 @@ class _Builder:
             mecor=plan.formula.mecor,
             additions=plan.family.additions,
             nthres=max(len(plan.family.categories) - 1, 0),
+            mus=plan.family.mus,
+            response_columns=variables(plan.response.node),
+            response_additions=tuple(a.fn for a in plan.response.additions),
         )
 
     def extras(self, predictors: tuple[Predictor, ...]) -> tuple[FamilyExtra, ...]:

@@ -28,6 +28,7 @@ from brim.response import Response
 from brim.terms.base import AbstractTerm
 from brim.terms.group import GroupBlock, GroupEffect
 from brim.terms.mi import completed_key
+from brim.terms.residual import AbstractResidual, Margin
 
 __all__ = ["Model", "Predictor", "ResponseModel", "Scalar", "log_joint", "log_joint_function", "report_function"]
 
@@ -66,6 +67,7 @@ class ResponseModel:
     """One response: its family and the predictors of its distributional parameters.
 
     ``imputed`` is the key of the shared term that fills in its missing values (``y | mi()``), empty where there are none to fill.
+    ``residual`` is the joint law of residuals that are not independent.
     """
 
     resp: str
@@ -77,6 +79,7 @@ class ResponseModel:
     params: tuple[Param, ...]
     extras: tuple[FamilyExtra, ...] = ()
     imputed: str = ""
+    residual: AbstractResidual | None = None
 
     @property
     def name(self) -> str:
@@ -122,21 +125,34 @@ class ResponseModel:
     def epred(self, params: Arrays, design: Arrays, skip: frozenset[str] = frozenset()) -> Any:
         """The expected response of every row, as brms defines it."""
         dpars, data = self.dpars(params, design, skip), design[self.data_key]
+        if self.residual is not None and self.residual.key not in skip:
+            return self.residual.mean(self._margin(params, design, skip).mu, params, design[self.residual.key])
         if "lb" in data or "ub" in data:
             return truncated_mean(self.family.distribution(dpars, data), data)
         return self.family.epred(dpars, data)
 
     def sample(self, key: Any, params: Arrays, design: Arrays, skip: frozenset[str] = frozenset()) -> Any:
         """A new response of every row, within its window."""
+        if self.residual is not None and self.residual.key not in skip:
+            return self.residual.sample(key, self._margin(params, design, skip), params, design[self.residual.key])
         return truncated_sample(key, self.distribution(params, design, skip), design[self.data_key])
+
+    def _margin(self, params: Arrays, design: Arrays, skip: frozenset[str] = frozenset()) -> Margin:
+        """What the joint law of residuals needs to know of each row."""
+        return Margin.of(self.dpars(params, design, skip), design[self.data_key], design[self.rows_key].shape[0])
 
     def distribution(self, params: Arrays, design: Arrays, skip: frozenset[str] = frozenset()) -> Any:
         """The distribution of the response, one element a row."""
         return self.family.distribution(self.dpars(params, design, skip), design[self.data_key])
 
     def log_lik(self, params: Arrays, design: Arrays, skip: frozenset[str] = frozenset()) -> Any:
-        """Pointwise log likelihood (rows,) of the responses as they were observed; ``NaN`` where missing."""
+        """Pointwise log likelihood (rows,) of the responses as they were observed; ``NaN`` where missing.
+
+        Where residuals are correlated, that of each row given the others.
+        """
         data = design[self.data_key]
+        if self.residual is not None and self.residual.key not in skip:
+            return self.residual.log_lik(data["y"], self._margin(params, design, skip), params, design[self.residual.key])
         out = self.response.log_lik(self.distribution(params, design, skip), data)
         return jnp.where(jnp.isnan(data["y"]), jnp.nan, out) if self.imputed else out
 
@@ -151,6 +167,9 @@ class ResponseModel:
         """
         if only_latent and not self.imputed:
             return jnp.zeros(())
+        if self.residual is not None:
+            y = design[self.data_key]["y"]
+            return self.residual.log_joint(y, self._margin(params, design), params, design[self.residual.key])
         data = {**design[self.data_key], "y": self.y(params, design)}
         out = self.response.log_lik(self.distribution(params, design), data)
         return jnp.where(design[self.imputed]["at"] >= 0, out, 0.0) if only_latent else out
@@ -211,6 +230,8 @@ class Model:
         for r in self.responses:
             for p in r.predictors:
                 yield from p.terms
+            if r.residual is not None:
+                yield r.residual
 
     def reported(self) -> tuple[Reported, ...]:
         """What a fit holds, in brms' order of variables."""
@@ -256,6 +277,8 @@ class Model:
                     if t.key not in skip:
                         out[t.key] = t.design(mine)
             out.update({e.key: e.design(mine) for e in r.extras})
+            if r.residual is not None and r.residual.key not in skip:
+                out[r.residual.key] = r.residual.design(mine)
         return out
 
     def data(self, frame: Frame) -> dict[str, Any]:

@@ -82,6 +82,12 @@ class Context:
         The addition terms and category-specific effects that the family takes.
     nthres
         Number of thresholds of an ordinal family.
+    mus
+        The family's location parameters.
+    response_columns
+        The columns that ``response`` reads.
+    response_additions
+        The addition terms that stand at the response.
     """
 
     where: Where
@@ -97,6 +103,9 @@ class Context:
     mecor: bool = True
     additions: tuple[str, ...] = ()
     nthres: int = 0
+    mus: tuple[str, ...] = ()
+    response_columns: tuple[str, ...] = ()
+    response_additions: tuple[str, ...] = ()
 
 
 def given_key(where: Where, coef: str) -> str:
@@ -108,11 +117,13 @@ def given_key(where: Where, coef: str) -> str:
 class Read:
     """What a formula's special terms of one kind become: learned terms of the predictor, and terms that predictors share.
 
-    ``shared`` terms are transformed first and once; those with the same key are joined.
+    ``shared`` terms are transformed first and once; those with the same key are joined. ``residual`` is the joint law of the
+    response's residuals, a term too (see ``terms.residual``).
     """
 
     terms: tuple[AbstractTerm, ...]
     shared: tuple[AbstractTerm, ...] = field(default=())
+    residual: Any = None
 
 
 class AbstractTerm(ABC):
