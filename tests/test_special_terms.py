@@ -233,6 +233,19 @@ def test_category_specific_effects_shift_each_threshold():
     np.testing.assert_allclose(np.log(p[1:] / p[:-1]), [0.6 - 0.1, -0.4], rtol=1e-10)
 
 
+def test_a_shrinkage_prior_covers_special_effects_too():
+    """One global scale for ``b`` and ``bsp``, a local one for each coefficient, as brms does for the horseshoe."""
+    fit = brim.brm("y ~ mo(xo) + z + x", data("sim"), prior=brim.prior("horseshoe(1)", class_="b"), empty=True)
+    arrays = fit.model.data(fit.frame)
+    q = np.random.default_rng(1).normal(size=fit.model.layout.dim)
+    params, _ = fit.model.layout.constrain(q, arrays["fixed"])
+    full = fit.model.transform(params, arrays["design"])
+    c2, scale = 4.0 * params["hs_slab"], params["hs_global"] * params["hs_local"]
+    expected = params["zb"] * scale * np.sqrt(c2 / (c2 + scale**2))
+    np.testing.assert_allclose(sorted(np.concatenate([full["b"], full["bsp"]])), sorted(expected), rtol=1e-12)
+    assert (full["b"].shape, full["bsp"].shape) == ((2,), (1,))
+
+
 # --------------------------------------------------------------------------- sampling
 
 

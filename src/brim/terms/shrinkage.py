@@ -34,7 +34,7 @@ def _d() -> Any:
 @final
 @dataclass(frozen=True)
 class Shrinkage(AbstractTerm):
-    """The joint prior of the coefficients ``b`` of one predictor.
+    """The joint prior of the coefficients ``b`` of one predictor, its special effects ``bsp`` with them.
 
     ``horseshoe``: ``b = z lambda~ tau``, ``lambda~^2 = c^2 lambda^2 / (c^2 + tau^2 lambda^2)``, local ``lambda ~ t+(df)``, global
     ``tau ~ t+(df_global, scale_global sigma)``, slab ``c^2 = scale_slab^2 s``, ``s ~ inv_gamma(df_slab / 2, df_slab / 2)``
@@ -48,8 +48,8 @@ class Shrinkage(AbstractTerm):
         ``"horseshoe" | "R2D2" | "lasso"``.
     args
         Values of its arguments, in the order of ``SHRINKAGE``; numbers, part of the model's structure.
-    coefs
-        Names of the coefficients.
+    parts
+        Keys of the coefficient arrays and their lengths.
     where
         The predictor.
     sigma
@@ -58,7 +58,7 @@ class Shrinkage(AbstractTerm):
 
     name: str
     args: tuple[float, ...]
-    coefs: tuple[str, ...]
+    parts: tuple[tuple[str, int], ...]
     where: Where
     sigma: str = ""
 
@@ -71,7 +71,7 @@ class Shrinkage(AbstractTerm):
         return self.name == "horseshoe"
 
     @staticmethod
-    def of(name: str, given: dict[str, float], coefs: tuple[str, ...], where: Where, sigma: str, rows: int) -> Shrinkage:
+    def of(name: str, given: dict[str, float], parts: tuple[tuple[str, int], ...], where: Where, sigma: str, rows: int) -> Shrinkage:
         """From the arguments a user gave; ``par_ratio`` sets the global scale to ``par_ratio / sqrt(rows)``."""
         values = {**SHRINKAGE[name], **given}
         ratio = values.pop("par_ratio", None)
@@ -80,7 +80,7 @@ class Shrinkage(AbstractTerm):
         bad = next((k for k, v in values.items() if not (v is not None and v > 0)), None)
         if bad is not None or (name == "R2D2" and not values["mean_R2"] < 1):  # type: ignore[operator]
             raise BrimError(f"{name}(): the argument {bad or 'mean_R2'} is out of range", hint="all are positive; mean_R2 is below 1")
-        return Shrinkage(name, tuple(float(v) for v in values.values() if v is not None), coefs, where, sigma)
+        return Shrinkage(name, tuple(float(v) for v in values.values() if v is not None), parts, where, sigma)
 
     def learn(self, frame: Frame) -> Self:
         return self
@@ -91,10 +91,20 @@ class Shrinkage(AbstractTerm):
     def _key(self, base: str) -> str:
         return f"{base}{self.where.suffix}"
 
+    @property
+    def size(self) -> int:
+        """Number of coefficients."""
+        return sum(n for _, n in self.parts)
+
+    def _split(self, b: Any) -> dict[str, Any]:
+        """All coefficients as the arrays they belong to."""
+        ends = np.cumsum([n for _, n in self.parts])
+        return {key: b[end - n : end] for (key, n), end in zip(self.parts, ends, strict=True)}
+
     def params(self) -> tuple[Param, ...]:
-        n = len(self.coefs)
+        n = self.size
         if self.name == "lasso":
-            return (Param(self._key("b"), (n,)), Param(self._key("lasso_inv_lambda"), lb=0.0))
+            return (*(Param(key, (k,)) for key, k in self.parts), Param(self._key("lasso_inv_lambda"), lb=0.0))
         z = Param(self._key("zb"), (n,), pieces=_STANDARD)
         if self.name == "R2D2":
             return (z, Param(self._key("R2D2_phi"), (n,), space="simplex"), Param(self._key("R2D2_R2"), lb=0.0, ub=1.0))
@@ -108,10 +118,10 @@ class Shrinkage(AbstractTerm):
         if self.name == "R2D2":
             r2 = params[self._key("R2D2_R2")]
             tau2 = self._scale(params) ** 2 * r2 / (1.0 - r2)
-            return {self._key("b"): z * jnp.sqrt(params[self._key("R2D2_phi")] * tau2)}
+            return self._split(z * jnp.sqrt(params[self._key("R2D2_phi")] * tau2))
         local, tau = params[self._key("hs_local")], params[self._key("hs_global")]
         c2 = self.args[3] ** 2 * params[self._key("hs_slab")]
-        return {self._key("b"): z * tau * local * jnp.sqrt(c2 / (c2 + (tau * local) ** 2))}
+        return self._split(z * tau * local * jnp.sqrt(c2 / (c2 + (tau * local) ** 2)))
 
     def _scale(self, params: Params) -> Any:
         return params[self.sigma] if self.sigma else 1.0
@@ -129,11 +139,12 @@ class Shrinkage(AbstractTerm):
 
     def log_density(self, params: Params, design: Design) -> Any:
         if self.name == "lasso":
-            return jnp.sum(_d().Laplace(0.0, self.args[1] * params[self._key("lasso_inv_lambda")]).log_prob(params[self._key("b")]))
+            law = _d().Laplace(0.0, self.args[1] * params[self._key("lasso_inv_lambda")])
+            return sum(jnp.sum(law.log_prob(params[key])) for key, _ in self.parts)
         if self.name == "R2D2":
-            return _d().Dirichlet(jnp.full(len(self.coefs), self.args[2])).log_prob(params[self._key("R2D2_phi")])
+            return _d().Dirichlet(jnp.full(self.size, self.args[2])).log_prob(params[self._key("R2D2_phi")])
         local = _d().StudentT(self.args[0], 0.0, 1.0).log_prob(params[self._key("hs_local")])
-        return jnp.sum(local) + len(self.coefs) * np.log(2.0)
+        return jnp.sum(local) + self.size * np.log(2.0)
 
     def reported(self) -> tuple[Reported, ...]:
         """brms keeps the parameters of R2D2 and lasso, not those of the horseshoe."""
@@ -143,7 +154,7 @@ class Shrinkage(AbstractTerm):
         if self.name == "horseshoe":
             return ()
         phi, r2 = self._key("R2D2_phi"), self._key("R2D2_R2")
-        numbers = tuple(str(i + 1) for i in range(len(self.coefs)))
+        numbers = tuple(str(i + 1) for i in range(self.size))
         names = np.array([f"{phi}[{i}]" for i in numbers], dtype=object)
         dim = self._key("R2D2_coef")
         return (
