@@ -59,7 +59,9 @@ def test_log_prior_of_reported_draws():
 def test_sampled_components_are_told_apart(swapped):
     rng = np.random.default_rng(2)
     y = np.concatenate([rng.normal(-2, 0.5, 30), rng.normal(2, 1, 50)])
-    fit = brim.brm("y ~ 1", {"y": -y if swapped else y}, family=brim.mixture("gaussian", "gaussian"), chains=2, iter=300, seed=1, progress=False)
+    fit = brim.brm(
+        "y ~ 1", {"y": -y if swapped else y}, family=brim.mixture("gaussian", "gaussian"), chains=2, iter=300, seed=1, progress=False
+    )
     low, high = fit.fixef()["Estimate"]
     assert abs(low + 2) < 0.7
     assert abs(high - 2) < 0.7

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 import brim
+from brim.errors import BrimError
 from brim.post.prior_table import print_priors, prior_lines
 from brim.post.tables import combine, statistics
 from fits import POSTERIORS, fit, names, r_array, random_draws, small
@@ -283,3 +284,14 @@ def test_rows_with_a_prior_of_their_own():
         "<lower=0> sigma ~ student_t(3, 0, 2.5)",
     ]
     assert list(model.prior_summary(all=False)["class"]) == ["b", "b", "Intercept", "L", "sd", "sigma"]
+
+
+def test_variables_by_what_stands_before_their_index():
+    mine = fit("cumulative")
+    thresholds = [v for v in mine.variables() if v.startswith("b_Intercept[")]
+    assert len(thresholds) > 1
+    assert list(mine.posterior_summary("b_Intercept").index) == thresholds
+    assert list(mine.as_draws_df("b_Intercept").columns) == [*thresholds, ".chain", ".iteration", ".draw"]
+    assert list(mine.posterior_summary([thresholds[1], "lprior"]).index) == [thresholds[1], "lprior"]
+    with pytest.raises(BrimError, match="no variable 'b_Intercep'"):
+        mine.as_draws_df("b_Intercep")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -116,10 +116,12 @@ class Fit:
             return list(self.posterior.variables)
         return [*(str(n) for q in self.model.reported() for n in np.ravel(q.names)), "lprior", "lp__"]
 
-    def as_draws_df(self, variable: list[str] | None = None) -> pd.DataFrame:
-        """Draws as a data frame: one row a draw, one column a variable, then ``.chain``, ``.iteration``, ``.draw`` (from 1)."""
-        out = self.draws.frame()
-        return out if variable is None else out[[*variable, ".chain", ".iteration", ".draw"]]
+    def as_draws_df(self, variable: str | Iterable[str] | None = None) -> pd.DataFrame:
+        """Draws as a data frame: one row a draw, one column a variable, then ``.chain``, ``.iteration``, ``.draw`` (from 1).
+
+        ``variable`` keeps some: names, or what stands before the index of several (``"r_student"``).
+        """
+        return self.draws.frame(variable)
 
     @property
     def idata(self) -> Any:
@@ -200,9 +202,9 @@ class Fit:
         return tables.var_corr(self, summary, robust, probs)
 
     def posterior_summary(
-        self, variable: list[str] | None = None, robust: bool = False, probs: tuple[float, ...] = (0.025, 0.975)
+        self, variable: str | Iterable[str] | None = None, robust: bool = False, probs: tuple[float, ...] = (0.025, 0.975)
     ) -> pd.DataFrame:
-        """Estimate, error and quantiles of variables."""
+        """Estimate, error and quantiles of variables; ``variable`` as in ``as_draws_df``."""
         from brim.post import tables
 
         return tables.posterior_summary(self, variable, robust, probs)

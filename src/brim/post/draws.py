@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -79,6 +79,14 @@ class Posterior:
         a = self.array(q)
         return a.reshape(*a.shape[:2], -1)[:, :, i]
 
+    def expand(self, variable: str | Iterable[str]) -> tuple[str, ...]:
+        """Flat names of variables, each given by its own name or by what stands before its index (``simo_moincome1``)."""
+        out: list[str] = []
+        for name in (variable,) if isinstance(variable, str) else variable:
+            elements = [v for v in self.variables if v.startswith(f"{name}[")]
+            out += [name] if name in self.variables or not elements else elements
+        return tuple(out)
+
     def matrix(self, names: tuple[str, ...] | None = None) -> np.ndarray:
         """``(chains, draws, variables)`` of the named variables (all by default)."""
         names = self.variables if names is None else names
@@ -86,12 +94,13 @@ class Posterior:
             return np.zeros((self.chains, self.draws, 0))
         return np.stack([self[n] for n in names], axis=-1)
 
-    def frame(self) -> pd.DataFrame:
+    def frame(self, variable: str | Iterable[str] | None = None) -> pd.DataFrame:
         """One row a draw (chains in order), one column a variable, then ``.chain``, ``.iteration``, ``.draw`` from 1."""
         import pandas as pd
 
-        flat = self.matrix().reshape(self.chains * self.draws, -1)
-        out = pd.DataFrame(flat, columns=list(self.variables))
+        names = self.variables if variable is None else self.expand(variable)
+        flat = self.matrix(names).reshape(self.chains * self.draws, -1)
+        out = pd.DataFrame(flat, columns=list(names))
         n = np.arange(self.chains * self.draws)
         out[".chain"], out[".iteration"], out[".draw"] = n // self.draws + 1, n % self.draws + 1, n + 1
         return out

@@ -123,9 +123,9 @@ def _flat(array: np.ndarray) -> np.ndarray:
     return array.reshape(-1, *array.shape[2:])
 
 
-def posterior_summary(fit: Fit, variable: Sequence[str] | None, robust: bool, probs: Sequence[float]) -> pd.DataFrame:
+def posterior_summary(fit: Fit, variable: str | Iterable[str] | None, robust: bool, probs: Sequence[float]) -> pd.DataFrame:
     """Statistics of variables by name, all of them by default."""
-    names = fit.draws.variables if variable is None else (variable,) if isinstance(variable, str) else tuple(variable)
+    names = fit.draws.variables if variable is None else fit.draws.expand(variable)
     return _How(True, robust, probs).frame(names, _flat(fit.draws.matrix(names)))
 
 
