@@ -13,7 +13,7 @@ from brim.errors import BrimError, BrimWarning
 
 __all__ = ["AbstractBasis", "columns_of_null", "dimension", "in_blocks", "null_basis", "oriented", "split"]
 
-BLOCK = 512
+BLOCK = 256
 
 
 class AbstractBasis(ABC):
@@ -25,6 +25,11 @@ class AbstractBasis(ABC):
     @abstractmethod
     def learn(self, x: np.ndarray) -> Self:
         """Knots, centres and scales from the training covariates."""
+
+    def learned(self, x: np.ndarray) -> tuple[Self, np.ndarray]:
+        """The learned basis with its matrix for the training covariates."""
+        basis = self.learn(x)
+        return basis, basis.matrix(x)
 
     @abstractmethod
     def matrix(self, x: np.ndarray) -> np.ndarray:
@@ -44,6 +49,11 @@ class AbstractBasis(ABC):
     def centred(self) -> bool:
         """Whether the functions are made to sum to zero over the training data."""
         return True
+
+    @property
+    def by_values(self) -> bool:
+        """Whether ``te`` and ``ti`` make the function's values at even points its coefficients."""
+        return False
 
 
 def dimension(k: int, least: int, x: np.ndarray) -> int:

@@ -32,7 +32,7 @@ class Slopes(AbstractSmooth):
     scale: float = field(compare=False, default=1.0)
     backwards: ClassVar[bool] = True
 
-    def learn(self, x: np.ndarray) -> Self:
+    def learn(self, x: np.ndarray, weight: np.ndarray) -> Self:
         return replace(self, scale=float(np.abs(np.prod(x, axis=1)).max()) or 1.0)
 
     def columns(self, x: np.ndarray) -> np.ndarray:

@@ -29,8 +29,11 @@ class AbstractSmooth(ABC):
     backwards: ClassVar[bool] = False
 
     @abstractmethod
-    def learn(self, x: np.ndarray) -> Self:
-        """The maps from basis to columns, from the training covariates."""
+    def learn(self, x: np.ndarray, weight: np.ndarray) -> Self:
+        """The maps from basis to columns, from the training covariates.
+
+        ``weight (n,)`` is what each row's columns are multiplied with (``by``; of several curves, in the first).
+        """
 
     @abstractmethod
     def columns(self, x: np.ndarray) -> np.ndarray:
@@ -45,10 +48,6 @@ class AbstractSmooth(ABC):
     def n_sds(self) -> int:
         """Number of standard deviations."""
         return len(self.sizes)
-
-    def fixed_scale(self, columns: np.ndarray) -> np.ndarray:
-        """Factors for the unpenalised columns on some rows, given all columns there."""
-        return np.ones(self.n_fixed)
 
 
 def natural_null(functions: np.ndarray, x: np.ndarray, constant: bool) -> np.ndarray:
@@ -79,20 +78,20 @@ class Single(AbstractSmooth):
     n_fixed: int = 0
     maps: np.ndarray = field(compare=False, repr=False, default_factory=lambda: np.zeros((0, 0)))
 
-    def learn(self, x: np.ndarray) -> Self:
-        basis = self.basis.learn(x)
-        design, penalty = basis.matrix(x), basis.penalty
+    def learn(self, x: np.ndarray, weight: np.ndarray) -> Self:
+        basis, design = self.basis.learned(x)
+        penalty = basis.penalty
         scale = np.abs(penalty).sum(axis=0).max() / np.abs(design).sum(axis=1).max() ** 2
         centred = basis.centred and self.constrain
         space = columns_of_null(design.mean(axis=0)) if centred else np.eye(len(penalty))
         rank = min(basis.rank, space.shape[1])
         values, range_, null = split(space.T @ penalty @ space / scale, rank)
-        order = mgcv_order(rank, null.shape[1])
-        penalised = space @ (range_ / np.sqrt(values))[:, order]
+        penalised = space @ (range_ / np.sqrt(values))[:, mgcv_order(rank, null.shape[1])]
         penalised = penalised * oriented(design @ penalised, x)
         free = space @ null
         if free.shape[1]:
             free = free @ natural_null(design @ free, x, not centred)
+            free = free * np.sqrt(np.mean(weight**2 @ (design @ penalised) ** 2) / (weight**2 @ (design @ free) ** 2))
         maps = np.hstack([free, penalised])
         if self.fixed:
             return replace(self, basis=basis, n_fixed=maps.shape[1], maps=maps)
@@ -100,17 +99,6 @@ class Single(AbstractSmooth):
 
     def columns(self, x: np.ndarray) -> np.ndarray:
         return in_blocks(lambda rows: self.basis.matrix(rows) @ self.maps, x)
-
-    @property
-    def n_sds(self) -> int:
-        """Number of standard deviations."""
-        return len(self.sizes)
-
-    def fixed_scale(self, columns: np.ndarray) -> np.ndarray:
-        if self.fixed or not self.n_fixed:
-            return np.ones(self.n_fixed)
-        size = np.mean(columns**2, axis=0)
-        return np.sqrt(size[self.n_fixed :].mean() / size[: self.n_fixed])
 
 
 def mgcv_order(rank: int, nullity: int) -> np.ndarray:
@@ -133,9 +121,8 @@ class Curves(AbstractSmooth):
     n_fixed: int = 0
     maps: np.ndarray = field(compare=False, repr=False, default_factory=lambda: np.zeros((0, 0)))
 
-    def learn(self, x: np.ndarray) -> Self:
-        basis = self.basis.learn(x)
-        design = basis.matrix(x)
+    def learn(self, x: np.ndarray, weight: np.ndarray) -> Self:
+        basis, design = self.basis.learned(x)
         orthogonal, upper = np.linalg.qr(design)
         half = np.linalg.solve(upper.T, basis.penalty)
         values, range_, null = split(np.linalg.solve(upper.T, half.T), basis.rank)

@@ -69,6 +69,10 @@ class PSpline(AbstractBasis):
         return steps.T @ steps
 
     @property
+    def by_values(self) -> bool:
+        return not self.cyclic
+
+    @property
     def rank(self) -> int:
         if self.cyclic:
             return self.k - min(self.difference, 1)

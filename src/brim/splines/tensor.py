@@ -8,6 +8,7 @@ from typing import Self, final
 
 import numpy as np
 
+from brim.errors import BrimError
 from brim.splines.basis import AbstractBasis, columns_of_null, in_blocks, null_basis, oriented, split
 from brim.splines.mixed import AbstractSmooth
 
@@ -33,32 +34,39 @@ class Margin:
     def size(self) -> int:
         return self.maps.shape[1]
 
-    def learn(self, x: np.ndarray, centred: bool = False) -> Margin:
-        """Eigenvectors of the penalty, and the principal axes of the null space, the constant first.
+    def learn(self, x: np.ndarray, centred: bool = False, values_at_points: bool = False) -> Margin:
+        """Orthonormal eigenvectors of the penalty.
 
         ``values`` are the eigenvalues divided by ``|S|_1``; ``rows`` the training rows' sums of sizes in the basis as given.
         """
         mine = x[:, list(self.columns)]
-        basis = self.basis.learn(mine)
-        design, penalty = basis.matrix(mine), basis.penalty
+        basis, design = self.basis.learned(mine)
+        penalty = basis.penalty
         space = columns_of_null(design.mean(axis=0)) if centred else np.eye(len(penalty))
+        if values_at_points and basis.by_values:
+            points = np.linspace(mine.min(), mine.max(), space.shape[1])[:, None]
+            space = space @ np.linalg.inv(basis.matrix(points) @ space)
         rank = min(basis.rank, space.shape[1])
         design, penalty = design @ space, space.T @ penalty @ space
         values, range_, null = split(penalty, rank)
         range_ = range_ * oriented(design @ range_, mine)
-        if null.shape[1] and not centred:
-            null = null_basis(null)
-            null = null / np.linalg.norm(design @ null, axis=0)
-            functions = design @ null
-            null = null @ np.linalg.eigh(np.cov(functions, rowvar=False, ddof=0).reshape(null.shape[1], -1))[1]
-            null = null * oriented(design @ null, mine)
-        maps = space @ np.hstack([range_, null])
+        null = null_basis(null)
+        maps = space @ np.hstack([range_, null * oriented(design @ null, mine)])
         values, rows = values / np.abs(penalty).sum(axis=0).max(), np.abs(design).sum(axis=1)
         return replace(self, basis=basis, maps=maps, rank=rank, values=values, rows=rows)
 
     def scaled(self, x: np.ndarray) -> Margin:
-        """Penalised functions with a penalty of one each, and both parts scaled to a mean square of one."""
-        maps = np.hstack([self.maps[:, : self.rank] / np.sqrt(self.values), self.maps[:, self.rank :]])
+        """Penalised functions with a penalty of one each, and both parts scaled to a mean square of one.
+
+        Unpenalised functions are made of one size, and turned to their principal axes about the mean, the constant first.
+        """
+        range_, null = self.maps[:, : self.rank] / np.sqrt(self.values), self.maps[:, self.rank :]
+        functions = self.functions(x)[:, self.rank :]
+        size = np.linalg.norm(functions, axis=0)
+        null, functions = null / size, functions / size
+        axes = np.linalg.eigh((functions - functions.mean(axis=0)).T @ functions)[1]
+        null = null @ axes * oriented(functions @ axes, x[:, list(self.columns)])
+        maps = np.hstack([range_, null])
         design = replace(self, maps=maps).functions(x)
         for part in (slice(0, self.rank), slice(self.rank, self.size)):
             if design[:, part].size:
@@ -110,7 +118,7 @@ class Separate(AbstractSmooth):
     free: np.ndarray = field(compare=False, repr=False, default_factory=lambda: np.zeros((0, 0)))
     scale: float = field(compare=False, default=1.0)
 
-    def learn(self, x: np.ndarray) -> Self:
+    def learn(self, x: np.ndarray, weight: np.ndarray) -> Self:
         margins = tuple(m.learn(x).scaled(x) for m in self.margins)
         groups = [(o, w) for o, w in _blocks(margins, self.full) if self.orders is None or o in self.orders]
         free = [w for o, w in groups if o == 0]
@@ -159,13 +167,16 @@ class Summed(AbstractSmooth):
     means: np.ndarray = field(compare=False, repr=False, default_factory=lambda: np.zeros(0))
     weights: np.ndarray = field(compare=False, repr=False, default_factory=lambda: np.zeros((0, 0)))
 
-    def learn(self, x: np.ndarray) -> Self:
-        margins = tuple(m.learn(x, self.interaction) for m in self.margins)
+    def learn(self, x: np.ndarray, weight: np.ndarray) -> Self:
+        margins = tuple(m.learn(x, self.interaction, values_at_points=True) for m in self.margins)
         which = np.array(list(itertools.product(*(range(m.size) for m in margins))), dtype=int)
         values = [np.r_[m.values, np.zeros(m.size - m.rank)] for m in margins]
         weights = np.stack([v[which[:, j]] for j, v in enumerate(values)], axis=1)
         is_free = ~weights.any(axis=1)
         which, weights = np.vstack([which[is_free], which[~is_free]]), weights[~is_free]
+        if not is_free.any() and self.constrain and not self.interaction:
+            # summing to zero would couple all coefficients
+            raise BrimError("te() needs margins that leave a function without penalty", hint="use t2(), or another bs")
         design = _products(margins, x, which)
         scale = np.prod([m.rows for m in margins], axis=0).max() ** 2
         n_free = int(is_free.sum())

@@ -66,8 +66,6 @@ class Smooth(AbstractTerm):
         What is evaluated on the data.
     factors, counts
         Which covariates are the factors behind ``groups``, and their numbers of levels.
-    ratio
-        Scale of the unpenalised columns, a row for each level.
     """
 
     call: Call = field(compare=False)
@@ -82,7 +80,6 @@ class Smooth(AbstractTerm):
     by: Expression | None = field(compare=False, default=None, repr=False)
     factors: tuple[int, ...] = field(compare=False, default=())
     counts: tuple[int, ...] = field(compare=False, default=())
-    ratio: Any = field(compare=False, default=None, repr=False)
 
     @property
     def key(self) -> str:
@@ -105,25 +102,21 @@ class Smooth(AbstractTerm):
         draft = replace(draft, factors=factors, counts=counts, groups=int(np.prod(counts)) if factors else 0)
         names = (f"{call.label}:{deparse(call.by)}{level}" if call.by is not None else call.label for level in draft.levels)
         try:
-            draft = replace(draft, labels=tuple(brms_name(n) for n in names), smooth=smooth.learn(draft._x(frame)))
+            draft = replace(draft, labels=tuple(brms_name(n) for n in names), smooth=smooth.learn(draft._x(frame), draft._first(frame)))
         except BrimError as error:
             raise error if error.source is not None else fault(self.call, error.what, error.hint) from None
-        return replace(draft, ratio=draft._ratio(frame))
+        return draft
 
     @property
     def _by_factor(self) -> bool:
         return self.levels != ("",)
 
-    def _ratio(self, frame: Frame) -> np.ndarray:
-        """Each level's scale of the unpenalised columns."""
-        assert self.smooth is not None
-        columns = self.smooth.columns(self._x(frame))
-        weight = self._weight(frame)
-        if weight is not None:
-            columns = columns * weight[:, None]
-        level = self._level(frame)
-        rows = [slice(None)] if level is None else [level == i for i in range(len(self.levels))]
-        return np.stack([self.smooth.fixed_scale(columns[r]) for r in rows])
+    def _first(self, frame: Frame) -> np.ndarray:
+        """What multiplies the first curve in each row."""
+        level, weight = self._level(frame), self._weight(frame)
+        if level is not None:
+            return (level == 0).astype(float)
+        return np.ones(frame.n) if weight is None else weight
 
     # ------------------------------------------------------------------ data
 
@@ -165,7 +158,6 @@ class Smooth(AbstractTerm):
         if level is not None:
             x, z = (np.where(level[:, None] < 0, 0.0, part) for part in (x, z))
             out["level"] = np.maximum(level, 0)
-        x = x * self.ratio[0 if level is None else out["level"]]
         if self.groups:
             values = self._values(frame)
             codes = np.column_stack([values[i] for i in self.factors])
@@ -262,8 +254,11 @@ class Smooth(AbstractTerm):
         return tuple(out)
 
     def _reported(self, base: str, names: list[str]) -> Reported:
-        key = self._name(base)
-        return Reported(key, np.array(names, dtype=object), RANKS[base], key, (f"{key}_dim",), {f"{key}_dim": tuple(names)})
+        call = SmoothCall.read(self.call)
+        label = f"{base}_{self.where.prefix}{brms_name(call.label)}{'' if call.by is None else brms_name(deparse(call.by))}"
+        return Reported(
+            self._name(base), np.array(names, dtype=object), RANKS[base], label, (f"{label}_dim",), {f"{label}_dim": tuple(names)}
+        )
 
 
 def _product(columns: Any, coefs: Any, positions: np.ndarray, code: Any) -> Any:
