@@ -44,7 +44,10 @@ class Chain:
         self._last = 2
 
     def place(self, q: np.ndarray, inv_mass: np.ndarray | None = None, step: float = 1.0) -> State:
-        """Put the chain at ``q`` and evaluate the log density there: a single step of size 0 from log density -inf."""
+        """Put the chain at ``q`` and evaluate the log density there: a single step of size 0 from log density -inf.
+
+        Where the log density or its gradient is not finite, the step fails and the state's ``lp`` stays -inf.
+        """
         inv_mass = np.ones(len(q)) if inv_mass is None else inv_mass
         state = new_state(q, self.program.metric, inv_mass, step)
         still = state._replace(step=state.step._replace(log_step=np.float64(-np.inf)))

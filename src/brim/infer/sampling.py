@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -220,12 +220,12 @@ def warm_up(chain: Chain, plan: Plan, number: int) -> None:
     rng = np.random.default_rng([plan.seed, number])
     strategy: AbstractWarmup
     if plan.start is None:
-        first_point(chain, plan.target.init, rng, number)
+        first_point(chain, plan.target, rng, number)
         climb(chain)
         strategy = Windows()
     else:
         given = plan.start
-        first_point(chain, lambda _: given.q[number], rng, number)
+        first_point(chain, replace(plan.target, init=lambda _: given.q[number]), rng, number)
         chain.state = chain.state._replace(scale=chain.program.metric.start(given.inv_mass))
         strategy = FromStart()
     first_step_size(chain, plan.control.step_size if plan.start is None else plan.start.step_size or plan.control.step_size)
@@ -238,7 +238,7 @@ def _check_counts(target: Target, *, chains: int, warmup: int, draws: int, thin:
         ("warmup", warmup, 0),
         ("draws", draws, 1),
         ("thin", thin, 1),
-        ("cores", cores or 1, 1),
+        ("cores", 1 if cores is None else cores, 1),
     ):
         if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
             raise BrimError(f"{name} must be a whole number of at least {least}, not {value!r}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from brim.errors import BrimError
 from brim.infer.ascent import ascend, scales
+from brim.infer.base import Target
 from brim.infer.chain import Chain
 from brim.infer.counter import substream
 from brim.infer.nuts import STATS
@@ -105,25 +105,19 @@ def learn_metric(chain: Chain) -> None:
     chain.state = state._replace(scale=scale, moments=metric.moments(len(state.point.q)), step=step)
 
 
-def first_point(chain: Chain, init: Callable[[np.random.Generator], np.ndarray], rng: np.random.Generator, number: int) -> None:
-    """Place the chain where log density and gradient are finite, trying ``init`` up to 100 times.
+def first_point(chain: Chain, target: Target, rng: np.random.Generator, number: int) -> None:
+    """Place the chain where log density and gradient are finite, trying ``target.init`` up to 100 times.
 
     Raises
     ------
     BrimError
-        When no try gives a finite log density.
+        When no try succeeds.
     """
-    density, gradient = 0, 0
     for _ in range(TRIES):
-        point = chain.place(np.asarray(init(rng), dtype=np.float64)).point
-        grad = np.asarray(point.grad)
-        if not np.isfinite(point.lp):
-            density += 1
-        elif not np.isfinite(grad).all():
-            gradient += 1
-        else:
+        q = np.asarray(target.init(rng), dtype=np.float64)
+        if np.isfinite(chain.place(q).point.lp):
             return
-    what = "log density" if density >= gradient else "gradient of the log density"
+    what = "gradient of the log density" if np.isfinite(target.log_prob(q, chain.data)) else "log density"
     raise BrimError(
         f"chain {number + 1} found no place to start: the {what} is not finite at any of {TRIES} starting points",
         hint="check bounds and priors against the data (a response outside its support, a prior of zero density), or give init",
