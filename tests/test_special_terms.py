@@ -233,6 +233,19 @@ def test_category_specific_effects_shift_each_threshold():
     np.testing.assert_allclose(np.log(p[1:] / p[:-1]), [0.6 - 0.1, -0.4], rtol=1e-10)
 
 
+def test_category_specific_group_effects_in_part():
+    """``re_formula`` names them as the formula does."""
+    d = rows()
+    fit = brim.brm("o ~ z + (cs(1 + z) | g)", d, family="acat", empty=True)
+    effects = {f"r_g[1,{c}[{k}]]": v for c, v in (("Intercept", 1.0), ("z", 2.0)) for k in (1, 2, 3)}
+    fit = with_values(fit, disc=1.0, **effects)
+    first = d[d.g == "1"][:1].assign(z=0.5)
+    np.testing.assert_allclose(fit.posterior_linpred(first)[0, 0], 2.0)
+    np.testing.assert_allclose(fit.posterior_linpred(first, re_formula="(cs(1) | g)")[0, 0], 1.0)
+    np.testing.assert_allclose(fit.posterior_linpred(first, re_formula="(cs(0 + z) | g)")[0, 0], 1.0)
+    np.testing.assert_allclose(fit.posterior_linpred(first, re_formula=False)[0, 0], 0.0)
+
+
 def test_a_shrinkage_prior_covers_special_effects_too():
     """One global scale for ``b`` and ``bsp``, a local one for each coefficient, as brms does for the horseshoe."""
     fit = brim.brm("y ~ mo(xo) + z + x", data("sim"), prior=brim.prior("horseshoe(1)", class_="b"), empty=True)

@@ -10,7 +10,7 @@ from brim.formula import Call, Group, Name, Node, Terms, deparse, fault, special
 from brim.frame import Frame
 from brim.param import Where
 from brim.plan import Plan
-from brim.terms.cs import inner_terms
+from brim.terms.cs import without_cs
 from brim.terms.group import GroupBlock, Member
 from brim.terms.grouping import mmc_column, parse_grouping
 from brim.terms.registry import TOGETHER
@@ -98,10 +98,7 @@ def _category_specific(piece: _Piece, kinds: Mapping[Node, str]) -> Member:
         raise fault(piece.group.node, "category-specific and other effects in one group term", "write them as two: (cs(x) | g) + (z | h)")
     if "cs" not in family.additions:
         raise fault(calls[0], f"the family {family.name} takes no category-specific effects", "use sratio(), cratio() or acat()")
-    inner = [inner_terms(call) for call in calls if isinstance(call, Call)]
-    found = tuple(sorted(dict.fromkeys(t for one in inner for t in one.terms), key=len))
-    joined = Terms(all(one.intercept for one in inner), found, (), terms.node)
-    return Member(joined, piece.where, nthres=len(family.categories) - 1)
+    return Member(without_cs(terms), piece.where, nthres=len(family.categories) - 1)
 
 
 def _check_unique(blocks: tuple[GroupBlock, ...]) -> None:

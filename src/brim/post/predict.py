@@ -86,8 +86,8 @@ def skipped(model: Model, re_formula: Any) -> tuple[frozenset[str], dict[str, np
     skip, partial, used = set(), {}, set()
     for e in effects:
         keep = [k for (label, k) in wanted if label == e.label]
-        mask = np.array([any(c in k for k in keep) for c in e.coefs])
-        used |= {(e.label, c) for c in np.array(e.coefs, dtype=object)[mask]}
+        mask = np.array([any(c in k for k in keep) for c in e.written])
+        used |= {(e.label, c) for c in np.array(e.written, dtype=object)[mask]}
         if not mask.any():
             skip.add(e.key)
         elif not mask.all():
@@ -95,7 +95,7 @@ def skipped(model: Model, re_formula: Any) -> tuple[frozenset[str], dict[str, np
     for label, coefs in wanted:
         for c in coefs:
             if (label, c) not in used:
-                have = [f"({c2} | {e.label})" for e in effects for c2 in e.coefs]
+                have = [f"({c2} | {e.label})" for e in effects for c2 in e.written]
                 raise BrimError(
                     f"re_formula: the model has no effect of '{c}' by '{label}'", hint=suggest(f"({c} | {label})", have, "effects")
                 )
@@ -106,12 +106,14 @@ def _wanted(text: str) -> list[tuple[str, tuple[str, ...]]]:
     """(group label, coefficients) of each group term of a formula."""
     from brim.bases import brms_name
     from brim.formula import label as term_label
+    from brim.terms.cs import without_cs
     from brim.terms.grouping import parse_grouping
 
     node = parse(text if "~" in text else f"~ {text}")
 
     def coefs(group: Group) -> tuple[str, ...]:
-        return (*(("Intercept",) if group.terms.intercept else ()), *(brms_name(term_label(t)) for t in group.terms.terms))
+        terms = without_cs(group.terms)
+        return (*(("Intercept",) if terms.intercept else ()), *(brms_name(term_label(t)) for t in terms.terms))
 
     return [(parse_grouping(g.by, {}).label, coefs(g)) for g in expand(node).groups]
 

@@ -13,7 +13,7 @@ from brim.frame import Frame
 from brim.param import RANKS, Param, Reported, Slot, Where
 from brim.terms.base import AbstractTerm, Context, Design, Params, Read
 
-__all__ = ["CategorySpecific", "inner_terms", "read"]
+__all__ = ["CategorySpecific", "inner_terms", "read", "without_cs"]
 
 
 def read(terms: tuple[tuple[Node, ...], ...], context: Context) -> Read:
@@ -48,6 +48,16 @@ def inner_terms(call: Call) -> Terms:
     if terms.groups:
         raise fault(call, "a group term cannot stand in cs()", "write (cs(x) | g)")
     return terms
+
+
+def without_cs(terms: Terms) -> Terms:
+    """A group term's coefficients: where they are category-specific, what the ``cs()`` calls hold, the intercept included."""
+    calls = [f for t in terms.terms for f in t if isinstance(f, Call) and (entry := special(f)) is not None and entry.kind == "cs"]
+    if not calls:
+        return terms
+    inner = [inner_terms(call) for call in calls]
+    found = tuple(sorted(dict.fromkeys(t for one in inner for t in one.terms), key=len))
+    return Terms(all(one.intercept for one in inner), found, (), terms.node)
 
 
 @final

@@ -345,6 +345,11 @@ class GroupEffect(AbstractTerm):
     def coefs(self) -> tuple[str, ...]:
         return self.block.members[self.member].coefs
 
+    @property
+    def written(self) -> tuple[str, ...]:
+        """The coefficients as a formula names them: without the threshold of category-specific ones."""
+        return tuple(c.rpartition("[")[0] for c in self.coefs) if self.block.members[self.member].nthres else self.coefs
+
     def variables(self) -> tuple[str, ...]:
         member = self.block.members[self.member]
         named = [v for t in member.terms.terms for f in t for v in variables(f)]
