@@ -233,6 +233,7 @@ class Fit:
         ndraws: int | None = None,
         draw_ids: Any = None,
         seed: int | None = None,
+        incl_autocor: bool = True,
     ) -> np.ndarray:
         """Draws of the expected response ``E(y | parameters)``, or of a distributional parameter on its own scale.
 
@@ -257,6 +258,8 @@ class Fit:
             Use that many randomly chosen draws, or those with these positions (from 0).
         seed
             For everything drawn at random here.
+        incl_autocor
+            Whether residual structures (``ar()``, ``car()``, ...) take part.
 
         Returns
         -------
@@ -276,7 +279,9 @@ class Fit:
         (10, 2)
         """
         what = "epred" if dpar is None else "dpar"
-        return self._predict(what, newdata, dpar, nlpar, resp, re_formula, allow_new_levels, sample_new_levels, ndraws, draw_ids, seed)
+        return self._predict(
+            what, newdata, dpar, nlpar, resp, re_formula, allow_new_levels, sample_new_levels, ndraws, draw_ids, seed, incl_autocor
+        )
 
     def posterior_linpred(
         self,
@@ -292,10 +297,13 @@ class Fit:
         ndraws: int | None = None,
         draw_ids: Any = None,
         seed: int | None = None,
+        incl_autocor: bool = True,
     ) -> np.ndarray:
         """Draws of a linear predictor (of ``mu`` by default), before the inverse link unless ``transform``. See ``posterior_epred``."""
         what = "dpar" if transform else "linpred"
-        return self._predict(what, newdata, dpar, nlpar, resp, re_formula, allow_new_levels, sample_new_levels, ndraws, draw_ids, seed)
+        return self._predict(
+            what, newdata, dpar, nlpar, resp, re_formula, allow_new_levels, sample_new_levels, ndraws, draw_ids, seed, incl_autocor
+        )
 
     def posterior_predict(
         self,
@@ -308,9 +316,12 @@ class Fit:
         ndraws: int | None = None,
         draw_ids: Any = None,
         seed: int | None = None,
+        incl_autocor: bool = True,
     ) -> np.ndarray:
         """Draws of new responses, ``(draws, observations)``. See ``posterior_epred``."""
-        return self._predict("predict", newdata, None, None, resp, re_formula, allow_new_levels, sample_new_levels, ndraws, draw_ids, seed)
+        return self._predict(
+            "predict", newdata, None, None, resp, re_formula, allow_new_levels, sample_new_levels, ndraws, draw_ids, seed, incl_autocor
+        )
 
     def log_lik(
         self,
@@ -323,9 +334,12 @@ class Fit:
         ndraws: int | None = None,
         draw_ids: Any = None,
         seed: int | None = None,
+        incl_autocor: bool = True,
     ) -> np.ndarray:
         """Pointwise log likelihood, ``(draws, observations)``; weights multiply it. See ``posterior_epred``."""
-        return self._predict("log_lik", newdata, None, None, resp, re_formula, allow_new_levels, sample_new_levels, ndraws, draw_ids, seed)
+        return self._predict(
+            "log_lik", newdata, None, None, resp, re_formula, allow_new_levels, sample_new_levels, ndraws, draw_ids, seed, incl_autocor
+        )
 
     def _predict(
         self,
@@ -340,10 +354,11 @@ class Fit:
         ndraws: int | None,
         ids: Any,
         seed: int | None,
+        incl_autocor: bool,
     ) -> np.ndarray:
         from brim.post.predict import predict
 
-        return predict(self, what, newdata, dpar, nlpar, resp, re_formula, allow, how, ndraws, ids, seed)
+        return predict(self, what, newdata, dpar, nlpar, resp, re_formula, allow, how, ndraws, ids, seed, incl_autocor)
 
     def log_prior(self) -> np.ndarray:
         """The log prior density of every draw, constants included (brms' ``lprior``): ``(draws,)``.

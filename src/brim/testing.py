@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from brim.families.conformance import check_family
 from brim.frame import Frame
 from brim.model import Model
 from brim.param import Layout, unconstrained_size
 from brim.priors import log_density, prior_args
 from brim.terms.base import AbstractTerm
 
-__all__ = ["check_model"]
+__all__ = ["check_family", "check_model"]
 
 
 def check_model(model: Model, frame: Frame, other: Frame, seed: int = 0) -> None:
@@ -78,6 +80,7 @@ def _check_params(term: AbstractTerm) -> None:
         own = type(term).log_prior is not AbstractTerm.log_prior or type(term).log_density is not AbstractTerm.log_density
         assert p.slots or p.pieces or own, _say(term, f"'{p.name}' has no prior")
         assert len(p.slots) in (0, 1, p.size), _say(term, f"'{p.name}' has {len(p.slots)} slots for {p.size} elements")
+        p = replace(p, lb=p.symbols.get(p.lb, p.lb), ub=p.symbols.get(p.ub, p.ub))
         q = np.full(unconstrained_size(p), 0.3)
         values, _ = Layout((p,)).constrain(q, {})
         assert np.shape(values[p.name]) == p.shape, _say(term, f"'{p.name}' does not have its shape")

@@ -272,6 +272,7 @@ def _predict(fit: Any, response: ResponseModel, grids: Sequence[Grid], request: 
         "sample_new_levels": request.sample_new_levels,
         "draw_ids": request.draw_ids,
         "seed": request.seed,
+        "incl_autocor": False,
     }
     if request.method != "posterior_predict":
         common |= {"dpar": request.dpar, "nlpar": request.nlpar}

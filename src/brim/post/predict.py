@@ -122,10 +122,18 @@ def _wanted(text: str) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def design_for(
-    model: Model, frame: Frame, newdata: Any, resp: ResponseModel, re_formula: Any, allow_new_levels: bool, with_y: bool
+    model: Model,
+    frame: Frame,
+    newdata: Any,
+    resp: ResponseModel,
+    re_formula: Any,
+    allow_new_levels: bool,
+    with_y: bool,
+    left_out: frozenset[str] = frozenset(),
 ) -> tuple[Model, dict[str, Any], frozenset[str]]:
     """The (scoped) model, the design and the terms left out for a prediction."""
     skip, partial = skipped(model, re_formula)
+    skip |= left_out
     if newdata is None:
         design = model.design(frame, with_y=True, skip=skip, only=resp.name)
     else:
@@ -144,7 +152,8 @@ def design_for(
 
 def _needed(resp: ResponseModel, skip: frozenset[str], with_y: bool) -> list[str]:
     """Columns that must be there and complete."""
-    names = [v for p in resp.predictors for t in p.terms if t.key not in skip for v in t.variables()]
+    residual = () if resp.residual is None else (resp.residual,)
+    names = [v for t in (*(t for p in resp.predictors for t in p.terms), *residual) if t.key not in skip for v in t.variables()]
     return list(dict.fromkeys([*names, *(resp.response.variables() if with_y else ())]))
 
 
@@ -252,6 +261,7 @@ def predict(
     ndraws: int | None,
     draw_ids: Any,
     seed: int | None,
+    incl_autocor: bool = True,
 ) -> np.ndarray:
     """What ``Fit.posterior_*`` and ``Fit.log_lik`` call; see there for the arguments."""
     if sample_new_levels not in HOW:
@@ -265,6 +275,7 @@ def predict(
     seed = int(np.random.default_rng().integers(2**31)) if seed is None else seed
     ids = pick_draws(posterior.chains * posterior.draws, ndraws, draw_ids, seed)
     with_y = what == "log_lik"
-    model, design, skip = design_for(fit.model, fit.frame, newdata, response, re_formula, allow_new_levels, with_y)
+    left_out = frozenset() if incl_autocor else frozenset(t.key for t in fit.model.terms() if t.autocor)
+    model, design, skip = design_for(fit.model, fit.frame, newdata, response, re_formula, allow_new_levels, with_y, left_out)
     query = Query(what, response.name, dpar or "", skip, sample_new_levels)
     return evaluate(model, design, posterior, ids, query, seed)

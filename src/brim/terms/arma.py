@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Self, final
+from typing import Any, Self, final
 
 import jax
 import jax.numpy as jnp
@@ -38,8 +38,6 @@ class Autoregression(AbstractTerm):
     Residuals before the start of a series are zero. A response that new data lack is drawn from its own law when later rows need it.
     """
 
-    stage: ClassVar[int] = 1
-
     series: Series
     where: Where
     p: int
@@ -47,6 +45,14 @@ class Autoregression(AbstractTerm):
     family: str
     response: Callable[[Frame], Any] = field(compare=False, repr=False)
     response_columns: tuple[str, ...] = field(compare=False, default=())
+
+    @property
+    def autocor(self) -> bool:
+        return True
+
+    @property
+    def stage(self) -> int:
+        return 1
 
     @property
     def key(self) -> str:
@@ -118,7 +124,8 @@ class Autoregression(AbstractTerm):
             return {}
         sigma = params.get(f"sigma{self.where.suffix}")
         if sigma is None:
-            raise BrimError(f"{deparse(self.series.call)} with missing responses and a predicted sigma is not built yet", hint="give the responses in newdata")
+            what = f"{deparse(self.series.call)} with missing responses and a predicted sigma is not built yet"
+            raise BrimError(what, hint="give the responses in newdata")
         shape = design["y"].shape
         if self.family == "gaussian":
             noise = jax.random.normal(keys[0], shape)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from typing import Any
 
 from brim.formula import Call, Node, deparse, fault
-from brim.terms.base import Context, Read
+from brim.terms.base import AbstractTerm, Context, Read
 from brim.terms.residual import NATURAL
 from brim.terms.series import flag
 
@@ -30,7 +31,8 @@ def read(terms: tuple[tuple[Node, ...], ...], context: Context) -> Read:
         A structure in another predictor, in an interaction, or two that exclude each other.
     """
     seen: dict[str, Call] = {}
-    out, laws = [], []
+    out: list[AbstractTerm] = []
+    laws: list[tuple[Call, Any]] = []
     for term in terms:
         call = next(f for f in term if isinstance(f, Call) and f.fn in _KINDS)
         _check_place(call, len(term), context)

@@ -142,6 +142,11 @@ class AbstractTerm(ABC):
         return 0
 
     @property
+    def autocor(self) -> bool:
+        """Whether it structures residuals: ``incl_autocor = False`` leaves such terms out of predictions."""
+        return False
+
+    @property
     @abstractmethod
     def key(self) -> str:
         """Unique name in the model; the term's place in the design."""

@@ -72,6 +72,10 @@ class ConditionalAutoregression(AbstractTerm):
     arrays: Any = field(compare=False, default=None, repr=False)
 
     @property
+    def autocor(self) -> bool:
+        return True
+
+    @property
     def key(self) -> str:
         return f"car{self.where.suffix}:effects"
 
@@ -90,7 +94,8 @@ class ConditionalAutoregression(AbstractTerm):
         levels = self._places(frame).levels_used
         unknown = [level for level in levels if level not in self.names]
         if unknown:
-            raise fault(self.call, f"'{unknown[0]}' is no row name of the matrix of {deparse(self.call)}", suggest(unknown[0], self.names, "row names"))
+            what = f"'{unknown[0]}' is no row name of the matrix of {deparse(self.call)}"
+            raise fault(self.call, what, suggest(unknown[0], self.names, "row names"))
         at = [self.names.index(level) for level in levels]
         w = np.array(self.neighbours[np.ix_(at, at)], float)
         np.fill_diagonal(w, 0.0)
@@ -123,7 +128,8 @@ class ConditionalAutoregression(AbstractTerm):
         factor = self._places(frame)
         new = [level for level in factor.levels_used if level not in self.levels]
         if new:
-            raise fault(self.call, f"'{new[0]}' is a new place of {deparse(self.call)}, whose neighbours are not known", suggest(new[0], self.levels, "places"))
+            what = f"'{new[0]}' is a new place of {deparse(self.call)}, whose neighbours are not known"
+            raise fault(self.call, what, suggest(new[0], self.levels, "places"))
         return {"at": factor.recode(self.levels).codes, **self.constants()}
 
     def constants(self) -> Design:

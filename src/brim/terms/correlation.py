@@ -150,7 +150,8 @@ class Unstructured(AbstractCorrelation):
         known = {label: i for i, label in enumerate(self.labels)}
         new = [level_name(v) for v in labels if level_name(v) not in known]
         if new:
-            raise fault(self.series.call, f"time {new[0]} is not among the times of the training data", f"they are {', '.join(self.labels)}")
+            what = f"time {new[0]} is not among the times of the training data"
+            raise fault(self.series.call, what, f"they are {', '.join(self.labels)}")
         place = np.array([known[level_name(v)] for v in labels], np.int32)
         return {"grid": grid, "place": np.where(grid >= 0, place[grid], 0)}
 

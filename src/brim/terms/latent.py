@@ -1,4 +1,4 @@
-"""Residuals in the predictor, ``err``, for families without residuals of their own: ``ar()``, ``ma()``, ``arma()``, ``cosy()``, ``unstr()``."""
+"""Residuals in the predictor, ``err``, for families without their own: ``ar()``, ``ma()``, ``arma()``, ``cosy()``, ``unstr()``."""
 
 from __future__ import annotations
 
@@ -47,6 +47,14 @@ class LatentResiduals(AbstractTerm):
     default: str = field(compare=False)
     size: int = 0
     place: Any = field(compare=False, default=None, repr=False)
+
+    @property
+    def autocor(self) -> bool:
+        return True
+
+    @property
+    def stage(self) -> int:
+        return 1
 
     @property
     def key(self) -> str:

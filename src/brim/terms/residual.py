@@ -21,7 +21,7 @@ NATURAL = ("gaussian", "student")
 
 
 class Margin(NamedTuple):
-    """What holds for each row by itself: mean, residual standard deviation, known standard error; ``nu`` of the Student law, or ``None``."""
+    """What holds for each row by itself: mean, residual sd, known standard error; ``nu`` of the Student law, or ``None``."""
 
     mu: Any
     sigma: Any
@@ -40,6 +40,14 @@ class AbstractResidual(AbstractTerm, ABC):
     A subclass says what whitens a block, ``A_g`` with ``A_g' A_g = S_g^-1``; everything else follows. ``design["grid"]`` holds the
     rows of each block ``(blocks, longest)``, -1 where a block is shorter.
     """
+
+    @property
+    def autocor(self) -> bool:
+        return True
+
+    @property
+    def stage(self) -> int:
+        return 1
 
     @abstractmethod
     def whitener(self, sigma: Any, se: Any, params: Params, design: Design) -> tuple[Any, Any]:

@@ -17,7 +17,7 @@ __all__ = ["Series", "flag", "lag_params", "lag_reported", "orders"]
 
 @dataclass(frozen=True)
 class Series:
-    """The ``time`` and ``gr`` arguments of a residual structure: without ``gr`` all rows are one series, without ``time`` in their order."""
+    """``time`` and ``gr`` of a residual structure: without ``gr`` all rows are one series, without ``time`` they stand in order."""
 
     call: Call = field(compare=False)
     time: Node | None = field(compare=False, default=None)
@@ -65,7 +65,8 @@ class Series:
         twice = np.flatnonzero((g[1:] == g[:-1]) & (t[1:] == t[:-1]))
         if len(twice):
             one, two = sorted(order[twice[0] : twice[0] + 2])
-            raise fault(self.call, f"rows {one} and {two} (counted from 0) of one series stand at the same time", "times must differ within groups")
+            what = f"rows {one} and {two} (counted from 0) of one series stand at the same time"
+            raise fault(self.call, what, "times must differ within groups: name the grouping column with gr")
         sizes = np.bincount(g)
         out = np.full((len(sizes), sizes.max(initial=0)), -1, np.int32)
         start = np.concatenate([[0], np.cumsum(sizes)[:-1]])

@@ -32,7 +32,8 @@ def square_matrix(call: Call, context: Context) -> tuple[Node, np.ndarray]:
     """The matrix of a call, with a row for each row of the data."""
     node, values, _ = named_matrix(call, context)
     if len(values) != context.frame.n:
-        raise fault(node, f"'{deparse(node)}' has {len(values)} rows, the data {context.frame.n}", "it needs a row for each row of the data, in their order")
+        what = f"'{deparse(node)}' has {len(values)} rows, the data {context.frame.n}"
+        raise fault(node, what, "it needs a row for each row of the data, in their order")
     return node, values
 
 
@@ -41,5 +42,6 @@ def rows_of(call: Call, values: np.ndarray, frame: Frame) -> np.ndarray:
     if frame.rows is not None:
         return frame.rows
     if frame.n != len(values):
-        raise fault(call, f"the matrix of {deparse(call)} has {len(values)} rows, the new data {frame.n}", "new data need as many rows as the training data")
+        what = f"the matrix of {deparse(call)} has {len(values)} rows, the new data {frame.n}"
+        raise fault(call, what, "new data need as many rows as the training data")
     return np.arange(frame.n)
