@@ -16,7 +16,7 @@ from brim.families.categories import CategoryBinding, unbound
 from brim.families.constructor import Constructor
 from brim.families.distributions import Distribution
 from brim.families.dpars import PHI, mu
-from brim.families.special import lgamma_ratio, times
+from brim.families.special import lgamma_ratio, log_mix, times
 
 __all__ = ["FAMILIES", "Categorical", "DirichletMultinomial", "Multinomial"]
 
@@ -69,7 +69,7 @@ def take_category(table: Array, y: Array, first: int) -> Array:
 def log_cumulative(log_probs: Array, y: Array, first: int) -> Array:
     """``log P(Y <= y)`` from the log probabilities (N, K) of categories counted from ``first``."""
     upto = jnp.arange(log_probs.shape[-1]) <= jnp.floor(jnp.asarray(y) - first)[..., None]
-    return jnp.minimum(logsumexp(jnp.where(upto, log_probs, -jnp.inf), axis=-1), 0.0)
+    return jnp.minimum(log_mix(jnp.where(upto, log_probs, -jnp.inf)), 0.0)
 
 
 @dataclass(frozen=True)

@@ -217,7 +217,7 @@ class _Case:
             np.testing.assert_allclose(np.exp(log_cdf), total, atol=1e-8, err_msg=self.say("log_cdf does not sum the mass function"))
         else:
             density = np.exp(log_prob)
-            close = np.abs(slope - density) <= 1e-4 * (density + np.median(density, axis=0))
+            close = np.abs(slope - density) <= 1e-4 * density + 1e-6 * density.max(0)
             # an asymmetric Laplace density has a kink, within a step of which the difference quotient is off
             assert close.mean() > 0.95, self.say("log_cdf does not integrate the density")
 
@@ -248,7 +248,11 @@ class _Case:
         y = jnp.asarray(self.draws[0])
         expected = np.asarray(self.here.log_prob(y))
         for spec in self.family.dpars:
-            if spec.name not in self.values or spec.name in self.family.shown or (spec.name == "mu" and self.family.kind == "ordinal"):
+            if (
+                spec.name not in self.values
+                or spec.name in self.family.shown
+                or (spec.name in self.family.mus and self.family.kind == "ordinal")
+            ):
                 continue
             for name in spec.links:
                 other = replace(self, family=replace(self.family, links={**self.family.links, spec.name: name}))

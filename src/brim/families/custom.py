@@ -69,10 +69,10 @@ class FromNumPyro(Distribution):
             raise BrimError(f"NumPyro's {name} has no distribution function", hint="censoring and truncation need one") from None
 
     def log_cdf(self, y: Array) -> Array:
-        return jnp.log(self.cdf(y))
+        return jnp.log(jnp.maximum(self.cdf(y), 1e-300))
 
     def log_survival(self, y: Array) -> Array:
-        return jnp.log1p(-self.cdf(y))
+        return jnp.log(jnp.maximum(1.0 - self.cdf(y), 1e-300))
 
     def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
         return self.inner.sample(key, sample_shape)

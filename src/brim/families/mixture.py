@@ -10,11 +10,11 @@ from typing import Any, final
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import logsumexp
 
 from brim.errors import BrimError
 from brim.families.base import Dpar, DparSpec, Extra, Family, Seen
 from brim.families.distributions import Distribution
+from brim.families.special import log_mix
 from brim.param import RANKS, Param, Reported, Slot, Where
 
 __all__ = ["ComponentExtra", "MixingProportions", "Mixture", "mixture_family"]
@@ -56,7 +56,7 @@ class Mixture(Distribution):
     def _combined(self, parts: list[Array]) -> Array:
         shape = jnp.broadcast_shapes(*(p.shape for p in parts), self.batch_shape)
         stacked = jnp.stack([jnp.broadcast_to(p, shape) for p in parts], axis=-1)
-        return logsumexp(stacked + self.log_weights, axis=-1)
+        return log_mix(stacked + self.log_weights)
 
     def log_joint(self, y: Array) -> Array:
         """Log weight plus log density of each component, (..., K): the log posterior memberships up to a constant."""
@@ -65,7 +65,7 @@ class Mixture(Distribution):
         return jnp.stack([jnp.broadcast_to(p, shape) for p in parts], axis=-1) + self.log_weights
 
     def log_prob(self, y: Array) -> Array:
-        return logsumexp(self.log_joint(y), axis=-1)
+        return log_mix(self.log_joint(y))
 
     def log_cdf(self, y: Array) -> Array:
         return jnp.minimum(self._combined([jnp.asarray(c.log_cdf(y)) for c in self.components]), 0.0)
@@ -193,7 +193,7 @@ def mixture_family(components: tuple[Family, ...], order: Any = None) -> Family:
         dpars += [replace(s, name=f"{s.name}{k + 1}") for s in c.dpars]
         links |= {f"{name}{k + 1}": link for name, link in c.links.items()}
     for k in range(len(components)):
-        dpars.append(DparSpec(f"theta{k + 1}", ("identity",), intercept_prior="logistic(0, 1)", optional=True))
+        dpars.append(DparSpec(f"theta{k + 1}", ("identity",), 0.0, 1.0, intercept_prior="logistic(0, 1)", optional=True))
         links[f"theta{k + 1}"] = "log"  # log weights, normalised by softmax: the identity on the scale of brms' theta
     first = components[0]
     plain = Family(

@@ -24,6 +24,7 @@ __all__ = [
     "log_gammainc",
     "log_gammaincc",
     "log_interval",
+    "log_mix",
     "log_ndtr",
     "log_sum",
     "log_tail",
@@ -95,6 +96,13 @@ def log_interval(log_cdf: tuple[Array, Array], log_survival: tuple[Array, Array]
     high = jnp.where(left, log_cdf[1], log_survival[0])
     low = jnp.where(left, log_cdf[0], log_survival[1])
     return log_diff_exp(high, low)
+
+
+def log_mix(logs: Array) -> Array:
+    """``log(sum(exp(logs)))`` over the last axis; ``-inf`` without a NaN derivative where all are."""
+    empty = jnp.all(jnp.isneginf(logs), axis=-1)
+    value = jax.scipy.special.logsumexp(jnp.where(empty[..., None], 0.0, logs), axis=-1)
+    return jnp.where(empty, -jnp.inf, value)
 
 
 def lgamma_ratio(a: Array, n: Array) -> Array:
