@@ -15,7 +15,7 @@ pytestmark = pytest.mark.default_precision
 # the references whose terms and families exist; further ones are added as brim learns them
 BUILT = (
     "gpa_demo gpa_lm sleep_slopes sim_int two_groups nested_colon interaction_factor no_intercept weights se_meta rate student"
-    " bernoulli binomial poisson negbinomial distributional gr_by mm mo me mi"
+    " bernoulli binomial poisson negbinomial distributional gr_by mm mo me mi acat_cs"
 ).split()
 
 PRIOR_COLUMNS = ("prior", "class", "coef", "group", "resp", "dpar", "nlpar", "lb", "ub")
