@@ -7,7 +7,7 @@ rows of vectors over the groups; a structural zero is ``None`` and costs nothing
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self, final
 
@@ -15,11 +15,11 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular
 
-__all__ = ["SMALL", "AbstractBatch", "Stacked", "Unrolled", "batch", "triangular"]
+__all__ = ["SMALL", "AbstractBatch", "Cells", "Stacked", "Unrolled", "batch", "triangular"]
 
 SMALL = 4  # the largest matrices that are written out: beyond, programs get long
 
-Cells = Sequence[tuple[int, int]]
+Cells = tuple[tuple[int, int], ...]
 
 
 class AbstractBatch(ABC):

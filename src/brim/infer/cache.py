@@ -56,7 +56,9 @@ def compile_cached(lowered: Any) -> tuple[Any, bool]:
 
 def _key(lowered: Any) -> str:
     text = lowered.as_text()
-    parts = (text, str(lowered.in_tree), str(lowered.out_tree), *_machine())
+    # arguments that the program does not read are checked against their shapes, too
+    shapes = str([(x.shape, x.dtype) for x in jax.tree.leaves(lowered.args_info)])
+    parts = (text, shapes, str(lowered.in_tree), str(lowered.out_tree), *_machine())
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]
 
 

@@ -13,23 +13,40 @@ after the other, innermost first, ``A_b = I + T_b' G_bb T_b``; what a block leav
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, final
 
 import jax
 import jax.numpy as jnp
 
-from brim.linalg import SMALL, AbstractBatch, Cells, batch, triangular
+from brim.linalg import SMALL, AbstractBatch, Cells, Stacked, batch, triangular
 
-__all__ = ["Chain", "draw_effects", "integrate", "log_integral"]
+__all__ = ["AbstractQuadratic", "Chain", "Dense", "integrate", "sum_by"]
 
 Pairs = Mapping[tuple[int, int], Any]
 
 
+class AbstractQuadratic(ABC):
+    """A log likelihood that is quadratic in the effects of one or several blocks."""
+
+    @abstractmethod
+    def log_integral(self) -> Any:
+        """``log int exp(sum_b u_b' r_b - 1/2 sum_bc r_b' G_bc r_c) prod N(z; 0, I) dz``."""
+
+    @abstractmethod
+    def draw(self, normals: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
+        """Standardised effects of each block given everything else, from standard normals of their shape (k, levels).
+
+        Returns them with the log density of the draw.
+        """
+
+
+@final
 @dataclass(frozen=True)
-class Chain:
+class Chain(AbstractQuadratic):
     """The quadratic form of a chain of blocks, innermost first.
 
     Attributes
@@ -63,13 +80,82 @@ class Chain:
         """``T_b``."""
         return triangular(self.cells[b], self.loadings[b], self.cross[b].shape[0], self.small)
 
-    def g(self, b: int, c: int) -> AbstractBatch:
-        """``G_bc``."""
-        return batch(self.gram[b, c], self.small)
+    def log_integral(self) -> Any:
+        total, chain, last = jnp.zeros(()), self, len(self.cross) - 1
+        for b in range(last):
+            stage = chain.stage(b)
+            chain = chain.without(b, stage)
+            total = total + stage.log_integral()
+        return total + integrate(self.cells[last], chain.loadings[last], chain.gram[last, last], chain.cross[last], self.count)
 
-    def u(self, b: int) -> AbstractBatch:
-        """``u_b`` as columns."""
-        return batch(self.cross[b][:, None], self.small)
+    def draw(self, normals: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
+        """Outermost first: ``z_b = L_b'^-1 (L_b^-1 T_b' (u_b - sum_c G_bc r_c) + e)``."""
+        stages: list[Stage] = []
+        rest = self
+        for b in range(len(self.cross)):
+            stages.append(rest.stage(b))
+            rest = rest.without(b, stages[-1])
+        z: dict[int, Any] = {}
+        effects: dict[int, Any] = {}
+        for b in reversed(range(len(stages))):
+            right = stages[b].half + batch(normals[b][:, None], self.small)
+            for c, coupling in stages[b].couplings.items():
+                right = right - coupling @ batch(effects[c][:, self.parents[b, c]][:, None], self.small)
+            drawn = stages[b].low.solve_transposed(right)
+            z[b], effects[b] = drawn.array()[:, 0], (self.t(b) @ drawn).array()[:, 0]
+        log_density = sum(stage.log_density(e) for stage, e in zip(stages, normals, strict=True))
+        return tuple(z[b] for b in range(len(stages))), log_density
+
+    def stage(self, b: int) -> Stage:
+        """Block ``b`` integrated out, those inside it being so already."""
+        t = self.t(b)
+        low = (t.t @ (batch(self.gram[b, b], self.small) @ t)).plus_identity().cholesky()
+        couplings = {c: low.solve(t.t @ batch(self.gram[b, c], self.small)) for c in range(b + 1, len(self.cross))}
+        return Stage(low, couplings, low.solve(t.t @ batch(self.cross[b][:, None], self.small)))
+
+    def without(self, b: int, stage: Stage) -> Chain:
+        """The chain after block ``b`` is integrated out."""
+        gram, cross = dict(self.gram), list(self.cross)
+        for c, coupling in stage.couplings.items():
+            within, levels = self.parents[b, c], cross[c].shape[1]
+            cross[c] = cross[c] - sum_by((coupling.t @ stage.half).array()[:, 0], within, levels)
+            for d, other in stage.couplings.items():
+                if d >= c:
+                    gram[c, d] = gram[c, d] - sum_by((coupling.t @ other).array(), within, levels)
+        return replace(self, gram=gram, cross=tuple(cross))
+
+
+@final
+@dataclass(frozen=True)
+class Dense(AbstractQuadratic):
+    """The quadratic form of one block whose levels are correlated.
+
+    Attributes
+    ----------
+    loadings
+        The map from all standardised effects to the effects, (k, levels, k * levels).
+    gram, cross
+        ``G`` (k, k, levels) and ``u`` (k, levels) as in a chain.
+    """
+
+    loadings: Any
+    gram: Any
+    cross: Any
+
+    def stage(self) -> Stage:
+        """The block integrated out."""
+        flat = self.loadings.reshape(self.cross.size, -1)
+        weighted = jnp.einsum("abj,bjm->ajm", self.gram, self.loadings).reshape(flat.shape)
+        low = Stacked((flat.T @ weighted)[None]).plus_identity().cholesky()
+        return Stage(low, {}, low.solve(Stacked((flat.T @ jnp.ravel(self.cross))[None, :, None])))
+
+    def log_integral(self) -> Any:
+        return self.stage().log_integral()
+
+    def draw(self, normals: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
+        stage, e = self.stage(), jnp.ravel(normals[0])
+        drawn = stage.low.solve_transposed(stage.half + Stacked(e[None, :, None]))
+        return (drawn.array().reshape(normals[0].shape),), stage.log_density(e)
 
 
 @dataclass(frozen=True)
@@ -84,66 +170,14 @@ class Stage:
         """``1/2 u' T A^-1 T' u - 1/2 log det A``, summed over levels."""
         return 0.5 * jnp.sum(jnp.square(self.half.array())) - jnp.sum(self.low.log_diagonal())
 
-
-def log_integral(chain: Chain) -> Any:
-    """``log int exp(sum_b u_b' r_b - 1/2 sum_bc r_b' G_bc r_c) prod N(z; 0, I) dz``."""
-    total = jnp.zeros(())
-    last = len(chain.cross) - 1
-    for b in range(last):
-        stage = _stage(chain, b)
-        chain = _without(chain, b, stage)
-        total = total + stage.log_integral()
-    return total + integrate(tuple(chain.cells[last]), chain.loadings[last], chain.gram[last, last], chain.cross[last], chain.count)
+    def log_density(self, normals: Any) -> Any:
+        """Log density, given the blocks around it, of the effects drawn with these standard normals."""
+        return jnp.sum(self.low.log_diagonal()) - 0.5 * jnp.sum(normals * normals) - 0.5 * math.log(2 * math.pi) * normals.size
 
 
-def draw_effects(chain: Chain, normals: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
-    """Standardised effects given everything else, from standard normals of their shapes; with the log density of the draw.
-
-    Outermost first: ``z_b = L_b'^-1 (L_b^-1 T_b' (u_b - sum_c G_bc r_c) + e)``.
-    """
-    stages: list[Stage] = []
-    rest = chain
-    for b in range(len(chain.cross)):
-        stages.append(_stage(rest, b))
-        rest = _without(rest, b, stages[-1])
-    z: dict[int, Any] = {}
-    effects: dict[int, Any] = {}
-    log_density: Any = 0.0
-    for b in reversed(range(len(stages))):
-        stage, noise = stages[b], normals[b]
-        right = stage.half + batch(noise[:, None], chain.small)
-        for c, coupling in stage.couplings.items():
-            right = right - coupling @ batch(effects[c][:, chain.parents[b, c]][:, None], chain.small)
-        drawn = stage.low.solve_transposed(right)
-        z[b], effects[b] = drawn.array()[:, 0], (chain.t(b) @ drawn).array()[:, 0]
-        log_density = (
-            log_density + jnp.sum(stage.low.log_diagonal()) - 0.5 * jnp.sum(noise * noise) - 0.5 * math.log(2 * math.pi) * noise.size
-        )
-    return tuple(z[b] for b in range(len(stages))), log_density
-
-
-def _stage(chain: Chain, b: int) -> Stage:
-    t = chain.t(b)
-    low = (t.t @ (chain.g(b, b) @ t)).plus_identity().cholesky()
-    couplings = {c: low.solve(t.t @ chain.g(b, c)) for c in range(b + 1, len(chain.cross))}
-    return Stage(low, couplings, low.solve(t.t @ chain.u(b)))
-
-
-def _without(chain: Chain, b: int, stage: Stage) -> Chain:
-    """The chain after block ``b`` is integrated out."""
-    gram, cross = dict(chain.gram), list(chain.cross)
-    for c, coupling in stage.couplings.items():
-        within, levels = chain.parents[b, c], cross[c].shape[1]
-        cross[c] = cross[c] - _sum_by((coupling.t @ stage.half).array()[:, 0], within, levels)
-        for d, other in stage.couplings.items():
-            if d >= c:
-                gram[c, d] = gram[c, d] - _sum_by((coupling.t @ other).array(), within, levels)
-    return replace(chain, gram=gram, cross=tuple(cross))
-
-
-def _sum_by(values: Any, within: Any, levels: int) -> Any:
-    """Sums over the last axis by group."""
-    return jnp.zeros((*values.shape[:-1], levels)).at[..., within].add(values)
+def sum_by(values: Any, within: Any, groups: int) -> Any:
+    """Sums over the last axis, by group."""
+    return jnp.zeros((*values.shape[:-1], groups)).at[..., within].add(values)
 
 
 # --------------------------------------------------------------------------- the last block, with its derivatives

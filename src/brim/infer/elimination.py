@@ -1,0 +1,194 @@
+"""Which group effects can be integrated out of a model, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from brim.errors import BrimError
+from brim.frame import Frame
+from brim.model import Model, ResponseModel
+from brim.terms.group import GroupBlock, GroupEffect
+
+__all__ = ["Elimination", "find"]
+
+ADDITIONS = ("weights", "se", "subset", "mi", "index")  # with these the likelihood of a row stays that of a normal distribution
+LARGEST_DENSE = 300  # effects whose joint covariance is factorised at every gradient
+LARGEST_ROTATED = 1000  # levels whose covariance is diagonalised once
+MOST_COLUMNS = 200  # linear columns of the predictor for which sums over rows are kept
+
+
+@dataclass(frozen=True)
+class Elimination:
+    """What is integrated out of a model: hashable, the static part of the compiled density.
+
+    Attributes
+    ----------
+    model
+        The model with all its effects.
+    blocks
+        The blocks integrated out, a chain: every level of one lies within one level of the next.
+    likelihood
+        ``"sums"``: all that the data say is in sums over the rows, taken once; ``"rows"``: the predictor has other parts, whose
+        residuals are computed at every gradient; ``"precisions"``: the residual precision of a row depends on parameters too.
+    levels
+        ``"independent"``; or correlated by ``gr(cov = )``: ``"rotated"`` to be independent, or ``"dense"``.
+    """
+
+    model: Model
+    blocks: tuple[GroupBlock, ...]
+    likelihood: str
+    levels: str = "independent"
+
+    @property
+    def response(self) -> ResponseModel:
+        """The response, without the effects integrated out."""
+        return self.rest.responses[0]
+
+    @property
+    def rest(self) -> Model:
+        """The model of all else: sampled parameters, their priors, what the effects are added to."""
+        gone, names = {b.key for b in self.blocks}, {b.standardised for b in self.blocks}
+
+        def kept(terms: Iterable[Any]) -> tuple[Any, ...]:
+            return tuple(t for t in terms if not (isinstance(t, GroupEffect) and t.block.key in gone))
+
+        responses = tuple(replace(r, predictors=tuple(replace(p, terms=kept(p.terms)) for p in r.predictors)) for r in self.model.responses)
+        blocks = tuple(b for b in self.model.blocks if b.key not in gone)
+        return replace(self.model, responses=responses, blocks=blocks, params=tuple(p for p in self.model.params if p.name not in names))
+
+    @property
+    def cells(self) -> tuple[tuple[tuple[int, int], ...], ...]:
+        """Where each block's ``diag(sd) L`` is not zero."""
+        return tuple(tuple((i, j) for i in range(len(b.coefs)) for j in range(i + 1) if b.has_cor or i == j) for b in self.blocks)
+
+    def effects(self, block: GroupBlock) -> tuple[GroupEffect, ...]:
+        """The parts of a block in the mean, in the order of its coefficients."""
+        found = [e for e in self.model.responses[0].effects() if e.block.key == block.key]
+        return tuple(sorted(found, key=lambda e: e.member))
+
+
+def find(model: Model, frame: Frame) -> Elimination:
+    """The elimination that leaves the fewest coordinates to be sampled.
+
+    Raises
+    ------
+    BrimError
+        With the reason, when no effects of the model can be integrated out.
+    """
+    _check_response(model)
+    if not model.blocks:
+        raise _cannot("it has no group effects")
+    reasons = {b.key: _reason(b, model) for b in model.blocks}
+    able = sorted((b for b in model.blocks if not reasons[b.key]), key=_size, reverse=True)
+    for first in able:
+        found = _from(first, able, model, frame)
+        if found is not None:
+            return found
+        reasons[first.key] = f"the levels of '{first.grouping.label}' are correlated, and too many"
+    raise _cannot(next(reasons[b.key] for b in sorted(model.blocks, key=_size, reverse=True)))
+
+
+def _cannot(why: str) -> BrimError:
+    return BrimError(f"the model has no group effects that can be integrated out: {why}", hint="use marginalize='auto' or False")
+
+
+def _size(block: GroupBlock) -> int:
+    return len(block.coefs) * len(block.grouping.levels)
+
+
+def _check_response(model: Model) -> None:
+    r = model.responses[0]
+    if len(model.responses) > 1:
+        raise _cannot("it has several responses")
+    if r.family.name != "gaussian" or r.family.links["mu"] != "identity":
+        raise _cannot("only the gaussian family with identity link has effects that can be integrated out exactly")
+    if model.prior_only:
+        raise _cannot("its likelihood is left out (sample_prior = 'only')")
+    mu = r.predictor("mu")
+    if mu is None or any(t.stage != 0 for t in mu.terms):
+        raise _cannot("the mean is not a sum of effects")
+    for call in r.response.additions:
+        if call.fn not in ADDITIONS:
+            raise _cannot(f"with {call.fn}() the likelihood is not that of a normal distribution")
+
+
+def _reason(block: GroupBlock, model: Model) -> str:
+    """Why a block cannot be integrated out; empty if it can."""
+    label = block.grouping.label
+    if block.grouping.is_mm:
+        return f"rows belong to several levels of '{label}'"
+    if block.grouping.dist != "gaussian":
+        return f"the effects of '{label}' are not normally distributed"
+    if any(m.where.dpar or m.where.nlpar for m in block.members):
+        return f"the effects of '{label}' enter other parameters than the mean"
+    if not all(e.plain for e in model.responses[0].effects() if e.block.key == block.key):
+        return f"special effects vary by '{label}'"
+    return ""
+
+
+def _from(first: GroupBlock, able: list[GroupBlock], model: Model, frame: Frame) -> Elimination | None:
+    """The elimination of a block and those around it; ``None`` if its levels are correlated and too many."""
+    if first.grouping.cov is None:
+        rows = model.responses[0].response.rows(frame)
+        chain = _chain(first, able, frame if rows is None else frame.take(rows))
+        out = Elimination(model, chain, "rows")
+        return replace(out, likelihood=_likelihood(out, frame))
+    out = Elimination(model, (first,), "rows", "dense")
+    out = replace(out, likelihood=_likelihood(out, frame))
+    if len(first.coefs) == 1 and not first.grouping.by_name and out.likelihood == "sums" and _size(first) <= LARGEST_ROTATED:
+        return replace(out, levels="rotated")
+    return out if _size(first) <= LARGEST_DENSE else None
+
+
+def _chain(first: GroupBlock, able: list[GroupBlock], frame: Frame) -> tuple[GroupBlock, ...]:
+    """``first`` and every block that has the one before within its levels, largest first."""
+    chain, inner = [first], first.grouping.codes(frame)
+    for block in able:
+        if block.key == first.key or block.grouping.cov is not None:
+            continue
+        outer = block.grouping.codes(frame)
+        within = np.zeros(inner.max() + 1, outer.dtype)
+        within[inner] = outer
+        if np.array_equal(within[inner], outer):
+            chain.append(block)
+            inner = outer
+    return tuple(chain)
+
+
+def _likelihood(e: Elimination, frame: Frame) -> str:
+    """How much of the likelihood depends on parameters, see ``Elimination``."""
+    r = e.response
+    se = any(call.fn == "se" for call in r.response.additions)
+    if r.predictor("sigma") is not None or (se and r.response.estimates_sigma):
+        return "precisions"
+    if r.imputed or any(_reads_rows(t, frame) for t in e.rest.shared):
+        return "rows"
+    columns = _linear_columns(e, frame)
+    # sums cost (columns x levels) at a gradient, rows at least (rows)
+    levels = sum(_size(b) for b in e.blocks)
+    return "sums" if columns is not None and columns <= MOST_COLUMNS and columns * levels <= 8 * frame.n + 1000 else "rows"
+
+
+def _reads_rows(term: Any, frame: Frame) -> bool:
+    """Whether a shared term's arrays have a row for each observation."""
+    one, two = (term.design(frame.take(np.arange(n))) for n in (1, 2))
+    return any(np.shape(one[key]) != np.shape(two[key]) for key in one)
+
+
+def _linear_columns(e: Elimination, frame: Frame) -> int | None:
+    """Number of columns of the mean's other terms; ``None`` if one of them is not linear."""
+    rest, mu = e.rest, e.response.predictor("mu")
+    assert mu is not None
+
+    def coefficients(q: Any, data: Any) -> list[Any]:
+        full = rest.transform(rest.layout.constrain(q, data["fixed"])[0], data["design"])
+        return [t.coefficients(full) for t in mu.terms]
+
+    with jax.enable_x64(True):
+        shapes = jax.eval_shape(coefficients, np.zeros(rest.layout.dim), rest.data(frame.take(np.arange(1))))
+    return None if any(s is None for s in shapes) else sum(s.shape[0] for s in shapes)

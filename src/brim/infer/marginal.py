@@ -1,0 +1,367 @@
+"""Gaussian models with group effects integrated out: an exact target of few dimensions, and the effects drawn afterwards.
+
+``p(parameters | y) = int p(parameters, effects | y) d effects`` is sampled; then each draw is completed with one draw of the effects
+given it. The result is a sample of the joint posterior, as if all had been sampled at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from brim.errors import BrimError
+from brim.frame import Frame
+from brim.infer.base import Draws, Target
+from brim.infer.cache import compile_cached
+from brim.infer.counter import normals, substream
+from brim.infer.elimination import Elimination, find
+from brim.infer.gaussian import AbstractQuadratic, Chain, Dense, sum_by
+from brim.infer.sums import compressed, group_columns, known_gram, known_precision, padded, rotated, row_sums
+from brim.model import Model
+from brim.param import unconstrained_size
+from brim.priors import prior_args
+
+__all__ = ["Marginal", "eliminate", "log_marginal_function"]
+
+Arrays = Mapping[str, Any]
+_EFFECTS = 7  # what tells the streams of the effects' draws from those of the chains
+_CHUNK = 2**24  # numbers drawn at once
+
+
+@dataclass(frozen=True)
+class Marginal:
+    """A model with group effects integrated out.
+
+    Attributes
+    ----------
+    elimination
+        Which effects, and how.
+    target
+        The log density of the other parameters: ``log int p(y, parameters, effects) d effects``, all constants included.
+    data
+        What ``log_joint`` and the report of the whole model take; where the likelihood is in sums, with one row in place of all.
+    completion
+        What the draws of the effects take.
+    """
+
+    elimination: Elimination
+    target: Target
+    data: Any
+    completion: Any
+
+    @property
+    def note(self) -> str:
+        """One line on what is integrated out."""
+        names = " and ".join(dict.fromkeys(b.grouping.label for b in self.elimination.blocks))
+        whole = self.elimination.model.layout.dim
+        return f"{names} effects integrated out exactly ({self.target.dim} of {whole} dimensions sampled)"
+
+    def complete(self, draws: Draws) -> Draws:
+        """Draws of all coordinates of the model: each draw with one of the effects given it.
+
+        The draws of the effects are a function of seed, chain and iteration. ``stats["lp"]`` becomes the log joint density of
+        parameters and effects, which is what brms calls ``lp__`` (the marginal density times that of the effects drawn).
+        """
+        chains, n, _ = draws.q.shape
+        thin = int(draws.info.get("thin", 1))
+        roots = [np.random.SeedSequence([int(draws.info["seed"]), c, _EFFECTS]).generate_state(1, np.uint64)[0] for c in range(chains)]
+        with jax.enable_x64(True):
+            streams = np.stack([np.asarray(substream(root, np.arange(n) * thin)) for root in roots])
+            z, log_density = self._effects(draws.q.reshape(chains * n, -1), streams.reshape(-1))
+        q = _joined(self.elimination, draws.q, z.reshape(chains, n, -1))
+        stats = {**draws.stats, "lp": draws.stats["lp"] + log_density.reshape(chains, n)}
+        return replace(draws, q=q, stats=stats)
+
+    def _effects(self, q: np.ndarray, streams: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Standardised effects of all blocks, flat, and the log density of each draw."""
+        e = self.elimination
+        width = sum(b.grouping.n_levels * len(b.coefs) for b in e.blocks)
+        size = min(len(q), max(1, _CHUNK // width))
+        run = _completion_program(e, size, q.shape[1], self.completion)
+        z, log_density = np.empty((len(q), width)), np.empty(len(q))
+        for at in range(0, len(q), size):
+            rows = np.minimum(np.arange(at, at + size), len(q) - 1)
+            out = run(q[rows], streams[rows], self.completion)
+            kept = slice(at, min(at + size, len(q)))
+            z[kept], log_density[kept] = (np.asarray(a)[: kept.stop - at] for a in out)
+        if "rotation" in self.completion:
+            z = z @ self.completion["rotation"].T
+        return z, log_density
+
+
+def eliminate(model: Model, frame: Frame, marginalize: bool | str = "auto", spread: float = 1.0) -> Marginal | None:
+    """The model with the group effects integrated out that allow it.
+
+    Parameters
+    ----------
+    model, frame
+        The model and its training rows.
+    marginalize
+        ``"auto"``: where it can be done; ``True``: it must be possible; ``False``: never.
+    spread
+        Half-width of the uniform spread of starting points.
+
+    Returns
+    -------
+    Marginal, or ``None`` when effects are to be sampled.
+
+    Raises
+    ------
+    BrimError
+        With ``marginalize=True``, when it cannot be done: why.
+    """
+    if not isinstance(marginalize, bool) and marginalize != "auto":
+        raise BrimError(f"marginalize = {marginalize!r}", hint="use 'auto', True or False")
+    if marginalize is False:
+        return None
+    try:
+        e = find(model, frame)
+    except BrimError:
+        if marginalize is True:
+            raise
+        return None
+    return _with_sums(e, frame, spread) if e.likelihood == "sums" else _with_rows(e, frame, spread)
+
+
+def _target(e: Elimination, data: Any, spread: float) -> Target:
+    layout = e.rest.layout
+    center = layout.center()
+
+    def init(rng: np.random.Generator) -> np.ndarray:
+        return center + rng.uniform(-spread, spread, len(center))
+
+    return Target(layout.dim, log_marginal_function(e), data, init, lambda q, d: layout.constrain(q, d["fixed"])[0])
+
+
+# --------------------------------------------------------------------------- data
+
+
+def _with_sums(e: Elimination, frame: Frame, spread: float) -> Marginal:
+    sums = row_sums(e, frame)
+    kept = e.response.response.rows(frame)
+    one = frame.take(np.arange(1) if kept is None else np.flatnonzero(kept)[:1])
+    shared = {"design": e.rest.design(one), **_prior_data(e)}
+    parents = _parents(e, frame)
+    by = tuple(b.grouping.by_index for b in e.blocks)
+    count = np.ones(e.blocks[-1].grouping.n_levels)
+    whole = {"sums": sums, "by": by, "count": count, "parents": parents, **shared}
+    small = whole
+    if e.levels == "rotated":
+        sums, rotation = rotated(sums, e.blocks[0].grouping.cholesky)
+        small = {**whole, "sums": sums}
+        whole = {**small, "rotation": rotation}
+    elif e.levels == "independent" and len(e.blocks) == 1:
+        sums, by_few, count = padded(*compressed(sums, by[0]))
+        small = {**whole, "sums": sums, "by": (by_few,), "count": count}
+    elif e.levels == "dense":
+        small = whole = {**whole, "cholesky": e.blocks[0].grouping.cholesky}
+    return Marginal(e, _target(e, small, spread), e.model.data(one), whole)
+
+
+def _with_rows(e: Elimination, frame: Frame, spread: float) -> Marginal:
+    whole = e.model.data(frame)
+    design = whole["design"]
+    groups = [group_columns(e, b, design) for b in range(len(e.blocks))]
+    keys = {effect.key for b in e.blocks for effect in e.effects(b)} | {b.key for b in e.blocks}
+    data: dict[str, Any] = {
+        "design": {key: value for key, value in design.items() if key not in keys},
+        "level": groups[0][0],
+        "columns": tuple(z for _, z in groups),
+        "by": tuple(b.grouping.by_index for b in e.blocks),
+        "count": np.ones(e.blocks[-1].grouping.n_levels),
+        "parents": _parents(e, frame),
+        **_prior_data(e),
+    }
+    if e.likelihood == "rows":
+        n = len(groups[0][0])
+        precision, log_sigma, constant = known_precision(design[e.response.data_key], n)
+        data["known"] = {"precision": precision, "log_sigma": log_sigma, "constant": constant}
+        data["gram"] = known_gram(e, groups, precision)
+    if e.levels == "dense":
+        data["cholesky"] = e.blocks[0].grouping.cholesky
+    return Marginal(e, _target(e, data, spread), whole, data)
+
+
+def _prior_data(e: Elimination) -> dict[str, Any]:
+    params = e.rest.params
+    return {"prior": prior_args(params), "fixed": {p.name: np.array(p.constant_values) for p in params if p.constants}}
+
+
+def _parents(e: Elimination, frame: Frame) -> dict[tuple[int, int], np.ndarray]:
+    """For each pair of blocks, the level of the outer one around each level of the inner one."""
+    if len(e.blocks) == 1:
+        return {}
+    codes = [b.grouping.codes(frame) for b in e.blocks]
+    out = {}
+    for b, inner in enumerate(e.blocks):
+        for c in range(b + 1, len(codes)):
+            out[b, c] = np.zeros(inner.grouping.n_levels, np.int32)
+            out[b, c][codes[b]] = codes[c]
+    return out
+
+
+# --------------------------------------------------------------------------- density
+
+
+@lru_cache(maxsize=64)
+def log_marginal_function(e: Elimination) -> Callable[[Any, Arrays], Any]:
+    """``(q, data) ->`` log density of the parameters that are left; equal eliminations share the function, and so the program."""
+    rest = e.rest
+
+    def log_prob(q: Any, data: Arrays) -> Any:
+        params, log_det = rest.layout.constrain(q, data["fixed"])
+        full = rest.transform(params, data["design"])
+        known, quadratic = _likelihood(e, full, data)
+        prior = rest.log_prior(full, data["design"], data["prior"]) + rest.log_internal(full, data["design"], data["prior"])
+        return known + quadratic.log_integral() + prior + log_det
+
+    return log_prob
+
+
+def _likelihood(e: Elimination, full: Arrays, data: Arrays) -> tuple[Any, AbstractQuadratic]:
+    """The log likelihood without the effects, and what the effects change in it."""
+    parts = {"sums": _from_sums, "rows": _from_rows, "precisions": _from_precisions}[e.likelihood]
+    known, sigma, gram, cross = parts(e, full, data)
+    loadings = [_loadings(e, b, full, data) / sigma for b in range(len(e.blocks))]
+    if e.levels == "dense":
+        return known, Dense(_dense_loadings(loadings[0], data), gram[0, 0], cross[0])
+    values = tuple(jnp.stack([t[i, j] for i, j in cells]) for t, cells in zip(loadings, e.cells, strict=True))
+    return known, Chain(e.cells, values, gram, cross, data["parents"], data["count"])
+
+
+def _loadings(e: Elimination, b: int, full: Arrays, data: Arrays) -> Any:
+    """``diag(sd) L`` of a block: (k, k), or (k, k, levels) with ``gr(by = )``."""
+    t = e.blocks[b].loadings(full)
+    return jnp.moveaxis(t, 0, -1)[..., data["by"][b]] if t.ndim == 3 else t
+
+
+def _dense_loadings(t: Any, data: Arrays) -> Any:
+    """From all standardised effects to all effects: ``r_aj = sum_b t_ab sum_i c_ji z_bi`` with ``c`` the levels' Cholesky factor."""
+    k, n = t.shape[0], len(data["cholesky"])
+    per_level = t if t.ndim == 3 else t[:, :, None]
+    return jnp.einsum("abj,ji->ajbi", jnp.broadcast_to(per_level, (k, k, n)), data["cholesky"]).reshape(k, n, k * n)
+
+
+def _sigma(e: Elimination, full: Arrays, log_sigma_known: bool) -> Any:
+    """The residual standard deviation; 1 where ``se()`` takes its place."""
+    if log_sigma_known:
+        return 1.0
+    return full[next(s.key for s in e.response.scalars if s.name == "sigma")]
+
+
+def _has_se(e: Elimination) -> bool:
+    return any(call.fn == "se" for call in e.response.response.additions)
+
+
+def _from_sums(e: Elimination, full: Arrays, data: Arrays) -> tuple[Any, Any, Any, Any]:
+    """Everything from the sums: with ``d = coefficients - ref``, ``e'e - 2 d' X'e + d' X'X d`` and ``Z'e - Z'X d``."""
+    sums, sigma = data["sums"], _sigma(e, full, _has_se(e))
+    mu = e.response.predictor("mu")
+    assert mu is not None
+    d = jnp.concatenate([t.coefficients(full) for t in mu.terms] or [jnp.zeros(0)]) - sums["ref"]
+    squares = sums["ee"] - 2.0 * jnp.sum(d * sums["xe"]) + jnp.sum(d * jnp.sum(sums["xx"] * d, axis=1))
+    known = sums["constant"] - sums["log_sigma"] * jnp.log(sigma) - 0.5 * squares / sigma**2
+    cross = tuple((ce - jnp.sum(cx * d[:, None, None], axis=0)) / sigma for ce, cx in zip(sums["cross_e"], sums["cross_x"], strict=True))
+    return known, sigma, sums["gram"], cross
+
+
+def _residuals(e: Elimination, full: Arrays, data: Arrays) -> tuple[Any, Any]:
+    """What the effects are to explain, and the distribution of each row without them."""
+    distribution = e.response.distribution(full, data["design"])
+    return e.response.y(full, data["design"]) - distribution.loc, distribution
+
+
+def _from_rows(e: Elimination, full: Arrays, data: Arrays) -> tuple[Any, Any, Any, Any]:
+    """Residuals from the rows, in units of sigma; their precisions are known."""
+    residual, _ = _residuals(e, full, data)
+    sigma, rows = _sigma(e, full, _has_se(e)), data["known"]
+    scaled = residual * (rows["precision"] / sigma)
+    known = rows["constant"] - rows["log_sigma"] * jnp.log(sigma) - 0.5 * jnp.sum(scaled * residual) / sigma
+    return known, sigma, data["gram"], _cross(e, scaled, data)
+
+
+def _from_precisions(e: Elimination, full: Arrays, data: Arrays) -> tuple[Any, Any, Any, Any]:
+    """Residuals and precisions from the rows."""
+    residual, distribution = _residuals(e, full, data)
+    n = residual.shape[0]
+    scale = jnp.broadcast_to(distribution.scale, (n,))
+    weights = data["design"][e.response.data_key].get("weights", jnp.ones(n))
+    precision = weights / scale**2
+    scaled = residual * precision
+    known = -jnp.sum(weights * jnp.log(scale)) - 0.5 * math.log(2 * math.pi) * jnp.sum(weights) - 0.5 * jnp.sum(scaled * residual)
+    return known, 1.0, _gram(e, precision, data), _cross(e, scaled, data)
+
+
+def _cross(e: Elimination, scaled: Any, data: Arrays) -> tuple[Any, ...]:
+    """``Z' scaled`` of every block, (k, levels)."""
+    return tuple(_to_levels(e, b, z * scaled, data) for b, z in enumerate(data["columns"]))
+
+
+def _gram(e: Elimination, precision: Any, data: Arrays) -> dict[tuple[int, int], Any]:
+    """``Z_b' diag(precision) Z_c`` of every level of ``b``, (k_b, k_c, levels)."""
+    columns = data["columns"]
+    pairs = [(b, c) for b in range(len(columns)) for c in range(b, len(columns))]
+    return {(b, c): _to_levels(e, b, (columns[b] * precision)[:, None] * columns[c], data) for b, c in pairs}
+
+
+def _to_levels(e: Elimination, b: int, values: Any, data: Arrays) -> Any:
+    """Sums over the rows of each level of block ``b``, by way of the innermost block's."""
+    inner = sum_by(values, data["level"], e.blocks[0].grouping.n_levels)
+    return inner if b == 0 else sum_by(inner, data["parents"][0, b], e.blocks[b].grouping.n_levels)
+
+
+# --------------------------------------------------------------------------- effects given the rest
+
+
+def _joined(e: Elimination, q: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Coordinates of the whole model from those of the rest and the standardised effects."""
+    out = np.empty((*q.shape[:-1], e.model.layout.dim))
+    sizes = [len(b.coefs) * b.grouping.n_levels for b in e.blocks]
+    effects = dict(zip((b.standardised for b in e.blocks), np.split(z, np.cumsum(sizes)[:-1], axis=-1), strict=True))
+    at = used = 0
+    for p in e.model.params:
+        n = unconstrained_size(p)
+        out[..., at : at + n] = effects[p.name] if p.name in effects else q[..., used : used + n]
+        used += 0 if p.name in effects else n
+        at += n
+    return out
+
+
+def _completion(e: Elimination) -> Callable[[Any, Any, Arrays], tuple[Any, Any]]:
+    rest = e.rest
+    shapes = [(len(b.coefs), b.grouping.n_levels) for b in e.blocks]
+    ends = np.cumsum([k * n for k, n in shapes])
+
+    def one(q: Any, stream: Any, data: Arrays) -> tuple[Any, Any]:
+        params, _ = rest.layout.constrain(q, data["fixed"])
+        _, quadratic = _likelihood(e, rest.transform(params, data["design"]), data)
+        parts = jnp.split(normals(stream, int(ends[-1])), ends[:-1])
+        z, log_density = quadratic.draw(tuple(part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)))
+        return jnp.concatenate([jnp.ravel(a) for a in z]), log_density
+
+    def run(q: Any, streams: Any, data: Arrays) -> tuple[Any, Any]:
+        return lax.map(lambda one_draw: one(*one_draw, data), (q, streams))
+
+    return run
+
+
+@lru_cache(maxsize=16)
+def _compiled_completion(e: Elimination, size: int, dim: int, tree: Any, shapes: Any) -> Any:
+    leaves = [jax.ShapeDtypeStruct(shape, kind) for shape, kind in shapes]
+    data = jax.tree.unflatten(tree, leaves)
+    q, streams = jax.ShapeDtypeStruct((size, dim), np.float64), jax.ShapeDtypeStruct((size,), np.uint64)
+    return compile_cached(jax.jit(_completion(e)).lower(q, streams, data))[0]
+
+
+def _completion_program(e: Elimination, size: int, dim: int, data: Any) -> Any:
+    """The compiled draw of the effects for ``size`` draws at once."""
+    leaves, tree = jax.tree.flatten(data)
+    return _compiled_completion(e, size, dim, tree, tuple((np.shape(x), np.result_type(x).str) for x in leaves))

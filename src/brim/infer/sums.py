@@ -1,0 +1,218 @@
+"""Sums over the rows that hold all the data say about a linear Gaussian model: one pass, in chunks of rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from brim.frame import Frame
+from brim.infer.elimination import Elimination
+
+__all__ = ["compressed", "group_columns", "known_gram", "known_precision", "padded", "rotated", "row_sums"]
+
+CHUNK = 2**22  # numbers of the design held at once
+REFERENCE = 2**15  # rows that the reference coefficients are estimated from
+
+Sums = dict[str, Any]
+
+
+def known_precision(data: Mapping[str, Any], n: int) -> tuple[np.ndarray, float, float]:
+    """What is known of the likelihood of ``n`` rows with ``weights()`` and ``se()`` but no predicted ``sigma``.
+
+    Returns
+    -------
+    The rows' precisions in units of ``1 / sigma^2``, the factor of ``-log(sigma)`` in the log likelihood, and its constant part.
+    With ``se()`` there is no ``sigma``: its place is taken by 1.
+    """
+    weights = data.get("weights", np.ones(n))
+    total = float(weights.sum())
+    constant = -0.5 * math.log(2 * math.pi) * total
+    if "se" not in data:
+        return weights, total, constant
+    se = data["se"]
+    return weights / se**2, 0.0, constant - float(weights @ np.log(se))
+
+
+def row_sums(e: Elimination, frame: Frame) -> Sums:
+    """Sums over rows of products of residual, columns and group design, weighted with what is known of each row's precision.
+
+    The residual ``y - X ref`` is that of least-squares coefficients ``ref`` from some of the rows. With these taken off first, no
+    large numbers cancel in the quadratic form, however large the mean of ``y`` or good the fit.
+
+    Returns
+    -------
+    dict
+        ``ref`` (p,), ``ee``, ``xe`` (p,), ``xx`` (p, p); for blocks ``b`` and those around it ``gram[b, c]`` (k_b, k_c, levels of b),
+        ``cross_e[b]`` (k_b, levels), ``cross_x[b]`` (p, k_b, levels); ``log_sigma`` and ``constant`` as in ``known_precision``.
+    """
+    chunks = _Chunks(e, frame)
+    first = chunks.design(np.arange(0, chunks.frame.n, max(1, chunks.frame.n // REFERENCE)))
+    root = np.sqrt(first.precision)
+    ref = np.linalg.lstsq(first.x * root[:, None], first.y * root, rcond=None)[0]
+    levels = [len(b.grouping.levels) for b in e.blocks]
+    total = _zeros(len(ref), [len(b.coefs) for b in e.blocks], levels)
+    for part in chunks:
+        _add(total, part, ref, levels)
+    return {**total, "ref": ref}
+
+
+class _Rows:
+    """Some rows of a linear Gaussian model: response, columns, precisions, and (level, columns) of each block."""
+
+    def __init__(self, e: Elimination, design: Mapping[str, Any]) -> None:
+        data = design[e.response.data_key]
+        mu = e.response.predictor("mu")
+        assert mu is not None
+        self.y = data["y"]
+        self.x = np.concatenate([np.zeros((len(self.y), 0)), *(t.columns(design[t.key]) for t in mu.terms)], axis=1)
+        self.precision, self.log_sigma, self.constant = known_precision(data, len(self.y))
+        self.groups = [group_columns(e, b, design) for b in range(len(e.blocks))]
+
+
+def group_columns(e: Elimination, b: int, design: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Level of each row in block ``b`` and what its effects multiply, (k, rows)."""
+    parts = [effect.parts(design[effect.key]) for effect in e.effects(e.blocks[b])]
+    return parts[0][0], np.concatenate([z for _, z in parts])
+
+
+def known_gram(e: Elimination, groups: list[tuple[Any, Any]], precision: np.ndarray) -> dict[tuple[int, int], np.ndarray]:
+    """``Z_b' diag(precision) Z_c`` of every level of ``b``: (k_b, k_c, levels of b) for ``b <= c``."""
+    out = {}
+    for b, (level, z) in enumerate(groups):
+        for c in range(b, len(groups)):
+            cells = [[np.bincount(level, zi * precision * zj, e.blocks[b].grouping.n_levels) for zj in groups[c][1]] for zi in z]
+            out[b, c] = np.array(cells)
+    return out
+
+
+class _Chunks:
+    """The rows of the response in chunks of bounded size; the design is that of the model, chunk by chunk."""
+
+    def __init__(self, e: Elimination, frame: Frame) -> None:
+        kept = e.response.response.rows(frame)
+        self.e, self.frame = e, frame if kept is None else frame.take(kept)
+
+    def design(self, rows: np.ndarray) -> _Rows:
+        return _Rows(self.e, self.e.model.design(self.frame.take(rows)))
+
+    def __iter__(self) -> Iterator[_Rows]:
+        start, size = 0, 2**12
+        while start < self.frame.n:
+            part = self.design(np.arange(start, min(start + size, self.frame.n)))
+            yield part
+            start += size
+            width = part.x.shape[1] + sum(len(z) for _, z in part.groups) + 4
+            size = max(2**12, CHUNK // width)
+
+
+def _zeros(p: int, coefs: list[int], levels: list[int]) -> Sums:
+    blocks = range(len(coefs))
+    return {
+        "ee": 0.0,
+        "xe": np.zeros(p),
+        "xx": np.zeros((p, p)),
+        "log_sigma": 0.0,
+        "constant": 0.0,
+        "cross_e": tuple(np.zeros((coefs[b], levels[b])) for b in blocks),
+        "cross_x": tuple(np.zeros((p, coefs[b], levels[b])) for b in blocks),
+        "gram": {(b, c): np.zeros((coefs[b], coefs[c], levels[b])) for b in blocks for c in blocks if c >= b},
+    }
+
+
+def _add(total: Sums, rows: _Rows, ref: np.ndarray, levels: list[int]) -> None:
+    """Add the products of some rows."""
+    residual = rows.y - rows.x @ ref
+    scaled = rows.x * rows.precision[:, None]
+    total["ee"] += residual @ (rows.precision * residual)
+    total["xe"] += scaled.T @ residual
+    total["xx"] += scaled.T @ rows.x
+    total["log_sigma"] += rows.log_sigma
+    total["constant"] += rows.constant
+    for b, (level, z) in enumerate(rows.groups):
+        for i, zi in enumerate(z):
+            weighted = zi * rows.precision
+            total["cross_e"][b][i] += np.bincount(level, weighted * residual, levels[b])
+            for j in range(rows.x.shape[1]):
+                total["cross_x"][b][j, i] += np.bincount(level, weighted * rows.x[:, j], levels[b])
+            for c in range(b, len(levels)):
+                for j, other in enumerate(rows.groups[c][1]):
+                    total["gram"][b, c][i, j] += np.bincount(level, weighted * other, levels[b])
+
+
+# --------------------------------------------------------------------------- the same sums in fewer levels
+
+
+def rotated(sums: Sums, low: np.ndarray) -> tuple[Sums, np.ndarray]:
+    """Sums of one block with one coefficient, its levels correlated by ``low low'``, as of independent levels.
+
+    With ``low' G low = Q D Q'`` and ``z = Q s``: effects ``s`` have independent levels with ``gram`` D and ``cross`` Q' low' u.
+
+    Returns
+    -------
+    The sums, and Q.
+    """
+    values, q = np.linalg.eigh(low.T @ (sums["gram"][0, 0][0, 0][:, None] * low))
+    back = q.T @ low.T
+    return {
+        **sums,
+        "gram": {(0, 0): np.maximum(values, 0.0)[None, None]},
+        "cross_e": (sums["cross_e"][0] @ back.T,),
+        "cross_x": (sums["cross_x"][0] @ back.T,),
+    }, q
+
+
+def compressed(sums: Sums, by: np.ndarray) -> tuple[Sums, np.ndarray, np.ndarray]:
+    """The sums of one block with levels of equal ``gram`` (and ``by``) put together.
+
+    Of many such levels the integral sees only ``sum_j u_j u_j'``, which ``k (1 + p)`` levels made up for it give as well (the triangular
+    factor of the levels' sums); in the determinant one of them counts for all. Balanced data, and random intercepts whatever the data,
+    so cost the same for any number of levels.
+
+    Returns
+    -------
+    The sums, ``by``, and how often each level counts in the determinant.
+    """
+    gram = sums["gram"][0, 0]
+    k, _, n = gram.shape
+    cross = np.concatenate([sums["cross_e"][0][None], sums["cross_x"][0]]).reshape(-1, n)
+    flat = gram.reshape(k * k, n)
+    scale = np.maximum(np.abs(flat).max(axis=1), 1e-300)
+    key = np.concatenate([np.round(flat / scale[:, None], 11), by[None]])
+    _, first, kind, size = np.unique(key, axis=1, return_index=True, return_inverse=True, return_counts=True)
+    few = len(cross)
+    if np.minimum(size, few).sum() > 0.7 * n:
+        return sums, by, np.ones(n)
+    order = np.argsort(np.ravel(kind), kind="stable")
+    made, at, count = [], [], []
+    for levels in np.split(order, np.cumsum(size)[:-1]):
+        columns = cross[:, levels]
+        if len(levels) > few:
+            columns = np.linalg.qr(columns.T, mode="r").T
+        made.append(columns)
+        at.append(np.full(columns.shape[1], first[kind.ravel()[levels[0]]]))
+        count.append(np.r_[float(len(levels) - columns.shape[1] + 1), np.ones(columns.shape[1] - 1)])
+    place = np.concatenate(at)
+    small = np.concatenate(made, axis=1).reshape(-1, k, len(place))
+    out = {**sums, "gram": {(0, 0): gram[..., place]}, "cross_e": (small[0],), "cross_x": (small[1:],)}
+    return out, by[place], np.concatenate(count)
+
+
+def padded(sums: Sums, by: np.ndarray, count: np.ndarray) -> tuple[Sums, np.ndarray, np.ndarray]:
+    """Levels without data added up to a round number, so that data of similar size share a compiled program."""
+    n = len(count)
+    unit = 2 ** max(3, n.bit_length() - 4)
+    extra = -n % unit
+
+    def pad(x: np.ndarray) -> np.ndarray:
+        return np.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, extra)])
+
+    out = {
+        **sums,
+        "gram": {key: pad(x) for key, x in sums["gram"].items()},
+        "cross_e": tuple(map(pad, sums["cross_e"])),
+        "cross_x": tuple(map(pad, sums["cross_x"])),
+    }
+    return out, pad(by), pad(count)
