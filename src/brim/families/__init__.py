@@ -7,7 +7,7 @@
 Traceback (most recent call last):
 ...
 brim.errors.BrimError: unknown family 'gausian'
-did you mean 'gaussian'?
+did you mean 'gaussian' or 'exgaussian' or 'inverse_gaussian'?
 """
 
 from __future__ import annotations
