@@ -39,7 +39,7 @@ class AbstractMetric(ABC):
 
     @abstractmethod
     def start(self, inv_mass: np.ndarray) -> np.ndarray:
-        """``S`` for a diagonal inverse mass matrix ``(n,)``."""
+        """``S`` for an inverse mass matrix, ``(n,)`` if diagonal, or ``(n, n)``, of which a diagonal metric takes the diagonal."""
 
     @abstractmethod
     def inv_mass(self, scale: np.ndarray) -> np.ndarray:
@@ -74,7 +74,8 @@ class Diagonal(AbstractMetric):
         return scale * gradient
 
     def start(self, inv_mass: np.ndarray) -> np.ndarray:
-        return np.sqrt(np.asarray(inv_mass, dtype=np.float64))
+        inv_mass = np.asarray(inv_mass, dtype=np.float64)
+        return np.sqrt(np.diag(inv_mass) if inv_mass.ndim == 2 else inv_mass)
 
     def inv_mass(self, scale: np.ndarray) -> np.ndarray:
         return scale**2
@@ -106,7 +107,8 @@ class Dense(AbstractMetric):
         return gradient @ scale
 
     def start(self, inv_mass: np.ndarray) -> np.ndarray:
-        return np.diag(np.sqrt(np.asarray(inv_mass, dtype=np.float64)))
+        inv_mass = np.asarray(inv_mass, dtype=np.float64)
+        return np.linalg.cholesky(inv_mass) if inv_mass.ndim == 2 else np.diag(np.sqrt(inv_mass))
 
     def inv_mass(self, scale: np.ndarray) -> np.ndarray:
         return (scale**2).sum(1)

@@ -242,5 +242,6 @@ def _check_counts(target: Target, *, chains: int, warmup: int, draws: int, thin:
     ):
         if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
             raise BrimError(f"{name} must be a whole number of at least {least}, not {value!r}")
-    if start is not None and (np.shape(start.q) != (chains, target.dim) or np.shape(start.inv_mass) != (target.dim,)):
-        raise BrimError(f"start must have q ({chains}, {target.dim}) and inv_mass ({target.dim},)")
+    square = (target.dim, target.dim)
+    if start is not None and (np.shape(start.q) != (chains, target.dim) or np.shape(start.inv_mass) not in (square[:1], square)):
+        raise BrimError(f"start must have q ({chains}, {target.dim}) and inv_mass ({target.dim},) or {square}")

@@ -32,7 +32,7 @@ class Start:
     q
         First point of each chain, ``(chains, dim)``.
     inv_mass
-        Diagonal of the inverse mass matrix, ``(dim,)``: about the posterior variances.
+        Inverse mass matrix, ``(dim,)`` if diagonal, or ``(dim, dim)``: about the posterior (co)variances.
     step_size
         First step size; found by the usual search when ``None``.
     """
