@@ -15,10 +15,13 @@ from brim.bf import Formula, MvFormula, as_formula
 from brim.build import build, read_data2
 from brim.errors import BrimError, suggest
 from brim.fit import Fit, Settings, load
+from brim.formula import Binary, Call, Name, Node, Paren, Unary, deparse, parse, walk
 from brim.frame import Frame
 from brim.infer.base import Draws, Target
 from brim.infer.control import Control
 from brim.infer.engines import engine
+from brim.infer.laplace import MOST, sample_from_laplace
+from brim.infer.marginal import check_marginalize, eliminate
 from brim.model import Model, log_joint_function, report_function
 from brim.post.draws import Posterior
 from brim.priors import Priors, read_priors
@@ -49,6 +52,7 @@ def brm(
     control: Mapping[str, Any] | None = None,
     init: Any = None,
     algorithm: str = "sampling",
+    marginalize: bool | str = "auto",
     file: str | os.PathLike[str] | None = None,
     file_refit: str = "never",
     progress: bool = True,
@@ -88,6 +92,10 @@ def brm(
         half-width of the spread.
     algorithm
         ``"sampling"``: the no-U-turn sampler.
+    marginalize
+        Whether group effects of a Gaussian model are integrated out of the density that is sampled, exactly, and drawn afterwards given
+        the other parameters: ``"auto"`` where that is possible, ``True`` (an error says why where it is not), ``False``. The posterior is
+        the same. ``fit.engine`` tells what was done.
     file, file_refit
         Save the fit there. A fit found there is returned instead of sampling unless ``"always"``, or ``"on_change"`` and something changed.
     progress
@@ -114,7 +122,7 @@ def brm(
     >>> list(fit.fixef().index)
     ['Intercept', 'occasion']
     """
-    settings = _settings(chains, iter, warmup, thin, seed, control, algorithm, sample_prior)
+    settings = replace(_settings(chains, iter, warmup, thin, seed, control, algorithm, sample_prior), marginalize=check_marginalize(marginalize))
     path = _file(file, file_refit)
     priors = read_priors(prior)
     parsed = as_formula(formula)
@@ -215,10 +223,12 @@ def target(fit: Fit, init: Any = None) -> Target:
 def sample(fit: Fit, *, cores: int | None = None, init: Any = None, progress: bool = True) -> Fit:
     """Run the engine on a built model; returns the fit with draws."""
     s = fit.settings
-    run = engine(s.algorithm)
-    goal = target(fit, init)
+    reduced = eliminate(fit.model, fit.frame, s.marginalize, 1.0 if init is None else float(init))
+    goal = target(fit, init) if reduced is None else reduced.target
     if goal.dim == 0:
         raise BrimError("the model has nothing to estimate: every parameter is constant")
+    from_laplace = reduced is not None and init is None and s.algorithm == "sampling" and goal.dim <= MOST
+    run = sample_from_laplace if from_laplace else engine(s.algorithm)
     draws = run(
         goal,
         chains=s.chains,
@@ -227,10 +237,15 @@ def sample(fit: Fit, *, cores: int | None = None, init: Any = None, progress: bo
         thin=s.thin,
         cores=cores,
         seed=s.seed,
-        control=Control.read(dict(s.control)),
+        control=Control.read({"metric": "dense", **s.control} if from_laplace else dict(s.control)),
         progress=progress,
     )
-    return with_engine_draws(fit, goal, draws)
+    note = "NUTS" if s.algorithm == "sampling" else s.algorithm
+    note = f"{note}, {goal.dim} dimensions sampled" if reduced is None else f"{note}, {reduced.note}"
+    draws = replace(draws, info={**draws.info, "engine": note})
+    if reduced is None:
+        return with_engine_draws(fit, goal, draws)
+    return with_engine_draws(fit, replace(goal, data=reduced.data), reduced.complete(draws))
 
 
 def with_engine_draws(fit: Fit, goal: Target, draws: Draws) -> Fit:
@@ -300,6 +315,7 @@ def update(fit: Fit, formula: Any, newdata: Any, changes: Mapping[str, Any]) -> 
         "seed": s.seed,
         "control": s.control,
         "algorithm": s.algorithm,
+        "marginalize": s.marginalize,
         "data_name": fit.data_name,
     }
     allowed = {*known, "cores", "init", "file", "file_refit", "progress", "empty"}
@@ -310,4 +326,38 @@ def update(fit: Fit, formula: Any, newdata: Any, changes: Mapping[str, Any]) -> 
     if "iter" in changes and "warmup" not in changes:
         arguments["warmup"] = None
     data = fit.frame if newdata is None else newdata
-    return brm(fit.formula if formula is None else formula, data, **arguments)
+    return brm(_updated(fit.formula, formula), data, **arguments)
+
+
+def _updated(old: Formula | MvFormula, new: Any) -> Any:
+    """The formula of an update; in a string ``.`` stands for the old side, as in R: ``". ~ . - x"``, ``"~ . + z"``."""
+    if new is None:
+        return old
+    if not isinstance(new, str) or isinstance(old, MvFormula) or "." not in _names(new):
+        return new
+    node = parse(new if not new.lstrip().startswith("~") else f". {new}")
+    assert isinstance(node, Binary)
+    left, right = old.main.node.left, old.main.rhs  # type: ignore[union-attr]
+    text = f"{deparse(_fill(node.left, left))} ~ {deparse(_fill(node.right, Paren(right)))}"
+    return replace(old, main=replace(old.main, node=parse(text)))
+
+
+def _names(text: str) -> set[str]:
+    """The names in a formula, ``.`` among them."""
+    return {n.name for n in walk(parse(text)) if isinstance(n, Name)}
+
+
+def _fill(node: Node, old: Node) -> Node:
+    """The node with ``.`` replaced."""
+    match node:
+        case Name("."):
+            return old
+        case Binary(op, left, right):
+            return Binary(op, _fill(left, old), _fill(right, old))
+        case Unary(op, inner):
+            return Unary(op, _fill(inner, old))
+        case Paren(inner):
+            return Paren(_fill(inner, old))
+        case Call(fn, args, kwargs):
+            return Call(fn, tuple(_fill(a, old) for a in args), tuple((k, _fill(v, old)) for k, v in kwargs))
+    return node

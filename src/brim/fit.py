@@ -38,6 +38,7 @@ class Settings:
     algorithm: str = "sampling"
     sample_prior: str = "no"
     control: Mapping[str, Any] = field(default_factory=dict)
+    marginalize: bool | str = "auto"
 
     @property
     def draws(self) -> int:

@@ -29,7 +29,7 @@ from brim.model import Model
 from brim.param import unconstrained_size
 from brim.priors import prior_args
 
-__all__ = ["Marginal", "eliminate", "log_marginal_function"]
+__all__ = ["Marginal", "check_marginalize", "eliminate", "log_marginal_function"]
 
 Arrays = Mapping[str, Any]
 _EFFECTS = 7  # what tells the streams of the effects' draws from those of the chains
@@ -118,9 +118,7 @@ def eliminate(model: Model, frame: Frame, marginalize: bool | str = "auto", spre
     BrimError
         With ``marginalize=True``, when it cannot be done: why.
     """
-    if not isinstance(marginalize, bool) and marginalize != "auto":
-        raise BrimError(f"marginalize = {marginalize!r}", hint="use 'auto', True or False")
-    if marginalize is False:
+    if check_marginalize(marginalize) is False:
         return None
     try:
         e = find(model, frame)
@@ -128,7 +126,16 @@ def eliminate(model: Model, frame: Frame, marginalize: bool | str = "auto", spre
         if marginalize is True:
             raise
         return None
+    if e.rest.layout.dim == 0:
+        return None
     return _with_sums(e, frame, spread) if e.likelihood == "sums" else _with_rows(e, frame, spread)
+
+
+def check_marginalize(value: Any) -> bool | str:
+    """The argument of ``brm``: ``"auto"``, ``True`` or ``False``; anything else is an error."""
+    if not isinstance(value, bool) and value != "auto":
+        raise BrimError(f"marginalize = {value!r}", hint="use 'auto', True or False")
+    return bool(value) if isinstance(value, bool) else "auto"
 
 
 def _target(e: Elimination, data: Any, spread: float) -> Target:
