@@ -126,3 +126,13 @@ def test_draws_as_a_data_frame():
     back = fit.with_draws(frame, chains=2)
     np.testing.assert_array_equal(back.draws["sigma"], fit.draws["sigma"])
     np.testing.assert_allclose(back.log_prior(), frame["lprior"], rtol=1e-10)
+
+
+def test_update_with_a_dot_keeps_what_was():
+    """R's update(): the dot is the old side."""
+    fit = brim.brm(brim.bf("gpa ~ occasion + sex + (1 | student)", "sigma ~ occasion"), data=GPA, empty=True)
+    made = {text: fit.update(text, empty=True) for text in ("~ . - sex", ". ~ . + I(occasion^2)", "log(.) ~ .")}
+    assert made["~ . - sex"].variables()[:4] == ["b_Intercept", "b_sigma_Intercept", "b_occasion", "b_sigma_occasion"]
+    assert "b_IoccasionE2" in made[". ~ . + I(occasion^2)"].variables()
+    assert "r_student[1,Intercept]" in made[". ~ . + I(occasion^2)"].variables()
+    assert str(made["log(.) ~ ."].formula).startswith("log(gpa) ~")

@@ -122,3 +122,24 @@ def test_transformations_are_replayed():
     fit = fit.with_draws(draws)
     rows = [5, 17, 60]
     np.testing.assert_allclose(fit.posterior_epred(SIM.iloc[rows]), fit.posterior_epred()[:, rows], rtol=1e-10)
+
+
+def test_responses_together():
+    """Without resp= the responses of a multivariate model are stacked; log likelihoods are added."""
+    fit = brim.brm(brim.bf("y ~ x") + brim.bf("y2 ~ z") + brim.set_rescor(False), data=SIM, empty=True)
+    names = [v for v in fit.variables() if v not in ("lprior", "lp__")]
+    fit = fit.with_draws(pd.DataFrame(np.full((3, len(names)), 0.5), columns=names))
+    both = fit.posterior_epred()
+    assert both.shape == (3, len(SIM), 2)
+    np.testing.assert_array_equal(both[..., 1], fit.posterior_epred(resp="y2"))
+    np.testing.assert_allclose(fit.log_lik(), fit.log_lik(resp="y") + fit.log_lik(resp="y2"), rtol=1e-12)
+
+
+def test_nonlinear_parameters_can_be_asked_for():
+    fit = brim.brm(brim.bf("y ~ a * exp(b * z)", "a ~ x", "b ~ 1", nl=True), data=SIM, empty=True)
+    draws = {"b_a_Intercept": [1.0], "b_a_x": [2.0], "b_b_Intercept": [0.3], "sigma": [1.0]}
+    fit = fit.with_draws(pd.DataFrame(draws))
+    np.testing.assert_allclose(fit.posterior_linpred(nlpar="a")[0], 1 + 2 * SIM.x, rtol=1e-12)
+    np.testing.assert_allclose(fit.posterior_epred()[0], (1 + 2 * SIM.x) * np.exp(0.3 * SIM.z), rtol=1e-12)
+    with pytest.raises(brim.BrimError, match="no nonlinear parameter 'c'"):
+        fit.posterior_linpred(nlpar="c")

@@ -29,6 +29,8 @@ KINDS = {
     "sigma": (brim.bf("y ~ x + (1 | g)", "sigma ~ x + (1 | g)"), "gaussian", {}),
     "shared id": (brim.bf("y ~ x + (1 + x | ID | g)", "sigma ~ x + (1 | ID | g)"), "gaussian", {}),
     "constant": ("y ~ x + z + (1 | g)", "gaussian", {"prior": brim.prior("constant(0.5)", coef="x")}),
+    "nonlinear": (brim.bf("y ~ a - exp(b) * z", "a ~ 1 + (1 | g)", "b ~ x", nl=True), "gaussian", {}),
+    "residual correlation": (brim.bf("y ~ x + (1 | p | g)") + brim.bf("y2 ~ z + (1 | p | g)") + brim.set_rescor(True), "student", {}),
     "two responses": (
         brim.bf("y ~ x + (1 | p | g)") + brim.bf("ycount ~ z + (1 | p | g)", family="poisson") + brim.set_rescor(False),
         "gaussian",

@@ -119,6 +119,7 @@ def _check_apply(term: AbstractTerm, model: Model, frame: Frame, params: dict[st
     full = model.transform(params, design)
     if term.key not in design:
         return
+    full.update({f"eta:{name}": eta for r in model.responses for name, eta in r.etas(full, design).items()})
     for other in model.terms():
         full.update(other.given(full, design[other.key]) if other.key in design else {})
     eta = jnp.linspace(-1.0, 1.0, frame.n)

@@ -35,7 +35,7 @@ class Query:
     Attributes
     ----------
     what
-        ``"epred"``, ``"linpred"``, ``"predict"``, ``"log_lik"`` or ``"dpar"``.
+        ``"epred"``, ``"linpred"``, ``"predict"``, ``"log_lik"``, ``"dpar"`` or ``"nlpar"``.
     resp
         Name of the response.
     dpar
@@ -190,6 +190,8 @@ def _kernel(model: Model, query: Query, aux: Any) -> Callable[..., Any]:
         full = model.extend((new, shared), params, design, query.how)
         if query.what == "log_lik":
             return resp.log_lik(full, design, query.skip)
+        if query.what == "nlpar":
+            return resp.etas(full, design, query.skip)[query.dpar]
         if query.what in ("linpred", "dpar"):
             dpars = resp.dpars(full, design, query.skip)
             names = (query.dpar,) if query.dpar else resp.family.mus
@@ -225,8 +227,8 @@ def evaluate(model: Model, design: dict[str, Any], posterior: Posterior, ids: np
 
 
 def _chunks(ids: np.ndarray, rows: int) -> Iterator[tuple[np.ndarray, int]]:
-    """Pieces of equal length (the last one padded, so that one program serves all) and how many of each count."""
-    size = min(max(1, _CHUNK // max(rows, 1)), len(ids))
+    """Pieces of equal length, padded, and how many of each count; powers of two, so that few programs are compiled."""
+    size = min(max(1, _CHUNK // max(rows, 1)), 1 << (len(ids) - 1).bit_length())
     for at in range(0, len(ids), size):
         part = ids[at : at + size]
         yield np.pad(part, (0, size - len(part)), mode="edge"), len(part)
@@ -266,16 +268,37 @@ def predict(
     """What ``Fit.posterior_*`` and ``Fit.log_lik`` call; see there for the arguments."""
     if sample_new_levels not in HOW:
         raise BrimError(f"sample_new_levels = '{sample_new_levels}'", hint=suggest(sample_new_levels, HOW, "ways"))
-    response = fit.model.response(resp)
-    if nlpar is not None:
-        raise BrimError(f"the model has no nonlinear parameter '{nlpar}'")
-    main = response.family.mus[0]
-    response.family.spec(dpar or main)
     posterior = fit.draws
     seed = int(np.random.default_rng().integers(2**31)) if seed is None else seed
     ids = pick_draws(posterior.chains * posterior.draws, ndraws, draw_ids, seed)
-    with_y = what == "log_lik"
     left_out = frozenset() if incl_autocor else frozenset(t.key for t in fit.model.terms() if t.autocor)
-    model, design, skip = design_for(fit.model, fit.frame, newdata, response, re_formula, allow_new_levels, with_y, left_out)
-    query = Query(what, response.name, dpar or "", skip, sample_new_levels)
-    return evaluate(model, design, posterior, ids, query, seed)
+
+    def one(response: ResponseModel) -> np.ndarray:
+        what_, name = _asked(response, what, dpar, nlpar)
+        args = (fit.frame, newdata, response, re_formula, allow_new_levels, what == "log_lik", left_out)
+        model, design, skip = design_for(fit.model, *args)
+        return evaluate(model, design, posterior, ids, Query(what_, response.name, name, skip, sample_new_levels), seed)
+
+    if resp is not None or len(fit.model.responses) == 1:
+        return one(fit.model.response(resp))
+    return _together(fit.model, what, [one(r) for r in fit.model.responses])
+
+
+def _asked(response: ResponseModel, what: str, dpar: str | None, nlpar: str | None) -> tuple[str, str]:
+    """What a query computes and of which parameter, checked."""
+    if nlpar is None:
+        response.family.spec(dpar or response.family.mus[0])
+        return what, dpar or ""
+    known = [p.name for p in response.predictors if p.where.nlpar]
+    if nlpar not in known:
+        raise BrimError(f"the model has no nonlinear parameter '{nlpar}'", hint=suggest(nlpar, known, "nonlinear parameters"))
+    return "nlpar", nlpar
+
+
+def _together(model: Model, what: str, parts: list[np.ndarray]) -> np.ndarray:
+    """All responses of a multivariate model: stacked along a last axis; log likelihoods are added."""
+    names = ", ".join(r.name for r in model.responses)
+    if len({p.shape for p in parts}) > 1 or (what in ("log_lik", "predict") and model.joint is not None):
+        why = "are correlated" if model.joint is not None and what in ("log_lik", "predict") else "differ in shape"
+        raise BrimError(f"the responses {names} {why} and cannot be given together here", hint="say which with resp=")
+    return np.sum(parts, axis=0) if what == "log_lik" else np.stack(parts, axis=-1)
