@@ -337,8 +337,7 @@ def _updated(old: Formula | MvFormula, new: Any) -> Any:
         return new
     node = parse(new if not new.lstrip().startswith("~") else f". {new}")
     assert isinstance(node, Binary)
-    left, right = old.main.node.left, old.main.rhs  # type: ignore[union-attr]
-    text = f"{deparse(_fill(node.left, left))} ~ {deparse(_fill(node.right, Paren(right)))}"
+    text = f"{deparse(_fill(node.left, old.left_node))} ~ {deparse(_fill(node.right, Paren(old.main.rhs)))}"
     return replace(old, main=replace(old.main, node=parse(text)))
 
 
