@@ -112,6 +112,8 @@ def _check_response(model: Model) -> None:
     mu = r.predictor("mu")
     if mu is None or any(t.stage != 0 for t in mu.terms):
         raise _cannot("the mean is not a sum of effects")
+    if r.residual is not None:
+        raise _cannot("its residuals are correlated")
     for call in r.response.additions:
         if call.fn not in ADDITIONS:
             raise _cannot(f"with {call.fn}() the likelihood is not that of a normal distribution")
@@ -124,6 +126,8 @@ def _reason(block: GroupBlock, model: Model) -> str:
         return f"rows belong to several levels of '{label}'"
     if block.grouping.dist != "gaussian":
         return f"the effects of '{label}' are not normally distributed"
+    if block.grouping.weight_name:
+        return f"the prior densities of '{label}' are weighted"
     if any(m.where.dpar or m.where.nlpar for m in block.members):
         return f"the effects of '{label}' enter other parameters than the mean"
     if not all(e.plain for e in model.responses[0].effects() if e.block.key == block.key):
