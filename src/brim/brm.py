@@ -122,7 +122,8 @@ def brm(
     >>> list(fit.fixef().index)
     ['Intercept', 'occasion']
     """
-    settings = replace(_settings(chains, iter, warmup, thin, seed, control, algorithm, sample_prior), marginalize=check_marginalize(marginalize))
+    settings = _settings(chains, iter, warmup, thin, seed, control, algorithm, sample_prior)
+    settings = replace(settings, marginalize=check_marginalize(marginalize))
     path = _file(file, file_refit)
     priors = read_priors(prior)
     parsed = as_formula(formula)

@@ -146,7 +146,7 @@ class Unrolled(AbstractBatch):
         for j in range(len(self.rows)):
             for i in range(j, len(self.rows)):
                 known = [out[i][p] * out[j][p] for p in range(j) if out[i][p] is not None and out[j][p] is not None]
-                rest = sum((-v for v in known), self.rows[i][j]) if self.rows[i][j] is not None else -sum(known) if known else None
+                rest: Any = sum((-v for v in known), self.rows[i][j]) if self.rows[i][j] is not None else -sum(known) if known else None
                 out[i][j] = jnp.sqrt(rest) if i == j else None if rest is None else rest / out[j][j]
         return Unrolled(tuple(map(tuple, out)))
 

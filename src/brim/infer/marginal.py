@@ -355,7 +355,7 @@ def _completion(e: Elimination) -> Callable[[Any, Any, Arrays], tuple[Any, Any]]
         return jnp.concatenate([jnp.ravel(a) for a in z]), log_density
 
     def run(q: Any, streams: Any, data: Arrays) -> tuple[Any, Any]:
-        return lax.map(lambda one_draw: one(*one_draw, data), (q, streams))
+        return lax.map(lambda each: one(each[0], each[1], data), (q, streams))
 
     return run
 

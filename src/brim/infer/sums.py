@@ -190,7 +190,7 @@ def compressed(sums: Sums, by: np.ndarray) -> tuple[Sums, np.ndarray, np.ndarray
     for levels in np.split(order, np.cumsum(size)[:-1]):
         columns = cross[:, levels]
         if len(levels) > few:
-            columns = np.linalg.qr(columns.T, mode="r").T
+            columns = np.asarray(np.linalg.qr(columns.T, mode="r")).T
         made.append(columns)
         at.append(np.full(columns.shape[1], first[kind.ravel()[levels[0]]]))
         count.append(np.r_[float(len(levels) - columns.shape[1] + 1), np.ones(columns.shape[1] - 1)])

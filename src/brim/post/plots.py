@@ -166,9 +166,7 @@ def _over(check: Check, name: str, column: Any) -> Check:
     return replace(check, x=column.values, x_label=name)
 
 
-def _check(
-    response: ResponseModel, kind: str, y: np.ndarray, yrep: np.ndarray, stat: Any, probs: tuple[float, float], bins: int
-) -> Check:
+def _check(response: ResponseModel, kind: str, y: np.ndarray, yrep: np.ndarray, stat: Any, probs: tuple[float, float], bins: int) -> Check:
     family = response.family
     bounds = {"positive": (0.0, np.inf), "count": (0.0, np.inf), "proportion": (0.0, 1.0)}.get(family.kind, (-np.inf, np.inf))
     whole = family.kind in ("count", "binary", "ordinal", "category")
