@@ -15,7 +15,7 @@ pytestmark = pytest.mark.default_precision
 # the references whose terms and families exist; further ones are added as brim learns them
 BUILT = (
     "gpa_demo gpa_lm sleep_slopes sim_int two_groups nested_colon interaction_factor no_intercept weights se_meta rate student"
-    " bernoulli binomial poisson negbinomial distributional gr_by mm mo me mi acat_cs"
+    " bernoulli binomial poisson negbinomial distributional gr_by mm mo me mi acat_cs gp ar2"
 ).split()
 
 PRIOR_COLUMNS = ("prior", "class", "coef", "group", "resp", "dpar", "nlpar", "lb", "ub")
@@ -31,19 +31,23 @@ def having(quantity):
     return cases
 
 
-def close(mine, theirs):
+# gp: lscale with its 12 printed digits already moves the values by 1e-5 (the covariance's smallest eigenvalues are 1e-12)
+LOOSE = {"gp": 1e-4}
+
+
+def close(mine, theirs, name=""):
     theirs = array(theirs)
     assert np.shape(mine) == theirs.shape
-    np.testing.assert_allclose(mine, theirs, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(mine, theirs, rtol=LOOSE.get(name, 1e-6), atol=LOOSE.get(name, 1e-6) / 10)
 
 
 def compare(name, resp, quantity, method):
     _, fit = model(name)
     theirs = reference(f"models/{name}")[quantity]
     if resp is None:
-        close(getattr(fit, method)(), theirs)
+        close(getattr(fit, method)(), theirs, name)
     else:
-        close(getattr(fit, method)(resp=resp), theirs[resp])
+        close(getattr(fit, method)(resp=resp), theirs[resp], name)
 
 
 @pytest.mark.parametrize("name", BUILT)

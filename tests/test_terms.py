@@ -6,6 +6,7 @@ import pytest
 import brim
 from brim.testing import check_model
 from references import data
+from structures import matrices
 
 #: formula, family, further arguments of brm
 KINDS = {
@@ -31,6 +32,21 @@ KINDS = {
     "constant": ("y ~ x + z + (1 | g)", "gaussian", {"prior": brim.prior("constant(0.5)", coef="x")}),
     "nonlinear": (brim.bf("y ~ a - exp(b) * z", "a ~ 1 + (1 | g)", "b ~ x", nl=True), "gaussian", {}),
     "residual correlation": (brim.bf("y ~ x + (1 | p | g)") + brim.bf("y2 ~ z + (1 | p | g)") + brim.set_rescor(True), "student", {}),
+    "gp": ("y ~ gp(x, by = f3) + gp(z, by = w, gr = FALSE)", "gaussian", {}),
+    "gp, basis": ("y ~ gp(x, z, k = 3, iso = FALSE, cov = 'matern15') + gp(z, by = sex, k = 4, cmc = FALSE)", "gaussian", {}),
+    "arma": ("y ~ x + arma(t, person, p = 2, q = 1)", "gaussian", {}),
+    "ar, latent": ("ycount ~ x + ar(t, person, p = 2)", "poisson", {}),
+    "ar cov": ("y | se(se, sigma = TRUE) ~ x + arma(t, person, cov = TRUE)", "student", {}),
+    "cosy": (brim.bf("y ~ x + cosy(t, person)", "sigma ~ x"), "gaussian", {}),
+    "unstr": ("y ~ x + unstr(t, person)", "gaussian", {}),
+    "unstr, latent": ("ycount ~ x + unstr(t, person)", "poisson", {}),
+    "fcor": ("y ~ x + fcor(V)", "student", {"data2": matrices()}),
+    "sar": ("y ~ x + sar(M)", "gaussian", {"data2": matrices()}),
+    "sar error": ("y ~ x + sar(M, type = 'error')", "student", {"data2": matrices()}),
+    "car": ("ycount ~ x + car(W, gr = g)", "poisson", {"data2": matrices()}),
+    "car, esicar": ("ycount ~ x + car(W, gr = g, type = 'esicar')", "poisson", {"data2": matrices()}),
+    "car, icar": ("ycount ~ x + car(W, gr = g, type = 'icar')", "poisson", {"data2": matrices()}),
+    "car, bym2": ("ycount ~ x + car(W, gr = g, type = 'bym2')", "poisson", {"data2": matrices()}),
     "two responses": (
         brim.bf("y ~ x + (1 | p | g)") + brim.bf("ycount ~ z + (1 | p | g)", family="poisson") + brim.set_rescor(False),
         "gaussian",

@@ -253,7 +253,6 @@ class _Builder:
             mecor=plan.formula.mecor,
             additions=plan.family.additions,
             nthres=max(len(plan.family.categories) - 1, 0),
-            mus=plan.family.mus,
             response_columns=variables(plan.response.node),
             response_additions=tuple(a.fn for a in plan.response.additions),
         )

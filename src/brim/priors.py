@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from brim.errors import BrimError, suggest
+from brim.errors import BrimError, BrimWarning, suggest
 from brim.laws import JOINT, LAWS, SHRINKING, parse_prior
 from brim.param import Param, Piece, Slot, Where
 
@@ -170,9 +171,20 @@ def resolve(params: tuple[Param, ...], given: Priors | None = None) -> tuple[tup
                 rows.setdefault(row.key, row)
     for user in read_priors(given):
         old = _match(user, rows)
+        _warn_unused(user, params)
         rows[old.key] = _merge(old, user)
     resolved = tuple(_resolve_param(p, rows) if p.slots else p for p in params)
     return resolved, tuple(sorted(rows.values(), key=_sort_key))
+
+
+def _warn_unused(user: PriorRow, params: tuple[Param, ...]) -> None:
+    """A prior of a class whose every coefficient has a default of its own reaches none of them, as in brms."""
+    slots = [s for p in params for s in p.slots if s.class_ == user.class_]
+    if user.prior and not user.coef and slots and all(s.in_class for s in slots):
+        coefs = ", ".join(s.coef for s in slots)
+        hint = f"give coef= too, one of {coefs}"
+        what = f"the prior {user.prior} for class = {user.class_} is not used: each coefficient has its own default; {hint}"
+        warnings.warn(what, BrimWarning, stacklevel=6)
 
 
 def _merge(old: PriorRow, user: PriorRow) -> PriorRow:

@@ -82,8 +82,6 @@ class Context:
         The addition terms and category-specific effects that the family takes.
     nthres
         Number of thresholds of an ordinal family.
-    mus
-        The family's location parameters.
     response_columns
         The columns that ``response`` reads.
     response_additions
@@ -103,7 +101,6 @@ class Context:
     mecor: bool = True
     additions: tuple[str, ...] = ()
     nthres: int = 0
-    mus: tuple[str, ...] = ()
     response_columns: tuple[str, ...] = ()
     response_additions: tuple[str, ...] = ()
 
@@ -217,7 +214,7 @@ class AbstractTerm(ABC):
         return eta
 
     def coefficients(self, params: Params) -> Any:
-        """What a linear term multiplies its columns with, (columns,): ``apply`` is then ``eta + columns @ coefficients``. ``None`` otherwise.
+        """What a linear term multiplies its columns with, (columns,): ``apply`` is ``eta + columns @ coefficients``. ``None``: not linear.
 
         ``params`` are transformed; neither this nor ``transform`` of such a term reads arrays with a row for each observation.
         """

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from brim.formula import Call, deparse, fault
+from brim.formula import Call
 from brim.frame import Frame
 from brim.param import RANKS, Param, Piece, Reported, Slot, Where
 from brim.terms.base import AbstractTerm, Context, Design, Params, Read
@@ -21,8 +21,6 @@ __all__ = ["LatentResiduals", "read"]
 
 def read(call: Call, context: Context) -> Read:
     """A residual for each row with standard deviation ``sderr``."""
-    if "mu" not in context.mus or len(context.mus) > 1:
-        raise fault(call, f"{deparse(call)} needs a family with one mu, not {context.family}")
     correlated = call.fn in ("cosy", "unstr") or flag(call, "cov")
     correlation = read_correlation(call, context.where) if correlated else None
     p, q = (0, 0) if correlated else orders(call)

@@ -1,0 +1,167 @@
+"""gp(): brms' numbers, closed forms, and predictions at new points."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import integrate, linalg, stats
+
+import brim
+from brim.errors import BrimError, BrimWarning
+from brim.terms.kernels import KERNELS, correlation, lscale_prior, spectral_density
+from references import data
+from structures import check, random_draws
+
+pytestmark = pytest.mark.default_precision
+
+
+@pytest.mark.parametrize(("name", "rtol"), [("gp_approx", 1e-8), ("gp_plain", 1e-8), ("gp_exact", 1e-4)])
+def test_brms(name, rtol):
+    """Exact processes are as exact as their covariance is well conditioned (see test_reference.LOOSE)."""
+    check(name, rtol)
+
+
+# R: for (x in list(c(0, 1, 2), c(0, 200, 1, 100), c(0, 1, 1))) get_prior(y ~ gp(x, scale = FALSE), data.frame(x, y = rnorm(length(x))))
+# and get_prior(y ~ gp(x, z), data.frame(x = c(0, 1, 0.5), z = c(0, 0, 0.8), y = rnorm(3))), whose solver stops at four digits
+@pytest.mark.parametrize(
+    ("x", "prior"),
+    [
+        ([[0], [1], [2]], "inv_gamma(45.631905, 62.799395)"),
+        ([[0], [200], [1], [100]], "inv_gamma(1.494197, 11.321482)"),
+        ([[0], [1], [1]], "normal(0, 0.5)"),
+    ],
+)
+def test_prior_of_the_length_scale(x, prior):
+    assert lscale_prior(np.array(x, float)) == prior
+
+
+def test_prior_of_a_length_scale_over_two_dimensions():
+    x = np.array([[0, 0], [1, 0], [0.5, 0.8]]) / 1.0
+    a, b = (float(v) for v in lscale_prior(x)[10:-1].split(","))
+    assert a == pytest.approx(6376.828776, rel=1e-4)
+    assert b == pytest.approx(6192.530048, rel=1e-4)
+
+
+def test_prior_of_the_length_scale_has_one_percent_in_each_tail():
+    x = np.array([[0.0, 0.0], [0.3, 0.1], [1.0, 2.0]])
+    a, b = (float(v) for v in lscale_prior(x)[10:-1].split(","))
+    apart = [np.hypot(0.3, 0.1), np.hypot(1.0, 2.0)]
+    law = stats.invgamma(a, scale=b)
+    assert law.cdf(apart[0]) == pytest.approx(0.01, rel=1e-4)
+    assert law.sf(apart[1]) == pytest.approx(0.01, rel=1e-4)
+
+
+# Rasmussen and Williams (2006), equations 4.9 and 4.17, at r = 0.7
+@pytest.mark.parametrize(
+    ("kernel", "value"),
+    [
+        ("exp_quad", np.exp(-0.245)),
+        ("exponential", np.exp(-0.7)),
+        ("matern15", (1 + np.sqrt(3) * 0.7) * np.exp(-np.sqrt(3) * 0.7)),
+        ("matern25", (1 + np.sqrt(5) * 0.7 + 5 * 0.49 / 3) * np.exp(-np.sqrt(5) * 0.7)),
+    ],
+)
+def test_kernels(kernel, value):
+    assert float(correlation(kernel, np.zeros((1, 1)), np.array([[1.4]]), np.array([2.0]))[0, 0]) == pytest.approx(value, rel=1e-6)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("dimensions", [1, 2])
+def test_spectral_densities_are_transforms_of_the_kernels(kernel, dimensions):
+    """Integrated over all frequencies, ``S / (2 pi)^D`` gives the variance, 1."""
+    scale = np.array([0.7])
+
+    def density(w):
+        frequency = np.array([[w] + [0.0] * (dimensions - 1)])
+        return float(spectral_density(kernel, frequency, scale)[0]) * (1 / np.pi if dimensions == 1 else w / (2 * np.pi))
+
+    whole = integrate.quad(density, 0, 2000, limit=2000)[0]
+    assert whole == pytest.approx(1.0, abs=2e-3)
+
+
+@pytest.mark.parametrize("kernel", ["exp_quad", "matern25"])
+def test_the_basis_converges_to_the_exact_process(kernel):
+    """The covariance ``Phi S Phi'`` of the approximation against that of the exact process."""
+    sim = data("sim")
+    errors = []
+    for k in (5, 40):
+        empty = brim.brm(f"y ~ gp(x, k = {k}, c = 2, cov = '{kernel}')", sim, empty=True)
+        term = next(t for t in empty.model.terms() if t.key.startswith("gp"))
+        design = term.design(empty.frame)
+        s = np.asarray(spectral_density(kernel, design["w0"], np.array([0.2])))
+        x = sim["x"].to_numpy()[:, None] / np.ptp(sim["x"])
+        exact = np.asarray(correlation(kernel, x, x, np.array([0.2])))
+        errors.append(np.abs(design["Phi0"] * s @ design["Phi0"].T - exact).max())
+    assert errors[0] > 0.02
+    assert errors[1] < 2e-3
+
+
+def test_new_points_are_kriged():
+    """Mean and covariance of values at new points given the old ones, from many draws of one point of the parameters."""
+    old = pd.DataFrame({"x": np.linspace(0, 1, 6), "y": np.arange(6.0)})
+    empty = brim.brm("y ~ gp(x)", old, empty=True)
+    one = random_draws(empty, 1).draws.frame()
+    fit = empty.with_draws(pd.concat([one.assign(lscale_gpx=0.3)] * 4000, ignore_index=True))
+    new = np.array([0.1, 0.5, 1.3])
+    drawn = fit.posterior_linpred({"x": np.append(new, 0.4)}, seed=1) - float(one["b_Intercept"].iloc[0])
+
+    sd = float(one["sdgp_gpx"].iloc[0])
+
+    def k(a, b):
+        return sd**2 * np.exp(-0.5 * np.subtract.outer(a, b) ** 2 / 0.09)
+
+    x = old["x"].to_numpy()
+    f = linalg.cholesky(k(x, x) + 1e-12 * np.eye(6), lower=True) @ one[[f"zgp_gpx[{i}]" for i in range(1, 7)]].to_numpy()[0]
+    mean = k(new, x) @ np.linalg.solve(k(x, x), f)
+    cov = k(new, new) - k(new, x) @ np.linalg.solve(k(x, x), k(x, new))
+    np.testing.assert_allclose(drawn[:, :3].mean(0), mean, atol=5 * np.sqrt(cov.diagonal().max() / 4000))
+    np.testing.assert_allclose(np.cov(drawn[:, :3].T), cov, atol=0.1 * cov.max())
+    np.testing.assert_allclose(drawn[:, 3], f[2], atol=1e-4)  # an old point keeps its value
+
+
+def test_contrasts_of_a_factor_add_up():
+    """cmc = FALSE: the first process serves all rows, the second is added in the second level (as brms' Stan program does)."""
+    fit = random_draws(brim.brm("y ~ gp(z, by = sex, k = 4, cmc = FALSE)", data("sim"), empty=True), 2)
+    alone = fit.draws.frame().assign(sdgp_gpzsexm=1e-12)
+    without = fit.with_draws(alone).posterior_linpred()
+    male = (data("sim")["sex"] == "m").to_numpy()
+    same = np.isclose(fit.posterior_linpred(), without, atol=1e-9)
+    assert same[:, ~male].all()
+    assert not same[:, male].any()
+
+
+@pytest.mark.parametrize(
+    ("formula", "message"),
+    [
+        ("y ~ gp(f3)", "factor"),
+        ("y ~ gp(x, cov = 'matern')", "no kernel 'matern'"),
+        ("y ~ gp(x, k = 0)", "whole and positive"),
+        ("y ~ gp(x, k = 5, c = 0)", "must be positive"),
+        ("y ~ gp(x):z", "interaction"),
+        ("y ~ gp(x, iso = 2)", "TRUE or FALSE"),
+        ("y ~ gp(x, z, k = c(2, 3, 4))", "3 numbers are given for 2 covariates"),
+    ],
+)
+def test_errors(formula, message):
+    with pytest.raises(BrimError, match=message):
+        brim.brm(formula, data("sim"), empty=True)
+
+
+def test_a_prior_for_all_length_scales_reaches_none():
+    """As in brms: each has a default of its own."""
+    with pytest.warns(BrimWarning, match="lscale"):
+        fit = brim.brm("y ~ gp(x)", data("sim"), prior=brim.prior("normal(0, 1)", class_="lscale"), empty=True)
+    table = fit.prior_summary()
+    assert table.loc[table["coef"] == "gpx", "prior"].str.startswith("inv_gamma").any()
+    own = brim.brm("y ~ gp(x)", data("sim"), prior=brim.prior("normal(0, 1)", class_="lscale", coef="gpx"), empty=True)
+    assert "normal(0, 1)" in own.prior_summary()["prior"].tolist()
+
+
+def test_recovery():
+    """A sine with noise 0.3: the posterior mean is nearer to it than a third of the noise."""
+    rng = np.random.default_rng(3)
+    x = np.sort(rng.uniform(0, 6, 60))
+    d = pd.DataFrame({"x": x, "y": np.sin(x) + 0.3 * rng.normal(size=60)})
+    fit = brim.brm("y ~ gp(x, k = 12)", d, chains=1, iter=600, warmup=300, seed=1, progress=False)
+    error = fit.posterior_epred().mean(0) - np.sin(x)
+    assert np.sqrt(np.mean(error**2)) < 0.15
+    assert fit.draws.frame()["sigma"].mean() == pytest.approx(0.3, abs=0.08)
