@@ -58,11 +58,10 @@ class Categorical(Distribution):
 
 def take_category(table: Array, y: Array, first: int) -> Array:
     """The column of ``table`` (N, K) that each category ``y`` (..., N), counted from ``first``, stands for."""
-    codes = (jnp.asarray(y) - first).astype(int)
-    inside = (codes >= 0) & (codes < table.shape[-1])
-    table = jnp.broadcast_to(table, (*jnp.broadcast_shapes(codes.shape, table.shape[:-1]), table.shape[-1]))
-    codes = jnp.broadcast_to(codes, table.shape[:-1])
-    found = jnp.take_along_axis(table, jnp.clip(codes, 0, table.shape[-1] - 1)[..., None], axis=-1)[..., 0]
+    codes = jnp.asarray(y)[..., None] - first
+    # a masked sum: its derivative is a mask too, where that of a gather is a slow scatter
+    found = jnp.sum(jnp.where(jnp.arange(table.shape[-1]) == codes, table, 0.0), axis=-1)
+    inside = (codes[..., 0] >= 0) & (codes[..., 0] < table.shape[-1])
     return jnp.where(inside, found, -jnp.inf)
 
 

@@ -54,7 +54,7 @@ class Bernoulli(Distribution):
         return self.prob.value * (1.0 - self.prob.value)
 
     def log_prob(self, y: Array) -> Array:
-        return self.prob.link.bernoulli_log(self.prob.eta, y, 1 - y)
+        return self.prob.link.outcome_log(self.prob.eta, y)
 
     def log_cdf(self, y: Array) -> Array:
         return at_or_above(y, 0, at_or_above(y, 1, 0.0, self.prob.log1m), -jnp.inf)

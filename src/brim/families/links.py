@@ -9,10 +9,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import log_ndtr, ndtr, ndtri
+from jax.scipy.special import ndtr, ndtri
 
 from brim.errors import BrimError, suggest
-from brim.families.special import log0, log1mexp, softplus, times
+from brim.families.special import log0, log1mexp, log_ndtr, softplus, times
 
 __all__ = ["LINKS", "Link", "link"]
 
@@ -38,6 +38,8 @@ class Link:
         ``eta -> log(1 - mu)``, for links to probabilities.
     logit_inverse
         ``eta -> log(mu / (1 - mu))``.
+    symmetric
+        Whether ``1 - inverse(eta) = inverse(-eta)``.
 
     Examples
     --------
@@ -56,6 +58,13 @@ class Link:
     log_inverse: Function = field(compare=False, repr=False)
     log1m_inverse: Function = field(compare=False, repr=False)
     logit_inverse: Function = field(compare=False, repr=False)
+    symmetric: bool = False
+
+    def outcome_log(self, eta: Array, y: Array) -> Array:
+        """``log(mu)`` where ``y`` is 1, ``log(1 - mu)`` where it is 0."""
+        if self.symmetric:
+            return self.log_inverse(jnp.where(jnp.equal(y, 1), eta, -eta))
+        return self.bernoulli_log(eta, y, 1 - y)
 
     def bernoulli_log(self, eta: Array, successes: Array, failures: Array) -> Array:
         """``successes * log(mu) + failures * log(1 - mu)``; one softplus for the logit link."""
@@ -71,11 +80,12 @@ def _link(
     log_inverse: Function | None = None,
     log1m_inverse: Function | None = None,
     logit_inverse: Function | None = None,
+    symmetric: bool = False,
 ) -> Link:
     """A link; what is not given in log space follows from what is."""
     log = log_inverse or (lambda eta: log0(inverse(eta)))
     log1m = log1m_inverse or (lambda eta: log0(1.0 - inverse(eta)))
-    return Link(name, forward, inverse, log, log1m, logit_inverse or (lambda eta: log(eta) - log1m(eta)))
+    return Link(name, forward, inverse, log, log1m, logit_inverse or (lambda eta: log(eta) - log1m(eta)), symmetric)
 
 
 def _identity(x: Array) -> Array:
@@ -133,8 +143,8 @@ def _log_upper_cauchy(eta: Array) -> Array:
 _LINKS = (
     _link("identity", _identity, _identity),
     _link("log", jnp.log, jnp.exp, _identity, log1mexp),
-    _link("logit", _logit, jax.nn.sigmoid, lambda e: -softplus(-e), lambda e: -softplus(e), _identity),
-    _link("probit", ndtri, ndtr, log_ndtr, lambda e: log_ndtr(-e)),
+    _link("logit", _logit, jax.nn.sigmoid, lambda e: -softplus(-e), lambda e: -softplus(e), _identity, symmetric=True),
+    _link("probit", ndtri, ndtr, log_ndtr, lambda e: log_ndtr(-e), symmetric=True),
     _link(
         "probit_approx",
         lambda mu: _phi_cubic_root(_logit(mu)),
@@ -142,6 +152,7 @@ _LINKS = (
         lambda e: -softplus(-_phi_cubic(e)),
         lambda e: -softplus(_phi_cubic(e)),
         _phi_cubic,
+        symmetric=True,
     ),
     _link(
         "cloglog",
@@ -157,6 +168,7 @@ _LINKS = (
         lambda e: jnp.arctan2(1.0, -e) / jnp.pi,
         _log_upper_cauchy,
         lambda e: _log_upper_cauchy(-e),
+        symmetric=True,
     ),
     _link("inverse", lambda mu: 1.0 / mu, lambda e: 1.0 / e, lambda e: -jnp.log(e)),
     _link("sqrt", jnp.sqrt, jnp.square, lambda e: 2.0 * log0(jnp.abs(e))),

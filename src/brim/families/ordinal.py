@@ -96,12 +96,11 @@ class Cumulative(Ordinal):
     """``P(Y <= k) = F(disc (thres_k - eta))``."""
 
     def log_prob(self, y: Array) -> Array:
-        z, present = self._z()
-        count = jnp.sum(present, axis=-1)
-        y = jnp.asarray(y)
+        y, thres = jnp.asarray(y), jnp.asarray(self.thres)
+        count = jnp.sum(jnp.isfinite(thres), axis=-1)
         first, last = y <= 1, y > count
-        upper = take_category(z, jnp.where(last, 1, y), 1)
-        lower = take_category(z, jnp.where(first, 2, y) - 1, 1)
+        upper = self.disc * (take_category(thres, jnp.where(last, 1, y), 1) - self.eta)
+        lower = self.disc * (take_category(thres, jnp.where(first, 2, y) - 1, 1) - self.eta)
         both = ~first & ~last
         between = self._log_between(jnp.where(both, lower, -1.0), jnp.where(both, upper, 1.0))
         value = jnp.where(first, self.link.log_inverse(upper), jnp.where(last, self.link.log1m_inverse(lower), between))

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import gammaln, log_ndtr
+from jax.scipy.special import erfc, gammaln
 
 __all__ = [
     "HALF_LOG_2PI",
@@ -59,6 +59,34 @@ def log0(x: Array) -> Array:
 def _log0_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     (x,), (dx,) = primals, tangents
     return log0(x), dx / jnp.where(jnp.equal(x, 0.0), 1e-150, x)
+
+
+_FAR = -37.0  # below, erfc underflows and the asymptotic series has all digits
+
+
+def _mills(x: Array) -> Array:
+    """``Phi(x) / phi(x) * -x`` for ``x`` far below 0."""
+    r = 1.0 / (x * x)
+    return 1.0 - r * (1.0 - 3.0 * r * (1.0 - 5.0 * r * (1.0 - 7.0 * r)))
+
+
+@jax.custom_jvp
+def log_ndtr(x: Array) -> Array:
+    """``log`` of the standard normal distribution function, with one ``erfc``."""
+    far = x < _FAR
+    tail = 0.5 * erfc(jnp.abs(jnp.where(far, 0.0, x)) * 0.7071067811865476)
+    near = jnp.where(x < 0.0, jnp.log(tail), jnp.log1p(-tail))
+    z = jnp.where(far, x, _FAR)
+    return jnp.where(far, -0.5 * z * z - jnp.log(-z) - HALF_LOG_2PI + jnp.log(_mills(z)), near)
+
+
+@log_ndtr.defjvp
+def _log_ndtr_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    (x,), (dx,) = primals, tangents
+    value, far = log_ndtr(x), x < _FAR
+    near, z = jnp.where(far, 0.0, x), jnp.where(far, x, _FAR)
+    slope = jnp.exp(-0.5 * near * near - HALF_LOG_2PI - jnp.where(far, 0.0, value))
+    return value, jnp.where(far, -z / _mills(z), slope) * dx
 
 
 def times(y: Array, x: Array) -> Array:
