@@ -13,9 +13,10 @@ from typing import Any, Self, final
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.linalg import solve_triangular
 
-__all__ = ["SMALL", "AbstractBatch", "Cells", "Stacked", "Unrolled", "batch", "triangular"]
+__all__ = ["SMALL", "AbstractBatch", "Cells", "Stacked", "Unrolled", "batch", "sparse"]
 
 SMALL = 4  # the largest matrices that are written out: beyond, programs get long
 
@@ -63,16 +64,16 @@ class AbstractBatch(ABC):
         """``L'^-1 b`` of lower triangular matrices."""
 
     @abstractmethod
-    def inverse(self) -> Self:
-        """``(L L')^-1`` of Cholesky factors."""
+    def inverse(self) -> tuple[Self, Any]:
+        """Inverses of symmetric positive definite matrices, and the logarithms of their determinants ``(n,)``."""
 
     @abstractmethod
     def log_diagonal(self) -> Any:
         """Sum of the logarithms of the diagonal, ``(n,)``."""
 
     @abstractmethod
-    def cells(self, cells: Cells) -> Any:
-        """The elements at ``cells``, ``(cells, n)``."""
+    def only(self, cells: Cells) -> Self:
+        """The elements at ``cells``, zeros elsewhere."""
 
     @abstractmethod
     def array(self) -> Any:
@@ -90,14 +91,12 @@ def batch(array: Any, small: bool) -> AbstractBatch:
     return Stacked(jnp.moveaxis(array, -1, 0))
 
 
-def triangular(cells: Cells, values: Any, k: int, small: bool) -> AbstractBatch:
-    """``(k, k)`` matrices with ``values (cells,)`` or ``(cells, n)`` at ``cells`` and zeros elsewhere."""
+def sparse(array: Any, cells: Cells, small: bool) -> AbstractBatch:
+    """Matrices from ``(rows, columns, n)``, or ``(rows, columns)`` if all groups share it, that are zero outside ``cells``."""
     if small:
-        place = {cell: values[i] for i, cell in enumerate(cells)}
-        return Unrolled(tuple(tuple(place.get((i, j)) for j in range(k)) for i in range(k)))
-    rows, columns = zip(*cells, strict=True)
-    values = values if values.ndim == 2 else values[:, None]
-    return Stacked(jnp.zeros((values.shape[1], k, k)).at[:, jnp.array(rows), jnp.array(columns)].set(values.T))
+        shape = array.shape[:2]
+        return Unrolled(tuple(tuple(array[i, j] if (i, j) in cells else None for j in range(shape[1])) for i in range(shape[0])))
+    return Stacked(jnp.moveaxis(array, -1, 0) if array.ndim == 3 else array[None])
 
 
 def _plus(a: Any, b: Any) -> Any:
@@ -156,11 +155,17 @@ class Unrolled(AbstractBatch):
     def solve_transposed(self, b: Any) -> Unrolled:
         return _substitute(self.t.rows, b.rows, range(len(self.rows) - 1, -1, -1))
 
-    def inverse(self) -> Unrolled:
+    def inverse(self) -> tuple[Unrolled, Any]:
         k = len(self.rows)
-        half = self.solve(Unrolled(tuple(tuple(1.0 if i == j else None for j in range(k)) for i in range(k))))
+        if k == 2:  # Cramer's rule: the shortest program
+            (a, _), (b, c) = self.rows
+            det = a * c - b * b
+            factor = 1.0 / det
+            return Unrolled(((c * factor, -b * factor), (-b * factor, a * factor))), jnp.log(det)
+        low = self.cholesky()
+        half = low.solve(Unrolled(tuple(tuple(1.0 if i == j else None for j in range(k)) for i in range(k))))
         full = half.t @ half
-        return full._map(lambda i, j, a: full.rows[max(i, j)][min(i, j)])
+        return full._map(lambda i, j, a: full.rows[max(i, j)][min(i, j)]), 2.0 * low.log_diagonal()
 
     def log_diagonal(self) -> Any:
         product = self.rows[0][0]
@@ -168,8 +173,8 @@ class Unrolled(AbstractBatch):
             product = product * self.rows[i][i]
         return jnp.log(product)
 
-    def cells(self, cells: Cells) -> Any:
-        return jnp.stack(self._filled([self.rows[i][j] for i, j in cells]))
+    def only(self, cells: Cells) -> Unrolled:
+        return self._map(lambda i, j, a: a if (i, j) in cells else None)
 
     def array(self) -> Any:
         k = len(self.rows[0])
@@ -236,16 +241,18 @@ class Stacked(AbstractBatch):
     def solve_transposed(self, b: Any) -> Stacked:
         return Stacked(solve_triangular(self.values, b.values, lower=True, trans=1))
 
-    def inverse(self) -> Stacked:
+    def inverse(self) -> tuple[Stacked, Any]:
+        low = self.cholesky()
         eye = jnp.broadcast_to(jnp.eye(self.values.shape[1]), self.values.shape)
-        return self.solve_transposed(self.solve(Stacked(eye)))
+        return low.solve_transposed(low.solve(Stacked(eye))), 2.0 * low.log_diagonal()
 
     def log_diagonal(self) -> Any:
         return jnp.log(jnp.diagonal(self.values, axis1=1, axis2=2)).sum(1)
 
-    def cells(self, cells: Cells) -> Any:
-        rows, columns = zip(*cells, strict=True)
-        return self.values[:, jnp.array(rows), jnp.array(columns)].T
+    def only(self, cells: Cells) -> Stacked:
+        mask = np.zeros(self.values.shape[1:])
+        mask[tuple(zip(*cells, strict=True))] = 1.0
+        return Stacked(self.values * mask)
 
     def array(self) -> Any:
         return jnp.moveaxis(self.values, 0, -1)

@@ -22,7 +22,7 @@ from typing import Any, final
 import jax
 import jax.numpy as jnp
 
-from brim.linalg import SMALL, AbstractBatch, Cells, Stacked, batch, triangular
+from brim.linalg import SMALL, AbstractBatch, Cells, Stacked, batch, sparse
 
 __all__ = ["AbstractQuadratic", "Chain", "Dense", "integrate", "sum_by"]
 
@@ -54,7 +54,7 @@ class Chain(AbstractQuadratic):
     cells
         Where ``T`` of each block is not zero.
     loadings
-        Those elements: ``(cells,)``, or ``(cells, n)`` where they differ by level.
+        ``T``: (k_b, k_b), or (k_b, k_b, levels of b) where it differs by level.
     gram
         ``G_bc`` for ``b <= c``: (k_b, k_c, levels of b).
     cross
@@ -78,7 +78,7 @@ class Chain(AbstractQuadratic):
 
     def t(self, b: int) -> AbstractBatch:
         """``T_b``."""
-        return triangular(self.cells[b], self.loadings[b], self.cross[b].shape[0], self.small)
+        return sparse(self.loadings[b], self.cells[b], self.small)
 
     def log_integral(self) -> Any:
         total, chain, last = jnp.zeros(()), self, len(self.cross) - 1
@@ -197,24 +197,22 @@ def integrate(cells: Cells, loadings: Any, gram: Any, cross: Any, count: Any) ->
 def _integrate(cells: Cells, loadings: Any, gram: Any, cross: Any, count: Any) -> tuple[Any, tuple[Any, Any, Any]]:
     k = cross.shape[0]
     small = k <= SMALL
-    t = triangular(cells, loadings, k, small)
-    g, u = batch(gram, small), batch(cross[:, None], small)
+    t, g, u = sparse(loadings, cells, small), batch(gram, small), batch(cross[:, None], small)
     gt = g @ t
     w = t.t @ u
-    low = (t.t @ gt).plus_identity().cholesky()
-    inverse = low.inverse()
+    inverse, log_det = (t.t @ gt).plus_identity().inverse()
     if k > 2:
         inverse = inverse.computed()
     m = inverse @ w
     r = t @ m
-    value = 0.5 * (w.t @ m).array()[0, 0] - count * low.log_diagonal()
-    slope = ((u - g @ r) @ m.t - (gt @ inverse).times(count)).cells(cells)
-    parts = jnp.concatenate([value[None], slope])
-    if loadings.ndim == 1:
+    value = 0.5 * ((w.t @ m).array()[0] - count * log_det)
+    slope = ((u - g @ r) @ m.t - (gt @ inverse).times(count)).only(cells).array()
+    parts = jnp.concatenate([value, slope.reshape(k * k, -1)])
+    if loadings.ndim == 2:
         parts = parts.sum(1)
-        total, d_loadings = parts[0], parts[1:]
+        total, d_loadings = parts[0], parts[1:].reshape(k, k)
     else:
-        total, d_loadings = parts[0].sum(), parts[1:]
+        total, d_loadings = parts[0].sum(), parts[1:].reshape(loadings.shape)
     d_gram = ((r @ r.t) + (t @ inverse @ t.t).times(count)).array()
     return total, (d_loadings, d_gram, r.array()[:, 0])
 

@@ -74,13 +74,12 @@ class Marginal:
         thin = int(draws.info.get("thin", 1))
         roots = [np.random.SeedSequence([int(draws.info["seed"]), c, _EFFECTS]).generate_state(1, np.uint64)[0] for c in range(chains)]
         with jax.enable_x64(True):
-            streams = np.stack([np.asarray(substream(root, np.arange(n) * thin)) for root in roots])
-            z, log_density = self._effects(draws.q.reshape(chains * n, -1), streams.reshape(-1))
+            z, log_density = self._effects(draws.q.reshape(chains * n, -1), np.repeat(roots, n), np.tile(np.arange(n) * thin, chains))
         q = _joined(self.elimination, draws.q, z.reshape(chains, n, -1))
         stats = {**draws.stats, "lp": draws.stats["lp"] + log_density.reshape(chains, n)}
         return replace(draws, q=q, stats=stats)
 
-    def _effects(self, q: np.ndarray, streams: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _effects(self, q: np.ndarray, roots: np.ndarray, iterations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Standardised effects of all blocks, flat, and the log density of each draw."""
         e = self.elimination
         width = sum(b.grouping.n_levels * len(b.coefs) for b in e.blocks)
@@ -89,7 +88,7 @@ class Marginal:
         z, log_density = np.empty((len(q), width)), np.empty(len(q))
         for at in range(0, len(q), size):
             rows = np.minimum(np.arange(at, at + size), len(q) - 1)
-            out = run(q[rows], streams[rows], self.completion)
+            out = run(q[rows], roots[rows], iterations[rows], self.completion)
             kept = slice(at, min(at + size, len(q)))
             z[kept], log_density[kept] = (np.asarray(a)[: kept.stop - at] for a in out)
         if "rotation" in self.completion:
@@ -240,8 +239,7 @@ def _likelihood(e: Elimination, full: Arrays, data: Arrays) -> tuple[Any, Abstra
     loadings = [_loadings(e, b, full, data) / sigma for b in range(len(e.blocks))]
     if e.levels == "dense":
         return known, Dense(_dense_loadings(loadings[0], data), gram[0, 0], cross[0])
-    values = tuple(jnp.stack([t[i, j] for i, j in cells]) for t, cells in zip(loadings, e.cells, strict=True))
-    return known, Chain(e.cells, values, gram, cross, data["parents"], data["count"])
+    return known, Chain(e.cells, tuple(loadings), gram, cross, data["parents"], data["count"])
 
 
 def _loadings(e: Elimination, b: int, full: Arrays, data: Arrays) -> Any:
@@ -269,15 +267,19 @@ def _has_se(e: Elimination) -> bool:
 
 
 def _from_sums(e: Elimination, full: Arrays, data: Arrays) -> tuple[Any, Any, Any, Any]:
-    """Everything from the sums: with ``d = coefficients - ref``, ``e'e - 2 d' X'e + d' X'X d`` and ``Z'e - Z'X d``."""
+    """Everything from the sums: the residual in units of sigma is ``V v`` with ``v = (1, ref - coefficients) / sigma``."""
     sums, sigma = data["sums"], _sigma(e, full, _has_se(e))
     mu = e.response.predictor("mu")
     assert mu is not None
-    d = jnp.concatenate([t.coefficients(full) for t in mu.terms] or [jnp.zeros(0)]) - sums["ref"]
-    squares = sums["ee"] - 2.0 * jnp.sum(d * sums["xe"]) + jnp.sum(d * jnp.sum(sums["xx"] * d, axis=1))
-    known = sums["constant"] - sums["log_sigma"] * jnp.log(sigma) - 0.5 * squares / sigma**2
-    cross = tuple((ce - jnp.sum(cx * d[:, None, None], axis=0)) / sigma for ce, cx in zip(sums["cross_e"], sums["cross_x"], strict=True))
-    return known, sigma, sums["gram"], cross
+    beta = jnp.concatenate([t.coefficients(full) for t in mu.terms] or [jnp.zeros(0)])
+    v = jnp.concatenate([jnp.ones(1), sums["ref"] - beta]) / sigma
+    known = sums["constant"] - sums["log_sigma"] * jnp.log(sigma) - 0.5 * jnp.sum(v * _combined(v, sums["squares"]))
+    return known, sigma, sums["gram"], tuple(_combined(v, cross) for cross in sums["cross"])
+
+
+def _combined(v: Any, arrays: Any) -> Any:
+    """``sum_i v_i arrays_i``; a few written as sums, which fuse with what comes next."""
+    return jnp.tensordot(v, arrays, 1) if len(arrays) > 8 else jnp.sum(arrays * v.reshape(-1, *[1] * (arrays.ndim - 1)), axis=0)
 
 
 def _residuals(e: Elimination, full: Arrays, data: Arrays) -> tuple[Any, Any]:
@@ -342,30 +344,30 @@ def _joined(e: Elimination, q: np.ndarray, z: np.ndarray) -> np.ndarray:
     return out
 
 
-def _completion(e: Elimination) -> Callable[[Any, Any, Arrays], tuple[Any, Any]]:
+def _completion(e: Elimination) -> Callable[..., tuple[Any, Any]]:
     rest = e.rest
     shapes = [(len(b.coefs), b.grouping.n_levels) for b in e.blocks]
     ends = np.cumsum([k * n for k, n in shapes])
 
-    def one(q: Any, stream: Any, data: Arrays) -> tuple[Any, Any]:
-        params, _ = rest.layout.constrain(q, data["fixed"])
-        _, quadratic = _likelihood(e, rest.transform(params, data["design"]), data)
-        parts = jnp.split(normals(stream, int(ends[-1])), ends[:-1])
-        z, log_density = quadratic.draw(tuple(part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)))
-        return jnp.concatenate([jnp.ravel(a) for a in z]), log_density
+    def run(q: Any, roots: Any, iterations: Any, data: Arrays) -> tuple[Any, Any]:
+        def one(draw: tuple[Any, Any, Any]) -> tuple[Any, Any]:
+            q, root, iteration = draw
+            params, _ = rest.layout.constrain(q, data["fixed"])
+            _, quadratic = _likelihood(e, rest.transform(params, data["design"]), data)
+            parts = jnp.split(normals(substream(root, iteration), int(ends[-1])), ends[:-1])
+            z, log_density = quadratic.draw(tuple(part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)))
+            return jnp.concatenate([jnp.ravel(a) for a in z]), log_density
 
-    def run(q: Any, streams: Any, data: Arrays) -> tuple[Any, Any]:
-        return lax.map(lambda each: one(each[0], each[1], data), (q, streams))
+        return lax.map(one, (q, roots, iterations))
 
     return run
 
 
 @lru_cache(maxsize=16)
 def _compiled_completion(e: Elimination, size: int, dim: int, tree: Any, shapes: Any) -> Any:
-    leaves = [jax.ShapeDtypeStruct(shape, kind) for shape, kind in shapes]
-    data = jax.tree.unflatten(tree, leaves)
-    q, streams = jax.ShapeDtypeStruct((size, dim), np.float64), jax.ShapeDtypeStruct((size,), np.uint64)
-    return compile_cached(jax.jit(_completion(e)).lower(q, streams, data))[0]
+    data = jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(shape, kind) for shape, kind in shapes])
+    rows = (((size, dim), np.float64), ((size,), np.uint64), ((size,), np.int64))
+    return compile_cached(jax.jit(_completion(e)).lower(*(jax.ShapeDtypeStruct(*row) for row in rows), data))[0]
 
 
 def _completion_program(e: Elimination, size: int, dim: int, data: Any) -> Any:

@@ -45,8 +45,9 @@ def row_sums(e: Elimination, frame: Frame) -> Sums:
     Returns
     -------
     dict
-        ``ref`` (p,), ``ee``, ``xe`` (p,), ``xx`` (p, p); for blocks ``b`` and those around it ``gram[b, c]`` (k_b, k_c, levels of b),
-        ``cross_e[b]`` (k_b, levels), ``cross_x[b]`` (p, k_b, levels); ``log_sigma`` and ``constant`` as in ``known_precision``.
+        ``ref`` (p,); with ``V = (y - X ref, X)`` ``squares``, V'V (1 + p, 1 + p), and ``cross[b]``, Z_b'V by level (1 + p, k_b, levels);
+        ``gram[b, c]``, Z_b'Z_c by level of ``b`` (k_b, k_c, levels) for blocks ``c`` around ``b``; ``log_sigma`` and ``constant`` as in
+        ``known_precision``.
     """
     chunks = _Chunks(e, frame)
     first = chunks.design(np.arange(0, chunks.frame.n, max(1, chunks.frame.n // REFERENCE)))
@@ -111,32 +112,25 @@ class _Chunks:
 def _zeros(p: int, coefs: list[int], levels: list[int]) -> Sums:
     blocks = range(len(coefs))
     return {
-        "ee": 0.0,
-        "xe": np.zeros(p),
-        "xx": np.zeros((p, p)),
+        "squares": np.zeros((1 + p, 1 + p)),
         "log_sigma": 0.0,
         "constant": 0.0,
-        "cross_e": tuple(np.zeros((coefs[b], levels[b])) for b in blocks),
-        "cross_x": tuple(np.zeros((p, coefs[b], levels[b])) for b in blocks),
+        "cross": tuple(np.zeros((1 + p, coefs[b], levels[b])) for b in blocks),
         "gram": {(b, c): np.zeros((coefs[b], coefs[c], levels[b])) for b in blocks for c in blocks if c >= b},
     }
 
 
 def _add(total: Sums, rows: _Rows, ref: np.ndarray, levels: list[int]) -> None:
     """Add the products of some rows."""
-    residual = rows.y - rows.x @ ref
-    scaled = rows.x * rows.precision[:, None]
-    total["ee"] += residual @ (rows.precision * residual)
-    total["xe"] += scaled.T @ residual
-    total["xx"] += scaled.T @ rows.x
+    columns = np.concatenate([(rows.y - rows.x @ ref)[None], rows.x.T])
+    total["squares"] += (columns * rows.precision) @ columns.T
     total["log_sigma"] += rows.log_sigma
     total["constant"] += rows.constant
     for b, (level, z) in enumerate(rows.groups):
         for i, zi in enumerate(z):
             weighted = zi * rows.precision
-            total["cross_e"][b][i] += np.bincount(level, weighted * residual, levels[b])
-            for j in range(rows.x.shape[1]):
-                total["cross_x"][b][j, i] += np.bincount(level, weighted * rows.x[:, j], levels[b])
+            for j, column in enumerate(columns):
+                total["cross"][b][j, i] += np.bincount(level, weighted * column, levels[b])
             for c in range(b, len(levels)):
                 for j, other in enumerate(rows.groups[c][1]):
                     total["gram"][b, c][i, j] += np.bincount(level, weighted * other, levels[b])
@@ -159,8 +153,7 @@ def rotated(sums: Sums, low: np.ndarray) -> tuple[Sums, np.ndarray]:
     return {
         **sums,
         "gram": {(0, 0): np.maximum(values, 0.0)[None, None]},
-        "cross_e": (sums["cross_e"][0] @ back.T,),
-        "cross_x": (sums["cross_x"][0] @ back.T,),
+        "cross": (sums["cross"][0] @ back.T,),
     }, q
 
 
@@ -177,7 +170,7 @@ def compressed(sums: Sums, by: np.ndarray) -> tuple[Sums, np.ndarray, np.ndarray
     """
     gram = sums["gram"][0, 0]
     k, _, n = gram.shape
-    cross = np.concatenate([sums["cross_e"][0][None], sums["cross_x"][0]]).reshape(-1, n)
+    cross = sums["cross"][0].reshape(-1, n)
     flat = gram.reshape(k * k, n)
     scale = np.maximum(np.abs(flat).max(axis=1), 1e-300)
     key = np.concatenate([np.round(flat / scale[:, None], 11), by[None]])
@@ -195,8 +188,7 @@ def compressed(sums: Sums, by: np.ndarray) -> tuple[Sums, np.ndarray, np.ndarray
         at.append(np.full(columns.shape[1], first[kind.ravel()[levels[0]]]))
         count.append(np.r_[float(len(levels) - columns.shape[1] + 1), np.ones(columns.shape[1] - 1)])
     place = np.concatenate(at)
-    small = np.concatenate(made, axis=1).reshape(-1, k, len(place))
-    out = {**sums, "gram": {(0, 0): gram[..., place]}, "cross_e": (small[0],), "cross_x": (small[1:],)}
+    out = {**sums, "gram": {(0, 0): gram[..., place]}, "cross": (np.concatenate(made, axis=1).reshape(-1, k, len(place)),)}
     return out, by[place], np.concatenate(count)
 
 
@@ -212,7 +204,6 @@ def padded(sums: Sums, by: np.ndarray, count: np.ndarray) -> tuple[Sums, np.ndar
     out = {
         **sums,
         "gram": {key: pad(x) for key, x in sums["gram"].items()},
-        "cross_e": tuple(map(pad, sums["cross_e"])),
-        "cross_x": tuple(map(pad, sums["cross_x"])),
+        "cross": tuple(map(pad, sums["cross"])),
     }
     return out, pad(by), pad(count)
