@@ -20,7 +20,7 @@ demo: $(READY)
 	$(BIN)/brim demo --out demo
 
 test: lint
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile
 
 slow: $(READY)
 	$(BIN)/python -m pytest -m slow

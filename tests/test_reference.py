@@ -7,15 +7,18 @@ import re
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from references import CHANGED_DEFAULTS, array, draws, model, reference
 
 pytestmark = pytest.mark.default_precision
 
-# the references whose terms and families exist; further ones are added as brim learns them
+# all references but those of smooths, whose parameters are determined up to signs (tests/test_smooths.py compares them)
 BUILT = (
     "gpa_demo gpa_lm sleep_slopes sim_int two_groups nested_colon interaction_factor no_intercept weights se_meta rate student"
-    " bernoulli binomial poisson negbinomial distributional gr_by mm mo me mi acat_cs gp ar2"
+    " bernoulli binomial poisson negbinomial distributional gr_by mm mo me mi acat_cs gp ar2 skew_normal lognormal gamma weibull"
+    " asym_laplace beta von_mises zi_negbinomial zi_id zoi_beta hurdle_lognormal wiener cumulative categorical cens_lognormal"
+    " trunc_poisson mixture growth_mixture mv_id mv_rescor nl_loss nl_seed"
 ).split()
 
 PRIOR_COLUMNS = ("prior", "class", "coef", "group", "resp", "dpar", "nlpar", "lb", "ub")
@@ -70,9 +73,16 @@ def test_prior_summary(name):
     assert rows(empty.prior_summary().to_dict("records")) == rows(reference(f"models/{name}")["prior_summary"])
 
 
-@pytest.mark.parametrize(("name", "resp"), having("log_lik"))
+@pytest.mark.parametrize(("name", "resp"), [case for case in having("log_lik") if case[0] != "trunc_poisson"])
 def test_log_lik(name, resp):
     compare(name, resp, "log_lik", "log_lik")
+
+
+def test_log_lik_of_a_truncated_response():
+    """brms 2.18 computes the truncation in log_lik() but returns the value without it; its Stan program has it. Not copied."""
+    _, fit = model("trunc_poisson")
+    log_window = stats.poisson(np.exp(fit.posterior_linpred())).logcdf(10)
+    close(fit.log_lik() + log_window, reference("models/trunc_poisson")["log_lik"])
 
 
 @pytest.mark.parametrize(("name", "resp"), having("epred"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from brim.frame import Frame
 from brim.infer.base import Draws, Target
 from brim.infer.control import Control
 from brim.infer.engines import engine
-from brim.infer.laplace import MOST, sample_from_laplace
+from brim.infer.laplace import sample_from_laplace
 from brim.infer.marginal import check_marginalize, eliminate
 from brim.model import Model, log_joint_function, report_function
 from brim.post.draws import Posterior
@@ -228,8 +229,8 @@ def sample(fit: Fit, *, cores: int | None = None, init: Any = None, progress: bo
     goal = target(fit, init) if reduced is None else reduced.target
     if goal.dim == 0:
         raise BrimError("the model has nothing to estimate: every parameter is constant")
-    from_laplace = reduced is not None and init is None and s.algorithm == "sampling" and goal.dim <= MOST
-    run = sample_from_laplace if from_laplace else engine(s.algorithm)
+    from_laplace = reduced is not None and reduced.regular and init is None and s.algorithm == "sampling"
+    run = partial(sample_from_laplace, adaptation=reduced.adaptation) if reduced is not None and from_laplace else engine(s.algorithm)
     draws = run(
         goal,
         chains=s.chains,

@@ -22,10 +22,8 @@ from brim.infer.progress import Report
 from brim.infer.sampling import fresh_seed, sample
 from brim.infer.warmup import Start
 
-__all__ = ["MOST", "Laplace", "laplace", "laplace_start", "sample_from_laplace"]
+__all__ = ["Laplace", "laplace", "laplace_start", "sample_from_laplace"]
 
-MOST = 50  # dimensions: a Hessian takes twice as many gradients
-ADAPTATION = 150  # warm-up iterations that the step size takes
 ITERATIONS = 30
 CONVERGED = 1e-4  # Newton decrement: the gain in log density that a further step promises
 STEP = 1e-3  # of differences, in posterior standard deviations
@@ -164,9 +162,11 @@ def sample_from_laplace(
     seed: int | None,
     control: Control,
     progress: bool,
+    adaptation: int,
 ) -> Draws:
-    """``sample`` with chains that start from the Laplace approximation, where there is one, and then adapt their step size only.
+    """``sample`` with chains that start from the Laplace approximation, where there is one, with its metric.
 
+    Then at most ``adaptation`` iterations of warm-up are made: see ``FromStart`` for what is learned in them.
     ``info`` has ``start``, ``"laplace"`` or ``"random"``, besides what ``sample`` gives; ``warmup`` there is the number of iterations made.
     """
     seed = fresh_seed() if seed is None else int(seed)
@@ -176,7 +176,7 @@ def sample_from_laplace(
     program = compiling.result()
     start = laplace_start(target, control, chains, seed) if warmup else None
     seconds = time.perf_counter() - clock
-    made = warmup if start is None else min(warmup, ADAPTATION)
+    made = warmup if start is None else min(warmup, adaptation)
     out = sample(
         target, chains=chains, warmup=made, draws=draws, thin=thin, cores=cores, seed=seed, control=control, start=start, progress=progress
     )

@@ -32,6 +32,7 @@ from brim.priors import prior_args
 __all__ = ["Marginal", "check_marginalize", "eliminate", "log_marginal_function"]
 
 Arrays = Mapping[str, Any]
+MOST = 50  # dimensions that a Laplace approximation is made in: a Hessian takes twice as many gradients
 _EFFECTS = 7  # what tells the streams of the effects' draws from those of the chains
 _CHUNK = 2**24  # numbers drawn at once
 
@@ -63,6 +64,17 @@ class Marginal:
         names = " and ".join(dict.fromkeys(b.grouping.label for b in self.elimination.blocks))
         whole = self.elimination.model.layout.dim
         return f"{names} effects integrated out exactly ({self.target.dim} of {whole} dimensions sampled)"
+
+    @property
+    def regular(self) -> bool:
+        """Whether what is left are population effects and hyperparameters alone, whose posterior is near a normal one as a rule."""
+        left = self.elimination.rest.params
+        return self.target.dim <= MOST and all(p.in_lprior or len(p.constants) == p.size for p in left)
+
+    @property
+    def adaptation(self) -> int:
+        """Warm-up iterations from the Laplace approximation: where they are cheap, enough to learn a better metric."""
+        return 400 if self.elimination.likelihood == "sums" else 150
 
     def complete(self, draws: Draws) -> Draws:
         """Draws of all coordinates of the model: each draw with one of the effects given it.

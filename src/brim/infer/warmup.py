@@ -73,10 +73,22 @@ class Windows(AbstractWarmup):
 
 @dataclass(frozen=True)
 class FromStart(AbstractWarmup):
-    """The metric is given and kept; only the step size is adapted. (Short windows would replace a good metric by a noisy one.)"""
+    """The metric is given. It is kept, and only the step size adapted, unless there are iterations enough to learn a better one.
+
+    Short windows would replace a good metric by a noisy one.
+    """
+
+    enough: int = 300
 
     def run(self, chain: Chain, iterations: int) -> None:
-        chain.advance(iterations, adapting=True)
+        left = iterations
+        if iterations >= self.enough:
+            chain.advance(iterations // 5, adapting=True)
+            forget(chain)
+            chain.advance(3 * iterations // 5, adapting=True)
+            learn_metric(chain)
+            left = iterations - iterations // 5 - 3 * iterations // 5
+        chain.advance(left, adapting=True)
         chain.state = chain.state._replace(step=settle(chain.state.step))
 
 
@@ -95,6 +107,11 @@ def schedule(iterations: int) -> tuple[Window, ...]:
         left, done = left - size, done + size
         length *= 1.0 if len(windows) == 1 else 1.5
     return (*windows, Window(final, False)) if final else ()
+
+
+def forget(chain: Chain) -> None:
+    """Start the moments anew."""
+    chain.state = chain.state._replace(moments=chain.program.metric.moments(len(chain.state.point.q)))
 
 
 def learn_metric(chain: Chain) -> None:
