@@ -1,5 +1,7 @@
 """gp(): brms' numbers, closed forms, and predictions at new points."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,7 @@ from scipy import integrate, linalg, stats
 
 import brim
 from brim.errors import BrimError, BrimWarning
+from brim.terms.cholesky import cholesky, inverse_lower
 from brim.terms.kernels import KERNELS, correlation, lscale_prior, spectral_density
 from references import data
 from structures import check, random_draws
@@ -127,6 +130,27 @@ def test_contrasts_of_a_factor_add_up():
     same = np.isclose(fit.posterior_linpred(), without, atol=1e-9)
     assert same[:, ~male].all()
     assert not same[:, male].any()
+
+
+@pytest.mark.parametrize("n", [1, 5, 8, 13, 40])
+def test_derivatives_of_cholesky_factors(n):
+    """Inverses and derivatives, forwards and backwards, against JAX' own."""
+    a, w, d = np.random.default_rng(n).normal(size=(3, 2, n, n))
+    d = d + d.swapaxes(1, 2)
+    with jax.enable_x64(True):
+        k = a @ a.swapaxes(1, 2) + n * np.eye(n)
+        low = np.linalg.cholesky(k)
+        np.testing.assert_allclose(inverse_lower(low) @ low, np.broadcast_to(np.eye(n), k.shape), atol=1e-12)
+        mine, own = (lambda e, f=f: jnp.sum(w * f(k + e * d)) for f in (cholesky, jnp.linalg.cholesky))
+        for derivative in (jax.grad, jax.jacfwd, jax.hessian):
+            np.testing.assert_allclose(derivative(mine)(0.0), derivative(own)(0.0), rtol=1e-9)
+
+
+def test_a_covariance_that_is_singular_by_rounding():
+    """With a length scale of a thousand ranges the density stays finite, and so does its gradient."""
+    empty = brim.brm("y ~ gp(x)", data("sim"), empty=True)
+    fit = random_draws(empty, 2).draws.frame().assign(lscale_gpx=1000.0)
+    assert np.isfinite(empty.with_draws(fit).log_lik()).all()
 
 
 @pytest.mark.parametrize(

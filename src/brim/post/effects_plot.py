@@ -75,7 +75,8 @@ def _titles(figure: Figure, axes: Sequence[Axes], info: EffectInfo) -> None:
         figure.supylabel(y, fontsize="medium", color=DARK)
     if tiles:
         bar = figure.colorbar(_scale(axes), ax=list(axes), label=info.label, shrink=0.9, aspect=25)
-        bar.outline.set_visible(False)
+        outline: Any = bar.outline  # typed as a method in some versions of matplotlib
+        outline.set_visible(False)
     elif len(info.variables) == 2:
         handles, names = axes[0].get_legend_handles_labels()
         if info.kinds[1] == "numeric":

@@ -137,7 +137,8 @@ def _dens_overlay(ax: Axes, c: Check) -> None:
         ax.set_ylim(0, max(ax.get_ylim()[1], 1.05 * max(map(np.max, curves))))
         _whole_ticks(ax, at, c)
     else:
-        line.sticky_edges.y.append(0.0)
+        edges: Any = line.sticky_edges  # matplotlib types these lists as any array-like
+        edges.y.append(0.0)
         _bare(ax)
 
 

@@ -9,7 +9,6 @@ from typing import Any, Self, final
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.linalg import solve_triangular
 
 from brim.bases import ModelMatrix, brms_name
 from brim.columns import Numeric
@@ -19,12 +18,14 @@ from brim.formula import Call, Constant, Node, Terms, Text, arguments, deparse, 
 from brim.frame import Frame
 from brim.param import RANKS, Param, Piece, Reported, Slot, Where
 from brim.terms.base import AbstractTerm, Context, Design, Params, Read
+from brim.terms.cholesky import cholesky, inverse_lower
 from brim.terms.kernels import KERNELS, correlation, lscale_prior, spectral_density
 
 __all__ = ["GaussianProcess", "read"]
 
 #: Added to the diagonal of a covariance matrix so that its Cholesky factor exists.
 NUGGET = 1e-12
+WIDE_NUGGET = 1e-11
 
 
 def read(terms: tuple[tuple[Node, ...], ...], context: Context) -> Read:
@@ -315,8 +316,14 @@ class GaussianProcess(AbstractTerm):
         return out
 
     def _factor(self, x: Any, sd: Any, lscale: Any) -> Any:
-        """Cholesky factor of the covariance of the values at ``x``."""
-        return jnp.linalg.cholesky(sd**2 * correlation(self.kernel, x, x, lscale) + NUGGET * jnp.eye(x.shape[0]))
+        """Cholesky factor of the covariance of the values at ``x``.
+
+        Where rounding leaves it not positive definite (which in brms ends the proposal), the nugget grows with the variance.
+        """
+        cov, eye = sd**2 * correlation(self.kernel, x, x, lscale), jnp.eye(x.shape[0])
+        tried = jnp.linalg.cholesky(jax.lax.stop_gradient(cov) + NUGGET * eye)
+        nugget = jnp.where(jnp.isnan(tried[-1, -1]), NUGGET + WIDE_NUGGET * sd**2, NUGGET)
+        return cholesky(cov + nugget * eye)
 
     def apply(self, eta: Any, params: Params, design: Design) -> Any:
         for j, (sd, lscale, z) in enumerate(self._own(params)):
@@ -344,7 +351,7 @@ class GaussianProcess(AbstractTerm):
 
     def _kriged(self, key: Any, old: Any, new: Any, sd: Any, lscale: Any, z: Any) -> Any:
         """A draw of ``f(new)`` given ``f(old) = L z``: mean ``v' z``, covariance ``K(new, new) - v' v``, ``v = L^-1 K(old, new)``."""
-        v = solve_triangular(self._factor(old, sd, lscale), sd**2 * correlation(self.kernel, old, new, lscale), lower=True)
+        v = inverse_lower(self._factor(old, sd, lscale)) @ (sd**2 * correlation(self.kernel, old, new, lscale))
         cov = sd**2 * correlation(self.kernel, new, new, lscale) - v.T @ v
         eye = jnp.eye(new.shape[0])
         fine, coarse = (jnp.linalg.cholesky(cov + jitter * sd**2 * eye) for jitter in (1e-10, 1e-6))

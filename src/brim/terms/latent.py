@@ -13,6 +13,7 @@ from brim.formula import Call
 from brim.frame import Frame
 from brim.param import RANKS, Param, Piece, Reported, Slot, Where
 from brim.terms.base import AbstractTerm, Context, Design, Params, Read
+from brim.terms.cholesky import cholesky
 from brim.terms.correlation import AbstractCorrelation, blocks, read_correlation
 from brim.terms.series import Series, flag, lag_params, lag_reported, orders
 
@@ -103,7 +104,7 @@ class LatentResiduals(AbstractTerm):
         if self.correlation is None:
             return sd * z
         grid, n = jnp.asarray(design["grid"]), z.shape[0]
-        low = jnp.linalg.cholesky(blocks(self.correlation, params, design))
+        low = cholesky(blocks(self.correlation, params, design))
         e = jnp.einsum("gij,gj->gi", low, jnp.where(grid >= 0, z[grid], 0.0))
         return sd * jnp.zeros(n + 1).at[jnp.where(grid < 0, n, grid)].set(e)[:n]
 

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.linalg import solve_triangular
 from jax.scipy.special import gammaln
 
 from brim.terms.base import AbstractTerm, Design, Params
+from brim.terms.cholesky import cholesky, inverse_lower
 
 __all__ = ["NATURAL", "AbstractResidual", "Margin", "whiten"]
 
@@ -124,6 +124,5 @@ class AbstractResidual(AbstractTerm, ABC):
 def whiten(sigma: Any, se: Any, correlation: Any) -> tuple[Any, Any]:
     """``A`` and ``log det S^(1/2)`` of blocks ``S = diag(sigma) R diag(sigma) + diag(se^2)``, by Cholesky factors."""
     eye = jnp.eye(correlation.shape[-1])
-    low = jnp.linalg.cholesky(sigma[:, :, None] * correlation * sigma[:, None, :] + se[:, :, None] ** 2 * eye)
-    root = solve_triangular(low, jnp.broadcast_to(eye, low.shape), lower=True)
-    return root, jnp.sum(jnp.log(jnp.diagonal(low, axis1=-2, axis2=-1)), axis=-1)
+    low = cholesky(sigma[:, :, None] * correlation * sigma[:, None, :] + se[:, :, None] ** 2 * eye)
+    return inverse_lower(low), jnp.sum(jnp.log(jnp.diagonal(low, axis1=-2, axis2=-1)), axis=-1)
