@@ -135,3 +135,11 @@ def test_default_priors_follow_the_response(formula, family, intercept):
     d["y0"] = np.where(d.bi == 1, d.Reaction, 0.0)
     table = brim.default_prior(formula, d, family)
     assert table.loc[table["class"] == "Intercept", "prior"].item() == intercept
+
+
+def test_a_parameter_without_predictor_has_the_scale_of_the_response_itself():
+    """brms::get_prior(Reaction ~ Days + (1 | Subject), sleepstudy, gaussian("log")): sd on the link's scale, sigma on the response's."""
+    table = brim.default_prior("Reaction ~ Days + (1 | Subject)", brim.load_data("sleepstudy"), brim.gaussian("log")).set_index("class")
+    assert table.loc["Intercept", "prior"] == "student_t(3, 5.7, 2.5)"
+    assert table.loc["sigma", "prior"] == "student_t(3, 0, 59.3)"
+    assert table.loc["sd", "prior"].tolist() == ["student_t(3, 0, 2.5)", "", ""]

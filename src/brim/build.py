@@ -158,20 +158,24 @@ class _Defaults:
 
     location: float
     scale: float
+    own_scale: float
 
     @staticmethod
     def of(plan: Plan, frame: Frame) -> _Defaults:
-        """Location and scale from the response; offsets of ``mu`` are taken off it first."""
+        """From the response on the scale of its predictor, offsets taken off; ``own_scale``, for what has none, from it as it is."""
         mine = plan.rows(frame)
         main = next((p.terms for p in plan.parts if p.name == "mu"), None)
         shift = sum(float(np.mean(o.design(mine)["offset"])) for o in _offsets(main, mine))
-        return _Defaults(*plan.response.prior_scale(plan.response.design(mine, plan.family)["y"], plan.family, shift))
+        y = plan.response.design(mine, plan.family)["y"]
+        location, scale = plan.response.prior_scale(y, plan.family, shift, next(iter(plan.family.links.values())))
+        return _Defaults(location, scale, plan.response.prior_scale(y, plan.family, shift, "identity")[1])
 
-    def text(self, prior: str) -> str:
+    def text(self, prior: str, predicted: bool = True) -> str:
         """A spec's default prior with ``location`` and ``scale`` spelled out."""
+        scale = self.scale if predicted else self.own_scale
         if prior == "location":
-            return f"student_t(3, {self.location:g}, {self.scale:g})"
-        return f"student_t(3, 0, {self.scale:g})" if prior == "scale" else prior
+            return f"student_t(3, {self.location:g}, {scale:g})"
+        return f"student_t(3, 0, {scale:g})" if prior == "scale" else prior
 
 
 @dataclass(frozen=True)
@@ -301,7 +305,7 @@ class _Builder:
             if (spec.lb is not None and value < spec.lb) or (isinstance(high, float) and value > high):
                 raise BrimError(f"{spec.name} = {value:g} is outside its bounds", hint=f"lower bound {spec.lb}, upper bound {high}")
             return Param(key, constants=(0,), constant_values=(float(value),))
-        slot = Slot(spec.name, where=Where(self.plan.resp), default=self.defaults.text(spec.prior))
+        slot = Slot(spec.name, where=Where(self.plan.resp), default=self.defaults.text(spec.prior, predicted=False))
         return Param(key, slots=(slot,), lb=spec.lb, ub=spec.ub, symbols=symbols)
 
     def smallest_response(self) -> float:

@@ -201,13 +201,13 @@ class Response:
         lookup = np.array([place.get(level, -1) for level in column.levels], float)
         return lookup[column.codes]
 
-    def prior_scale(self, y: np.ndarray, family: Family, shift: float) -> tuple[float, float]:
-        """Location and scale of brms' default priors: median and MAD of the response on the scale of ``mu``.
+    def prior_scale(self, y: np.ndarray, family: Family, shift: float, link: str) -> tuple[float, float]:
+        """Location and scale of brms' default priors: median and MAD of the response on the scale of a link.
 
         ``max(2.5, round(MAD, 1))`` and ``round(median, 1)`` of the link of ``y`` for the links where that makes sense,
         else 0 and 2.5; ``shift`` (the mean offset) is taken off first.
         """
-        link = "log" if family.logscale else next(iter(family.links.values()))
+        link = "log" if family.logscale else link
         if family.kind in (*MATRICES, "ordinal", "category") or link not in SCALED:
             return 0.0, 2.5
         if link in ("log", "inverse", "1/mu^2"):
