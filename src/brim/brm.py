@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +19,10 @@ from brim.formula import Binary, Call, Name, Node, Paren, Unary, deparse, parse,
 from brim.frame import Frame
 from brim.infer.base import Draws, Target
 from brim.infer.control import Control
+from brim.infer.coordinates import AbstractCoordinates, Own, sample_in
 from brim.infer.engines import engine
-from brim.infer.laplace import sample_from_laplace
 from brim.infer.marginal import check_marginalize, eliminate
+from brim.infer.transported import transported
 from brim.model import Model, log_joint_function, report_function
 from brim.post.draws import Posterior
 from brim.priors import Priors, read_priors
@@ -225,36 +225,46 @@ def target(fit: Fit, init: Any = None) -> Target:
 def sample(fit: Fit, *, cores: int | None = None, init: Any = None, progress: bool = True) -> Fit:
     """Run the engine on a built model; returns the fit with draws."""
     s = fit.settings
-    reduced = eliminate(fit.model, fit.frame, s.marginalize, 1.0 if init is None else float(init))
-    goal = target(fit, init) if reduced is None else reduced.target
-    if goal.dim == 0:
+    space = coordinates(fit, init)
+    if space.target.dim == 0:
         raise BrimError("the model has nothing to estimate: every parameter is constant")
-    from_laplace = reduced is not None and reduced.regular and init is None and s.algorithm == "sampling"
-    run = partial(sample_from_laplace, adaptation=reduced.adaptation) if reduced is not None and from_laplace else engine(s.algorithm)
-    draws = run(
-        goal,
-        chains=s.chains,
-        warmup=s.warmup,
-        draws=s.iter - s.warmup,
-        thin=s.thin,
-        cores=cores,
-        seed=s.seed,
-        control=Control.read({"metric": "dense", **s.control} if from_laplace else dict(s.control)),
-        progress=progress,
-    )
-    note = "NUTS" if s.algorithm == "sampling" else s.algorithm
-    note = f"{note}, {goal.dim} dimensions sampled" if reduced is None else f"{note}, {reduced.note}"
+    arguments: dict[str, Any] = {
+        "chains": s.chains,
+        "warmup": s.warmup,
+        "draws": s.iter - s.warmup,
+        "thin": s.thin,
+        "cores": cores,
+        "seed": s.seed,
+        "progress": progress,
+    }
+    if s.algorithm == "sampling":
+        near = init is None
+        control = Control.read({"metric": space.metric, **s.control} if near else dict(s.control))
+        space, draws = sample_in(space, control=control, near=near, **arguments)
+        note = f"NUTS, {space.note}"
+    else:
+        draws = engine(s.algorithm)(space.target, control=Control.read(dict(s.control)), **arguments)
+        note = f"{s.algorithm}, {space.note}"
     draws = replace(draws, info={**draws.info, "engine": note})
-    if reduced is None:
-        return with_engine_draws(fit, goal, draws)
-    return with_engine_draws(fit, replace(goal, data=reduced.data), reduced.complete(draws))
+    return with_engine_draws(fit, space.data, space.complete(draws))
 
 
-def with_engine_draws(fit: Fit, goal: Target, draws: Draws) -> Fit:
+def coordinates(fit: Fit, init: Any = None) -> AbstractCoordinates:
+    """What a model is sampled in: effects integrated out, adapted to the data, or as they are."""
+    s, spread = fit.settings, 1.0 if init is None else float(init)
+    marginal = eliminate(fit.model, fit.frame, s.marginalize, spread)
+    if Control.read(dict(s.control)).adapted_effects:
+        moved = transported(fit.model, fit.frame, marginal, spread)
+        if moved is not None:
+            return moved
+    return Own(target(fit, init)) if marginal is None else marginal
+
+
+def with_engine_draws(fit: Fit, data: Any, draws: Draws) -> Fit:
     """The fit with what an engine gave, reported under brms' names, and its warnings raised."""
     from brim.post.checks import warn_about
 
-    posterior = Posterior(fit.model.reported(), report(fit.model, draws, goal.data), _prior_draws(fit, draws))
+    posterior = Posterior(fit.model.reported(), report(fit.model, draws, data), _prior_draws(fit, draws))
     out = replace(fit, posterior=posterior, stats=draws.stats, info=dict(draws.info))
     warn_about(out)
     return out
