@@ -168,4 +168,4 @@ def _where(risen: np.ndarray, new: Expansion, old: Expansion) -> Expansion:
     """Row by row, the new expansion where the density rose."""
     names = ("rest", "eta", "value", "score", "precision", "slopes")
     chosen: dict[str, Any] = {name: np.where(risen, getattr(new, name), getattr(old, name)) for name in names}
-    return Expansion(old.theta, old.ref, effects=old.effects, **chosen)
+    return Expansion(old.theta, old.ref, effects=old.effects, growth=new.growth, **chosen)

@@ -17,11 +17,15 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
+from jax.scipy.linalg import block_diag
 
 from brim.frame import Frame
+from brim.infer.bordered import Bordered
 from brim.infer.elimination import Elimination, cells_of, chain_of, linear_columns, reads_rows, size_of, unfit
 from brim.infer.gaussian import Chain, sum_by
 from brim.infer.marginal import Marginal, log_marginal_function
+from brim.linalg import SMALL
 from brim.model import Model, log_joint_function
 from brim.param import unconstrained_size
 from brim.terms.group import GroupBlock
@@ -30,6 +34,9 @@ __all__ = ["Transport", "effects", "find_transport", "log_transported_function"]
 
 Arrays = Mapping[str, Any]
 MOST_COLUMNS = 50  # linear columns of the predictor for which sums by level are kept
+MOST_BORDER = 64  # effects whose joint covariance is factorised at every gradient
+MOST_COUPLINGS = 2**17  # numbers that couple them to the chain
+FURTHEST = 3.0  # log precision of the rows: how far it follows the other parameters
 
 
 @dataclass(frozen=True)
@@ -45,8 +52,10 @@ class Transport:
     chain
         Blocks transported together, innermost first: every level of one lies within one level of the next, and the law of an inner
         effect is that given the outer ones.
+    border
+        Blocks of few effects that cross the chain: their joint law with the chain integrated out, before the chain given them.
     singles
-        Other blocks, each by its own law given ``theta`` (their dependence on each other is left in), drawn before the chain.
+        Other blocks, each by its own law given ``theta`` (their dependence on all others is left in).
     linear
         Whether the rest of the mean is linear in few columns, so that sums by level, taken once, stand for the rows.
     """
@@ -54,13 +63,20 @@ class Transport:
     model: Model
     exact: Elimination | None
     chain: tuple[GroupBlock, ...]
+    border: tuple[GroupBlock, ...]
     singles: tuple[GroupBlock, ...]
     linear: bool
 
     @property
     def blocks(self) -> tuple[GroupBlock, ...]:
         """All transported blocks, in the order of their coordinates."""
-        return (*self.singles, *self.chain)
+        return (*self.singles, *self.border, *self.chain)
+
+    @property
+    def parts(self) -> tuple[range, range, range]:
+        """Places of singles, border and chain among ``blocks``."""
+        a, b = len(self.singles), len(self.singles) + len(self.border)
+        return range(a), range(a, b), range(b, b + len(self.chain))
 
     @cached_property
     def rest(self) -> Model:
@@ -126,15 +142,30 @@ def find_transport(model: Model, frame: Frame, marginal: Marginal | None) -> Tra
         return None
     rows = r.response.rows(frame)
     seen = frame if rows is None else frame.take(rows)
-    chain = chain_of(able[0], able, seen) if exact is None else ()
+    chain = chain_of(able[0], able, seen)
     taken = {b.key for b in chain}
-    singles = tuple(b for b in able if b.key not in taken)
-    rest = inner.without((*chain, *singles))
+    left = [b for b in able if b.key not in taken]
+    border = _border(chain, left)
+    rest = inner.without((*chain, *left))
     columns = None if reads_rows(rest, frame) else linear_columns(rest, frame)
     linear = columns is not None and columns <= MOST_COLUMNS
     if exact is not None and exact.likelihood == "sums" and not linear:
         return None
-    return Transport(inner, exact, chain, singles, linear)
+    return Transport(inner, exact, chain, border, tuple(b for b in left if b not in border), linear)
+
+
+def _border(chain: tuple[GroupBlock, ...], left: list[GroupBlock]) -> tuple[GroupBlock, ...]:
+    """The smallest of the other blocks, as many as may be joined to the chain."""
+    if max(len(b.coefs) for b in chain) > SMALL:
+        return ()
+    out: list[GroupBlock] = []
+    room = min(MOST_BORDER, MOST_COUPLINGS // sum(size_of(b) for b in chain))
+    for block in reversed(left):
+        room -= size_of(block)
+        if room < 0:
+            break
+        out.append(block)
+    return tuple(out)
 
 
 # --------------------------------------------------------------------------- density
@@ -158,29 +189,55 @@ def effects(t: Transport, theta: Any, normals: tuple[Any, ...], data: Arrays) ->
     fixed, design = data["inner"]["fixed"], data["inner"]["design"]
     full = t.rest.transform(t.rest.layout.constrain(theta, fixed)[0], design)
     work = data["working"]
-    moved = _moved(t, theta, full, data)
+    scale, moved = _moved(t, theta, full, data)
     loadings = [_loadings(b, full, by) for b, by in zip(t.blocks, work["by"], strict=True)]
-    z: list[Any] = []
-    r: list[Any] = []
+    singles, border, chain = t.parts
+    drawn: dict[int, Any] = {}
+    r: dict[int, Any] = {}
     log_density = jnp.zeros(())
-    for i, block in enumerate(t.singles):
-        cross = _cross(t, i, moved, work)
-        law = Chain((cells_of(block),), (loadings[i],), {(0, 0): work["gram"][i]}, (cross,), {}, None)
-        drawn, density = law.draw((normals[i],))
-        z.append(drawn[0])
-        r.append(_effects(loadings[i], drawn[0]))
+    for i in singles:
+        law = Chain((cells_of(t.blocks[i]),), (loadings[i],), {(0, 0): scale * work["gram"][i, i]}, (_cross(t, i, moved, work),), {}, None)
+        (drawn[i],), density = law.draw((normals[i],))
+        r[i] = _effects(loadings[i], drawn[i])
         log_density = log_density + density
-    if t.chain:
-        first = len(t.singles)
-        known = _on_rows(t, r, work)
-        crosses = tuple(_cross(t, first + b, moved, work, known) for b in range(len(t.chain)))
-        law = Chain(tuple(cells_of(b) for b in t.chain), tuple(loadings[first:]), work["chain_gram"], crosses, work["parents"], None)
-        drawn, density = law.draw(normals[first:])
-        z.extend(drawn)
-        r.extend(_effects(low, x) for low, x in zip(loadings[first:], drawn, strict=True))
-        log_density = log_density + density
+    known = _on_rows(t, r, scale, work)
+    crosses = {i: _cross(t, i, moved, work, known) for i in (*border, *chain)}
+    grams = {(b, c): scale * work["gram"][chain[b], chain[c]] for b in range(len(chain)) for c in range(b, len(chain))}
+    cells = tuple(cells_of(b) for b in t.chain)
+    law = Chain(cells, tuple(loadings[i] for i in chain), grams, tuple(crosses[i] for i in chain), work["parents"], None)
+    if border:
+        z, density = _bordered(t, law, loadings, scale, crosses, normals, work)
+    else:
+        z, density = law.draw(tuple(normals[i] for i in chain))
+    drawn.update(zip((*border, *chain), z, strict=True))
+    r.update((i, _effects(loadings[i], drawn[i])) for i in (*border, *chain))
     normal = sum(-0.5 * jnp.sum(e * e) - 0.5 * math.log(2 * math.pi) * e.size for e in normals)
-    return tuple(z), tuple(r), normal - log_density
+    order = range(len(t.blocks))
+    return tuple(drawn[i] for i in order), tuple(r[i] for i in order), normal - log_density - density
+
+
+def _bordered(
+    t: Transport, law: Chain, loadings: list[Any], scale: Any, crosses: Mapping[int, Any], normals: tuple[Any, ...], work: Arrays
+) -> tuple[tuple[Any, ...], Any]:
+    """Standardised effects of border and chain, and the log density of the draw."""
+    _, border, chain = t.parts
+    eyes = [jnp.einsum("abj,ji->ajbi", _wide(loadings[i], n), jnp.eye(n)).reshape(k * n, k * n) for i in border for k, n in [t.shapes[i]]]
+    bordered = Bordered(
+        law,
+        block_diag(*eyes),
+        scale * work["border_gram"],
+        jnp.concatenate([jnp.ravel(crosses[i]) for i in border]),
+        tuple(scale * c for c in work["couplings"]),
+    )
+    z, drawn, density = bordered.draw(jnp.concatenate([jnp.ravel(normals[i]) for i in border]), tuple(normals[i] for i in chain))
+    ends = np.cumsum([math.prod(t.shapes[i]) for i in border])[:-1]
+    parts = [part.reshape(t.shapes[i]) for part, i in zip(jnp.split(z, ends), border, strict=True)]
+    return (*parts, *drawn), density
+
+
+def _wide(low: Any, n: int) -> Any:
+    """Loadings of every level, (k, k, n)."""
+    return low if low.ndim == 3 else jnp.broadcast_to(low[:, :, None], (*low.shape, n))
 
 
 def _loadings(block: GroupBlock, full: Arrays, by: Any) -> Any:
@@ -195,30 +252,33 @@ def _effects(low: Any, z: Any) -> Any:
     return jnp.stack([sum(low[i, j] * z[j] for j in range(i + 1)) for i in range(k)])
 
 
-def _moved(t: Transport, theta: Any, full: Arrays, data: Arrays) -> Any:
-    """How far ``theta`` is from where the likelihood was expanded, in the terms that the sums were taken for.
+def _moved(t: Transport, theta: Any, full: Arrays, data: Arrays) -> tuple[Any, Any]:
+    """How much more precise all rows are than where the likelihood was expanded, and how the working residuals moved.
 
-    Linear: ``(1, expanded - coefficients, other parameters - expanded)``; else the change of every row's working response.
+    Linear: the factors of the sums, ``(1, scale, scale (expanded - coefficients), other parameters - expanded)``; else, by row, the
+    score and the working residual.
     """
     work = data["working"]
     mu = t.rest.responses[0].predictor("mu")
     assert mu is not None
     others = theta[work["at"]] - work["theta"]
+    scale = jnp.exp(jnp.clip(jnp.sum(work["growth"] * others), -FURTHEST, FURTHEST))
     if t.linear:
         beta = jnp.concatenate([c.coefficients(full) for c in mu.terms] or [jnp.zeros(0)])
-        return jnp.concatenate([jnp.ones(1), work["ref"] - beta, others])
+        return scale, jnp.concatenate([jnp.ones(1), scale[None], scale * (work["ref"] - beta), others])
     design = data["inner"]["design"]
     eta = mu.eta(design[t.rest.responses[0].rows_key], full, design)
-    return work["score"] + work["slopes"].T @ others - work["precision"] * (eta - work["eta"])
+    return scale, (work["score"] + work["slopes"].T @ others, scale * work["precision"], eta - work["eta"])
 
 
 def _cross(t: Transport, i: int, moved: Any, work: Arrays, known: Any = None) -> Any:
-    """``Z' (working residual)`` of block ``i``, (k, levels); ``known``: what other effects explain already, by row."""
+    """``Z' (working residual)`` of block ``i``, (k, levels); ``known``: what single blocks explain already, by row."""
     if t.linear:
         arrays = work["cross"][i]
         out = jnp.tensordot(moved, arrays, 1) if len(arrays) > 8 else jnp.sum(arrays * moved.reshape(-1, 1, 1), axis=0)
         return out if known is None else out - _by_level(t, i, known, work)
-    residual = moved + work["others"][i]
+    score, precision, change = moved
+    residual = score + precision * (work["own"][i] - change)
     return _by_level(t, i, residual if known is None else residual - known, work)
 
 
@@ -227,9 +287,9 @@ def _by_level(t: Transport, i: int, values: Any, work: Arrays) -> Any:
     return sum_by(work["columns"][i] * values, work["level"][i], t.shapes[i][1])
 
 
-def _on_rows(t: Transport, r: list[Any], work: Arrays) -> Any:
+def _on_rows(t: Transport, r: Mapping[int, Any], scale: Any, work: Arrays) -> Any:
     """Precision times what the effects of the single blocks add to each row beyond the expansion; ``None`` without such blocks."""
     if not t.singles:
         return None
-    total = sum(jnp.sum(work["columns"][i] * r[i][:, work["level"][i]], axis=0) for i in range(len(t.singles)))
-    return work["precision"] * (total - work["singles"])
+    total = sum(jnp.sum(work["columns"][i] * r[i][:, work["level"][i]], axis=0) for i in t.parts[0])
+    return scale * work["precision"] * (total - work["singles"])

@@ -57,6 +57,8 @@ class Expansion:
     value, score, precision, slopes
         Log likelihood of each row, its first derivative, minus its second (at least zero), and the derivative of the score with respect
         to other parameters, (parameters, rows).
+    growth
+        Derivative of the logarithm of the mean precision with respect to those.
     """
 
     theta: np.ndarray
@@ -68,6 +70,7 @@ class Expansion:
     score: np.ndarray
     precision: np.ndarray
     slopes: np.ndarray
+    growth: np.ndarray
 
 
 def no_working(t: Transport, rows: Rows) -> dict[str, Any]:
@@ -83,6 +86,7 @@ def no_working(t: Transport, rows: Rows) -> dict[str, Any]:
         score=np.zeros(n),
         precision=np.zeros(n),
         slopes=np.zeros((len(rows.at), n)),
+        growth=np.zeros(len(rows.at)),
     )
     return working(t, rows, nothing)
 
@@ -98,7 +102,7 @@ def rows_of(t: Transport, frame: Frame) -> Rows:
         level.append(np.asarray(parts[0][0]))
         columns.append(np.concatenate([z for _, z in parts]))
     parents = {}
-    first = len(t.singles)
+    first = t.parts[2].start
     for b in range(len(t.chain)):
         for c in range(b + 1, len(t.chain)):
             parents[b, c] = np.zeros(t.shapes[first + b][1], np.int32)
@@ -134,29 +138,45 @@ def _linear_design(t: Transport, rows: Rows) -> np.ndarray:
 
 def working(t: Transport, rows: Rows, e: Expansion) -> dict[str, Any]:
     """The arrays that transports read, from an expansion."""
-    first = len(t.singles)
-    own = [np.einsum("kn,kn->n", rows.columns[i], e.effects[i][:, rows.level[i]]) for i in range(len(t.blocks))]
-    chain = sum(own[first:], np.zeros_like(e.eta))
-    others = [e.precision * o for o in own[:first]] + [e.precision * chain] * len(t.chain)
+    singles, border, chain = t.parts
+    on_rows = [np.einsum("kn,kn->n", rows.columns[i], e.effects[i][:, rows.level[i]]) for i in range(len(t.blocks))]
+    joint = sum((on_rows[i] for i in (*border, *chain)), np.zeros_like(e.eta))
+    own = [on_rows[i] for i in singles] + [joint] * (len(border) + len(chain))
+    pairs = [(i, i) for i in singles] + [(b, c) for b in chain for c in chain if c >= b]
     out: dict[str, Any] = {
         "at": rows.at,
         "theta": e.theta[rows.at],
+        "growth": e.growth,
         "by": rows.by,
         "parents": rows.parents,
-        "gram": tuple(_gram(t, rows, e.precision, i, i) for i in range(first)),
-        "chain_gram": {
-            (b, c): _gram(t, rows, e.precision, first + b, first + c) for b in range(len(t.chain)) for c in range(b, len(t.chain))
-        },
+        "gram": {(i, j): _gram(t, rows, e.precision, i, j) for i, j in pairs},
     }
+    if border:
+        out["border_gram"] = np.block([[_joint(t, rows, e.precision, i, j) for j in border] for i in border])
+        out["couplings"] = tuple(
+            np.moveaxis(np.concatenate([_joint(t, rows, e.precision, i, b) for i in border]).reshape(-1, *t.shapes[b]), 0, 1) for b in chain
+        )
     if t.linear:
         x = _linear_design(t, rows) * e.precision
         out["ref"] = e.ref
-        out["cross"] = tuple(np.stack([_sums(t, rows, i, v) for v in (e.score + others[i], *x, *e.slopes)]) for i in range(len(t.blocks)))
+        out["cross"] = tuple(
+            np.stack([_sums(t, rows, i, v) for v in (e.score, e.precision * own[i], *x, *e.slopes)]) for i in range(len(t.blocks))
+        )
     else:
-        out |= {"score": e.score, "slopes": e.slopes, "eta": e.rest, "others": tuple(others)}
-    if not t.linear or (t.singles and t.chain):
-        out |= {"level": rows.level, "columns": rows.columns, "precision": e.precision, "singles": sum(own[:first], np.zeros_like(e.eta))}
+        out |= {"score": e.score, "slopes": e.slopes, "eta": e.rest, "own": tuple(own)}
+    if not t.linear or singles:
+        none = np.zeros_like(e.eta)
+        singly = sum((on_rows[i] for i in singles), none)
+        out |= {"level": rows.level, "columns": rows.columns, "precision": e.precision, "singles": singly}
     return out
+
+
+def _joint(t: Transport, rows: Rows, precision: np.ndarray, i: int, j: int) -> np.ndarray:
+    """``Z_i' diag(precision) Z_j`` of all effects of two blocks, (effects of i, effects of j), levels within coefficients."""
+    (k, n), (other, m) = t.shapes[i], t.shapes[j]
+    cell = rows.level[i].astype(np.int64) * m + rows.level[j]
+    parts = [[np.bincount(cell, a * precision * b, n * m).reshape(n, m) for b in rows.columns[j]] for a in rows.columns[i]]
+    return np.array(parts).transpose(0, 2, 1, 3).reshape(k * n, other * m)
 
 
 def _sums(t: Transport, rows: Rows, i: int, values: np.ndarray) -> np.ndarray:
@@ -208,13 +228,14 @@ def _expand(t: Transport) -> Any:
         own = sum(jnp.sum(z * x[:, j], axis=0) for z, x, j in zip(columns, r, levels, strict=True))
         eta = jnp.where(use, eta, rest + own)
 
-        def score(eta: Any, others: Any) -> Any:
+        def derivatives(others: Any) -> tuple[Any, Any]:
             known = params(theta.at[at].set(others))
-            return jax.grad(lambda x: jnp.sum(response.log_lik_at(x, known, design)))(eta)
+            score = jax.grad(lambda x: jnp.sum(response.log_lik_at(x, known, design)))
+            return jax.jvp(score, (eta,), (jnp.ones_like(eta),))
 
         others = theta[at]
-        first, second = jax.jvp(lambda x: score(x, others), (eta,), (jnp.ones_like(eta),))
-        slopes = [jax.jvp(lambda o: score(eta, o), (others,), (d,))[1] for d in np.eye(len(others))]
+        first, second = derivatives(others)
+        moves = [jax.jvp(derivatives, (others,), (d,))[1] for d in np.eye(len(others))]
         return {
             "ref": jnp.concatenate([c.coefficients(full) for c in mu.terms] or [jnp.zeros(0)]) if t.linear else jnp.zeros(0),
             "rest": rest,
@@ -223,7 +244,15 @@ def _expand(t: Transport) -> Any:
             "value": jnp.broadcast_to(response.log_lik_at(eta, full, design), eta.shape),
             "score": first,
             "precision": jnp.maximum(-second, 0.0),
-            "slopes": jnp.stack(slopes) if slopes else jnp.zeros((0, *eta.shape)),
+            "slopes": jnp.stack([move[0] for move in moves]) if moves else jnp.zeros((0, *eta.shape)),
+            "growth": jnp.stack([_growth(second, move[1]) for move in moves]) if moves else jnp.zeros(0),
         }
 
     return run
+
+
+def _growth(curvature: Any, change: Any) -> Any:
+    """Relative change of the total precision, over rows whose log likelihood is concave."""
+    concave = curvature < 0.0
+    total = jnp.sum(jnp.where(concave, curvature, 0.0))
+    return jnp.where(total < 0.0, jnp.sum(jnp.where(concave, change, 0.0)) / jnp.where(total < 0.0, total, 1.0), 0.0)
