@@ -51,7 +51,7 @@ class Bordered:
         return z, drawn, log_density + own
 
     def _without_chain(self) -> tuple[list[Stage], list[tuple[Any, ...]], Any, Any]:
-        """The chain integrated out: its stages, ``L^-1 T' G`` towards the border (rows of (m, levels)), and what is left of ``G``, ``u``."""
+        """The chain integrated out: its stages, ``L^-1 T' G`` towards the border (rows of (m, levels)), what is left of ``G`` and ``u``."""
         chain, gram, cross = self.chain, self.gram, self.cross
         couplings = [Unrolled(tuple((row,) for row in c)) for c in self.couplings]
         stages, halves = [], []

@@ -97,7 +97,7 @@ class Chain(AbstractQuadratic):
         return self.back(stages, normals)
 
     def back(self, stages: list[Stage], normals: tuple[Any, ...], known: tuple[AbstractBatch, ...] = ()) -> tuple[tuple[Any, ...], Any]:
-        """Outermost first: ``z_b = L_b'^-1 (L_b^-1 T_b' (u_b - sum_c G_bc r_c) + e)``; ``known``: what else is taken off ``L_b^-1 T_b' u_b``."""
+        """Outermost first: ``z_b = L_b'^-1 (L_b^-1 T_b' (u_b - sum_c G_bc r_c) + e)``; ``known`` is taken off ``L_b^-1 T_b' u_b``."""
         z: dict[int, Any] = {}
         effects: dict[int, Any] = {}
         for b in reversed(range(len(stages))):
