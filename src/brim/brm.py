@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,10 +20,12 @@ from brim.fit import Fit, Settings, load
 from brim.formula import Binary, Call, Name, Node, Paren, Unary, deparse, parse, walk
 from brim.frame import Frame
 from brim.infer.base import Draws, Target
+from brim.infer.compiled import Compiled, compiled
 from brim.infer.control import Control
 from brim.infer.engines import engine
 from brim.infer.laplace import sample_from_laplace
-from brim.infer.marginal import check_marginalize, eliminate
+from brim.infer.marginal import Marginal, check_marginalize, eliminate
+from brim.infer.program import precompile
 from brim.model import Model, log_joint_function, report_function
 from brim.post.draws import Posterior
 from brim.priors import Priors, read_priors
@@ -34,6 +37,7 @@ __all__ = ["brm", "default_prior", "target", "update"]
 
 SAMPLE_PRIOR = ("no", "yes", "only")
 FILE_REFIT = ("never", "on_change", "always")
+CHUNK = 1000  # draws reported at once
 
 
 def brm(
@@ -231,6 +235,8 @@ def sample(fit: Fit, *, cores: int | None = None, init: Any = None, progress: bo
         raise BrimError("the model has nothing to estimate: every parameter is constant")
     from_laplace = reduced is not None and reduced.regular and init is None and s.algorithm == "sampling"
     run = partial(sample_from_laplace, adaptation=reduced.adaptation) if reduced is not None and from_laplace else engine(s.algorithm)
+    control = Control.read({"metric": "dense", **s.control} if from_laplace else dict(s.control))
+    _precompile(fit, goal, reduced, control)
     draws = run(
         goal,
         chains=s.chains,
@@ -239,7 +245,7 @@ def sample(fit: Fit, *, cores: int | None = None, init: Any = None, progress: bo
         thin=s.thin,
         cores=cores,
         seed=s.seed,
-        control=Control.read({"metric": "dense", **s.control} if from_laplace else dict(s.control)),
+        control=control,
         progress=progress,
     )
     note = "NUTS" if s.algorithm == "sampling" else s.algorithm
@@ -248,6 +254,16 @@ def sample(fit: Fit, *, cores: int | None = None, init: Any = None, progress: bo
     if reduced is None:
         return with_engine_draws(fit, goal, draws)
     return with_engine_draws(fit, replace(goal, data=reduced.data), reduced.complete(draws))
+
+
+def _precompile(fit: Fit, goal: Target, reduced: Marginal | None, control: Control) -> None:
+    """Start compiling all programs of a fit, the sampler's first: the others are ready when it is."""
+    if fit.settings.algorithm == "sampling":
+        precompile(goal, control)
+    draws = fit.settings.chains * fit.settings.draws
+    if reduced is not None:
+        reduced.prepare(draws)
+    _report_program(fit.model, min(CHUNK, draws), goal.data if reduced is None else reduced.data)
 
 
 def with_engine_draws(fit: Fit, goal: Target, draws: Draws) -> Fit:
@@ -260,22 +276,27 @@ def with_engine_draws(fit: Fit, goal: Target, draws: Draws) -> Fit:
     return out
 
 
-def report(model: Model, draws: Draws, data: Any, chunk: int = 1000) -> dict[str, np.ndarray]:
+def report(model: Model, draws: Draws, data: Any, chunk: int = CHUNK) -> dict[str, np.ndarray]:
     """Reported quantities of all draws: ``key -> (chains, draws, *shape)``, with ``lprior`` and ``lp__``."""
     chains, n, dim = draws.q.shape
     flat = draws.q.reshape(-1, dim)
     size = min(chunk, len(flat))
     parts: list[dict[str, np.ndarray]] = []
+    run = _report_program(model, size, data).result().run
     with jax.enable_x64(True):
-        function = report_function(model)
         for at in range(0, len(flat), size):
             block = flat[at : at + size]
             padded = np.pad(block, ((0, size - len(block)), (0, 0)), mode="edge")
-            out = function(padded, data)
-            parts.append({k: np.asarray(v)[: len(block)] for k, v in out.items()})
+            parts.append({k: np.asarray(v)[: len(block)] for k, v in run(padded, data).items()})
     joined = {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
     arrays = {k: v.reshape(chains, n, *v.shape[1:]) for k, v in joined.items()}
     return {**arrays, "lp__": draws.stats["lp"]}
+
+
+def _report_program(model: Model, size: int, data: Any) -> Future[Compiled]:
+    """The compiled report of ``size`` draws at once."""
+    q = jax.ShapeDtypeStruct((size, model.layout.dim), np.float64)
+    return compiled(("report", model), lambda: report_function(model), (q, data), lambda found: found)
 
 
 def _prior_draws(fit: Fit, draws: Draws) -> dict[str, np.ndarray]:
