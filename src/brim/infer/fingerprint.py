@@ -47,10 +47,10 @@ def fingerprint(value: Any) -> str:
     True
     >>> fingerprint((1, "a")) == fingerprint((1.0, "a"))
     False
-    >>> fingerprint(lambda x: x)
+    >>> fingerprint(object())
     Traceback (most recent call last):
     ...
-    brim.infer.fingerprint.Unnamed: function <lambda>
+    brim.infer.fingerprint.Unnamed: object
     """
     return hashlib.sha256(_text(value).encode()).hexdigest()
 

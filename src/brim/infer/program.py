@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from brim.infer.base import Target
-from brim.infer.compiled import Compiled, compiled
+from brim.infer.compiled import compiled
 from brim.infer.control import Control
 from brim.infer.metric import METRICS, AbstractMetric
 from brim.infer.nuts import Point, Settings, State, make_chunk
