@@ -281,15 +281,16 @@ def report(model: Model, draws: Draws, data: Any, chunk: int = CHUNK) -> dict[st
     chains, n, dim = draws.q.shape
     flat = draws.q.reshape(-1, dim)
     size = min(chunk, len(flat))
-    parts: list[dict[str, np.ndarray]] = []
     run = _report_program(model, size, data).result().run
+    out: dict[str, np.ndarray] = {}
     with jax.enable_x64(True):
         for at in range(0, len(flat), size):
             block = flat[at : at + size]
             padded = np.pad(block, ((0, size - len(block)), (0, 0)), mode="edge")
-            parts.append({k: np.asarray(v)[: len(block)] for k, v in run(padded, data).items()})
-    joined = {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
-    arrays = {k: v.reshape(chains, n, *v.shape[1:]) for k, v in joined.items()}
+            for key, values in run(padded, data).items():
+                whole = out.setdefault(key, np.empty((len(flat), *values.shape[1:])))
+                whole[at : at + len(block)] = np.asarray(values)[: len(block)]
+    arrays = {k: v.reshape(chains, n, *v.shape[1:]) for k, v in out.items()}
     return {**arrays, "lp__": draws.stats["lp"]}
 
 
