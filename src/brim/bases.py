@@ -22,6 +22,8 @@ from brim.transforms import orthonormal
 
 __all__ = ["CONTRASTS", "Expression", "ModelMatrix", "brms_name"]
 
+_ROWS = 2**20  # rows of a design matrix held at once where only sums are wanted
+
 
 # ---- contrasts -----------------------------------------------------------------------------------------------------------
 
@@ -232,6 +234,13 @@ class ModelMatrix:
             out[:, at : at + columns.shape[1]] = columns
             at += columns.shape[1]
         return out
+
+    def means(self, frame: Frame, first: int = 0) -> np.ndarray:
+        """The means of the columns from ``first`` on, without holding all rows of a large frame at once."""
+        if frame.n <= _ROWS:
+            return self.matrix(frame)[:, first:].mean(axis=0)
+        parts = (self.matrix(frame.part(at, at + _ROWS)) for at in range(0, frame.n, _ROWS))
+        return np.sum([part[:, first:].sum(axis=0) for part in parts], axis=0) / frame.n
 
 
 def codings(terms: Sequence[tuple[int, ...]], categorical: Sequence[bool], intercept: bool) -> list[tuple[bool, ...]]:

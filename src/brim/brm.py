@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,10 +19,12 @@ from brim.fit import Fit, Settings, load
 from brim.formula import Binary, Call, Name, Node, Paren, Unary, deparse, parse, walk
 from brim.frame import Frame
 from brim.infer.base import Draws, Target
+from brim.infer.compiled import Compiled, compiled
 from brim.infer.control import Control
 from brim.infer.coordinates import AbstractCoordinates, Own, sample_in
 from brim.infer.engines import engine
 from brim.infer.marginal import check_marginalize, eliminate
+from brim.infer.program import precompile
 from brim.infer.transported import transported
 from brim.model import Model, log_joint_function, report_function
 from brim.post.draws import Posterior
@@ -34,6 +37,7 @@ __all__ = ["brm", "default_prior", "target", "update"]
 
 SAMPLE_PRIOR = ("no", "yes", "only")
 FILE_REFIT = ("never", "on_change", "always")
+CHUNK = 1000  # draws reported at once
 
 
 def brm(
@@ -240,6 +244,7 @@ def sample(fit: Fit, *, cores: int | None = None, init: Any = None, progress: bo
     if s.algorithm == "sampling":
         near = init is None
         control = Control.read({"metric": space.metric, **s.control} if near else dict(s.control))
+        _precompile(fit, space, control)
         space, draws = sample_in(space, control=control, near=near, **arguments)
         note = f"NUTS, {space.note}"
     else:
@@ -260,6 +265,14 @@ def coordinates(fit: Fit, init: Any = None) -> AbstractCoordinates:
     return Own(target(fit, init)) if marginal is None else marginal
 
 
+def _precompile(fit: Fit, space: AbstractCoordinates, control: Control) -> None:
+    """Start compiling all programs of a fit, the sampler's first: the others are ready when it is."""
+    precompile(space.target, control)
+    draws = fit.settings.chains * fit.settings.draws
+    space.prepare(draws)
+    _report_program(fit.model, min(CHUNK, draws), space.data)
+
+
 def with_engine_draws(fit: Fit, data: Any, draws: Draws) -> Fit:
     """The fit with what an engine gave, reported under brms' names, and its warnings raised."""
     from brim.post.checks import warn_about
@@ -270,22 +283,28 @@ def with_engine_draws(fit: Fit, data: Any, draws: Draws) -> Fit:
     return out
 
 
-def report(model: Model, draws: Draws, data: Any, chunk: int = 1000) -> dict[str, np.ndarray]:
+def report(model: Model, draws: Draws, data: Any, chunk: int = CHUNK) -> dict[str, np.ndarray]:
     """Reported quantities of all draws: ``key -> (chains, draws, *shape)``, with ``lprior`` and ``lp__``."""
     chains, n, dim = draws.q.shape
     flat = draws.q.reshape(-1, dim)
     size = min(chunk, len(flat))
-    parts: list[dict[str, np.ndarray]] = []
+    run = _report_program(model, size, data).result().run
+    out: dict[str, np.ndarray] = {}
     with jax.enable_x64(True):
-        function = report_function(model)
         for at in range(0, len(flat), size):
             block = flat[at : at + size]
             padded = np.pad(block, ((0, size - len(block)), (0, 0)), mode="edge")
-            out = function(padded, data)
-            parts.append({k: np.asarray(v)[: len(block)] for k, v in out.items()})
-    joined = {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
-    arrays = {k: v.reshape(chains, n, *v.shape[1:]) for k, v in joined.items()}
+            for key, values in run(padded, data).items():
+                whole = out.setdefault(key, np.empty((len(flat), *values.shape[1:])))
+                whole[at : at + len(block)] = np.asarray(values)[: len(block)]
+    arrays = {k: v.reshape(chains, n, *v.shape[1:]) for k, v in out.items()}
     return {**arrays, "lp__": draws.stats["lp"]}
+
+
+def _report_program(model: Model, size: int, data: Any) -> Future[Compiled]:
+    """The compiled report of ``size`` draws at once."""
+    q = jax.ShapeDtypeStruct((size, model.layout.dim), np.float64)
+    return compiled(("report", model), lambda: report_function(model), (q, data), lambda found: found)
 
 
 def _prior_draws(fit: Fit, draws: Draws) -> dict[str, np.ndarray]:

@@ -167,8 +167,9 @@ class _Defaults:
         main = next((p.terms for p in plan.parts if p.name == "mu"), None)
         shift = sum(float(np.mean(o.design(mine)["offset"])) for o in _offsets(main, mine))
         y = plan.response.design(mine, plan.family)["y"]
-        location, scale = plan.response.prior_scale(y, plan.family, shift, next(iter(plan.family.links.values())))
-        return _Defaults(location, scale, plan.response.prior_scale(y, plan.family, shift, "identity")[1])
+        link = next(iter(plan.family.links.values()))
+        location, scale = plan.response.prior_scale(y, plan.family, shift, link)
+        return _Defaults(location, scale, scale if link == "identity" else plan.response.prior_scale(y, plan.family, shift, "identity")[1])
 
     def text(self, prior: str, predicted: bool = True) -> str:
         """A spec's default prior with ``location`` and ``scale`` spelled out."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, TypeAlias, final
@@ -13,6 +13,8 @@ import numpy as np
 from brim.errors import BrimError
 
 __all__ = ["Column", "Factor", "Logical", "Matrix", "Numeric", "format_number", "level_name"]
+
+_PIECE = 2**16  # rows handled at once
 
 
 @final
@@ -37,13 +39,13 @@ class Numeric:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self.numbers, dtype=dtype) if copy else np.asarray(self.numbers, dtype=dtype)
 
-    @cached_property
+    @property
     def missing(self) -> np.ndarray:
         """Mask of the missing rows."""
         return np.isnan(self.values)
 
-    def take(self, rows: np.ndarray) -> Numeric:
-        """The rows picked by indices or a mask."""
+    def take(self, rows: np.ndarray | slice) -> Numeric:
+        """The rows picked by indices or a mask, or (without a copy) by a slice."""
         return Numeric(self.values[rows], self.integer)
 
     def as_factor(self) -> Factor:
@@ -54,14 +56,51 @@ class Numeric:
         >>> Numeric(np.array([10.0, 2.5, 100000.0])).as_factor().levels
         ('2.5', '10', '100000')
         """
-        present = ~self.missing
-        distinct, inverse = np.unique(self.values[present], return_inverse=True)
+        distinct, codes = _distinct(self.values)
         labels = [level_name(v) for v in distinct]
         levels = tuple(dict.fromkeys(labels))  # values that print alike are one level, as in R
-        place = {level: i for i, level in enumerate(levels)}
-        codes = np.full(self.n, -1, dtype=np.int32)
-        codes[present] = np.array([place[label] for label in labels], dtype=np.int32)[inverse]
+        if len(levels) < len(labels):
+            place = {level: i for i, level in enumerate(levels)}
+            codes = np.array([*(place[label] for label in labels), -1], dtype=np.int32)[codes]
         return Factor(codes, levels)
+
+
+def _distinct(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The sorted distinct numbers and the place of each row's among them (int32, -1 where ``NaN``)."""
+    codes = np.empty(len(values), np.int32)
+    table = _whole_numbers(values)
+    if table is None:
+        present = ~np.isnan(values)
+        distinct, inverse = np.unique(values[present], return_inverse=True)
+        codes[~present] = -1
+        codes[present] = inverse
+        return distinct, codes
+    low, seen = table
+    place = (np.cumsum(seen) - 1).astype(np.int32)
+    for rows in _slices(len(values)):
+        codes[rows] = place[(values[rows] - low).astype(np.intp)]
+    return np.flatnonzero(seen) + low, codes
+
+
+def _whole_numbers(values: np.ndarray) -> tuple[float, np.ndarray] | None:
+    """For whole numbers in a range not much wider than their number: the smallest, and which of the range occur. Keys need no sorting."""
+    if not len(values):
+        return None
+    low, high = float(values.min()), float(values.max())
+    if not high - low <= max(2 * len(values), 1000):  # also where a number is missing
+        return None
+    seen = np.zeros(int(high - low) + 1, bool)
+    for rows in _slices(len(values)):
+        place = (values[rows] - low).astype(np.intp)
+        if not low.is_integer() or not np.array_equal(place, values[rows] - low):
+            return None
+        seen[place] = True
+    return low, seen
+
+
+def _slices(n: int) -> Iterator[slice]:
+    """Pieces of n rows that stay in the processor's cache."""
+    return (slice(at, at + _PIECE) for at in range(0, n, _PIECE))
 
 
 @final
@@ -101,11 +140,13 @@ class Factor:
     @cached_property
     def levels_used(self) -> tuple[str, ...]:
         """The levels that occur in the data, in order."""
-        counts = np.bincount(self.codes + 1, minlength=len(self.levels) + 1)[1:]
-        return tuple(level for level, count in zip(self.levels, counts, strict=True) if count)
+        used = np.zeros(len(self.levels) + 1, bool)  # missing ones are counted last
+        for rows in _slices(self.n):
+            used[self.codes[rows]] = True
+        return tuple(level for level, there in zip(self.levels, used[:-1], strict=True) if there)
 
-    def take(self, rows: np.ndarray) -> Factor:
-        """The rows picked by indices or a mask."""
+    def take(self, rows: np.ndarray | slice) -> Factor:
+        """The rows picked by indices or a mask, or (without a copy) by a slice."""
         return Factor(self.codes[rows], self.levels, self.ordered, self.text)
 
     def as_factor(self) -> Factor:
@@ -158,8 +199,8 @@ class Logical:
         """Mask of the missing rows."""
         return np.zeros(self.n, dtype=bool) if self.absent is None else self.absent
 
-    def take(self, rows: np.ndarray) -> Logical:
-        """The rows picked by indices or a mask."""
+    def take(self, rows: np.ndarray | slice) -> Logical:
+        """The rows picked by indices or a mask, or (without a copy) by a slice."""
         return Logical(self.values[rows], None if self.absent is None else self.absent[rows])
 
     def as_factor(self) -> Factor:

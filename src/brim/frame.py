@@ -25,8 +25,6 @@ LARGEST_EXACT = 2**53  # beyond it float64 merges neighbouring whole numbers
 class Frame:
     """Named columns of equal length. A column is converted when it is first asked for, and then kept.
 
-    ``rows`` are the numbers of the rows in the training data, ``None`` for other data: see ``numbered``.
-
     Examples
     --------
     >>> frame = Frame.read({"x": [1, 2, 3], "g": ["b", "a", "b"]})
@@ -38,7 +36,7 @@ class Frame:
     names: tuple[str, ...]
     _load: Mapping[str, Callable[[], Column]]
     _columns: dict[str, Column] = field(default_factory=dict)
-    rows: np.ndarray | None = None
+    _rows: np.ndarray | range | None = None
 
     @staticmethod
     def read(data: Any) -> Frame:
@@ -54,7 +52,7 @@ class Frame:
             A column that cannot be used (dates, mixed types) raises when it is asked for.
         """
         if isinstance(data, Frame):
-            return data if data.rows is None else replace(data, rows=None)
+            return data if data._rows is None else replace(data, _rows=None)
         frame = _from_mapping(data) if isinstance(data, Mapping) else _from_library(data)
         if frame.n == 0:
             raise BrimError("the data have no rows")
@@ -100,29 +98,51 @@ class Frame:
             if rows.all():
                 return self
             rows = np.flatnonzero(rows)
-        return Frame(len(rows), self.names, {name: partial(self._taken, name, rows) for name in self.names}, rows=self.row_numbers[rows])
+        return self._only(rows, len(rows), self._numbers(rows))
+
+    def part(self, start: int, stop: int) -> Frame:
+        """The rows from ``start`` up to ``stop``, without copies of the columns."""
+        stop = min(stop, self.n)
+        numbers = -1 - np.arange(start, stop) if self._rows is None else self._rows[start:stop]
+        return self._only(slice(start, stop), stop - start, numbers)
+
+    def _only(self, rows: np.ndarray | slice, n: int, numbers: np.ndarray | range) -> Frame:
+        return Frame(n, self.names, {name: partial(self._taken, name, rows) for name in self.names}, _rows=numbers)
+
+    def _numbers(self, rows: np.ndarray) -> np.ndarray:
+        """The numbers of some rows."""
+        if isinstance(self._rows, np.ndarray):
+            return self._rows[rows]
+        places = np.where(rows < 0, rows + self.n, rows)
+        return -1 - places if self._rows is None else places + self._rows.start
 
     def numbered(self) -> Frame:
         """These rows as training data. What is estimated for single rows (missing values, noise-free values) is found by their numbers."""
-        return replace(self, rows=np.arange(self.n))
+        return replace(self, _rows=range(self.n))
+
+    @property
+    def rows(self) -> np.ndarray | None:
+        """Number of each row in the training data, from 0; ``None`` for other data: see ``numbered``."""
+        return np.arange(self._rows.start, self._rows.stop) if isinstance(self._rows, range) else self._rows
 
     @property
     def row_numbers(self) -> np.ndarray:
         """Number of each row in the training data, from 0; in other data -1, -2, ... from its first row on."""
-        return -1 - np.arange(self.n) if self.rows is None else self.rows
+        rows = self.rows
+        return -1 - np.arange(self.n) if rows is None else rows
 
-    def _taken(self, name: str, rows: np.ndarray) -> Column:
+    def _taken(self, name: str, rows: np.ndarray | slice) -> Column:
         return self[name].take(rows)
 
     def select(self, names: Iterable[str]) -> Frame:
         """Only these columns, all converted: independent of the data it was read from, and picklable."""
-        return replace(Frame.of({name: self[name] for name in names}), rows=self.rows)
+        return replace(Frame.of({name: self[name] for name in names}), _rows=self._rows)
 
     def with_columns(self, columns: Mapping[str, Any]) -> Frame:
         """The frame with columns added or replaced: ready columns, or anything that ``read`` takes in a dict."""
         ready = {name: _column(name, values, self.n) for name, values in columns.items()}
         names = tuple(dict.fromkeys((*self.names, *ready)))
-        return Frame(self.n, names, self._load, {**self._columns, **ready}, self.rows)
+        return Frame(self.n, names, self._load, {**self._columns, **ready}, self._rows)
 
     def complete(self, names: Iterable[str]) -> np.ndarray:
         """Mask of the rows that have no missing value in these columns."""

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
-from scipy import special
 
 from brim.columns import Column, Factor, Logical, Matrix, Numeric, level_name
 from brim.errors import BrimError, suggest
@@ -232,6 +231,52 @@ def _complement(x: Any) -> Any:
     return np.log1p(-x)
 
 
+def _special(name: str) -> Callable[[Any], Any]:
+    """A function of ``scipy.special``, imported when it is called: most formulas have none."""
+
+    def function(x: Any) -> Any:
+        from scipy import special
+
+        return getattr(special, name)(x)
+
+    return function
+
+
+_ELEMENTWISE: dict[str, Callable[[Any], Any]] = {
+    "log2": np.log2,
+    "log10": np.log10,
+    "log1p": np.log1p,
+    "exp": np.exp,
+    "expm1": np.expm1,
+    "sqrt": np.sqrt,
+    "abs": np.abs,
+    "sign": np.sign,
+    "floor": np.floor,
+    "ceiling": np.ceil,
+    "trunc": np.trunc,
+    "sin": np.sin,
+    "cos": np.cos,
+    "tan": np.tan,
+    "asin": np.arcsin,
+    "acos": np.arccos,
+    "atan": np.arctan,
+    "sinh": np.sinh,
+    "cosh": np.cosh,
+    "tanh": np.tanh,
+    "gamma": _special("gamma"),
+    "lgamma": _special("gammaln"),
+    "digamma": _special("digamma"),
+    "pnorm": _special("ndtr"),
+    "qnorm": _special("ndtri"),
+    "plogis": _special("expit"),
+    "qlogis": _special("logit"),
+    "inv_logit": _special("expit"),
+    "logit": _special("logit"),
+    "square": np.square,
+    "cbrt": np.cbrt,
+    "log1m": _complement,
+}
+
 FUNCTIONS: dict[str, Callable[..., Value]] = {
     **dict.fromkeys(("I", "identity", "as.vector", "offset"), _identity),
     **dict.fromkeys(("as.numeric", "as.double"), _as_numeric),
@@ -248,41 +293,5 @@ FUNCTIONS: dict[str, Callable[..., Value]] = {
     "interaction": _interaction,
     "c": _combine,
     "seq": sequence,
-    **{
-        name: _unary(fn)
-        for name, fn in {
-            "log2": np.log2,
-            "log10": np.log10,
-            "log1p": np.log1p,
-            "exp": np.exp,
-            "expm1": np.expm1,
-            "sqrt": np.sqrt,
-            "abs": np.abs,
-            "sign": np.sign,
-            "floor": np.floor,
-            "ceiling": np.ceil,
-            "trunc": np.trunc,
-            "sin": np.sin,
-            "cos": np.cos,
-            "tan": np.tan,
-            "asin": np.arcsin,
-            "acos": np.arccos,
-            "atan": np.arctan,
-            "sinh": np.sinh,
-            "cosh": np.cosh,
-            "tanh": np.tanh,
-            "gamma": special.gamma,
-            "lgamma": special.gammaln,
-            "digamma": special.digamma,
-            "pnorm": special.ndtr,
-            "qnorm": special.ndtri,
-            "plogis": special.expit,
-            "qlogis": special.logit,
-            "inv_logit": special.expit,
-            "logit": special.logit,
-            "square": np.square,
-            "cbrt": np.cbrt,
-            "log1m": _complement,
-        }.items()
-    },
+    **{name: _unary(fn) for name, fn in _ELEMENTWISE.items()},
 }

@@ -12,7 +12,6 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from scipy import special
 
 from brim.errors import BrimError, suggest
 from brim.formula import Binary, Call, Constant, Name, Node, Number, Paren, Unary, deparse, parse
@@ -53,8 +52,16 @@ def _d() -> Any:
     return d
 
 
+def _special() -> Any:
+    """SciPy's functions, imported at the first mass between bounds that needs one."""
+    from scipy import special
+
+    return special
+
+
 def _student_cdf(x: Any, df: float, loc: float, scale: float) -> Any:
-    return special.stdtr(df, (x - loc) / scale)
+    z = (x - loc) / scale
+    return 0.5 if np.all(z == 0.0) else _special().stdtr(df, z)  # brms' defaults end at their location
 
 
 def _gumbel_cdf(x: Any, loc: float, scale: float) -> Any:
@@ -77,22 +84,22 @@ def _positive(cdf: Callable[..., Any]) -> Callable[..., Any]:
 
 #: Laws of one element. Parameterisations are Stan's.
 LAWS: dict[str, Law] = {
-    "normal": Law(2, lambda m, s: _d().Normal(m, s), lambda x, m, s: special.ndtr((x - m) / s), (1,), 0, 1),
-    "std_normal": Law(0, lambda: _d().Normal(0.0, 1.0), special.ndtr),
+    "normal": Law(2, lambda m, s: _d().Normal(m, s), lambda x, m, s: _special().ndtr((x - m) / s), (1,), 0, 1),
+    "std_normal": Law(0, lambda: _d().Normal(0.0, 1.0), lambda x: _special().ndtr(x)),
     "student_t": Law(3, lambda n, m, s: _d().StudentT(n, m, s), _student_cdf, (0, 2), 1, 2),
     "cauchy": Law(2, lambda m, s: _d().Cauchy(m, s), lambda x, m, s: 0.5 + np.arctan((x - m) / s) / math.pi, (1,), 0, 1),
     "double_exponential": Law(2, lambda m, s: _d().Laplace(m, s), _laplace_cdf, (1,), 0, 1),
-    "logistic": Law(2, lambda m, s: _d().Logistic(m, s), lambda x, m, s: special.expit((x - m) / s), (1,), 0, 1),
+    "logistic": Law(2, lambda m, s: _d().Logistic(m, s), lambda x, m, s: _special().expit((x - m) / s), (1,), 0, 1),
     "gumbel": Law(2, lambda m, s: _d().Gumbel(m, s), _gumbel_cdf, (1,), 0, 1),
-    "lognormal": Law(2, lambda m, s: _d().LogNormal(m, s), _positive(lambda x, m, s: special.ndtr((np.log(x) - m) / s)), (1,)),
+    "lognormal": Law(2, lambda m, s: _d().LogNormal(m, s), _positive(lambda x, m, s: _special().ndtr((np.log(x) - m) / s)), (1,)),
     "exponential": Law(1, lambda r: _d().Exponential(r), _positive(lambda x, r: -np.expm1(-r * x)), (0,)),
-    "gamma": Law(2, lambda a, b: _d().Gamma(a, b), _positive(lambda x, a, b: special.gammainc(a, b * x)), (0, 1)),
-    "inv_gamma": Law(2, lambda a, b: _d().InverseGamma(a, b), _positive(lambda x, a, b: special.gammaincc(a, b / x)), (0, 1)),
-    "chi_square": Law(1, lambda n: _d().Chi2(n), _positive(lambda x, n: special.gammainc(n / 2, x / 2)), (0,)),
-    "inv_chi_square": Law(1, lambda n: _d().InverseGamma(n / 2, 0.5), _positive(lambda x, n: special.gammaincc(n / 2, 0.5 / x)), (0,)),
+    "gamma": Law(2, lambda a, b: _d().Gamma(a, b), _positive(lambda x, a, b: _special().gammainc(a, b * x)), (0, 1)),
+    "inv_gamma": Law(2, lambda a, b: _d().InverseGamma(a, b), _positive(lambda x, a, b: _special().gammaincc(a, b / x)), (0, 1)),
+    "chi_square": Law(1, lambda n: _d().Chi2(n), _positive(lambda x, n: _special().gammainc(n / 2, x / 2)), (0,)),
+    "inv_chi_square": Law(1, lambda n: _d().InverseGamma(n / 2, 0.5), _positive(lambda x, n: _special().gammaincc(n / 2, 0.5 / x)), (0,)),
     "weibull": Law(2, lambda a, s: _d().Weibull(s, a), _positive(lambda x, a, s: -np.expm1(-((x / s) ** a))), (0, 1)),
     "frechet": Law(2, lambda a, s: _frechet(a, s), _positive(lambda x, a, s: np.exp(-((x / s) ** -a))), (0, 1)),
-    "beta": Law(2, lambda a, b: _d().Beta(a, b), lambda x, a, b: special.betainc(a, b, np.clip(x, 0, 1)), (0, 1)),
+    "beta": Law(2, lambda a, b: _d().Beta(a, b), lambda x, a, b: _special().betainc(a, b, np.clip(x, 0, 1)), (0, 1)),
     "uniform": Law(2, lambda a, b: _d().Uniform(a, b), lambda x, a, b: np.clip((x - a) / (b - a), 0, 1)),
     "pareto": Law(2, lambda m, a: _d().Pareto(m, a), lambda x, m, a: np.where(x < m, 0.0, 1 - (m / np.maximum(x, m)) ** a), (0, 1)),
 }

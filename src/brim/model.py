@@ -375,9 +375,8 @@ def log_joint_function(model: Model) -> Callable[[Any, Arrays], Any]:
     return log_prob
 
 
-@lru_cache(maxsize=64)
 def report_function(model: Model) -> Callable[[Any, Arrays], dict[str, Any]]:
-    """``(q (draws, dim), data) -> reported quantities and lprior`` of every draw, compiled."""
+    """``(q (draws, dim), data) -> reported quantities and lprior`` of every draw."""
     keys = tuple(dict.fromkeys(q.key for q in model.reported()))
 
     def one(q: Any, data: Arrays) -> dict[str, Any]:
@@ -385,4 +384,4 @@ def report_function(model: Model) -> Callable[[Any, Arrays], dict[str, Any]]:
         full = model.transform(params, data["design"])
         return {**{k: full[k] for k in keys}, "lprior": model.log_prior(full, data["design"], data["prior"])}
 
-    return jax.jit(jax.vmap(one, in_axes=(0, None)))
+    return jax.vmap(one, in_axes=(0, None))

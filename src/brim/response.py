@@ -213,9 +213,11 @@ class Response:
         if link in ("log", "inverse", "1/mu^2"):
             y = np.where(y == 0, y + 0.1, y)
         with np.errstate(invalid="ignore", divide="ignore"):
-            z = SCALED[link](y) - shift
-        mad = 1.4826 * np.nanmedian(np.abs(z - np.nanmedian(z)))
-        location = float(np.round(np.nanmedian(z), 1))
+            z = SCALED[link](y) - shift if shift else SCALED[link](y)
+        z = z[~np.isnan(z)]  # a copy, partly sorted below: no further ones of large data
+        median = _median(z)
+        mad = 1.4826 * _median(np.abs(np.subtract(z, median, out=z), out=z))
+        location = float(np.round(median, 1))
         scale = max(2.5, float(np.round(mad, 1)))
         return (location if np.isfinite(location) else 0.0) + 0.0, scale if np.isfinite(scale) else 2.5
 
@@ -225,3 +227,13 @@ class Response:
         """Pointwise log likelihood within its window and up to its censoring; ``w_i log p(y_i)`` with ``weights()``."""
         out = observe.log_lik(distribution, data["y"], data)
         return out * data["weights"] if "weights" in data else out
+
+
+def _median(values: np.ndarray) -> float:
+    """The median of values without ``NaN``, which are partly sorted in place; ``NaN`` if there is none."""
+    n = len(values)
+    if n == 0:
+        return float("nan")
+    values.partition(n // 2)
+    high = values[n // 2]
+    return float(high if n % 2 else 0.5 * (values[: n // 2].max() + high))

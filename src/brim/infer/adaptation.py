@@ -23,7 +23,7 @@ from brim.infer.program import Program, device_data, precompile
 from brim.infer.progress import Report
 from brim.infer.transport import Transport
 from brim.infer.warmup import Start
-from brim.infer.working import Expansion, Rows, expander, working
+from brim.infer.working import Expansion, Rows, expander, places, working
 
 __all__ = ["adapted"]
 
@@ -66,8 +66,8 @@ class _Search:
         self.t, self.rows, self.target, self.control, self.seed = t, rows, target, control, seed
         self.inner = device_data(target.data["inner"])
         self.design = device_data(rows.design)
-        self.places = [np.asarray(level, np.int64) for level in rows.level], list(rows.columns)
-        self.expand = expander(t, rows, target.data)
+        self.places = places(rows)
+        self.expanding = expander(t, rows, target.data)
 
     # ------------------------------------------------------------------ evaluations
 
@@ -75,7 +75,7 @@ class _Search:
         """The likelihood expanded at ``eta``, or at the modes of the effects under ``work``."""
         use = np.bool_(eta is not None)
         eta = np.zeros(len(self.rows.level[0])) if eta is None else eta
-        out = self.expand(theta, eta, use, {"inner": self.inner, "working": work}, self.design, *self.places)
+        out = self.expanding.result().run(theta, eta, use, {"inner": self.inner, "working": work}, self.design, *self.places)
         found = {key: np.asarray(value) for key, value in out.items() if key != "effects"}
         return Expansion(theta, effects=tuple(np.asarray(r) for r in out["effects"]), **found)
 

@@ -51,6 +51,10 @@ class AbstractCoordinates(ABC):
         return self, None
 
     @abstractmethod
+    def prepare(self, draws: int) -> None:
+        """Start compiling what ``complete`` runs on this number of draws in all."""
+
+    @abstractmethod
     def complete(self, draws: Draws) -> Draws:
         """Draws of all coordinates of the model; ``lp`` is then their log joint density."""
 
@@ -73,6 +77,9 @@ class Own(AbstractCoordinates):
     @property
     def note(self) -> str:
         return f"{self.target.dim} dimensions sampled"
+
+    def prepare(self, draws: int) -> None:
+        """Nothing to compile."""
 
     def complete(self, draws: Draws) -> Draws:
         return draws

@@ -26,12 +26,13 @@ def chain_stream(seed: int, chain: int) -> np.uint64:
 
 def substream(stream: Any, index: Any) -> Any:
     """An independent stream for each ``index`` (an iteration number): mixed twice, as split streams are."""
-    return _mix(_bits(stream, index))
+    with np.errstate(over="ignore"):
+        return _mix(_bits(stream, index))
 
 
 def uniform(stream: Any, counter: Any) -> Any:
     """Uniform numbers on the open interval (0, 1), one for each counter."""
-    return ((_bits(stream, counter) >> np.uint64(11)).astype(jnp.float64) + 0.5) * 2.0**-53
+    return ((_bits(stream, counter) >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
 
 
 def normals(stream: Any, n: int) -> Any:
@@ -40,7 +41,10 @@ def normals(stream: Any, n: int) -> Any:
 
 
 def _bits(stream: Any, counter: Any) -> Any:
-    return _mix(stream + (jnp.asarray(counter).astype(jnp.uint64) + np.uint64(1)) * _GAMMA)
+    # NumPy's numbers stay NumPy's: each operation of JAX outside a compiled program is a program of its own to compile
+    counter = np.asarray(counter) if isinstance(counter, int) else counter
+    with np.errstate(over="ignore"):
+        return _mix(stream + (counter.astype(np.uint64) + np.uint64(1)) * _GAMMA)
 
 
 def _mix(z: Any) -> Any:

@@ -6,6 +6,8 @@ Draws come as ``(chains, draws, ...)`` and every function returns an array of th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -201,8 +203,6 @@ def _rhat(x: np.ndarray) -> np.ndarray:
 
 def _normal_scores(x: np.ndarray) -> np.ndarray:
     """Normal quantiles of the ranks (ties share their average): ``Phi^-1((rank - 3/8) / (S + 1/4))``."""
-    from scipy.special import ndtri  # imported here: the compiled sampler does not need scipy
-
     flat = x.reshape(len(x), -1)
     size = flat.shape[1]
     order = np.argsort(flat, axis=1)
@@ -212,10 +212,16 @@ def _normal_scores(x: np.ndarray) -> np.ndarray:
     first = np.maximum.accumulate(np.where(new, position, 0), axis=1)
     ends = np.concatenate([new[:, 1:], np.ones((len(x), 1), bool)], axis=1)
     last = np.minimum.accumulate(np.where(ends, position, size)[:, ::-1], axis=1)[:, ::-1]
-    scores = ndtri((np.arange(2.0, 2.0 * size + 1.0) / 2.0 - 0.375) / (size + 0.25))  # at ranks 1, 1.5, 2, ..., S
     z = np.empty_like(flat)
-    np.put_along_axis(z, order, scores[first + last], 1)
+    np.put_along_axis(z, order, _scores(size)[first + last], 1)
     return z.reshape(x.shape)
+
+
+@lru_cache(maxsize=4)
+def _scores(size: int) -> np.ndarray:
+    """Normal scores at the ranks 1, 1.5, 2, ..., ``size``."""
+    quantile = NormalDist().inv_cdf  # as exact as SciPy's ndtri, whose import takes longer than a summary
+    return np.array([quantile(p) for p in (np.arange(2.0, 2.0 * size + 1.0) / 2.0 - 0.375) / (size + 0.25)])
 
 
 def _ess(x: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Self, final
@@ -20,7 +21,7 @@ from jax import lax
 from brim.errors import BrimError
 from brim.frame import Frame
 from brim.infer.base import Draws, Target
-from brim.infer.cache import compile_cached
+from brim.infer.compiled import Compiled, compiled
 from brim.infer.control import Control
 from brim.infer.coordinates import AbstractCoordinates
 from brim.infer.counter import normals, substream
@@ -115,12 +116,25 @@ class Marginal(AbstractCoordinates):
         stats = {**draws.stats, "lp": draws.stats["lp"] + log_density.reshape(chains, n)}
         return replace(draws, q=q, stats=stats)
 
+    def prepare(self, draws: int) -> None:
+        self._program(draws)
+
+    def _program(self, draws: int) -> Future[Compiled]:
+        return _completion_program(self.elimination, self._rows(draws), self.target.dim, self.completion)
+
+    @property
+    def _width(self) -> int:
+        """Number of effects."""
+        return sum(b.grouping.n_levels * len(b.coefs) for b in self.elimination.blocks)
+
+    def _rows(self, draws: int) -> int:
+        """Draws completed at once."""
+        return min(draws, max(1, _CHUNK // self._width))
+
     def _effects(self, q: np.ndarray, roots: np.ndarray, iterations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Standardised effects of all blocks, flat, and the log density of each draw."""
-        e = self.elimination
-        width = sum(b.grouping.n_levels * len(b.coefs) for b in e.blocks)
-        size = min(len(q), max(1, _CHUNK // width))
-        run = _completion_program(e, size, q.shape[1], self.completion)
+        width, size = self._width, self._rows(len(q))
+        run = self._program(len(q)).result().run
         z, log_density = np.empty((len(q), width)), np.empty(len(q))
         for at in range(0, len(q), size):
             rows = np.minimum(np.arange(at, at + size), len(q) - 1)
@@ -399,14 +413,7 @@ def _completion(e: Elimination) -> Callable[..., tuple[Any, Any]]:
     return run
 
 
-@lru_cache(maxsize=16)
-def _compiled_completion(e: Elimination, size: int, dim: int, tree: Any, shapes: Any) -> Any:
-    data = jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(shape, kind) for shape, kind in shapes])
-    rows = (((size, dim), np.float64), ((size,), np.uint64), ((size,), np.int64))
-    return compile_cached(jax.jit(_completion(e)).lower(*(jax.ShapeDtypeStruct(*row) for row in rows), data))[0]
-
-
-def _completion_program(e: Elimination, size: int, dim: int, data: Any) -> Any:
+def _completion_program(e: Elimination, size: int, dim: int, data: Any) -> Future[Compiled]:
     """The compiled draw of the effects for ``size`` draws at once."""
-    leaves, tree = jax.tree.flatten(data)
-    return _compiled_completion(e, size, dim, tree, tuple((np.shape(x), np.result_type(x).str) for x in leaves))
+    rows = (jax.ShapeDtypeStruct((size, *rest), kind) for rest, kind in (((dim,), np.float64), ((), np.uint64), ((), np.int64)))
+    return compiled(("completion", e), lambda: _completion(e), (*rows, data), lambda found: found)

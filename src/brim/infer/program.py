@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +11,7 @@ import jax
 import numpy as np
 
 from brim.infer.base import Target
-from brim.infer.cache import compile_cached
+from brim.infer.compiled import compiled
 from brim.infer.control import Control
 from brim.infer.metric import METRICS, AbstractMetric
 from brim.infer.nuts import Point, Settings, State, make_chunk
@@ -22,10 +19,6 @@ from brim.infer.split import Split
 from brim.infer.stepsize import restart
 
 __all__ = ["Program", "device_data", "new_state", "precompile"]
-
-_KEPT = 16  # compiled programs held in memory; a program is some MB
-_programs: OrderedDict[Hashable, Future[Program]] = OrderedDict()
-_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -49,18 +42,15 @@ def precompile(target: Target, control: Control) -> Future[Program]:
     A future of the :class:`Program`; ``sample`` waits for the same one.
     """
     depth = 10 if control.max_treedepth <= 10 else 20  # two sizes of checkpoint arrays; the limit itself is a run-time argument
-    leaves, tree = jax.tree.flatten(target.data)
-    shapes = tuple((np.shape(x), np.result_type(x).str) for x in leaves)
-    key = (target.log_prob, target.dim, metric_of(target, control), depth, tree, shapes)
-    with _lock:
-        future = _programs.get(key)
-        if future is None or (future.done() and future.exception() is not None):
-            future = _programs[key] = Future()
-            threading.Thread(target=_build, args=(future, target, metric_of(target, control), depth), name="brim-compile").start()
-        _programs.move_to_end(key)
-        while len(_programs) > _KEPT:
-            _programs.popitem(last=False)
-    return future
+    metric, rows = metric_of(target, control), _rows(target.dim)
+    state = new_state(np.zeros(target.dim), metric, np.ones(target.dim), 1.0)
+    settings = Settings(np.bool_(False), np.int32(1), np.float64(0.8))
+    return compiled(
+        ("sampler", target.log_prob, metric, rows, depth),
+        lambda: make_chunk(target.log_prob, metric, rows, depth),
+        (state, target.data, np.uint64(0), np.int32(0), settings),
+        lambda found: Program(found.run, metric, rows, found.seconds, found.from_disk),
+    )
 
 
 def metric_of(target: Target, control: Control) -> AbstractMetric:
@@ -70,7 +60,7 @@ def metric_of(target: Target, control: Control) -> AbstractMetric:
 
 def device_data(data: Any) -> Any:
     """The target's data as float64 JAX arrays (to be called with x64 on)."""
-    return jax.tree.map(jax.numpy.asarray, data)
+    return jax.device_put(jax.tree.map(np.asarray, data))
 
 
 def new_state(q: np.ndarray, metric: AbstractMetric, inv_mass: Any, step: float) -> State:
@@ -83,22 +73,3 @@ def new_state(q: np.ndarray, metric: AbstractMetric, inv_mass: Any, step: float)
 def _rows(dim: int) -> int:
     """Iterations a chunk may hold: buffers of about 0.5 MB, which are cleared at each call."""
     return int(np.clip(2**16 // max(dim, 1), 16, 512))
-
-
-def _build(future: Future[Program], target: Target, metric: AbstractMetric, depth: int) -> None:
-    try:
-        future.set_result(_compile(target, metric, depth))
-    except BaseException as error:  # handed to whoever waits
-        future.set_exception(error)
-
-
-def _compile(target: Target, metric: AbstractMetric, depth: int) -> Program:
-    start = time.perf_counter()
-    rows = _rows(target.dim)
-    with jax.enable_x64(True):
-        state = new_state(np.zeros(target.dim), metric, np.ones(target.dim), 1.0)
-        settings = Settings(np.bool_(False), np.int32(1), np.float64(0.8))
-        args = (state, device_data(target.data), np.uint64(0), np.int32(0), settings)
-        lowered = jax.jit(make_chunk(target.log_prob, metric, rows, depth)).lower(*args)
-        run, from_disk = compile_cached(lowered)
-    return Program(run, metric, rows, time.perf_counter() - start, from_disk)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from brim.infer.elimination import Elimination
 
 __all__ = ["compressed", "group_columns", "known_gram", "known_precision", "padded", "rotated", "row_sums"]
 
-CHUNK = 2**22  # numbers of the design held at once
+CHUNK = 2**19  # numbers of the design held at once: some MB, which the processor's cache holds
 REFERENCE = 2**15  # rows that the reference coefficients are estimated from
 
 Sums = dict[str, Any]
@@ -49,8 +50,8 @@ def row_sums(e: Elimination, frame: Frame) -> Sums:
         ``gram[b, c]``, Z_b'Z_c by level of ``b`` (k_b, k_c, levels) for blocks ``c`` around ``b``; ``log_sigma`` and ``constant`` as in
         ``known_precision``.
     """
-    chunks = _Chunks(e, frame)
-    first = chunks.design(np.arange(0, chunks.frame.n, max(1, chunks.frame.n // REFERENCE)))
+    chunks = _Chunks.of(e, frame)
+    first = chunks.some()
     root = np.sqrt(first.precision)
     ref = np.linalg.lstsq(first.x * root[:, None], first.y * root, rcond=None)[0]
     levels = [len(b.grouping.levels) for b in e.blocks]
@@ -89,22 +90,41 @@ def known_gram(e: Elimination, groups: list[tuple[Any, Any]], precision: np.ndar
     return out
 
 
+@dataclass(frozen=True)
 class _Chunks:
-    """The rows of the response in chunks of bounded size; the design is that of the model, chunk by chunk."""
+    """The rows of the response in chunks of bounded size; the design is that of the model, chunk by chunk.
 
-    def __init__(self, e: Elimination, frame: Frame) -> None:
+    ``codes`` are the levels of all rows in each block, found once: levels are known by their text, which takes long.
+    """
+
+    e: Elimination
+    frame: Frame
+    codes: tuple[np.ndarray, ...]
+
+    @staticmethod
+    def of(e: Elimination, frame: Frame) -> _Chunks:
+        """The rows that the response keeps."""
         kept = e.response.response.rows(frame)
-        self.e, self.frame = e, frame if kept is None else frame.take(kept)
+        frame = frame if kept is None else frame.take(kept)
+        return _Chunks(e, frame, tuple(b.grouping.codes(frame) for b in e.blocks))
 
-    def design(self, rows: np.ndarray) -> _Rows:
-        return _Rows(self.e, self.e.model.design(self.frame.take(rows)))
+    def some(self) -> _Rows:
+        """About ``REFERENCE`` rows, evenly spread."""
+        rows = np.arange(0, self.frame.n, max(1, self.frame.n // REFERENCE))
+        return self._design(self.frame.take(rows), [codes[rows] for codes in self.codes])
+
+    def _design(self, part: Frame, codes: Iterable[np.ndarray]) -> _Rows:
+        effects = [(effect, level) for b, level in zip(self.e.blocks, codes, strict=True) for effect in self.e.effects(b)]
+        design = self.e.model.design(part, skip=frozenset(effect.key for effect, _ in effects))
+        return _Rows(self.e, {**design, **{effect.key: effect.design(part, level) for effect, level in effects}})
 
     def __iter__(self) -> Iterator[_Rows]:
         start, size = 0, 2**12
         while start < self.frame.n:
-            part = self.design(np.arange(start, min(start + size, self.frame.n)))
+            stop = min(start + size, self.frame.n)
+            part = self._design(self.frame.part(start, stop), [codes[start:stop] for codes in self.codes])
             yield part
-            start += size
+            start = stop
             width = part.x.shape[1] + sum(len(z) for _, z in part.groups) + 4
             size = max(2**12, CHUNK // width)
 
@@ -126,7 +146,8 @@ def _add(total: Sums, rows: _Rows, ref: np.ndarray, levels: list[int]) -> None:
     total["squares"] += (columns * rows.precision) @ columns.T
     total["log_sigma"] += rows.log_sigma
     total["constant"] += rows.constant
-    for b, (level, z) in enumerate(rows.groups):
+    for b, (codes, z) in enumerate(rows.groups):
+        level = codes.astype(np.intp)  # what bincount would make of it each time
         for i, zi in enumerate(z):
             weighted = zi * rows.precision
             for j, column in enumerate(columns):

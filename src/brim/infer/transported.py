@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any, Self, final
 
 import jax
@@ -14,7 +14,7 @@ from jax import lax
 from brim.frame import Frame
 from brim.infer.adaptation import adapted
 from brim.infer.base import Draws, Target
-from brim.infer.cache import compile_cached
+from brim.infer.compiled import Compiled, compiled
 from brim.infer.control import Control
 from brim.infer.coordinates import AbstractCoordinates
 from brim.infer.marginal import Marginal
@@ -26,6 +26,7 @@ from brim.model import Model
 __all__ = ["Transported", "transported"]
 
 Arrays = Mapping[str, Any]
+_CHUNK = 2**22  # numbers at once
 
 
 @final
@@ -84,16 +85,30 @@ class Transported(AbstractCoordinates):
         """The same with the likelihood expanded elsewhere."""
         return replace(self, moved=replace(self.target, data={**self.target.data, "working": working}))
 
+    def prepare(self, draws: int) -> None:
+        self._program(draws)
+        if self.marginal is not None:
+            self.marginal.prepare(draws)
+
+    def _rows(self, draws: int) -> int:
+        """Draws completed at once."""
+        return min(draws, max(1, _CHUNK // self.target.dim))
+
+    def _program(self, draws: int) -> Future[Compiled]:
+        t = self.transport
+        args = (np.empty((self._rows(draws), t.dim)), self.target.data)
+        return compiled(("way back", t), lambda: _way_back(t), args, lambda found: found)
+
     def complete(self, draws: Draws) -> Draws:
         """Draws of all coordinates of the model; ``lp`` is then the log joint density, as brms' ``lp__``."""
         t = self.transport
         chains, n, dim = draws.q.shape
         flat = draws.q.reshape(-1, dim)
-        size = min(len(flat), max(1, 2**22 // dim))
+        size = self._rows(len(flat))
         q = np.empty((len(flat), t.model.layout.dim))
         log_scale = np.empty(len(flat))
         with jax.enable_x64(True):
-            run = _way_back(t, size, self.target.data)
+            run = self._program(len(flat)).result().run
             for at in range(0, len(flat), size):
                 rows = np.minimum(np.arange(at, at + size), len(flat) - 1)
                 kept = slice(at, min(at + size, len(flat)))
@@ -123,13 +138,9 @@ def transported(model: Model, frame: Frame, marginal: Marginal | None, spread: f
     return Transported(t, Target(t.dim, log_transported_function(t), data, init, constrain, t.head), marginal, rows)
 
 
-def _way_back(t: Transport, size: int, data: Any) -> Any:
-    leaves, tree = jax.tree.flatten(data)
-    return _compiled_way_back(t, size, tree, tuple((np.shape(x), np.result_type(x).str) for x in leaves))
+def _way_back(t: Transport) -> Any:
+    """``(q (draws, dim), data) ->`` the model's own coordinates and ``log |d z / d e|`` of each draw."""
 
-
-@lru_cache(maxsize=16)
-def _compiled_way_back(t: Transport, size: int, tree: Any, shapes: Any) -> Any:
     def run(q: Any, data: Arrays) -> tuple[Any, Any]:
         def one(q: Any) -> tuple[Any, Any]:
             theta, normals = t.split(q)
@@ -138,5 +149,4 @@ def _compiled_way_back(t: Transport, size: int, tree: Any, shapes: Any) -> Any:
 
         return lax.map(one, q)
 
-    data = jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(shape, kind) for shape, kind in shapes])
-    return compile_cached(jax.jit(run).lower(jax.ShapeDtypeStruct((size, t.dim), np.float64), data))[0]
+    return run

@@ -7,8 +7,8 @@ parameters of the law (thresholds, shapes) along its slopes. From these come, le
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import jax
@@ -16,12 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from brim.frame import Frame
-from brim.infer.cache import compile_cached
+from brim.infer.compiled import Compiled, compiled
 from brim.infer.elimination import effects_of
 from brim.infer.transport import Transport, effects
 from brim.param import unconstrained_size
 
-__all__ = ["Expansion", "Rows", "expander", "no_working", "rows_of", "working"]
+__all__ = ["Expansion", "Rows", "expander", "no_working", "places", "rows_of", "working"]
 
 MOST_SLOPES = 20  # other parameters that the score is moved along
 
@@ -192,23 +192,16 @@ def _gram(t: Transport, rows: Rows, precision: np.ndarray, i: int, j: int) -> np
 # --------------------------------------------------------------------------- expansion
 
 
-def expander(t: Transport, rows: Rows, data: Arrays) -> Any:
+def expander(t: Transport, rows: Rows, data: Arrays) -> Future[Compiled]:
     """The compiled ``(theta, eta, use, data, design) ->`` an expansion as a dict: at ``eta`` where ``use``, else at the effects' modes."""
-    leaves, tree = jax.tree.flatten((data, rows.design))
-    return _compiled(t, tree, tuple((np.shape(x), np.result_type(x).str) for x in leaves), len(rows.level[0]))
+    eta = np.empty(len(rows.level[0]))
+    args = (np.empty(t.head), eta, np.bool_(False), data, rows.design, *places(rows))
+    return compiled(("expansion", t), lambda: _expand(t), args, lambda found: found)
 
 
-@lru_cache(maxsize=16)
-def _compiled(t: Transport, tree: Any, shapes: Any, n: int) -> Any:
-    data, design = jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(shape, kind) for shape, kind in shapes])
-    vector = jax.ShapeDtypeStruct((n,), np.float64)
-    theta, use = jax.ShapeDtypeStruct((t.head,), np.float64), jax.ShapeDtypeStruct((), np.bool_)
-    integers = (
-        [jax.ShapeDtypeStruct((n,), np.int64)] * len(t.blocks),
-        [jax.ShapeDtypeStruct((len(b.coefs), n), np.float64) for b in t.blocks],
-    )
-    with jax.enable_x64(True):
-        return compile_cached(jax.jit(_expand(t)).lower(theta, vector, use, data, design, *integers))[0]
+def places(rows: Rows) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Levels and columns of all blocks, as the expansion takes them."""
+    return [np.asarray(level, np.int64) for level in rows.level], list(rows.columns)
 
 
 def _expand(t: Transport) -> Any:

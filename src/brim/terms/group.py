@@ -368,8 +368,9 @@ class GroupEffect(AbstractTerm):
     def _only_intercept(self) -> bool:
         return self.block.members[self.member].coefs == ("Intercept",)
 
-    def design(self, frame: Frame) -> Design:
-        out: Design = {"J": self.block.grouping.codes(frame)}
+    def design(self, frame: Frame, codes: np.ndarray | None = None) -> Design:
+        """The arrays for these rows; ``codes`` are those of the grouping factor, where they are known."""
+        out: Design = {"J": self.block.grouping.codes(frame) if codes is None else codes}
         weights = self.block.grouping.weights(frame)
         if weights is not None:
             out["W"] = weights

@@ -9,7 +9,6 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from scipy import optimize, special
 
 __all__ = ["KERNELS", "Kernel", "correlation", "lscale_prior", "spectral_density"]
 
@@ -76,6 +75,8 @@ def spectral_density(kernel: str, frequency: Any, lscale: Any) -> Any:
     nu = KERNELS[kernel].nu
     if math.isinf(nu):
         return (2.0 * math.pi) ** (d / 2) * jnp.prod(scales) * jnp.exp(-0.5 * square)
+    from scipy import special  # here and below: only models with a Gaussian process need it
+
     constant = 2.0**d * math.pi ** (d / 2) * special.gamma(nu + d / 2) * (2 * nu) ** nu / special.gamma(nu)
     return constant * jnp.prod(scales) * (2.0 * nu + square) ** -(nu + d / 2)
 
@@ -98,6 +99,7 @@ def lscale_prior(x: np.ndarray) -> str:
 
 def _between(low: float, high: float) -> str:
     """The two tails fix ``b = low * Q^-1(a, 1 %) = high * P^-1(a, 1 %)``, whose ratio falls with ``a``."""
+    from scipy import optimize, special
 
     def gap(log_a: float) -> float:
         a = math.exp(log_a)

@@ -68,9 +68,7 @@ class Population(AbstractTerm):
         coefs = names[1:] if first else names
         _check_names(coefs, terms)
         learned = replace(self, matrix=matrix, coefs=coefs, intercept=first and not self.thresholds, dropped=int(first))
-        x = learned._columns(frame)
-        means = x.mean(axis=0) if first and self.center else np.zeros(len(coefs))
-        return replace(learned, means=means)
+        return replace(learned, means=matrix.means(frame, 1) if first and self.center else np.zeros(len(coefs)))
 
     def variables(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(v for t in self.terms.terms for f in t for v in variables(f)))
