@@ -304,7 +304,7 @@ def report(model: Model, draws: Draws, data: Any, chunk: int = CHUNK) -> dict[st
 def _report_program(model: Model, size: int, data: Any) -> Future[Compiled]:
     """The compiled report of ``size`` draws at once."""
     q = jax.ShapeDtypeStruct((size, model.layout.dim), np.float64)
-    return compiled(("report", model), lambda: report_function(model), (q, data), lambda found: found)
+    return compiled(("report", model), lambda: report_function(model), (q, data), lambda found: found, short=True)
 
 
 def _prior_draws(fit: Fit, draws: Draws) -> dict[str, np.ndarray]:

@@ -20,16 +20,21 @@ _PIECE = 2**16  # rows handled at once
 @final
 @dataclass(frozen=True, eq=False)
 class Numeric:
-    """Numbers as float64, ``NaN`` where missing; ``integer`` tells that they came as integers."""
+    """Numbers, ``NaN`` where missing; ``integer`` tells that they came as integers, which may be held as such to save memory."""
 
-    values: np.ndarray
+    held: np.ndarray
     integer: bool = False
     kind: ClassVar[str] = "numeric"
 
     @property
     def n(self) -> int:
         """Number of rows."""
-        return len(self.values)
+        return len(self.held)
+
+    @property
+    def values(self) -> np.ndarray:
+        """The numbers as float64."""
+        return self.held.astype(np.float64, copy=False)
 
     @property
     def numbers(self) -> np.ndarray:
@@ -42,11 +47,11 @@ class Numeric:
     @property
     def missing(self) -> np.ndarray:
         """Mask of the missing rows."""
-        return np.isnan(self.values)
+        return np.isnan(self.held)
 
     def take(self, rows: np.ndarray | slice) -> Numeric:
         """The rows picked by indices or a mask, or (without a copy) by a slice."""
-        return Numeric(self.values[rows], self.integer)
+        return Numeric(self.held[rows], self.integer)
 
     def as_factor(self) -> Factor:
         """R's ``as.factor``: levels are the sorted distinct values, printed as R prints integers or (15 digits) doubles.
@@ -56,7 +61,7 @@ class Numeric:
         >>> Numeric(np.array([10.0, 2.5, 100000.0])).as_factor().levels
         ('2.5', '10', '100000')
         """
-        distinct, codes = _distinct(self.values)
+        distinct, codes = _distinct(self.held)
         labels = [level_name(v) for v in distinct]
         levels = tuple(dict.fromkeys(labels))  # values that print alike are one level, as in R
         if len(levels) < len(labels):

@@ -243,7 +243,13 @@ def _numeric(name: str, values: np.ndarray) -> Numeric:
         raise BrimError(
             f"column '{name}' holds whole numbers beyond 2^53, which are not exact as numbers", hint="make it text if it is a key"
         )
-    return Numeric(np.array(values, dtype=np.float64), integer)  # a copy: the caller may change the data later
+    return Numeric(np.array(values, dtype=_smallest(values) if integer else np.float64), integer)  # a copy: the caller may change the data
+
+
+def _smallest(values: np.ndarray) -> np.dtype[Any]:
+    """The smallest type that holds these whole numbers (and their negatives)."""
+    low, high = (int(values.min()), int(values.max())) if len(values) else (0, 0)
+    return np.result_type(np.min_scalar_type(-1 - high), np.min_scalar_type(min(low, -1)))
 
 
 def _from_objects(name: str, values: np.ndarray) -> Column:

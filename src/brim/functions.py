@@ -231,7 +231,7 @@ def _complement(x: Any) -> Any:
     return np.log1p(-x)
 
 
-def _special(name: str) -> Callable[[Any], Any]:
+def _special(name: str) -> Any:
     """A function of ``scipy.special``, imported when it is called: most formulas have none."""
 
     def function(x: Any) -> Any:

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import jax
@@ -34,7 +35,11 @@ class Compiled:
 
 
 def compiled(
-    structure: Hashable, make: Callable[[], Callable[..., Any]], args: tuple[Any, ...], wrap: Callable[[Compiled], P]
+    structure: Hashable,
+    make: Callable[[], Callable[..., Any]],
+    args: tuple[Any, ...],
+    wrap: Callable[[Compiled], P],
+    short: bool = False,
 ) -> Future[P]:
     """Start compiling ``make()`` in float64 for arguments like ``args`` in a thread, unless it is there or on its way.
 
@@ -48,6 +53,8 @@ def compiled(
         Its arguments, or anything of their shapes and types.
     wrap
         What to make of the compiled function.
+    short
+        Whether it runs for so short a time that its compilation counts more.
     """
     leaves, tree = jax.tree.flatten(args)
     key = (structure, tree, tuple((np.shape(x), np.result_type(x).str) for x in leaves))
@@ -55,20 +62,19 @@ def compiled(
         future = _programs.get(key)
         if future is None or (future.done() and future.exception() is not None):
             future = _programs[key] = Future()
-            threading.Thread(target=_build, args=(future, structure, make, args, wrap), name="brim-compile").start()
+            build = partial(compile_cached, make, args, structure, short)
+            threading.Thread(target=_build, args=(future, build, wrap), name="brim-compile").start()
         _programs.move_to_end(key)
         while len(_programs) > _KEPT:
             _programs.popitem(last=False)
     return future
 
 
-def _build(
-    future: Future[P], structure: Hashable, make: Callable[[], Callable[..., Any]], args: tuple[Any, ...], wrap: Callable[[Compiled], P]
-) -> None:
+def _build(future: Future[P], build: Callable[[], tuple[Any, bool]], wrap: Callable[[Compiled], P]) -> None:
     try:
         start = time.perf_counter()
         with jax.enable_x64(True):
-            run, from_disk = compile_cached(make, args, structure)
+            run, from_disk = build()
         future.set_result(wrap(Compiled(run, time.perf_counter() - start, from_disk)))
     except BaseException as error:  # handed to whoever waits
         future.set_exception(error)

@@ -416,4 +416,4 @@ def _completion(e: Elimination) -> Callable[..., tuple[Any, Any]]:
 def _completion_program(e: Elimination, size: int, dim: int, data: Any) -> Future[Compiled]:
     """The compiled draw of the effects for ``size`` draws at once."""
     rows = (jax.ShapeDtypeStruct((size, *rest), kind) for rest, kind in (((dim,), np.float64), ((), np.uint64), ((), np.int64)))
-    return compiled(("completion", e), lambda: _completion(e), (*rows, data), lambda found: found)
+    return compiled(("completion", e), lambda: _completion(e), (*rows, data), lambda found: found, short=True)

@@ -21,6 +21,10 @@ from brim.infer.stepsize import restart
 __all__ = ["Program", "device_data", "new_state", "precompile"]
 
 
+# few coordinates and numbers: a run takes less time than half of its compilation
+_FEW, _LITTLE = 20, 2**14
+
+
 @dataclass(frozen=True)
 class Program:
     """``run(state, data, stream, n, settings) -> state, draws, stats`` for up to ``rows`` iterations, and what it cost to get."""
@@ -50,6 +54,7 @@ def precompile(target: Target, control: Control) -> Future[Program]:
         lambda: make_chunk(target.log_prob, metric, rows, depth),
         (state, target.data, np.uint64(0), np.int32(0), settings),
         lambda found: Program(found.run, metric, rows, found.seconds, found.from_disk),
+        short=target.dim <= _FEW and sum(np.size(x) for x in jax.tree.leaves(target.data)) <= _LITTLE,
     )
 
 
