@@ -155,3 +155,21 @@ def test_a_second_process_neither_traces_nor_compiles(folder):
     )
     assert int(first[0]) == 3
     assert second == ["0", "1"]  # the one abstract evaluation that counts the columns of the linear predictor
+
+
+LAPACK = """
+import jax, numpy as np
+from brim.infer.cache import compile_cached
+with jax.enable_x64(True):
+    run, from_disk = compile_cached(lambda: jax.numpy.linalg.cholesky, (np.empty((2, 2)),), "a factorisation")
+    print(from_disk, float(run(np.array([[4.0, 0.0], [0.0, 9.0]]))[1, 1]))
+"""
+
+
+def test_loaded_programs_find_lapack(folder):
+    """JAX looks up LAPACK when it traces; a loaded program must not call functions that nobody looked up (it would crash)."""
+    out = [
+        subprocess.run([sys.executable, "-W", "ignore", "-c", LAPACK], capture_output=True, text=True, check=True).stdout.split()
+        for _ in range(2)
+    ]
+    assert out == [["False", "3.0"], ["True", "3.0"]]

@@ -76,7 +76,7 @@ def compile_cached(make: Callable[[], Callable[..., Any]], args: tuple[Any, ...]
     compiled = loaded = _load(folder, key)
     if compiled is None:
         compiled = _compiled(lowered, short)
-        _save(folder, key, compiled)
+        _save(folder, key, compiled, "lapack_" in lowered.as_text())
     if name is not None:
         _write(folder / f"{name}.name", key.encode())
     return compiled, loaded is not None
@@ -161,7 +161,9 @@ def _load(folder: Path, key: str) -> Any | None:
     path = folder / f"{key}.xla"
     try:
         blob = path.read_bytes()
-        payload, in_tree, out_tree = pickle.loads(blob)
+        payload, in_tree, out_tree, lapack = pickle.loads(blob)
+        if lapack:
+            _find_lapack()
         compiled = serialize_executable.deserialize_and_load(payload, in_tree, out_tree, execution_devices=jax.devices()[:1])
         os.utime(path)
     except FileNotFoundError:
@@ -171,9 +173,15 @@ def _load(folder: Path, key: str) -> Any | None:
     return compiled
 
 
-def _save(folder: Path, key: str, compiled: Any) -> None:
+@lru_cache(maxsize=1)
+def _find_lapack() -> None:
+    """Let JAX look up LAPACK's functions, which it does when it lowers a program: a loaded one would call what was not found yet."""
+    jax.jit(jax.numpy.linalg.cholesky).lower(jax.ShapeDtypeStruct((1, 1), np.float64))
+
+
+def _save(folder: Path, key: str, compiled: Any, lapack: bool) -> None:
     with contextlib.suppress(Exception):  # a backend without serialisation, a read-only home
-        blob = pickle.dumps(serialize_executable.serialize(compiled))
+        blob = pickle.dumps((*serialize_executable.serialize(compiled), lapack))
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         _make_room(folder, len(blob))
         _write(folder / f"{key}.xla", blob)

@@ -97,7 +97,7 @@ class Transported(AbstractCoordinates):
     def _program(self, draws: int) -> Future[Compiled]:
         t = self.transport
         args = (np.empty((self._rows(draws), t.dim)), self.target.data)
-        return compiled(("way back", t), lambda: _way_back(t), args, lambda found: found)
+        return compiled(("way back", t), lambda: _way_back(t), args, lambda found: found, short=True)
 
     def complete(self, draws: Draws) -> Draws:
         """Draws of all coordinates of the model; ``lp`` is then the log joint density, as brms' ``lp__``."""

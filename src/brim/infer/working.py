@@ -196,7 +196,7 @@ def expander(t: Transport, rows: Rows, data: Arrays) -> Future[Compiled]:
     """The compiled ``(theta, eta, use, data, design) ->`` an expansion as a dict: at ``eta`` where ``use``, else at the effects' modes."""
     eta = np.empty(len(rows.level[0]))
     args = (np.empty(t.head), eta, np.bool_(False), data, rows.design, *places(rows))
-    return compiled(("expansion", t), lambda: _expand(t), args, lambda found: found)
+    return compiled(("expansion", t), lambda: _expand(t), args, lambda found: found, short=True)
 
 
 def places(rows: Rows) -> tuple[list[np.ndarray], list[np.ndarray]]:
