@@ -230,3 +230,50 @@ def test_column_names_that_are_not_text():
     frame = Frame.read(pd.DataFrame([[1.0, 2.0]]))
     assert frame.names == ("0", "1")
     assert frame["1"].values.tolist() == [2]
+
+
+# --------------------------------------------------------------------------- large frames
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int64, np.float64])
+def test_whole_numbers_are_coded_as_by_sorting(dtype):
+    """Keys in a narrow range are coded through a table, in pieces; the range from -100 to 100 and 200,000 rows need several."""
+    keys = np.random.default_rng(0).integers(-100, 101, 200_000).astype(dtype)
+    factor = Frame.read({"g": keys})["g"].as_factor()
+    distinct, codes = np.unique(keys, return_inverse=True)
+    assert factor.levels == tuple(str(int(v)) for v in distinct)
+    np.testing.assert_array_equal(factor.codes, codes)
+    assert factor.codes.dtype == np.int32
+
+
+@pytest.mark.parametrize(
+    "values", [[1.0, np.nan, 3.0, 1.0], [0.5, 1.5, 0.5], [1.0, 2.5, 4.0], [0.0, 1e12, 0.0], [-0.0, 0.0, 1.0], [np.inf, 1.0]]
+)
+def test_other_numbers_are_sorted(values):
+    factor = Frame.read({"g": np.array(values)})["g"].as_factor()
+    distinct, codes = np.unique(np.array(values)[~np.isnan(values)], return_inverse=True)
+    assert len(factor.levels) == len(distinct)
+    np.testing.assert_array_equal(factor.codes[~np.isnan(values)], codes)
+    assert (factor.codes[np.isnan(values)] == -1).all()
+
+
+@pytest.mark.parametrize("values", [[0, 127], [-129, 5], [0, 32768], [2**31, -1], [2**40, 0], [2**53, -(2**53)], [-128, 127]])
+def test_whole_numbers_are_held_exactly(values):
+    column = Frame.read({"n": np.array(values)})["n"]
+    assert column.values.dtype == np.float64
+    assert column.values.tolist() == [float(v) for v in values]
+    assert column.integer
+
+
+def test_a_part_has_the_rows_and_their_numbers():
+    frame = Frame.read({"x": np.arange(10.0), "g": list("ababababab")}).numbered()
+    part = frame.part(3, 20)
+    assert part.n == 7
+    np.testing.assert_array_equal(part["x"].values, np.arange(3.0, 10.0))
+    np.testing.assert_array_equal(part["g"].codes, frame["g"].codes[3:])
+    np.testing.assert_array_equal(part.row_numbers, np.arange(3, 10))
+    np.testing.assert_array_equal(part.take(np.array([0, -1])).row_numbers, [3, 9])
+    other = Frame.read({"x": np.arange(4.0)})
+    assert other.rows is None
+    np.testing.assert_array_equal(other.part(1, 3).row_numbers, [-2, -3])
+    np.testing.assert_array_equal(other.take(np.array([3, 0])).row_numbers, other.row_numbers[[3, 0]])
