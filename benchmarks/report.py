@@ -61,7 +61,7 @@ def markdown(results: Mapping[str, Any]) -> str:
 
 _LEGEND = """Medians over rounds; divergences and R-hat are the worst of all rounds.
 
-- `fresh`: from the start of a process to its printed summary, with an empty cache of compiled programs (cold), or after an earlier such fit.
+- `fresh`: from the start of a process to its printed summary, with an empty cache of compiled programs (cold), or after an earlier fit.
 - `call`: the fitting function alone, compilation included. `sampling`: warm-up and sampling without compilation.
 - `CPU`: processor time of all threads up to the summary (not known of R, whose chains are processes of their own).
 - `ESS`: the smallest rank-normalised bulk effective sample size of population and hyper parameters; `ESS/s`: over `sampling`.

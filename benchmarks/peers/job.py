@@ -74,8 +74,9 @@ class Result:
     """What is measured in the child.
 
     ``told`` is printed as JSON: seconds by stage (``import_seconds``, ``data_seconds``, ``compile_seconds``, ``sampling_seconds``,
-    ``fit_seconds``), ``summary_at`` (clock when the summary was printed), ``cpu_seconds`` (of all threads up to then), ``steps`` and ``warmup_steps`` (leapfrog steps of all chains),
-    ``divergences``, ``peak_bytes``, ``before_bytes`` (memory before the fit), ``data_bytes``, ``versions``, ``note``, ``draws``.
+    ``fit_seconds``), ``summary_at`` (clock when the summary was printed), ``cpu_seconds`` (of all threads up to then), ``steps`` and
+    ``warmup_steps`` (leapfrog steps of all chains), ``divergences``, ``peak_bytes``, ``before_bytes`` (memory before the fit),
+    ``data_bytes``, ``versions``, ``note``, ``draws``.
     """
 
     job: Job
