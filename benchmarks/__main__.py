@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import compileall
 import contextlib
+import signal
 import sys
 import tempfile
 import time
@@ -164,4 +165,6 @@ def _write_table(kept: dict[str, Any], table: str) -> None:
 
 
 if __name__ == "__main__":
+    # a terminated run must not leave its fit behind: the exception passes through the runner, which ends it
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     main()
