@@ -49,7 +49,7 @@ def _measure(given: argparse.Namespace, out: Path, tools: Tools, found: dict[str
 
     def keep(fit: Run) -> None:
         model = MODELS[fit["model"]]
-        left_out = {p.name: why for p in PEERS.values() if (why := skipped(model, p, options.slow)) is not None}
+        left_out = {p.name: why for p in present if (why := skipped(model, p, options.slow)) is not None}
         results.append(kept, {**fit, "session": session, "left_out": left_out}, out)
         print(_line(fit), flush=True)
 
