@@ -1,0 +1,189 @@
+"""The benchmarks: the runner end to end with brim alone, and the numbers that the tables are made of."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from benchmarks import results, sources
+from benchmarks.__main__ import main
+from benchmarks.measures import measure, read_draws
+from benchmarks.models import MODELS
+from benchmarks.peers import PEERS, Tools, find
+from benchmarks.peers.job import Job, Result
+from benchmarks.report import disagreement, markdown, pairs, ratios
+from benchmarks.runner import Options, fit, rounds, skipped
+
+
+@pytest.mark.default_precision
+def test_end_to_end(tmp_path):
+    out, table = tmp_path / "results.json", tmp_path / "results.md"
+    command = f"--models sleepstudy --peers brim --repeat 1 --chains 2 --iter 400 --cores 2 --out {out} --table {table}".split()
+    main(command)
+    fits = json.loads(out.read_text())["fits"]
+    assert [(f["peer"], f["cache"], f["ok"]) for f in fits] == [("brim", "cold", True), ("brim", "warm", True)]
+    for f in fits:
+        assert f["seconds"] > f["fit_seconds"] > f["sampling_seconds"] > 0.0
+        assert f["peak_bytes"] > f["before_bytes"] > f["data_bytes"] > 180 * 2 * 8
+        assert f["steps"] >= 400
+        assert f["ess_per_second"] == pytest.approx(f["min_ess"] / f["sampling_seconds"])
+        assert set(f["estimates"]) == {"b_Intercept", "b_Days", "sigma", "sd_Subject__Intercept", "sd_Subject__Days", _COR}
+    cold, warm = fits
+    assert cold["estimates"] == warm["estimates"]  # the same seed
+    assert cold["estimates"]["b_Days"][0] == pytest.approx(10.467, abs=1.0)  # lmer(Reaction ~ Days + (Days | Subject)): 10.467
+    assert "| brim |" in table.read_text()
+    # complete: a second call with --resume makes nothing
+    main([*command, "--resume"])
+    assert len(json.loads(out.read_text())["fits"]) == 2
+
+
+_COR = "cor_Subject__Intercept__Days"
+
+
+# --------------------------------------------------------------------------- the report
+
+
+def _fit(peer, order, seconds, ess, cache="warm", round=0, session=0, ok=True, **more):
+    more = {"estimates": {}, "left_out": {}, "last": False, **more}
+    rest = {"seconds": seconds, "ess_per_second": ess} if ok else {"error": "exit 1: no"}
+    return {"model": "gpa", "peer": peer, "cache": cache, "round": round, "session": session, "order": order, "ok": ok, **rest, **more}
+
+
+FITS = [
+    _fit("brim", 0, 50.0, 1.0, cache="cold"),
+    _fit("bambi", 1, 90.0, 1.0, cache="cold"),
+    _fit("brim", 2, 2.0, 100.0),
+    _fit("bambi", 3, 8.0, 20.0),
+    _fit("brim", 4, 4.0, 60.0),
+    _fit("brms", 5, 100.0, 2.0, cache="none"),
+    _fit("brim", 0, 3.0, 90.0, round=1),
+    _fit("bambi", 1, 6.0, 10.0, round=1),
+    _fit("brim", 2, 1.0, 1.0, round=1, ok=False),
+    _fit("brms", 3, 60.0, 3.0, cache="none", round=1),  # the brim fit before it failed: paired with the one before that
+    _fit("bambi", 0, 1.0, 1.0, session=1),  # no brim fit in this session
+]
+
+
+def test_each_peer_is_paired_with_the_brim_fit_before_it():
+    found = [(ours["seconds"], theirs["peer"], theirs["seconds"]) for ours, theirs in pairs(FITS)]
+    assert found == [(2.0, "bambi", 8.0), (4.0, "brms", 100.0), (3.0, "bambi", 6.0), (3.0, "brms", 60.0)]
+
+
+def test_ratios_are_medians_over_pairs():
+    assert ratios(FITS, "gpa", "bambi") == {"seconds": pytest.approx((0.25 + 0.5) / 2), "ess_per_second": pytest.approx((5.0 + 9.0) / 2)}
+    assert ratios(FITS, "gpa", "brms") == {"seconds": pytest.approx((0.04 + 0.05) / 2), "ess_per_second": pytest.approx(30.0)}
+    assert ratios(FITS, "gpa", "lme4") == {}
+
+
+def test_the_table_has_medians_ratios_and_failures():
+    text = markdown({"sessions": [], "fits": FITS})
+    rows = {line.split("|")[1].strip(): [c.strip() for c in line.split("|")[2:-1]] for line in text.splitlines() if line.startswith("|")}
+    head = rows["peer"]
+    bambi = dict(zip(head, rows["Bambi + nutpie"], strict=True))
+    assert (bambi["fresh cold, s"], bambi["fresh, s"], bambi["time ratio"], bambi["ESS/s ratio"]) == ("90.00", "6.00", "0.38", "7.0")
+    assert dict(zip(head, rows["brim"], strict=True))["fresh, s"] == "3.00"
+    assert "- gpa, brim (warm): exit 1: no" in text
+
+
+def test_disagreement_is_in_monte_carlo_errors():
+    ours = {"estimates": {"b_x": [1.0, 0.5, 0.03], "sigma": [2.0, 0.1, 0.01], "b_z": [0.0, 1.0, 1.0]}}
+    theirs = {"estimates": {"b_x": [1.1, 0.5, 0.04], "sigma": [2.0, 0.1, 0.01]}}
+    assert disagreement(ours, theirs) == pytest.approx(0.1 / 0.05)
+    assert disagreement(ours, {}) is None
+
+
+def test_growth_is_relative_to_the_smallest():
+    numbers = {"data_bytes": 2e6, "before_bytes": 3e8, "fit_seconds": 1.0}
+    fits = [
+        {**_fit("brim", 0, 5.0, 1.0), "model": "slopes_1e4", "sampling_seconds": 2.0, "peak_bytes": 4e8, **numbers},
+        {**_fit("brim", 0, 6.0, 1.0), "model": "slopes_1e6", "sampling_seconds": 3.0, "peak_bytes": 5e8, **numbers},
+    ]
+    line = next(line for line in markdown({"sessions": [], "fits": fits}).splitlines() if line.startswith("| slopes_1e6"))
+    assert [c.strip() for c in line.split("|")[4:6]] == ["3.00", "1.50"]
+    assert line.split("|")[-2].strip() == "250.00"
+
+
+# --------------------------------------------------------------------------- rounds
+
+
+def test_brim_runs_before_every_peer():
+    steps = [(s.peer.name, s.cache) for s in rounds([PEERS[n] for n in ("brim", "bambi", "brms")], first=True)]
+    assert steps == [("brim", "cold"), ("bambi", "cold"), ("brim", "warm"), ("bambi", "warm"), ("brim", "warm"), ("brms", "none")]
+    assert [s.cache for s in rounds([PEERS["brim"]], first=False)] == ["cold", "warm"]
+
+
+def test_complete_rounds_count_peers_that_do_not_run_the_model():
+    whole = [_fit("brim", 0, 1.0, 1.0), _fit("bambi", 1, 1.0, 1.0, last=True)]
+    kept = {"sessions": [], "fits": whole}
+    assert results.complete_rounds(kept, ["brim", "bambi"]) == {"gpa": 1}
+    assert results.complete_rounds(kept, ["brim", "bambi", "brms"]) == {"gpa": 0}
+    assert results.complete_rounds({"fits": [{**f, "left_out": {"brms": "slow"}} for f in whole]}, ["brim", "brms"]) == {"gpa": 1}
+    assert results.complete_rounds({"fits": whole[:1]}, ["brim"]) == {"gpa": 0}
+
+
+def test_absent_peers_are_told():
+    nothing = Tools(sys.executable, None, None)
+    assert find(PEERS["brms"], nothing).absent == "no Rscript found"
+    assert find(PEERS["bambi"], nothing).absent == "no Python found"
+    assert find(PEERS["brim"], nothing).absent is None
+    assert find(PEERS["lme4"], Tools(sys.executable, None, "/bin/false")).absent == "false does not run"
+
+
+def test_slow_and_inexpressible_pairs_are_left_out():
+    assert skipped(MODELS["insteval"], PEERS["brms"], slow=False) == "takes very long: --slow runs it"
+    assert skipped(MODELS["insteval"], PEERS["brms"], slow=True) is None
+    assert skipped(MODELS["kidney"], PEERS["lme4"], slow=True) == "has no such model"
+    assert skipped(MODELS["insteval"], PEERS["brim"], slow=False) is None
+
+
+@pytest.mark.parametrize(("script", "timeout", "error"), [("exit 3", 60.0, "exit 3: "), ("sleep 60", 0.5, "given up after 0 s")])
+def test_a_fit_that_fails_is_recorded(tmp_path, script, timeout, error):
+    program = tmp_path / "Rscript"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    tools = Tools(sys.executable, None, str(program))
+    options = Options(timeout=timeout)
+    told = fit(MODELS["gpa"], PEERS["lme4"], {}, options, tools, tmp_path / "fit", tmp_path)
+    assert (told["ok"], told["error"]) == (False, error)
+    assert 0.0 < told["wall_seconds"] < 30.0
+
+
+# --------------------------------------------------------------------------- data and measures
+
+
+def test_simulated_effects_have_the_stated_covariance():
+    rows = sources.simulate(200_000)
+    again = sources.simulate(200_000)
+    assert all(np.array_equal(rows[k], again[k]) for k in rows)
+    groups = [np.flatnonzero(rows["g"] == g) for g in range(1, 1001)]
+    fits = np.array([np.polyfit(rows["x"][i], rows["y"][i], 1)[::-1] for i in groups])
+    # 1000 groups; an estimated effect has variance of about 1/200 more than its effect; 4 standard errors
+    np.testing.assert_allclose(fits.mean(0), [1.0, 0.5], atol=4 * 0.81 / 1000**0.5)
+    covariance = np.cov(fits.T)
+    np.testing.assert_allclose(covariance, [[0.645, 0.096], [0.096, 0.165]], atol=4 * 0.645 * (2 / 999) ** 0.5)
+
+
+def test_draws_go_through_the_file_unchanged(tmp_path, capsys):
+    draws = np.random.default_rng(1).normal(size=(2, 5, 4))
+    job = Job("gpa", "", "", {}, 2, 5, 5, 1, 1, str(tmp_path))
+    result = Result(job)
+    result.export(["b_x", "r_g[1,Intercept]", "sd_g__Intercept", "lp__"], draws)
+    result.finish([])
+    told = json.loads(capsys.readouterr().out)["draws"]
+    assert (told["variables"], told["shape"]) == (["b_x", "sd_g__Intercept"], [2, 5, 2])
+    np.testing.assert_array_equal(read_draws(tmp_path / "draws.f64", told["shape"]), draws[:, :, [0, 2]])
+
+
+def test_the_worst_parameter_is_found_and_constants_are_not():
+    rng = np.random.default_rng(2)
+    draws = rng.normal(size=(4, 1000, 3))
+    for t in range(1, 1000):  # autocorrelation 0.8: an effective sample size of 4000 (1 - 0.8) / (1 + 0.8)
+        draws[:, t, 1] = 0.8 * draws[:, t - 1, 1] + 0.6 * draws[:, t, 1]
+    draws[:, :, 2] = 1.0
+    found = measure(draws, ["b_x", "b_y", "disc"])
+    assert found["min_ess_of"] == "b_y"
+    assert found["min_ess"] == pytest.approx(4000 / 9, rel=0.25)
+    assert set(found["estimates"]) == {"b_x", "b_y"}
+    assert found["estimates"]["b_x"][2] == pytest.approx(4000**-0.5, rel=0.1)
+    assert found["max_rhat"] < 1.03
