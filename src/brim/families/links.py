@@ -12,7 +12,18 @@ import jax.numpy as jnp
 from jax.scipy.special import ndtr, ndtri
 
 from brim.errors import BrimError, suggest
-from brim.families.special import log0, log1mexp, log_ndtr, softplus, times
+from brim.families.special import (
+    log0,
+    log1mexp,
+    log_interval,
+    log_logistic_between,
+    log_ndtr,
+    log_ndtr_between,
+    log_ndtr_odds,
+    logistic,
+    softplus,
+    times,
+)
 
 __all__ = ["LINKS", "Link", "link"]
 
@@ -71,6 +82,13 @@ class Link:
         if self.name == "logit":
             return successes * eta - (successes + failures) * softplus(eta)
         return times(successes, self.log_inverse(eta)) + times(failures, self.log1m_inverse(eta))
+
+    def log_between(self, low: Array, high: Array) -> Array:
+        """``log(inverse(high) - inverse(low))`` for ``low < high``; either may be as far out as 1e150."""
+        if self.name in _BETWEEN:
+            return _BETWEEN[self.name](low, high)
+        pair = (low, high)
+        return log_interval(tuple(map(self.log_inverse, pair)), tuple(map(self.log1m_inverse, pair)))
 
 
 def _link(
@@ -172,12 +190,12 @@ def _log_upper_cauchy(eta: Array) -> Array:
 _LINKS = (
     _link("identity", _identity, _identity),
     _link("log", jnp.log, jnp.exp, _identity, log1mexp),
-    _link("logit", _logit, jax.nn.sigmoid, lambda e: -softplus(-e), lambda e: -softplus(e), _identity, symmetric=True),
-    _link("probit", ndtri, ndtr, log_ndtr, lambda e: log_ndtr(-e), symmetric=True),
+    _link("logit", _logit, logistic, lambda e: -softplus(-e), lambda e: -softplus(e), _identity, symmetric=True),
+    _link("probit", ndtri, ndtr, log_ndtr, lambda e: log_ndtr(-e), log_ndtr_odds, symmetric=True),
     _link(
         "probit_approx",
         lambda mu: _phi_cubic_root(_logit(mu)),
-        lambda e: jax.nn.sigmoid(_phi_cubic(e)),
+        lambda e: logistic(_phi_cubic(e)),
         lambda e: -softplus(-_phi_cubic(e)),
         lambda e: -softplus(_phi_cubic(e)),
         _phi_cubic,
@@ -210,12 +228,14 @@ _LINKS = (
     _link(
         "softit",
         lambda mu: _softplus_forward(mu / (1.0 - mu)),
-        lambda e: jax.nn.sigmoid(_log_softplus(e)),
+        lambda e: logistic(_log_softplus(e)),
         lambda e: -softplus(-_log_softplus(e)),
         lambda e: -jnp.log1p(softplus(e)),
         _log_softplus,
     ),
 )
+
+_BETWEEN: dict[str, Callable[[Any, Any], Any]] = {"logit": log_logistic_between, "probit": log_ndtr_between}
 
 #: Every link under brms' name.
 LINKS: dict[str, Link] = {entry.name: entry for entry in _LINKS}

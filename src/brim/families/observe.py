@@ -38,15 +38,12 @@ def log_lik(law: Distribution, y: Array, data: Data) -> Array:
 
 def _censored(law: Distribution, y: Array, data: Data) -> Array:
     code = jnp.asarray(data["cens"])
-    seen = jnp.where(code == 0, law.log_prob(y), 0.0)
-    seen = jnp.where(code == 1, law.log_survival(y), seen)
-    seen = jnp.where(code == -1, law.log_cdf(y), seen)
+    seen = jnp.where(code == 0, law.log_prob(y), law.log_beyond(y, code == 1))
     if "y2" in data:
         interval = code == 2
         # rows without an interval get one that is safe to differentiate
         upper = jnp.where(interval, data["y2"], y + 1.0)
-        within = log_interval((law.log_cdf(y), law.log_cdf(upper)), (law.log_survival(y), law.log_survival(upper)))
-        seen = jnp.where(interval, within, seen)
+        seen = jnp.where(interval, law.log_between(y, upper), seen)
     return seen
 
 
