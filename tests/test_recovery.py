@@ -271,12 +271,17 @@ CASES = {
         brim.bernoulli("probit"), INNER, draws_of(lambda x, t, d: stats.bernoulli(special.ndtr(line(x, t)))), like=(0.0, 1.0)
     ),
     "binomial": Case(
-        "binomial", INNER, draws_of(lambda x, t, d: stats.binom(d["n"], prob(x, t))), "y | trials(n) ~ x", columns=trials, **COUNTS
+        "binomial",
+        INNER,
+        draws_of(lambda x, t, d: stats.binom(d["n"].astype(int), prob(x, t))),
+        "y | trials(n) ~ x",
+        columns=trials,
+        **COUNTS,
     ),
     "beta_binomial": Case(
         "beta_binomial",
         {**INNER, "phi": 3.0},
-        draws_of(lambda x, t, d: stats.betabinom(d["n"], prob(x, t) * t["phi"], (1 - prob(x, t)) * t["phi"])),
+        draws_of(lambda x, t, d: stats.betabinom(d["n"].astype(int), prob(x, t) * t["phi"], (1 - prob(x, t)) * t["phi"])),
         "y | trials(n) ~ x",
         columns=trials,
         **COUNTS,
@@ -335,7 +340,7 @@ CASES = {
     "cumulative, disc": Case(
         "cumulative",
         {**THRES, "b_disc_z": 0.6},
-        lambda rng, x, t, d: latent()(rng, x, {**t, "disc": np.exp(t["b_disc_z"] * d["z"])}, d),
+        lambda rng, x, t, d: latent()(rng, x, {**t, "disc": np.exp(t["b_disc_z"] * d["z"].to_numpy())}, d),
         brim.bf("y ~ x", "disc ~ 0 + z"),
         columns=lambda rng, n: {"z": np.arange(n) % 2.0},
         **ORDINAL,
@@ -384,7 +389,7 @@ CASES = {
     "zero_inflated_binomial": Case(
         "zero_inflated_binomial",
         {**INNER, "zi": 0.25},
-        gated("zi", draws_of(lambda x, t, d: stats.binom(d["n"], prob(x, t)))),
+        gated("zi", draws_of(lambda x, t, d: stats.binom(d["n"].astype(int), prob(x, t)))),
         "y | trials(n) ~ x",
         columns=trials,
         **COUNTS,
@@ -392,7 +397,7 @@ CASES = {
     "zero_inflated_beta_binomial": Case(
         "zero_inflated_beta_binomial",
         {**INNER, "phi": 4.0, "zi": 0.25},
-        gated("zi", draws_of(lambda x, t, d: stats.betabinom(d["n"], prob(x, t) * t["phi"], (1 - prob(x, t)) * t["phi"]))),
+        gated("zi", draws_of(lambda x, t, d: stats.betabinom(d["n"].astype(int), prob(x, t) * t["phi"], (1 - prob(x, t)) * t["phi"]))),
         "y | trials(n) ~ x",
         columns=trials,
         **COUNTS,
@@ -547,14 +552,17 @@ def test_wiener_recovers_a_random_walk():
     assert_near("wiener", z_scores(case, data.assign(d=upper.astype(float)), truth["ndt"] + time, seed=35))
 
 
-@pytest.mark.parametrize("formula", ["y | cens(c) ~ x", "y | cens(c) + bhaz(df = 6, gr = g) ~ x"])
-def test_cox_is_recovered(formula):
+@pytest.mark.parametrize(
+    ("formula", "family"),
+    [("y | cens(c) ~ x", "cox"), ("y | cens(c) + bhaz(gr = g) ~ x", "cox"), ("y | cens(c) ~ x", brim.cox(bhaz={"df": 7}))],
+)
+def test_cox_is_recovered(formula, family):
     """Exponential times are proportional hazards, whatever the baseline; those beyond 3 are censored."""
     rng = np.random.default_rng(41)
     data = pd.DataFrame({"x": rng.normal(size=600), "g": np.where(np.arange(600) % 2 == 0, "u", "v")})
     time = rng.exponential(np.exp(-0.6 * data["x"]))
     data["c"] = (time > 3).astype(float)
-    assert_near("cox", z_scores(Case("cox", {"b_x": 0.6}, formula=formula), data, np.minimum(time, 3), seed=42))
+    assert_near("cox", z_scores(Case(family, {"b_x": 0.6}, formula=formula), data, np.minimum(time, 3), seed=42))
 
 
 @pytest.mark.parametrize(("family", "more"), [("exponential", {}), ("weibull", {"shape": 1.6}), ("lognormal", {"sigma": 0.7})])
