@@ -25,6 +25,7 @@ MEANS = [
     ("dyestuff2", "Yield", 5.6656),
     ("epilepsy", "count", 8.254237288),
     ("grouseticks", "TICKS", 6.369727047),
+    ("inhaler", "rating", 1.431818182),
     ("kidney", "time", 101.6315789),
     ("loss", "cum", 2552.944582),
     ("mcycle", "accel", -25.54586466),
@@ -72,6 +73,13 @@ def test_missing_values_are_kept():
     gpa = brim.load_data("gpa")
     assert gpa["admitted"].isna().sum() == 384
     assert brim.load_data("pbcLong")["platelet"].isna().sum() == 9
+
+
+def test_inhaler_has_both_periods_of_every_patient():
+    # R: table(brms::inhaler$rating), range(table(brms::inhaler$subject))
+    inhaler = brim.load_data("inhaler")
+    assert inhaler["rating"].value_counts(sort=False).sort_index().tolist() == [358, 189, 17, 8]
+    assert inhaler.groupby("subject")["period"].agg(["count", "sum"]).drop_duplicates().to_numpy().tolist() == [[2, 0.0]]
 
 
 def test_an_unknown_name_gets_the_near_ones():

@@ -89,8 +89,8 @@ DATASETS: Mapping[str, DataSet] = {
         "Elston et al. (2001), Parasitology 122",
     ),
     "inhaler": DataSet(
-        200,
-        "how clear patients found the leaflet of one of two inhalers in a cross-over trial; the first 200 rows",
+        572,
+        "how clear 286 patients found the leaflets of two inhalers in a cross-over trial",
         "rating (1 to 4), subject, treat, period, carry (contrasts of +0.5 and -0.5)",
         "Ezzet & Whitehead (1991), Statistics in Medicine 10",
     ),

@@ -9,14 +9,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import gammaln, i0e, i1e
+from jax.scipy.special import i0e, i1e
 
 from brim.families import support
 from brim.families.base import Dpar
 from brim.families.constructor import Constructor
 from brim.families.distributions import Distribution
 from brim.families.dpars import KAPPA, PHI, PROBABILITY_LINKS, mu
-from brim.families.special import lgamma_ratio, log_betainc, log_tail
+from brim.families.gammas import lgamma_ratio, log_gamma
+from brim.families.tails import log_betainc, log_tail
 
 __all__ = ["FAMILIES", "Beta", "VonMises", "XBeta"]
 
@@ -61,7 +62,7 @@ class Beta(Distribution):
         a, b = self.shapes
         inside = (y > 0.0) & (y < 1.0)
         y = jnp.where(inside, y, 0.5)
-        value = lgamma_ratio(a, b) - gammaln(b) + (a - 1.0) * jnp.log(y) + (b - 1.0) * jnp.log1p(-y)
+        value = lgamma_ratio(a, b) - log_gamma(b) + (a - 1.0) * jnp.log(y) + (b - 1.0) * jnp.log1p(-y)
         return jnp.where(inside, value, -jnp.inf)
 
     def log_tails(self, y: Array) -> tuple[Array, Array]:

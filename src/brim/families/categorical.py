@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import gammaln, logsumexp
+from jax.scipy.special import logsumexp
 
 from brim.families import support
 from brim.families.base import Dpar
@@ -16,7 +16,8 @@ from brim.families.categories import CategoryBinding, unbound
 from brim.families.constructor import Constructor
 from brim.families.distributions import Distribution
 from brim.families.dpars import PHI, mu
-from brim.families.special import lgamma_ratio, log_mix, times
+from brim.families.gammas import lgamma_ratio, log_factorial
+from brim.families.special import log_mix, times
 
 __all__ = ["FAMILIES", "Categorical", "DirichletMultinomial", "Multinomial"]
 
@@ -91,7 +92,7 @@ class Multinomial(Distribution):
         return jnp.sum(times(y, jax.nn.log_softmax(self.logits, axis=-1)), axis=-1)
 
     def log_prob(self, y: Array) -> Array:
-        return self.log_kernel(y) + gammaln(self.trials + 1.0) - jnp.sum(gammaln(y + 1.0), axis=-1)
+        return self.log_kernel(y) + log_factorial(self.trials) - jnp.sum(log_factorial(y), axis=-1)
 
     def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
         return _multinomial(key, self.trials, jax.nn.softmax(self.logits, axis=-1), self._shape(sample_shape))
@@ -122,7 +123,7 @@ class DirichletMultinomial(Distribution):
         return jnp.sum(lgamma_ratio(self._shapes, y), axis=-1) - lgamma_ratio(jnp.exp(self.log_phi), self.trials)
 
     def log_prob(self, y: Array) -> Array:
-        return self.log_kernel(y) + gammaln(self.trials + 1.0) - jnp.sum(gammaln(y + 1.0), axis=-1)
+        return self.log_kernel(y) + log_factorial(self.trials) - jnp.sum(log_factorial(y), axis=-1)
 
     def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
         first, second = jax.random.split(key)

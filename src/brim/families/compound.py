@@ -16,7 +16,7 @@ from brim.families.bounded import Beta
 from brim.families.constructor import Constructor
 from brim.families.distributions import Distribution
 from brim.families.dpars import COI, HU, PHI, PROBABILITY_LINKS, ZI, ZOI, mu
-from brim.families.special import log1mexp, log_diff_exp
+from brim.families.special import log1mexp, log_add, log_diff_exp
 
 __all__ = ["FAMILIES", "MassAtZero", "ZeroOneInflatedBeta"]
 
@@ -74,11 +74,11 @@ class MassAtZero(Distribution):
         rest = self.gate.log1m - self._log_kept() + self.base.log_prob(other)
         if self.hurdle or not self.base.discrete:
             return jnp.where(zero, self.gate.log, rest)
-        return jnp.where(zero, jnp.logaddexp(self.gate.log, self.gate.log1m + self.base.log_prob(jnp.zeros(()))), rest)
+        return jnp.where(zero, log_add(self.gate.log, rest), rest)
 
     def log_survival(self, y: Array) -> Array:
         beyond = self.gate.log1m - self._log_kept() + self.base.log_survival(jnp.maximum(y, 0) if self.hurdle else y)
-        return jnp.where(jnp.asarray(y) >= 0, beyond, jnp.logaddexp(self.gate.log, beyond) if not self.hurdle else 0.0)
+        return jnp.where(jnp.asarray(y) >= 0, beyond, log_add(self.gate.log, beyond) if not self.hurdle else 0.0)
 
     def log_cdf(self, y: Array) -> Array:
         below = self.base.log_cdf(y)
@@ -86,7 +86,7 @@ class MassAtZero(Distribution):
             least = self.base.log_prob(jnp.zeros(()))
             below = log_diff_exp(jnp.maximum(below, least), least) - self._log_kept()
         rest = self.gate.log1m + below
-        return jnp.where(jnp.asarray(y) >= 0, jnp.logaddexp(self.gate.log, rest), rest if not self.hurdle else -jnp.inf)
+        return jnp.where(jnp.asarray(y) >= 0, log_add(self.gate.log, rest), rest if not self.hurdle else -jnp.inf)
 
     def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
         first, second = jax.random.split(key)
@@ -144,11 +144,11 @@ class ZeroOneInflatedBeta(Distribution):
         return jnp.where(inside, self.outer.log1m + self.base.log_prob(jnp.where(inside, y, 0.5)), ends)
 
     def log_cdf(self, y: Array) -> Array:
-        value = jnp.logaddexp(self.outer.log + self.one.log1m, self.outer.log1m + self.base.log_cdf(y))
+        value = log_add(self.outer.log + self.one.log1m, self.outer.log1m + self.base.log_cdf(y))
         return jnp.where(y < 0.0, -jnp.inf, jnp.where(y >= 1.0, 0.0, value))
 
     def log_survival(self, y: Array) -> Array:
-        value = jnp.logaddexp(self.outer.log + self.one.log, self.outer.log1m + self.base.log_survival(y))
+        value = log_add(self.outer.log + self.one.log, self.outer.log1m + self.base.log_survival(y))
         return jnp.where(y < 0.0, 0.0, jnp.where(y >= 1.0, -jnp.inf, value))
 
     def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:

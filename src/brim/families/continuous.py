@@ -8,7 +8,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import gammaln
 
 from brim.families import support
 from brim.families.additions import scale_of
@@ -16,7 +15,9 @@ from brim.families.base import Dpar
 from brim.families.constructor import Constructor
 from brim.families.distributions import Distribution
 from brim.families.dpars import NU, REAL_LINKS, SIGMA, UNIT_LINKS, mu
-from brim.families.special import HALF_LOG_2PI, log_betainc, log_ndtr
+from brim.families.gammas import log_gamma
+from brim.families.special import HALF_LOG_2PI, log_ndtr, log_ndtr_between
+from brim.families.tails import log_betainc
 
 __all__ = ["FAMILIES", "Normal", "StudentT"]
 
@@ -52,6 +53,13 @@ class Normal(Distribution):
     def log_survival(self, y: Array) -> Array:
         return log_ndtr((self.loc - y) / self.scale)
 
+    def log_beyond(self, y: Array, above: Array) -> Array:
+        z = (y - self.loc) / self.scale
+        return log_ndtr(jnp.where(above, -z, z))
+
+    def log_between(self, low: Array, high: Array) -> Array:
+        return log_ndtr_between((low - self.loc) / self.scale, (high - self.loc) / self.scale)
+
     def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
         return self.loc + self.scale * jax.random.normal(key, self._shape(sample_shape))
 
@@ -78,7 +86,7 @@ class StudentT(Distribution):
 
     def log_prob(self, y: Array) -> Array:
         z = (y - self.loc) / self.scale
-        constant = gammaln(0.5 * (self.df + 1.0)) - gammaln(0.5 * self.df) - 0.5 * jnp.log(jnp.pi * self.df) - jnp.log(self.scale)
+        constant = log_gamma(0.5 * (self.df + 1.0)) - log_gamma(0.5 * self.df) - 0.5 * jnp.log(jnp.pi * self.df) - jnp.log(self.scale)
         return constant - 0.5 * (self.df + 1.0) * jnp.log1p(jnp.square(z) / self.df)
 
     def _log_tails(self, y: Array) -> tuple[Array, Array]:

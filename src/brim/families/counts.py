@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import gammaln
 
 from brim.families import support
 from brim.families.additions import log_exposed
@@ -16,7 +15,9 @@ from brim.families.base import Dpar
 from brim.families.constructor import Constructor
 from brim.families.distributions import Distribution
 from brim.families.dpars import COUNT_LINKS, PROBABILITY_LINKS, SHAPE_NB, SIGMA, mu
-from brim.families.special import lgamma_ratio, log_betainc, log_choose, log_gammainc, log_gammaincc, softplus, times
+from brim.families.gammas import lgamma_ratio, log_factorial
+from brim.families.special import log_choose, softplus, times
+from brim.families.tails import log_betainc, log_gammainc, log_gammaincc
 
 __all__ = ["FAMILIES", "Bernoulli", "Binomial", "NegBinomial", "Poisson"]
 
@@ -141,7 +142,7 @@ class Poisson(Distribution):
         return times(y, self.log_rate) - jnp.exp(self.log_rate)
 
     def log_prob(self, y: Array) -> Array:
-        return self.log_kernel(y) - gammaln(y + 1.0)
+        return self.log_kernel(y) - log_factorial(y)
 
     def log_cdf(self, y: Array) -> Array:
         k = jnp.maximum(jnp.floor(y), 0.0)
@@ -181,7 +182,7 @@ class NegBinomial(Distribution):
         return lgamma_ratio(shape, y) - times(y, softplus(-logit)) - shape * softplus(logit)
 
     def log_prob(self, y: Array) -> Array:
-        return self.log_kernel(y) - gammaln(y + 1.0)
+        return self.log_kernel(y) - log_factorial(y)
 
     def _log_tails(self, y: Array) -> tuple[Array, Array]:
         """``P(Y <= k) = I_x(shape, k + 1)`` with ``x = shape / (shape + mean)``."""

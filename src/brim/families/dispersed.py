@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import gammaln, logsumexp
+from jax.scipy.special import logsumexp
 
 from brim.families import support
 from brim.families.base import Dpar
@@ -16,7 +16,9 @@ from brim.families.constructor import Constructor
 from brim.families.counts import at_or_above
 from brim.families.distributions import Distribution
 from brim.families.dpars import COUNT_LINKS, PHI, SHAPE, UNIT_LINKS, mu
-from brim.families.special import lgamma_ratio, log1mexp, log_choose, log_diff_exp, log_gammaincc, log_sum, log_tail
+from brim.families.gammas import lgamma_ratio, log_factorial, log_gamma
+from brim.families.special import log1mexp, log_choose, log_diff_exp, log_sum
+from brim.families.tails import log_gammaincc, log_tail
 
 __all__ = ["FAMILIES", "BetaBinomial", "ComPoisson", "DiscreteWeibull"]
 
@@ -59,7 +61,8 @@ class BetaBinomial(Distribution):
         return lgamma_ratio(a, y) + lgamma_ratio(b, self.trials - y) - lgamma_ratio(jnp.exp(self.log_phi), self.trials)
 
     def log_prob(self, y: Array) -> Array:
-        return self.log_kernel(y) + log_choose(self.trials, y)
+        inside = (y >= 0.0) & (y <= self.trials)
+        return jnp.where(inside, self.log_kernel(jnp.clip(y, 0.0, self.trials)) + log_choose(self.trials, y), -jnp.inf)
 
     def _log_tails(self, y: Array) -> tuple[Array, Array]:
         """The sum of the mass function over ``0..y`` or ``y + 1..trials``, whichever is the smaller side, and its complement."""
@@ -113,7 +116,7 @@ class DiscreteWeibull(Distribution):
         rate, shape = jnp.broadcast_arrays(-self.prob.log, self.shape)
         head = jnp.sum(jnp.exp(-rate[..., None] * jnp.arange(1.0, _HEAD) ** shape[..., None]), axis=-1)
         hazard = rate * _HEAD**shape
-        integral = jnp.exp(gammaln(1.0 / shape) - jnp.log(shape) - jnp.log(rate) / shape + log_gammaincc(1.0 / shape, hazard))
+        integral = jnp.exp(log_gamma(1.0 / shape) - jnp.log(shape) - jnp.log(rate) / shape + log_gammaincc(1.0 / shape, hazard))
         slope = -hazard * shape / _HEAD
         return head + integral + jnp.exp(-hazard) * (0.5 - slope / 12.0 + slope**3 / 720.0)
 
@@ -203,7 +206,7 @@ class ComPoisson(Distribution):
 
 
 def _com_log_mass(k: Array, log_mu: Array, shape: Array) -> Array:
-    return shape * (k * log_mu - gammaln(k + 1.0))
+    return shape * (k * log_mu - log_factorial(k))
 
 
 def _com_log_sum(start: Array, log_mu: Array, shape: Array) -> Array:

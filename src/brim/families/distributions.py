@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from brim.errors import BrimError
-from brim.families.special import log1mexp
+from brim.families.special import log1mexp, log_interval
 
 __all__ = ["Distribution"]
 
@@ -81,6 +81,14 @@ class Distribution(ABC):
         """``log P(Y > y)``."""
         self._needs_tails("log_cdf")
         return log1mexp(self.log_cdf(y))
+
+    def log_beyond(self, y: Array, above: Array) -> Array:
+        """``log P(Y > y)`` where ``above``, else ``log P(Y <= y)``."""
+        return jnp.where(above, self.log_survival(y), self.log_cdf(y))
+
+    def log_between(self, low: Array, high: Array) -> Array:
+        """``log P(low < Y <= high)``."""
+        return log_interval((self.log_cdf(low), self.log_cdf(high)), (self.log_survival(low), self.log_survival(high)))
 
     def cdf(self, y: Array) -> Array:
         """``P(Y <= y)``."""

@@ -12,7 +12,18 @@ import jax.numpy as jnp
 from jax.scipy.special import ndtr, ndtri
 
 from brim.errors import BrimError, suggest
-from brim.families.special import log0, log1mexp, log_ndtr, softplus, times
+from brim.families.special import (
+    log0,
+    log1mexp,
+    log_interval,
+    log_logistic_between,
+    log_ndtr,
+    log_ndtr_between,
+    log_ndtr_odds,
+    logistic,
+    softplus,
+    times,
+)
 
 __all__ = ["LINKS", "Link", "link"]
 
@@ -72,6 +83,13 @@ class Link:
             return successes * eta - (successes + failures) * softplus(eta)
         return times(successes, self.log_inverse(eta)) + times(failures, self.log1m_inverse(eta))
 
+    def log_between(self, low: Array, high: Array) -> Array:
+        """``log(inverse(high) - inverse(low))`` for ``low < high``; either may be as far out as 1e150."""
+        if self.name in _BETWEEN:
+            return _BETWEEN[self.name](low, high)
+        pair = (low, high)
+        return log_interval(tuple(map(self.log_inverse, pair)), tuple(map(self.log1m_inverse, pair)))
+
 
 def _link(
     name: str,
@@ -110,14 +128,43 @@ def _phi_cubic_root(y: Array) -> Array:
     return 2.0 * r * jnp.sinh(jnp.arcsinh(y / (2.0 * _PHI_CUBIC * r**3)) / 3.0)
 
 
-def _log_expm1_exp(eta: Array) -> Array:
+_FULL = 690.0  # exp(690) is finite, and so is its product with what multiplies it
+
+
+@jax.custom_jvp
+def _rate(eta: Array) -> Array:
+    """``exp(eta)``, huge instead of infinite far out, so that a zero times its derivative is 0 and not NaN."""
+    return jnp.exp(jnp.minimum(eta, _FULL))
+
+
+@_rate.defjvp
+def _rate_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    rate = _rate(*primals)
+    return rate, rate * tangents[0]
+
+
+@jax.custom_jvp
+def _log_cloglog(eta: Array) -> Array:
+    """``log(1 - exp(-exp(eta)))``, the log of the inverse of cloglog."""
+    tiny = jnp.less(eta, -36.0)  # the next term, exp(eta) / 2, is below the last digit
+    rate = _rate(jnp.where(tiny, 0.0, eta))
+    near = jnp.where(rate < 0.6931471805599453, jnp.log(-jnp.expm1(-rate)), jnp.log1p(-jnp.exp(-rate)))
+    return jnp.where(tiny, eta, near)
+
+
+@_log_cloglog.defjvp
+def _log_cloglog_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    """The slope is ``r exp(-r) / (1 - exp(-r))`` at the rate ``r = exp(eta)``."""
+    (eta,), (d_eta,) = primals, tangents
+    tiny = jnp.less(eta, -36.0)
+    rate = _rate(jnp.where(tiny, 0.0, eta))
+    slope = jnp.where(tiny, 1.0, rate * jnp.exp(-rate) / -jnp.expm1(-rate))
+    return _log_cloglog(eta), slope * d_eta
+
+
+def _logit_cloglog(eta: Array) -> Array:
     """``log(exp(exp(eta)) - 1)``: the logit of the inverse of cloglog."""
-    large = jnp.greater(eta, 1.0)
-    rate = jnp.exp(eta)
-    small_rate = jnp.exp(jnp.where(large, 0.0, eta))
-    tiny = jnp.less(eta, -30.0)
-    core = jnp.log(jnp.expm1(jnp.where(tiny, 1.0, small_rate)))
-    return jnp.where(large, rate + jnp.log1p(-jnp.exp(-rate)), jnp.where(tiny, eta, core))
+    return _log_cloglog(eta) + _rate(eta)
 
 
 def _log_softplus(eta: Array) -> Array:
@@ -143,12 +190,12 @@ def _log_upper_cauchy(eta: Array) -> Array:
 _LINKS = (
     _link("identity", _identity, _identity),
     _link("log", jnp.log, jnp.exp, _identity, log1mexp),
-    _link("logit", _logit, jax.nn.sigmoid, lambda e: -softplus(-e), lambda e: -softplus(e), _identity, symmetric=True),
-    _link("probit", ndtri, ndtr, log_ndtr, lambda e: log_ndtr(-e), symmetric=True),
+    _link("logit", _logit, logistic, lambda e: -softplus(-e), lambda e: -softplus(e), _identity, symmetric=True),
+    _link("probit", ndtri, ndtr, log_ndtr, lambda e: log_ndtr(-e), log_ndtr_odds, symmetric=True),
     _link(
         "probit_approx",
         lambda mu: _phi_cubic_root(_logit(mu)),
-        lambda e: jax.nn.sigmoid(_phi_cubic(e)),
+        lambda e: logistic(_phi_cubic(e)),
         lambda e: -softplus(-_phi_cubic(e)),
         lambda e: -softplus(_phi_cubic(e)),
         _phi_cubic,
@@ -157,10 +204,10 @@ _LINKS = (
     _link(
         "cloglog",
         lambda mu: jnp.log(-jnp.log1p(-mu)),
-        lambda e: -jnp.expm1(-jnp.exp(e)),
-        lambda e: -softplus(-_log_expm1_exp(e)),
-        lambda e: -jnp.exp(e),
-        _log_expm1_exp,
+        lambda e: -jnp.expm1(-_rate(e)),
+        _log_cloglog,
+        lambda e: -_rate(e),
+        _logit_cloglog,
     ),
     _link(
         "cauchit",
@@ -181,12 +228,14 @@ _LINKS = (
     _link(
         "softit",
         lambda mu: _softplus_forward(mu / (1.0 - mu)),
-        lambda e: jax.nn.sigmoid(_log_softplus(e)),
+        lambda e: logistic(_log_softplus(e)),
         lambda e: -softplus(-_log_softplus(e)),
         lambda e: -jnp.log1p(softplus(e)),
         _log_softplus,
     ),
 )
+
+_BETWEEN: dict[str, Callable[[Any, Any], Any]] = {"logit": log_logistic_between, "probit": log_ndtr_between}
 
 #: Every link under brms' name.
 LINKS: dict[str, Link] = {entry.name: entry for entry in _LINKS}

@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.scipy.special import ndtri
 
 from brim.families.distributions import Distribution
 from brim.families.special import log_interval
@@ -38,15 +39,12 @@ def log_lik(law: Distribution, y: Array, data: Data) -> Array:
 
 def _censored(law: Distribution, y: Array, data: Data) -> Array:
     code = jnp.asarray(data["cens"])
-    seen = jnp.where(code == 0, law.log_prob(y), 0.0)
-    seen = jnp.where(code == 1, law.log_survival(y), seen)
-    seen = jnp.where(code == -1, law.log_cdf(y), seen)
+    seen = jnp.where(code == 0, law.log_prob(y), law.log_beyond(y, code == 1))
     if "y2" in data:
         interval = code == 2
         # rows without an interval get one that is safe to differentiate
         upper = jnp.where(interval, data["y2"], y + 1.0)
-        within = log_interval((law.log_cdf(y), law.log_cdf(upper)), (law.log_survival(y), law.log_survival(upper)))
-        seen = jnp.where(interval, within, seen)
+        seen = jnp.where(interval, law.log_between(y, upper), seen)
     return seen
 
 
@@ -92,13 +90,87 @@ def _partial_mean(law: Distribution, at: Array, safe: Array) -> Array:
     return jnp.where(finite, law.partial_mean(jnp.where(finite, at, safe)), jnp.where(at < 0, 0.0, law.mean))
 
 
+_TRIES, _STEPS = 64, 500
+
+
 def truncated_sample(key: Array, law: Distribution, data: Data, sample_shape: tuple[int, ...] = ()) -> Array:
-    """Draws of ``Y`` given that it lies in the window, by bisection on its distribution function there."""
+    """Draws of ``Y`` given that it lies in the window.
+
+    Counts by walking along the mass function from a guess, other responses as the first of 64 plain draws that lies inside; where
+    that does not end (windows far out), by bisection on the distribution function.
+    """
     if "lb" not in data and "ub" not in data:
         return law.sample(key, sample_shape)
     shape = tuple(sample_shape) + jnp.broadcast_shapes(law.batch_shape, *(jnp.shape(data[k]) for k in ("lb", "ub") if k in data))
-    log_u = -jax.random.exponential(key, shape)
+    first, second = jax.random.split(key)
+    drawn, missing = (_by_walking if law.discrete else _by_rejection)(first, law, data, shape)
+    return _by_inversion(second, law, data, drawn, missing)
+
+
+def _by_walking(key: Array, law: Distribution, data: Data, shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """Counts by inversion, and where they are not found: the window has no digits left, or the way is too long.
+
+    The distribution function is asked three times (at both ends and at a guess), the mass function once a step.
+    """
     lower, upper = (jnp.broadcast_to(end, shape) for end in _ends(law, data))
+    lower, upper = jnp.maximum(lower, law.lower - 1.0), jnp.minimum(upper, law.upper)
+    one = jnp.ones(())
+    start, end = (jnp.exp(_log_tails(law, at, one)[0]) for at in (lower, upper))
+    u = start + (end - start) * jax.random.uniform(key, shape)
+    at = jnp.clip(jnp.floor(_guess(law, shape, u)), lower + 1.0, jnp.where(jnp.isfinite(upper), upper, jnp.inf))
+
+    def mass(y: Array) -> Array:
+        return jnp.exp(law.log_prob(y))
+
+    def walk(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        y, below, steps = state
+        here = mass(y)
+        up, down = (below < u) & (y < upper), (below - here >= u) & (y > lower + 1.0)
+        moved = jnp.where(up, y + 1.0, jnp.where(down, y - 1.0, y))
+        return moved, jnp.where(up, below + mass(moved), jnp.where(down, below - here, below)), steps + 1
+
+    def unfinished(state: tuple[Array, Array, Array]) -> Array:
+        y, below, steps = state
+        return jnp.any(((below < u) & (y < upper)) | ((below - mass(y) >= u) & (y > lower + 1.0))) & (steps < _STEPS)
+
+    y, below, _ = jax.lax.while_loop(unfinished, walk, (at, jnp.exp(law.log_cdf(at)), jnp.zeros((), int)))
+    found = ((below >= u) | (y >= upper)) & ((below - mass(y) < u) | (y <= lower + 1.0))
+    return y, ~found | (end - start < 1e-6)
+
+
+def _guess(law: Distribution, shape: tuple[int, ...], u: Array) -> Array:
+    """About where the distribution function is ``u``: the normal quantile with the mean and spread of the law."""
+    mean = jnp.broadcast_to(law.mean, shape)
+    if type(law).variance is Distribution.variance:
+        return mean
+    return mean + jnp.sqrt(law.variance) * ndtri(jnp.clip(u, 1e-12, 1.0 - 1e-12))
+
+
+def _by_rejection(key: Array, law: Distribution, data: Data, shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """Plain draws inside the window, and where none of the tries gave one."""
+    drawn, missing = jnp.zeros(shape), jnp.ones(shape, bool)
+    lead = shape[: len(shape) - len(law.batch_shape)]
+    if lead + law.batch_shape != shape:  # windows by row around one law
+        return drawn, missing
+    lower, upper = _ends(law, data)
+
+    def attempt(state: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
+        key, drawn, missing, tries = state
+        key, now = jax.random.split(key)
+        y = law.sample(now, lead)
+        inside = (y > lower) & (y <= upper)
+        return key, jnp.where(missing & inside, y, drawn), missing & ~inside, tries + 1
+
+    def unfinished(state: tuple[Array, Array, Array, Array]) -> Array:
+        return jnp.any(state[2]) & (state[3] < _TRIES)
+
+    return jax.lax.while_loop(unfinished, attempt, (key, drawn, missing, jnp.zeros((), int)))[1:3]
+
+
+def _by_inversion(key: Array, law: Distribution, data: Data, drawn: Array, missing: Array) -> Array:
+    """What is missing, by bisection on the distribution function in the window; nothing is computed where nothing is."""
+    log_u = -jax.random.exponential(key, drawn.shape)
+    lower, upper = (jnp.broadcast_to(end, drawn.shape) for end in _ends(law, data))
     lower = jnp.maximum(lower, law.lower - 1.0 if law.discrete else law.lower)
     upper = jnp.minimum(upper, law.upper)
     safe = jnp.zeros(()) + 1.0
@@ -109,27 +181,32 @@ def truncated_sample(key: Array, law: Distribution, data: Data, sample_shape: tu
         log_mass = log_interval(*zip(at_lower, _log_tails(law, y, safe), strict=True))
         return log_mass - log_all >= log_u
 
-    low, high = _bracket(law, lower, upper, reached)
-
-    def halve(_: int, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
-        low, high = bounds
+    def halve(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        low, high, steps = state
         mid = jnp.floor(0.5 * (low + high)) if law.discrete else 0.5 * (low + high)
         enough = reached(mid)
-        return jnp.where(enough, low, mid), jnp.where(enough, mid, high)
+        return jnp.where(enough, low, mid), jnp.where(enough, mid, high), steps + 1
 
-    return jax.lax.fori_loop(0, 60, halve, (low, high))[1]
+    def apart(state: tuple[Array, Array, Array]) -> Array:
+        low, high, steps = state
+        close = 1.0 if law.discrete else 1e-15 * (jnp.abs(low) + jnp.abs(high))
+        return jnp.any(missing & (high - low > close)) & (steps < 100)
+
+    low, high = _bracket(law, lower, upper, reached, missing)
+    return jnp.where(missing, jax.lax.while_loop(apart, halve, (low, high, jnp.zeros((), int)))[1], drawn)
 
 
-def _bracket(law: Distribution, lower: Array, upper: Array, reached: Any) -> tuple[Array, Array]:
-    """Finite ``low < draw <= high`` inside the window."""
+def _bracket(law: Distribution, lower: Array, upper: Array, reached: Any, missing: Array) -> tuple[Array, Array]:
+    """Finite ``low < draw <= high`` inside the window, by doubling the step from its ends."""
     start = jnp.where(jnp.isfinite(lower), lower, jnp.where(jnp.isfinite(upper), upper - 1.0, 0.0))
 
-    def widen(_: int, state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        low, high, step = state
-        low = jnp.where(reached(low) & jnp.isneginf(lower), low - step, low)
-        high = jnp.where(reached(high), high, jnp.minimum(high + step, upper))
-        return low, high, 2.0 * step
+    def widen(state: tuple[Array, ...]) -> tuple[Array, ...]:
+        low, high, step, _, count = state
+        below = jnp.zeros_like(missing) if law.discrete else reached(low) & jnp.isneginf(lower)
+        above = ~reached(high) & (high < upper)
+        low, high = jnp.where(below, low - step, low), jnp.where(above, jnp.minimum(high + step, upper), high)
+        return low, high, 2.0 * step, missing & (below | above), count + 1
 
     high = jnp.minimum(start + 1.0, upper)
-    low, high, _ = jax.lax.fori_loop(0, 40, widen, (start, high, jnp.ones_like(high)))
-    return low, high
+    state = start, high, jnp.ones_like(high), missing, jnp.zeros((), int)
+    return jax.lax.while_loop(lambda s: jnp.any(s[3]) & (s[4] < 60), widen, state)[:2]

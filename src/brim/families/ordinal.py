@@ -17,7 +17,6 @@ from brim.families.constructor import Constructor
 from brim.families.distributions import Distribution
 from brim.families.dpars import DISC, HU, UNIT_LINKS, mu
 from brim.families.links import Link
-from brim.families.special import log1mexp, log_interval, softplus
 from brim.families.thresholds import ThresholdBinding
 
 __all__ = ["FAMILIES", "AdjacentCategory", "ContinuationRatio", "Cumulative", "HurdleOrdinal", "Ordinal", "StoppingRatio"]
@@ -25,6 +24,8 @@ __all__ = ["FAMILIES", "AdjacentCategory", "ContinuationRatio", "Cumulative", "H
 Array = Any
 Dpars = Mapping[str, Dpar]
 Data = Mapping[str, Any]
+
+_OUTERMOST = 1e150  # its square is finite
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,16 @@ class Ordinal(Distribution):
     def log_prob(self, y: Array) -> Array:
         return take_category(self.log_table(), y, 1)
 
+    def _log_prob_by_steps(self, y: Array, sign: float) -> Array:
+        """One term for each threshold up to the one that stops; ``F(sign * z)`` is for stopping if ``sign = 1``, else for passing."""
+        z, present = self._z()
+        y = jnp.asarray(y)[..., None]
+        k = jnp.arange(1, z.shape[-1] + 1)
+        outcome = jnp.where(k == y, sign, -sign) > 0.0
+        terms = jnp.where((k <= y) & present, self.link.outcome_log(sign * z, outcome), 0.0)
+        count = jnp.sum(present, axis=-1)
+        return jnp.where((y[..., 0] >= 1) & (y[..., 0] <= count + 1), jnp.sum(terms, axis=-1), -jnp.inf)
+
     def log_cdf(self, y: Array) -> Array:
         return log_cumulative(self.log_table(), y, 1)
 
@@ -101,18 +112,13 @@ class Cumulative(Ordinal):
         first, last = y <= 1, y > count
         upper = self.disc * (take_category(thres, jnp.where(last, 1, y), 1) - self.eta)
         lower = self.disc * (take_category(thres, jnp.where(first, 2, y) - 1, 1) - self.eta)
-        both = ~first & ~last
-        between = self._log_between(jnp.where(both, lower, -1.0), jnp.where(both, upper, 1.0))
-        value = jnp.where(first, self.link.log_inverse(upper), jnp.where(last, self.link.log1m_inverse(lower), between))
+        if self.link.name in ("logit", "probit"):  # the outermost thresholds are far enough out to take no part
+            value = self.link.log_between(jnp.where(first, -_OUTERMOST, lower), jnp.where(last, _OUTERMOST, upper))
+        else:
+            both = ~first & ~last
+            between = self.link.log_between(jnp.where(both, lower, -1.0), jnp.where(both, upper, 1.0))
+            value = jnp.where(first, self.link.log_inverse(upper), jnp.where(last, self.link.log1m_inverse(lower), between))
         return jnp.where((y >= 1) & (y <= count + 1), value, -jnp.inf)
-
-    def _log_between(self, lower: Array, upper: Array) -> Array:
-        """``log(F(upper) - F(lower))``."""
-        if self.link.name == "logit":
-            return log1mexp(lower - upper) - softplus(-upper) - softplus(lower)
-        pair = (lower, upper)
-        logs = tuple(self.link.log_inverse(v) for v in pair), tuple(self.link.log1m_inverse(v) for v in pair)
-        return log_interval(*logs)
 
     def log_table(self) -> Array:
         categories = jnp.arange(1, jnp.shape(self.thres)[-1] + 2).reshape((-1,) + (1,) * len(self.batch_shape))
@@ -122,6 +128,9 @@ class Cumulative(Ordinal):
 @dataclass(frozen=True)
 class StoppingRatio(Ordinal):
     """``P(Y = k | Y >= k) = F(disc (thres_k - eta))``."""
+
+    def log_prob(self, y: Array) -> Array:
+        return self._log_prob_by_steps(y, 1.0)
 
     def log_table(self) -> Array:
         z, present = self._z()
@@ -133,6 +142,9 @@ class StoppingRatio(Ordinal):
 @dataclass(frozen=True)
 class ContinuationRatio(Ordinal):
     """``P(Y > k | Y >= k) = F(disc (eta - thres_k))``."""
+
+    def log_prob(self, y: Array) -> Array:
+        return self._log_prob_by_steps(y, -1.0)
 
     def log_table(self) -> Array:
         z, present = self._z()

@@ -8,14 +8,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import gammaln
 
 from brim.families import support
 from brim.families.base import Dpar
 from brim.families.constructor import Constructor
 from brim.families.distributions import Distribution
 from brim.families.dpars import NDT, NU, POSITIVE_LINKS, SHAPE, SIGMA, mu
-from brim.families.special import HALF_LOG_2PI, log1mexp, log_diff_exp, log_gammainc, log_gammaincc, log_ndtr
+from brim.families.gammas import log_gamma
+from brim.families.special import HALF_LOG_2PI, log1mexp, log_add, log_diff_exp, log_ndtr
+from brim.families.tails import log_gammainc, log_gammaincc
 
 __all__ = ["FAMILIES", "Frechet", "Gamma", "InverseGaussian", "LogNormal", "Weibull"]
 
@@ -86,6 +87,11 @@ class LogNormal(Distribution):
         log_y, inside = self._log(y)
         return jnp.where(inside, log_ndtr((self.loc - log_y) / self.scale), 0.0)
 
+    def log_beyond(self, y: Array, above: Array) -> Array:
+        log_y, inside = self._log(y)
+        z = (log_y - self.loc) / self.scale
+        return jnp.where(inside, log_ndtr(jnp.where(above, -z, z)), jnp.where(above, 0.0, -jnp.inf))
+
     def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
         return self.shift + jnp.exp(self.loc + self.scale * jax.random.normal(key, self._shape(sample_shape)))
 
@@ -112,7 +118,7 @@ class Gamma(Positive):
     def _log_density(self, y: Array) -> Array:
         # alpha log(alpha) - lgamma(alpha) does not depend on the row where the shape is one number
         ratio = jnp.log(y) - self.log_mean
-        constant = self.shape * jnp.log(self.shape) - gammaln(self.shape)
+        constant = self.shape * jnp.log(self.shape) - log_gamma(self.shape)
         return constant + self.shape * (ratio - jnp.exp(ratio)) - jnp.log(y)
 
     def log_cdf(self, y: Array) -> Array:
@@ -139,11 +145,11 @@ class Weibull(Positive):
 
     @property
     def variance(self) -> Array:
-        return jnp.square(self.mean) * jnp.expm1(gammaln(1.0 + 2.0 / self.shape) - 2.0 * gammaln(1.0 + 1.0 / self.shape))
+        return jnp.square(self.mean) * jnp.expm1(log_gamma(1.0 + 2.0 / self.shape) - 2.0 * log_gamma(1.0 + 1.0 / self.shape))
 
     @property
     def _log_scale(self) -> Array:
-        return self.log_mean - gammaln(1.0 + 1.0 / self.shape)
+        return self.log_mean - log_gamma(1.0 + 1.0 / self.shape)
 
     def _log_hazard(self, y: Array) -> Array:
         """``shape * log(y / scale)``, the log of the cumulative hazard."""
@@ -181,7 +187,7 @@ class Frechet(Positive):
 
     def _log_rate(self, y: Array) -> Array:
         """``-nu * log(y / scale)``, the log of ``-log P(Y <= y)``."""
-        return -self.nu * (jnp.log(y) - self.log_mean + gammaln(1.0 - 1.0 / self.nu))
+        return -self.nu * (jnp.log(y) - self.log_mean + log_gamma(1.0 - 1.0 / self.nu))
 
     def _log_density(self, y: Array) -> Array:
         rate = self._log_rate(y)
@@ -195,7 +201,7 @@ class Frechet(Positive):
 
     def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
         rate = jax.random.exponential(key, self._shape(sample_shape))
-        return jnp.exp(self.log_mean - gammaln(1.0 - 1.0 / self.nu) - jnp.log(rate) / self.nu)
+        return jnp.exp(self.log_mean - log_gamma(1.0 - 1.0 / self.nu) - jnp.log(rate) / self.nu)
 
 
 @dataclass(frozen=True)
@@ -225,7 +231,7 @@ class InverseGaussian(Positive):
     def log_cdf(self, y: Array) -> Array:
         def inside(v: Array) -> Array:
             z, second = self._parts(v)
-            return jnp.logaddexp(log_ndtr(z), second)
+            return log_add(log_ndtr(z), second)
 
         return self._inside(y, inside, -jnp.inf)
 

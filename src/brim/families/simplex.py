@@ -9,7 +9,6 @@ from typing import Any, ClassVar, final
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import gammaln
 
 from brim.errors import BrimError
 from brim.families import support
@@ -18,6 +17,7 @@ from brim.families.categories import CategoryBinding, unbound
 from brim.families.constructor import Constructor
 from brim.families.distributions import Distribution
 from brim.families.dpars import PHI, SIGMA, mu
+from brim.families.gammas import log_gamma
 from brim.families.special import HALF_LOG_2PI
 from brim.param import RANKS, Param, Reported, Slot, Where
 
@@ -52,7 +52,7 @@ class Dirichlet(Distribution):
         shapes = jnp.exp(self._log_shapes)
         inside = jnp.all(y > 0.0, axis=-1)
         log_y = jnp.log(jnp.where(inside[..., None], y, 0.5))
-        value = gammaln(jnp.exp(self.log_phi)) + jnp.sum((shapes - 1.0) * log_y - gammaln(shapes), axis=-1)
+        value = log_gamma(jnp.exp(self.log_phi)) + jnp.sum((shapes - 1.0) * log_y - log_gamma(shapes), axis=-1)
         return jnp.where(inside, value, -jnp.inf)
 
     def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
@@ -134,11 +134,18 @@ class LogRatioCorrelation(Extra):
     def invert(self, reported: Mapping[str, Any], where: Where, shift: Any = 0.0) -> dict[str, Any]:
         if len(self.names) < 2:
             return {}
-        half = jnp.zeros((len(self.names),) * 2).at[self._pairs()].set(reported[f"lncor{where.suffix}"])
-        return {self._key(where): jnp.linalg.cholesky(half + half.T + jnp.eye(len(self.names)))}
+        return {self._key(where): self._low(reported[f"lncor{where.suffix}"])}
+
+    def _low(self, correlations: Array) -> Array:
+        half = jnp.zeros((len(self.names),) * 2).at[self._pairs()].set(correlations)
+        return jnp.linalg.cholesky(half + half.T + jnp.eye(len(self.names)))
 
     def dpars(self, values: Mapping[str, Any], where: Where, data: Mapping[str, Any]) -> dict[str, Dpar]:
-        return {"lncor": Dpar(values[self._key(where)] if len(self.names) > 1 else jnp.eye(1))}
+        """The Cholesky factor as it is sampled, or from the reported correlations, which predictions start from."""
+        if len(self.names) < 2:
+            return {"lncor": Dpar(jnp.eye(1))}
+        low = values[self._key(where)] if self._key(where) in values else self._low(values[f"lncor{where.suffix}"])
+        return {"lncor": Dpar(low)}
 
     def reported(self, where: Where) -> tuple[Reported, ...]:
         if len(self.names) < 2:

@@ -8,7 +8,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import gammaln
 
 from brim.families import support
 from brim.families.additions import scale_of
@@ -16,7 +15,9 @@ from brim.families.base import Dpar
 from brim.families.constructor import Constructor
 from brim.families.distributions import Distribution
 from brim.families.dpars import ALPHA, BETA, QUANTILE, REAL_LINKS, SIGMA, UNIT_LINKS, XI, mu
-from brim.families.special import HALF_LOG_2PI, log1mexp, log1p_ratio, log_diff_exp, log_ndtr, log_tail
+from brim.families.gammas import log_gamma
+from brim.families.special import HALF_LOG_2PI, log1mexp, log1p_ratio, log_add, log_diff_exp, log_ndtr
+from brim.families.tails import log_tail
 
 __all__ = ["FAMILIES", "AsymLaplace", "ExGaussian", "GenExtremeValue", "SkewNormal"]
 
@@ -110,7 +111,7 @@ class ExGaussian(Distribution):
 
     def log_survival(self, y: Array) -> Array:
         z, part = self._parts(y)
-        return jnp.logaddexp(log_ndtr(-z), part)
+        return log_add(log_ndtr(-z), part)
 
     def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
         first, second = jax.random.split(key)
@@ -172,7 +173,7 @@ class GenExtremeValue(Distribution):
         small = jnp.abs(self.xi) < 1e-6
         finite = self.xi < 1.0
         xi = jnp.where(small | ~finite, 0.5, self.xi)
-        factor = jnp.where(small, _EULER, jnp.expm1(gammaln(1.0 - xi)) / xi)
+        factor = jnp.where(small, _EULER, jnp.expm1(log_gamma(1.0 - xi)) / xi)
         return jnp.where(finite, self.loc + self.scale * factor, jnp.inf)
 
     def _reduced(self, y: Array) -> tuple[Array, Array]:

@@ -8,26 +8,26 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.scipy.special import erfc, gammaln
+from jax.scipy.special import erfc
+
+from brim.families.gammas import log_factorial
 
 __all__ = [
     "HALF_LOG_2PI",
-    "lgamma_ratio",
     "log0",
     "log1mexp",
     "log1p_ratio",
-    "log_betainc",
+    "log_add",
     "log_choose",
     "log_diff_exp",
-    "log_gamma_tails",
-    "log_gammainc",
-    "log_gammaincc",
     "log_interval",
+    "log_logistic_between",
     "log_mix",
     "log_ndtr",
+    "log_ndtr_between",
+    "log_ndtr_odds",
     "log_sum",
-    "log_tail",
+    "logistic",
     "softplus",
     "times",
 ]
@@ -39,14 +39,44 @@ HALF_LOG_2PI = 0.9189385332046727
 
 @jax.custom_jvp
 def softplus(x: Array) -> Array:
-    """``log(1 + exp(x))``; the derivative is the logistic function itself, three times cheaper than autodiff's."""
+    """``log(1 + exp(x))``; the derivative is the logistic function, from the same exponential."""
     return jnp.maximum(x, 0.0) + jnp.log1p(jnp.exp(-jnp.abs(x)))
 
 
 @softplus.defjvp
 def _softplus_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     (x,), (dx,) = primals, tangents
-    return softplus(x), jax.nn.sigmoid(x) * dx
+    return softplus(x), logistic(x) * dx
+
+
+@jax.custom_jvp
+def logistic(x: Array) -> Array:
+    """``1 / (1 + exp(-x))``, by ``exp(-|x|)`` as in ``softplus``, so that the compiler computes it once."""
+    fall = jnp.exp(-jnp.abs(x))
+    return jnp.where(x < 0.0, fall, 1.0) / (1.0 + fall)
+
+
+@logistic.defjvp
+def _logistic_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    (x,), (dx,) = primals, tangents
+    return logistic(x), logistic(x) * logistic(-x) * dx
+
+
+@jax.custom_jvp
+def log_add(a: Array, b: Array) -> Array:
+    """``log(exp(a) + exp(b))``; the derivatives are the two shares of the sum."""
+    return jnp.maximum(a, b) + jnp.log1p(jnp.exp(-jnp.abs(_gap(a, b))))
+
+
+@log_add.defjvp
+def _log_add_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    (a, b), (da, db) = primals, tangents
+    return log_add(a, b), logistic(_gap(a, b)) * da + logistic(_gap(b, a)) * db
+
+
+def _gap(a: Array, b: Array) -> Array:
+    """``a - b``, 0 where both are the same infinity."""
+    return jnp.where(jnp.equal(a, b), 0.0, a - b)
 
 
 @jax.custom_jvp
@@ -70,14 +100,19 @@ def _mills(x: Array) -> Array:
     return 1.0 - r * (1.0 - 3.0 * r * (1.0 - 5.0 * r * (1.0 - 7.0 * r)))
 
 
+def _log_phi(x: Array) -> Array:
+    """``log`` of the standard normal density."""
+    return -0.5 * x * x - HALF_LOG_2PI
+
+
 @jax.custom_jvp
 def log_ndtr(x: Array) -> Array:
-    """``log`` of the standard normal distribution function, with one ``erfc``."""
+    """``log`` of the standard normal distribution function, with one ``erfc`` and one logarithm a side."""
     far = x < _FAR
     tail = 0.5 * erfc(jnp.abs(jnp.where(far, 0.0, x)) * 0.7071067811865476)
-    near = jnp.where(x < 0.0, jnp.log(tail), jnp.log1p(-tail))
     z = jnp.where(far, x, _FAR)
-    return jnp.where(far, -0.5 * z * z - jnp.log(-z) - HALF_LOG_2PI + jnp.log(_mills(z)), near)
+    lower = jnp.log(jnp.where(far, -_mills(z) / z, tail)) + jnp.where(far, _log_phi(z), 0.0)
+    return jnp.where(x < 0.0, lower, jnp.log1p(-tail))
 
 
 @log_ndtr.defjvp
@@ -85,8 +120,55 @@ def _log_ndtr_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array,
     (x,), (dx,) = primals, tangents
     value, far = log_ndtr(x), x < _FAR
     near, z = jnp.where(far, 0.0, x), jnp.where(far, x, _FAR)
-    slope = jnp.exp(-0.5 * near * near - HALF_LOG_2PI - jnp.where(far, 0.0, value))
+    slope = jnp.exp(_log_phi(near) - jnp.where(far, 0.0, value))
     return value, jnp.where(far, -z / _mills(z), slope) * dx
+
+
+@jax.custom_jvp
+def log_ndtr_odds(x: Array) -> Array:
+    """``log(Phi(x) / Phi(-x))``, with one ``erfc``."""
+    tail = log_ndtr(-jnp.abs(x))
+    return jnp.sign(x) * (jnp.log1p(-jnp.exp(tail)) - tail)
+
+
+@log_ndtr_odds.defjvp
+def _log_ndtr_odds_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    """The slope is ``phi(x) / (Phi(x) Phi(-x))``; far out ``phi / Phi`` alone, from the series."""
+    (x,), (dx,) = primals, tangents
+    size = jnp.abs(x)
+    tail, far = log_ndtr(-size), size > -_FAR
+    near, z = jnp.where(far, 0.0, size), jnp.where(far, size, -_FAR)
+    slope = jnp.exp(_log_phi(near) - jnp.where(far, 0.0, tail)) / -jnp.expm1(jnp.where(far, 0.0, tail) - far)
+    return log_ndtr_odds(x), jnp.where(far, z / _mills(z), slope) * dx
+
+
+@jax.custom_jvp
+def log_ndtr_between(a: Array, b: Array) -> Array:
+    """``log(Phi(b) - Phi(a))`` for ``a < b``, on the side of 0 where the probabilities are small."""
+    flip = a + b > 0.0
+    low, high = jnp.where(flip, -b, a), jnp.where(flip, -a, b)
+    return log_diff_exp(log_ndtr(high), log_ndtr(low))
+
+
+@log_ndtr_between.defjvp
+def _log_ndtr_between_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    (a, b), (da, db) = primals, tangents
+    value = log_ndtr_between(a, b)
+    return value, jnp.exp(_log_phi(b) - value) * db - jnp.exp(_log_phi(a) - value) * da
+
+
+@jax.custom_jvp
+def log_logistic_between(a: Array, b: Array) -> Array:
+    """``log(F(b) - F(a))`` of the logistic distribution function for ``a < b``."""
+    return log1mexp(a - b) - softplus(-b) - softplus(a)
+
+
+@log_logistic_between.defjvp
+def _log_logistic_between_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    """``1 / (exp(b - a) - 1)`` is common to both slopes."""
+    (a, b), (da, db) = primals, tangents
+    common = 1.0 / jnp.expm1(jnp.minimum(b - a, 700.0))
+    return log_logistic_between(a, b), (logistic(-b) + common) * db - (logistic(a) + common) * da
 
 
 def times(y: Array, x: Array) -> Array:
@@ -133,119 +215,9 @@ def log_mix(logs: Array) -> Array:
     return jnp.where(empty, -jnp.inf, value)
 
 
-def lgamma_ratio(a: Array, n: Array) -> Array:
-    """``lgamma(a + n) - lgamma(a)``, without the cancellation of the plain difference for large ``a``."""
-    large = jnp.greater(a, 100.0)
-    small_a, large_a = jnp.where(large, 1.0, a), jnp.where(large, a, 100.0)
-    total = large_a + n
-    stirling = (large_a - 0.5) * jnp.log1p(n / large_a) + n * (jnp.log(total) - 1.0) + _stirling_tail(total) - _stirling_tail(large_a)
-    return jnp.where(large, stirling, gammaln(small_a + n) - gammaln(small_a))
-
-
-def _stirling_tail(x: Array) -> Array:
-    r = 1.0 / x
-    r2 = r * r
-    return r * (1.0 / 12.0 - r2 * (1.0 / 360.0 - r2 * (1.0 / 1260.0 - r2 / 1680.0)))
-
-
 def log_choose(n: Array, k: Array) -> Array:
-    """``log(n choose k)``."""
-    return gammaln(n + 1.0) - gammaln(k + 1.0) - gammaln(n - k + 1.0)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Tails of log-concave densities: one Gauss-Legendre rule on the part of the tail that carries its mass. The integrand is
-# smooth, so 48 nodes give 1e-12, in the far tails as well; derivatives of every order follow by autodiff.
-
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(48)
-_NODES, _LOG_WEIGHTS = (_NODES + 1.0) / 2.0, np.log(_WEIGHTS / 2.0)
-_DROP = 38.0  # the tail is cut where the integrand has fallen by exp(-38)
-
-
-def log_tail(h: Callable[[Array], Array], start: Array, sign: Array, *, longest: float = 1024.0, limit: Array | None = None) -> Array:
-    """``log(integral of exp(h(v)) dv)`` from ``start`` to ``sign * inf`` for concave ``h`` that falls from ``start`` on.
-
-    Parameters
-    ----------
-    h
-        Elementwise concave function; broadcasts against a trailing axis of nodes.
-    start
-        Where the tail begins (not before the mode).
-    sign
-        ``+1`` for right tails, ``-1`` for left ones.
-    longest
-        No tail is longer than this.
-    limit
-        Where the tail is cut short, as a distance from ``start``; 0 gives ``-inf``.
-    """
-    start, sign = jnp.broadcast_arrays(jnp.asarray(start, float), jnp.asarray(sign, float))
-    width = jax.lax.stop_gradient(_tail_width(h, jax.lax.stop_gradient(start), sign, longest))
-    empty = jnp.zeros(jnp.shape(width), bool) if limit is None else jnp.less_equal(limit, 0.0)
-    if limit is not None:
-        width = jnp.where(empty, 1.0, jnp.minimum(width, limit))
-    values = h(start[..., None] + (sign * width)[..., None] * _NODES)
-    total = jax.scipy.special.logsumexp(values + _LOG_WEIGHTS, axis=-1) + jnp.log(width)
-    return jnp.where(empty, -jnp.inf, total)
-
-
-def _tail_width(h: Callable[[Array], Array], start: Array, sign: Array, longest: float) -> Array:
-    """The least power of two, from 2^-12 on, where ``h`` has fallen by ``_DROP``: all of them at once, then refined likewise."""
-
-    def shortest(widths: Array) -> Array:
-        values = h(jnp.concatenate([start[..., None], start[..., None] + sign[..., None] * widths], axis=-1))
-        enough = values[..., :1] - values[..., 1:] >= _DROP
-        return jnp.min(jnp.where(enough, widths, widths[..., -1:]), axis=-1)
-
-    powers = 2.0 ** np.arange(-12.0, np.ceil(np.log2(longest)) + 1.0)
-    coarse = shortest(jnp.broadcast_to(powers, (*start.shape, powers.size)))
-    return shortest(coarse[..., None] * np.linspace(0.5, 1.0, 9)[1:])
-
-
-def log_gammainc(a: Array, x: Array) -> Array:
-    """``log P(a, x)``, the regularised lower incomplete gamma function."""
-    return log_gamma_tails(a, x)[0]
-
-
-def log_gammaincc(a: Array, x: Array) -> Array:
-    """``log Q(a, x)``, the regularised upper incomplete gamma function."""
-    return log_gamma_tails(a, x)[1]
-
-
-def log_gamma_tails(a: Array, x: Array) -> tuple[Array, Array]:
-    """``log P(a, x)`` and ``log Q(a, x)``: on the scale ``v = log t`` the integrand ``exp(a v - exp(v))`` is log-concave.
-
-    The lower tail starts from ``a + 1``, by ``P(a, x) = P(a + 1, x) + x^a e^-x / Gamma(a + 1)``, so that it falls at rate >= 1.
-    """
-    a, x = jnp.broadcast_arrays(jnp.asarray(a, float), jnp.asarray(x, float))
-    zero, infinite = x <= 0.0, jnp.isposinf(x)
-    x = jnp.where(zero | infinite, a, x)
-    left = x < a
-    power, log_x, log_norm = jnp.where(left, a + 1.0, a), jnp.log(x), gammaln(a + 1.0)
-    tail = log_tail(lambda v: power[..., None] * v - jnp.exp(v), log_x, jnp.where(left, -1.0, 1.0)) - log_norm
-    tail = jnp.where(left, jnp.logaddexp(a * log_x - x - log_norm, tail), tail + jnp.log(a))
-    other = log1mexp(jnp.minimum(tail, 0.0))
-    log_p, log_q = jnp.where(left, tail, other), jnp.where(left, other, tail)
-    log_p, log_q = jnp.where(zero, -jnp.inf, log_p), jnp.where(zero, 0.0, log_q)
-    return jnp.where(infinite, 0.0, log_p), jnp.where(infinite, -jnp.inf, log_q)
-
-
-def log_betainc(a: Array, b: Array, logit_x: Array) -> tuple[Array, Array]:
-    """``log I_x(a, b)`` and ``log(1 - I_x(a, b))`` for ``x = 1 / (1 + exp(-logit_x))``: the regularised incomplete beta function."""
-    a, b, v = jnp.broadcast_arrays(jnp.asarray(a, float), jnp.asarray(b, float), jnp.asarray(logit_x, float))
-    low_edge, high_edge = jnp.isneginf(v), jnp.isposinf(v)
-    v = jnp.where(low_edge | high_edge, 0.0, v)
-    left = v < jnp.log(a) - jnp.log(b)
-    # the smaller side always as a lower tail: I_x(a, b) = 1 - I_(1-x)(b, a)
-    p, q, v = jnp.where(left, a, b), jnp.where(left, b, a), jnp.where(left, v, -v)
-    log_b = gammaln(p) - lgamma_ratio(q, p)
-    first = -p * softplus(-v) - q * softplus(v) - jnp.log(p) - log_b
-    p1, q1 = p[..., None] + 1.0, q[..., None]
-    rest = log_tail(lambda t: -p1 * softplus(-t) - q1 * softplus(t), v, -1.0) - log_b + jnp.log(p + q) - jnp.log(p)
-    small = jnp.logaddexp(first, rest)
-    other = log1mexp(small)
-    log_i, log_c = jnp.where(left, small, other), jnp.where(left, other, small)
-    log_i, log_c = jnp.where(low_edge, -jnp.inf, log_i), jnp.where(low_edge, 0.0, log_c)
-    return jnp.where(high_edge, 0.0, log_i), jnp.where(high_edge, -jnp.inf, log_c)
+    """``log(n choose k)`` for whole numbers, ``-inf`` outside ``0..n``."""
+    return log_factorial(n) - log_factorial(jnp.maximum(k, -1.0)) - log_factorial(jnp.maximum(n - k, -1.0))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
