@@ -8,27 +8,49 @@ import pandas as pd
 import pytest
 
 import brim
-from brim.infer.diagnostics import mcse_mean, rhat
+from brim.infer.diagnostics import ess_mean, mcse_mean, rhat
 from references import data, family, formula, priors, reference
 
 pytestmark = [pytest.mark.slow, pytest.mark.default_precision]
 
-BUILT = "gpa_demo sleep_slopes poisson mi".split()
+BUILT = "gpa_demo sleep_slopes poisson mi cumulative nl_loss mv_id mv_rescor ar2 me".split()
+# In these brms' own chains diverge (46 of 4000, 3 of 4000, 1 of 4000); what is asked of brim is not to do worse
+DIVERGING = {"ar2", "nl_loss", "mv_id"}
 
 
-@pytest.mark.parametrize("name", BUILT)
-def test_posterior_means_are_those_of_brms(name):
-    """Every variable, within five combined Monte Carlo errors; nothing diverges and all chains agree."""
+def mcse_sd(draws):
+    """Monte Carlo errors of standard deviations, ``mcse(v) / (2 sd)`` with ``v`` the squared distances from the mean."""
+    square = (draws - draws.mean((0, 1))) ** 2
+    return square.std((0, 1)) / np.sqrt(ess_mean(square)) / (2 * draws.std((0, 1)))
+
+
+def sampled(name):
+    """The reference, its statistics by variable, the fit, and its draws of the same variables, (chains, draws, variables)."""
     ref = reference(f"full/{name}")
     spec = ref["spec"]
     given = priors({"spec": spec, "prior_summary": []}) or None
     fit = brim.brm(formula(spec), data=data(spec["data"]), family=family(spec["family"]), prior=given, seed=1, progress=False)
-    theirs = pd.DataFrame(ref["summary"]).set_index("variable").drop("lp__", errors="ignore")
-    draws = fit.as_draws_df()[theirs.index].to_numpy().reshape(4, 1000, -1)
-    error = np.hypot(theirs["sd"] / np.sqrt(theirs["ess_bulk"]), mcse_mean(draws))
-    assert (abs(draws.mean((0, 1)) - theirs["mean"]) < 5 * error).all()
+    theirs = pd.DataFrame(ref["summary"]).set_index("variable").drop(["lp__", "lprior"], errors="ignore")
+    theirs = theirs[theirs["sd"].astype(float) > 0].astype(float)
+    return ref, theirs, fit, fit.as_draws_df()[theirs.index].to_numpy().reshape(4, 1000, -1)
+
+
+def compare(theirs, draws, within=4.0):
+    """Means and standard deviations within as many combined Monte Carlo errors; older references have no errors of the sd."""
+    error = np.hypot(theirs.get("mcse_mean", theirs["sd"] / np.sqrt(theirs["ess_bulk"])), mcse_mean(draws))
+    np.testing.assert_array_less(abs(draws.mean((0, 1)) - theirs["mean"]) / error, within)
+    shape = mcse_sd(draws) * np.sqrt(ess_mean((draws - draws.mean((0, 1))) ** 2))
+    error = np.hypot(theirs.get("mcse_sd", shape / np.sqrt(theirs[["ess_bulk", "ess_tail"]].min(axis=1))), mcse_sd(draws))
+    np.testing.assert_array_less(abs(draws.std((0, 1), ddof=1) - theirs["sd"]) / error, within)
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_posterior_means_and_sds_are_those_of_brms(name):
+    """Every variable; all chains agree, and none diverges where brms' do not."""
+    ref, theirs, fit, draws = sampled(name)
+    compare(theirs, draws)
     assert rhat(draws).max() < 1.01
-    assert fit.stats["diverging"].sum() == 0
+    assert fit.stats["diverging"].sum() <= (ref["divergent"] if name in DIVERGING else 0)
 
 
 def test_the_readme_example_runs(tmp_path, monkeypatch):
