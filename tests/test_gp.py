@@ -207,7 +207,7 @@ def by_quadrature(d):
 
 @pytest.mark.slow
 def test_the_motorcycle_data():
-    """Nothing diverges, trajectories are short (with the points in the data's order: 170 steps), and the posterior is that by quadrature."""
+    """Nothing diverges, trajectories are short (170 steps with the points in the data's order); the posterior is that by quadrature."""
     d = brim.load_data("mcycle")
     fit = brim.brm("accel ~ gp(times)", d, seed=1, progress=False)
     assert fit.stats["diverging"].sum() == 0

@@ -24,15 +24,15 @@ def mcse_sd(draws):
     return square.std((0, 1)) / np.sqrt(ess_mean(square)) / (2 * draws.std((0, 1)))
 
 
-def sampled(name):
+def sampled(name, **settings):
     """The reference, its statistics by variable, the fit, and its draws of the same variables, (chains, draws, variables)."""
     ref = reference(f"full/{name}")
     spec = ref["spec"]
     given = priors({"spec": spec, "prior_summary": []}) or None
-    fit = brim.brm(formula(spec), data=data(spec["data"]), family=family(spec["family"]), prior=given, seed=1, progress=False)
+    fit = brim.brm(formula(spec), data=data(spec["data"]), family=family(spec["family"]), prior=given, seed=1, progress=False, **settings)
     theirs = pd.DataFrame(ref["summary"]).set_index("variable").drop(["lp__", "lprior"], errors="ignore")
     theirs = theirs[theirs["sd"].astype(float) > 0].astype(float)
-    return ref, theirs, fit, fit.as_draws_df()[theirs.index].to_numpy().reshape(4, 1000, -1)
+    return ref, theirs, fit, fit.as_draws_df()[theirs.index].to_numpy().reshape(4, -1, len(theirs))
 
 
 def compare(theirs, draws, within=4.0):
@@ -51,6 +51,23 @@ def test_posterior_means_and_sds_are_those_of_brms(name):
     compare(theirs, draws)
     assert rhat(draws).max() < 1.01
     assert fit.stats["diverging"].sum() <= (ref["divergent"] if name in DIVERGING else 0)
+
+
+def test_the_posterior_of_a_smooth_is_that_of_brms():
+    """s(times): its coefficients after the signs of mgcv's basis, which nothing determines, are made brim's."""
+    _, theirs, fit, draws = sampled("s_tp", iter=4000, control={"adapt_delta": 0.95})
+    (smooth,) = (t for t in fit.model.terms() if t.key.startswith("smooth"))
+    mine, bases = smooth.design(fit.frame), reference("smooth_bases")["s_tp"]
+    for columns, basis, names in (
+        ("Z", bases["Zs"]["Zs_1_1"], [f"s_stimes_1[{i}]" for i in range(1, 9)]),
+        ("X", bases["Xs"], ["bs_stimes_1"]),
+    ):
+        sign = np.sign(np.sum(mine[columns] * np.array(basis), axis=0))
+        np.testing.assert_allclose(mine[columns], sign * np.array(basis), atol=1e-6 * np.abs(basis).max())
+        theirs.loc[names, "mean"] *= sign
+    compare(theirs, draws)
+    assert rhat(draws).max() < 1.01
+    assert fit.stats["diverging"].sum() <= 4
 
 
 def test_the_readme_example_runs(tmp_path, monkeypatch):
