@@ -13,9 +13,9 @@ from references import data, family, formula, priors, reference
 
 pytestmark = [pytest.mark.slow, pytest.mark.default_precision]
 
-BUILT = "gpa_demo sleep_slopes poisson mi cumulative nl_loss mv_id mv_rescor ar2 me".split()
-# In these brms' own chains diverge (46 of 4000, 3 of 4000, 1 of 4000); what is asked of brim is not to do worse
-DIVERGING = {"ar2", "nl_loss", "mv_id"}
+BUILT = "gpa_demo sleep_slopes poisson mi cumulative nl_loss mv_id mv_rescor ar2 me courses".split()
+# In these brms' chains diverge at its default adapt_delta of 0.8 (46 of 4000 transitions, 6 and 1); brim's may as often
+DIVERGING = {"ar2": 46, "nl_loss": 6, "mv_id": 1}
 
 
 def mcse_sd(draws):
@@ -25,14 +25,15 @@ def mcse_sd(draws):
 
 
 def sampled(name, **settings):
-    """The reference, its statistics by variable, the fit, and its draws of the same variables, (chains, draws, variables)."""
+    """The reference's statistics by variable, the fit, and its draws of the same variables, (chains, draws, variables)."""
     ref = reference(f"full/{name}")
     spec = ref["spec"]
     given = priors({"spec": spec, "prior_summary": []}) or None
-    fit = brim.brm(formula(spec), data=data(spec["data"]), family=family(spec["family"]), prior=given, seed=1, progress=False, **settings)
+    rows = pd.DataFrame(ref["data"]) if "data" in ref else data(spec["data"])
+    fit = brim.brm(formula(spec), data=rows, family=family(spec["family"]), prior=given, seed=1, progress=False, **settings)
     theirs = pd.DataFrame(ref["summary"]).set_index("variable").drop(["lp__", "lprior"], errors="ignore")
     theirs = theirs[theirs["sd"].astype(float) > 0].astype(float)
-    return ref, theirs, fit, fit.as_draws_df()[theirs.index].to_numpy().reshape(4, -1, len(theirs))
+    return theirs, fit, fit.as_draws_df()[theirs.index].to_numpy().reshape(4, -1, len(theirs))
 
 
 def compare(theirs, draws, within=4.0):
@@ -47,15 +48,15 @@ def compare(theirs, draws, within=4.0):
 @pytest.mark.parametrize("name", BUILT)
 def test_posterior_means_and_sds_are_those_of_brms(name):
     """Every variable; all chains agree, and none diverges where brms' do not."""
-    ref, theirs, fit, draws = sampled(name)
+    theirs, fit, draws = sampled(name)
     compare(theirs, draws)
     assert rhat(draws).max() < 1.01
-    assert fit.stats["diverging"].sum() <= (ref["divergent"] if name in DIVERGING else 0)
+    assert fit.stats["diverging"].sum() <= DIVERGING.get(name, 0)
 
 
 def test_the_posterior_of_a_smooth_is_that_of_brms():
     """s(times): its coefficients after the signs of mgcv's basis, which nothing determines, are made brim's."""
-    _, theirs, fit, draws = sampled("s_tp", iter=4000, control={"adapt_delta": 0.95})
+    theirs, fit, draws = sampled("s_tp", iter=4000, control={"adapt_delta": 0.95})
     (smooth,) = (t for t in fit.model.terms() if t.key.startswith("smooth"))
     mine, bases = smooth.design(fit.frame), reference("smooth_bases")["s_tp"]
     for columns, basis, names in (
