@@ -9,7 +9,9 @@ from scipy import integrate, linalg, stats
 
 import brim
 from brim.errors import BrimError, BrimWarning
+from brim.infer.diagnostics import mcse_mean, rhat
 from brim.terms.cholesky import cholesky, inverse_lower
+from brim.terms.gp import _coarse_to_fine
 from brim.terms.kernels import KERNELS, correlation, lscale_prior, spectral_density
 from references import data
 from structures import check, random_draws
@@ -144,6 +146,78 @@ def test_derivatives_of_cholesky_factors(n):
         mine, own = (lambda e, f=f: jnp.sum(w * f(k + e * d)) for f in (cholesky, jnp.linalg.cholesky))
         for derivative in (jax.grad, jax.jacfwd, jax.hessian):
             np.testing.assert_allclose(derivative(mine)(0.0), derivative(own)(0.0), rtol=1e-9)
+
+
+def test_what_was_sampled_is_what_is_predicted():
+    """``lp__`` of the sampler, which has the points from coarse to fine, from the reported ``zgp`` in brms' order: two processes."""
+    d = data("sim").assign(y=lambda d: 20 * d["y"])
+    fit = brim.brm("y ~ gp(x, by = sex)", d, chains=1, iter=150, warmup=100, seed=1, progress=False)
+    draws = fit.draws.frame()
+    z = draws[[c for c in draws if c.startswith("zgp")]].to_numpy()
+    scales = draws[[c for c in draws if c.startswith(("sdgp", "lscale", "sigma"))]].to_numpy()
+    assert z.shape == (50, len(d[["x", "sex"]].drop_duplicates()))
+    assert scales.shape == (50, 5)
+    lp = fit.log_lik().sum(1) + fit.log_prior() + stats.norm.logpdf(z).sum(1) + np.log(scales).sum(1)
+    np.testing.assert_allclose(lp, draws["lp__"], atol=0.01)
+    assert np.ptp(lp) > 5
+
+
+def test_points_from_coarse_to_fine():
+    """The middle, the farthest from it, the farthest from both, ...; equal points last."""
+    x = np.array([[0.0], [0.1], [0.45], [1.0], [1.0], [0.5]])
+    assert _coarse_to_fine(x).tolist() == [5, 0, 3, 1, 2, 4]
+
+
+def test_values_hardly_depend_on_rounding():
+    """Where brms' nugget is below rounding: changes of 1e-16 in the covariance, relative, move the sampled values by less than 1e-5."""
+    rng = np.random.default_rng(1)
+    x = np.sort(rng.uniform(size=(90, 1)), axis=0)
+    order, u, noise = _coarse_to_fine(x), rng.normal(size=90), rng.normal(size=(90, 90)) * 1e-16
+    for lscale in (0.03, 0.1, 0.5):
+        k = 2000.0 * np.exp(-0.5 * ((x - x.T) / lscale) ** 2)
+        moved = k * (1 + noise + noise.T)
+        f, g = (np.linalg.cholesky(m[np.ix_(order, order)] + 1e-10 * 2000.0 * np.eye(90)) @ u for m in (k, moved))
+        assert np.abs(f - g).max() < 1e-5
+
+
+def by_quadrature(d):
+    """Posterior means and sds of sdgp, lscale and sigma of accel ~ gp(times) by sums over a grid, the process integrated out exactly.
+
+    For each length scale one eigenvalue problem; priors are brms::get_prior(accel ~ gp(times), MASS::mcycle).
+    """
+    x, y = d["times"].to_numpy() / np.ptp(d["times"]), d["accel"].to_numpy()
+    sd, lscale, sigma = (np.geomspace(*ends, 41) for ends in ((15, 250), (0.025, 0.2), (17, 30)))
+    b = np.linspace(-120, 100, 45)
+    grid = [a.ravel() for a in np.meshgrid(sd, sigma, b, indexing="ij")]
+    prior = stats.t(3, 0, 35.6).logpdf(grid[0]) + stats.t(3, 0, 35.6).logpdf(grid[1]) + stats.t(3, -13.3, 35.6).logpdf(grid[2])
+    log = []
+    for scale in lscale:
+        values, vectors = np.linalg.eigh(np.exp(-0.5 * np.subtract.outer(x, x) ** 2 / scale**2))
+        uy, ones = vectors.T @ y, vectors.sum(0)
+        v = np.add.outer(np.outer(sd**2, np.maximum(values, 0)), sigma**2).swapaxes(1, 2).reshape(-1, len(y))
+        fits = np.stack([(uy**2 / v).sum(1), (uy * ones / v).sum(1), (ones**2 / v).sum(1), np.log(v).sum(1)])
+        yy, y1, one, det = np.repeat(fits, len(b), axis=1)
+        density = prior - 0.5 * (yy - 2 * grid[2] * y1 + grid[2] ** 2 * one + det) + np.log(grid[0] * grid[1])
+        log.append(density + stats.invgamma(1.494197, scale=0.056607).logpdf(scale) + np.log(scale))
+    weight = np.exp(np.array(log) - np.max(log))
+    at = [np.broadcast_to(grid[0], weight.shape), np.repeat(lscale[:, None], weight.shape[1], 1), np.broadcast_to(grid[1], weight.shape)]
+    mean = np.array([np.average(a, weights=weight) for a in at])
+    return mean, np.sqrt([np.average((a - m) ** 2, weights=weight) for a, m in zip(at, mean, strict=True)])
+
+
+@pytest.mark.slow
+def test_the_motorcycle_data():
+    """Nothing diverges, trajectories are short (170 steps with the points in the data's order); the posterior is that by quadrature."""
+    d = brim.load_data("mcycle")
+    fit = brim.brm("accel ~ gp(times)", d, seed=1, progress=False, control={"adapt_delta": 0.95})
+    assert fit.stats["diverging"].sum() == 0
+    assert fit.stats["n_steps"].mean() < 60
+    draws = fit.as_draws_df()[["sdgp_gptimes", "lscale_gptimes", "sigma"]].to_numpy().reshape(4, 1000, 3)
+    assert rhat(draws).max() < 1.02
+    mean, sd = by_quadrature(d)
+    np.testing.assert_array_less(abs(draws.mean((0, 1)) - mean) / mcse_mean(draws), 4)
+    square = (draws - draws.mean((0, 1))) ** 2
+    np.testing.assert_array_less(abs(square.mean((0, 1)) - sd**2) / mcse_mean(square), 4)
 
 
 def test_a_covariance_that_is_singular_by_rounding():

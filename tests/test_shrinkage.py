@@ -73,6 +73,16 @@ def test_without_a_residual_scale():
     assert "R2D2_phi[1]" not in fit.variables()
 
 
+@pytest.mark.parametrize("main", ["", ", main = TRUE"])
+def test_autoscale_leaves_the_residual_scale_out(main):
+    """The scales are then in units of the response; of one class of parameters ``main`` says nothing."""
+    _, p, lprior, _ = evaluated(f"horseshoe(3, scale_global = 0.5, autoscale = FALSE{main})")
+    slab = stats.invgamma(2, scale=2).logpdf(p["hs_slab"])
+    assert lprior == pytest.approx(others(p) + half_t(1, 0.5, p["hs_global"]) + slab, rel=1e-10)
+    _, p, *_ = evaluated(f"R2D2(0.6, 8, autoscale = FALSE{main})")
+    np.testing.assert_allclose(p["b"], p["zb"] * np.sqrt(p["R2D2_phi"] * p["R2D2_R2"] / (1 - p["R2D2_R2"])), rtol=1e-12)
+
+
 @pytest.mark.parametrize("text", ["horseshoe(1)", "R2D2()", "lasso()"])
 def test_protocol(text):
     fit, *_ = evaluated(text)

@@ -163,10 +163,10 @@ def test_coefficients_are_named_and_coded_as_in_brms(formula):
 # --------------------------------------------------------------------------- closed forms
 
 
-def with_values(fit, **values):
-    """One draw: the values given, 0 for all else (1 for standard deviations)."""
+def with_values(fit, n=1, **values):
+    """One draw, ``n`` times: the values given, 0 for all else (1 for standard deviations)."""
     start = {v: float(v.startswith(("sd", "sigma"))) for v in fit.variables()}
-    return fit.with_draws(pd.DataFrame({**start, **{k.replace("__", ":"): v for k, v in values.items()}}, index=[0]))
+    return fit.with_draws(pd.DataFrame({**start, **{k.replace("__", ":"): v for k, v in values.items()}}, index=range(n)))
 
 
 def test_monotonic_effect_with_a_known_simplex():
@@ -208,6 +208,17 @@ def test_a_missing_value_is_filled_in_its_own_row_only():
     np.testing.assert_allclose(fit.posterior_epred(resp="y"), [[10.0, 3.0, 30.0]])
     np.testing.assert_allclose(fit.posterior_epred({"x": [5.0], "z": [0.0]}, resp="y"), [[5.0]])
     np.testing.assert_allclose(fit.log_lik(resp="x"), [[np.nan, stats.norm.logpdf(3.0), np.nan]])
+
+
+def test_effects_of_a_variable_whose_measurements_err():
+    """The error's column stands in x's own formula: it is held at its mean, and values are drawn around each x, as for any new row."""
+    d = pd.DataFrame({"y": np.zeros(40), "x": np.linspace(-2, 2, 40), "sd": np.tile([0.1, 0.3], 20)})
+    empty = brim.brm(bf("y ~ mi(x)") + bf("x | mi(sd) ~ 1") + brim.set_rescor(False), d, empty=True)
+    fit = with_values(empty, n=400, bsp_y_mix=2.0)
+    effect = fit.conditional_effects("x", resp="y", resolution=5)["y.x"]
+    assert effect["sd"].unique() == pytest.approx([0.2])
+    np.testing.assert_allclose(effect["estimate__"], 2.0 * np.linspace(-2, 2, 5), atol=2 * 0.2 * 5 * 1.2533 / 20)
+    np.testing.assert_allclose(effect["upper__"] - effect["lower__"], 2 * 1.96 * 0.4, rtol=0.25)
 
 
 def test_bounded_responses_bound_their_missing_values():

@@ -29,6 +29,7 @@ def imputable(response: Response, family: Family, resp: str, frame: Frame) -> Im
     if call is None:
         return None
     noise = arguments(call, ADDITIONS)[1].get("sdy")
+    subset = next((a for a in response.additions if a.fn == "subset"), None)
     label = next((a.args[0] for a in response.additions if a.fn == "index"), None)
     return Imputable(
         resp=resp,
@@ -39,6 +40,7 @@ def imputable(response: Response, family: Family, resp: str, frame: Frame) -> Im
         index=None if label is None else Expression(label).learn(frame).value,
         columns=tuple(dict.fromkeys(v for node in (response.node, noise) if node is not None for v in variables(node))),
         index_columns=variables(label) if label is not None else (),
+        row_columns=variables(subset) if subset is not None else (),
         bounds=_bounds(response, family, frame),
     )
 

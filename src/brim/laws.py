@@ -150,9 +150,7 @@ def parse_prior(text: str, symbols: Mapping[str, float] | None = None) -> Parsed
     if not isinstance(node, Call):
         raise BrimError(f"'{text}' is not a prior", source=text, hint="write a distribution in Stan's notation, for example normal(0, 1)")
     if node.fn in SHRINKING:
-        return ParsedPrior(
-            node.fn, tuple(_number(a, text, {}) for a in node.args), tuple((k, _number(v, text, {})) for k, v in node.kwargs)
-        )
+        return ParsedPrior(node.fn, tuple(_flag(a, text) for a in node.args), tuple((k, _flag(v, text)) for k, v in node.kwargs))
     name = _ALIASES.get(node.fn, node.fn)
     args = tuple(_number(a, text, symbols or {}) for a in node.args)
     if node.kwargs:
@@ -191,6 +189,11 @@ _OPS: dict[str, Callable[[float, float], float]] = {
     "^": lambda a, b: a**b,
 }
 _FUNCTIONS = {"sqrt": math.sqrt, "exp": math.exp, "log": math.log}
+
+
+def _flag(node: Node, text: str) -> float:
+    """A number, or ``TRUE`` and ``FALSE`` as 1 and 0."""
+    return float(node.value) if isinstance(node, Constant) and isinstance(node.value, bool) else _number(node, text, {})
 
 
 def _number(node: Node, text: str, symbols: Mapping[str, float]) -> float:

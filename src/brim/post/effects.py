@@ -190,7 +190,7 @@ def conditional_effects(
     for formula, response in _responses(fit, resp):
         look = _look(response, method, dpar or nlpar, categorical, ordinal)
         request = Request(method, dpar, nlpar, re_formula, prob, robust, spaghetti, surface, look, transform, ids, sample_new_levels, seed)
-        known = Variables.read(formula, fit.frame, groups)
+        known = Variables.read(formula, fit.frame, groups).also(_read_by_terms(response), fit.frame)
         settings = Settings(*read_conditions(conditions, known, groups), int_conditions or {}, surface, resolution, groups)
         grids = [grid(effect, known, settings) for effect in _wanted(effects, known, groups, look)]
         points = Points(fit, response, known, settings, select_points) if has_points(request, response) else None
@@ -202,6 +202,13 @@ def conditional_effects(
 
 
 # --------------------------------------------------------------------------- reading the request
+
+
+def _read_by_terms(response: ResponseModel) -> list[str]:
+    """The columns of its terms that its own formulas may not name: the measurement error of ``x | mi(sd)`` behind ``mi(x)``."""
+    by_group = {e.key for e in response.effects()}
+    terms = [t for p in response.predictors for t in p.terms if not t.autocor and t.key not in by_group]
+    return [name for t in terms for name in t.variables()]
 
 
 def _responses(fit: Any, resp: str | None) -> Iterator[tuple[Formula, ResponseModel]]:

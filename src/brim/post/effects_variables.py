@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any
 
@@ -152,6 +152,11 @@ class Variables:
         groups = {v: Variable(v, frame[v], "factor") for node in bars for v in _members(node)}
         by = {v: b for node in bars for v in _members(node) for b in _by(node)}
         return Variables(known, tuple(_effects(parts, columns, parameters)), groups, by)
+
+    def also(self, names: Iterable[str], frame: Frame) -> Variables:
+        """With further columns, which are held."""
+        more = {v: Variable.of(v, frame[v], "numeric") for v in names if v not in self.known and v not in self.groups}
+        return replace(self, known={**self.known, **more})
 
     def __getitem__(self, name: str) -> Variable:
         return self.known[name] if name in self.known else self.groups[name]

@@ -37,7 +37,7 @@ class Query:
     what
         ``"epred"``, ``"linpred"``, ``"predict"``, ``"log_lik"``, ``"dpar"`` or ``"nlpar"``.
     resp
-        Name of the response.
+        Name of the response; empty for all responses under their joint law.
     dpar
         Distributional parameter for ``linpred`` and ``dpar``; empty for what the formula predicts, stacked if that is several.
     skip
@@ -125,29 +125,34 @@ def design_for(
     model: Model,
     frame: Frame,
     newdata: Any,
-    resp: ResponseModel,
+    resp: ResponseModel | None,
     re_formula: Any,
     allow_new_levels: bool,
     with_y: bool,
     left_out: frozenset[str] = frozenset(),
 ) -> tuple[Model, dict[str, Any], frozenset[str]]:
-    """The (scoped) model, the design and the terms left out for a prediction."""
+    """The (scoped) model, the design and the terms left out for a prediction of one response, or of all (``None``)."""
     skip, partial = skipped(model, re_formula)
     skip |= left_out
+    only = None if resp is None else resp.name
     if newdata is None:
-        design = model.design(frame, with_y=True, skip=skip, only=resp.name)
+        design = model.design(frame, with_y=True, skip=skip, only=only)
     else:
         new = Frame.read(newdata)
-        kept = tuple(b for b in model.blocks if any(e.block.key == b.key and e.key not in skip for e in resp.effects()))
-        scoped = model.with_blocks(tuple(b.scope(new) if b in kept else b for b in model.blocks))
-        _check_levels(scoped, allow_new_levels)
-        model, resp = scoped, scoped.response(resp.name)
-        _check_missing(new, _needed(resp, skip, with_y))
-        design = model.design(new, with_y=with_y, skip=skip, only=resp.name)
+        effects = [e for r in _chosen(model, only) for e in r.effects() if e.key not in skip]
+        kept = tuple(b for b in model.blocks if any(e.block.key == b.key for e in effects))
+        model = model.with_blocks(tuple(b.scope(new) if b in kept else b for b in model.blocks))
+        _check_levels(model, allow_new_levels)
+        _check_missing(new, [name for r in _chosen(model, only) for name in _needed(r, skip, with_y)])
+        design = model.design(new, with_y=with_y, skip=skip, only=only)
     for key, mask in partial.items():
         if "Z" in design.get(key, {}):
             design[key]["Z"] = design[key]["Z"] * mask[..., :, None]
     return model, design, skip
+
+
+def _chosen(model: Model, only: str | None) -> tuple[ResponseModel, ...]:
+    return model.responses if only is None else (model.response(only),)
 
 
 def _needed(resp: ResponseModel, skip: frozenset[str], with_y: bool) -> list[str]:
@@ -183,11 +188,13 @@ def _check_levels(model: Model, allow: bool) -> None:
 @lru_cache(maxsize=128)
 def _kernel(model: Model, query: Query, aux: Any) -> Callable[..., Any]:
     """The compiled ``(draws' params, keys, shared key, design) -> (draws, rows[, ...])`` of a query."""
-    resp = model.response(query.resp)
+    resp = model.response(query.resp) if query.resp else model.responses[0]
 
     def one(params: Any, key: Any, shared: Any, design: Any) -> Any:
         new, noise = jax.random.split(key)
         full = model.extend((new, shared), params, design, query.how)
+        if not query.resp:
+            return _joint(model, query, noise, full, design)
         if query.what == "log_lik":
             return resp.log_lik(full, design, query.skip)
         if query.what == "nlpar":
@@ -204,6 +211,16 @@ def _kernel(model: Model, query: Query, aux: Any) -> Callable[..., Any]:
     return jax.jit(jax.vmap(one, in_axes=(0, 0, None, None)))
 
 
+def _joint(model: Model, query: Query, key: Any, full: Any, design: Any) -> Any:
+    """Log likelihood ``(rows,)`` or new values ``(rows, responses)`` of correlated responses; ``NaN`` where one is missing."""
+    assert model.joint is not None
+    dpars, data = model.all_dpars(full, design, query.skip)
+    full = {**full, **model.joint.invert(full, {})}  # the factor of the correlations
+    if query.what == "log_lik":
+        return model.joint.log_lik([d["y"] for d in data], dpars, data, full)
+    return model.joint.sample(key, dpars, data, full)
+
+
 def _whole(dpar: Dpar, what: str, rows: int) -> Any:
     """A parameter of every row, on its predictor's scale or its own."""
     value = dpar.eta if what == "linpred" else dpar.value
@@ -218,7 +235,7 @@ def evaluate(model: Model, design: dict[str, Any], posterior: Posterior, ids: np
         shared = jax.random.fold_in(root, 2**31 - 1)
         kernel = _kernel(model, query, jax.tree.structure(design))
         arrays = {k: v for k, v in posterior.flat().items() if k in keys_used}
-        rows = design[model.response(query.resp).rows_key].shape[0]
+        rows = design[(model.response(query.resp) if query.resp else model.responses[0]).rows_key].shape[0]
         parts = []
         for chunk, n in _chunks(ids, rows):
             keys = jax.vmap(lambda i: jax.random.fold_in(root, i))(jnp.asarray(chunk, jnp.uint32))
@@ -273,14 +290,18 @@ def predict(
     ids = pick_draws(posterior.chains * posterior.draws, ndraws, draw_ids, seed)
     left_out = frozenset() if incl_autocor else frozenset(t.key for t in fit.model.terms() if t.autocor)
 
+    with_y = what == "log_lik"
+
     def one(response: ResponseModel) -> np.ndarray:
         what_, name = _asked(response, what, dpar, nlpar)
-        args = (fit.frame, newdata, response, re_formula, allow_new_levels, what == "log_lik", left_out)
-        model, design, skip = design_for(fit.model, *args)
+        model, design, skip = design_for(fit.model, fit.frame, newdata, response, re_formula, allow_new_levels, with_y, left_out)
         return evaluate(model, design, posterior, ids, Query(what_, response.name, name, skip, sample_new_levels), seed)
 
     if resp is not None or len(fit.model.responses) == 1:
         return one(fit.model.response(resp))
+    if fit.model.joint is not None and what in ("log_lik", "predict"):
+        model, design, skip = design_for(fit.model, fit.frame, newdata, None, re_formula, allow_new_levels, with_y, left_out)
+        return evaluate(model, design, posterior, ids, Query(what, "", "", skip, sample_new_levels), seed)
     return _together(fit.model, what, [one(r) for r in fit.model.responses])
 
 
@@ -297,8 +318,7 @@ def _asked(response: ResponseModel, what: str, dpar: str | None, nlpar: str | No
 
 def _together(model: Model, what: str, parts: list[np.ndarray]) -> np.ndarray:
     """All responses of a multivariate model: stacked along a last axis; log likelihoods are added."""
-    names = ", ".join(r.name for r in model.responses)
-    if len({p.shape for p in parts}) > 1 or (what in ("log_lik", "predict") and model.joint is not None):
-        why = "are correlated" if model.joint is not None and what in ("log_lik", "predict") else "differ in shape"
-        raise BrimError(f"the responses {names} {why} and cannot be given together here", hint="say which with resp=")
+    if len({p.shape for p in parts}) > 1:
+        names = ", ".join(r.name for r in model.responses)
+        raise BrimError(f"the responses {names} differ in shape and cannot be given together", hint="say which with resp=")
     return np.sum(parts, axis=0) if what == "log_lik" else np.stack(parts, axis=-1)

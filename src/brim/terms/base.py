@@ -35,8 +35,8 @@ class Imputable:
         ``frame -> sd`` of ``mi(sd)``, or ``None``.
     index
         ``frame -> the column of index()``, or ``None``.
-    columns, index_columns
-        The columns that ``value`` and ``noise``, and ``index``, read.
+    columns, index_columns, row_columns
+        The columns that ``value`` and ``noise``, ``index``, and ``rows`` read.
     bounds
         Lower and upper bound of its values, ``None`` where there is none.
     """
@@ -49,6 +49,7 @@ class Imputable:
     index: Callable[[Frame], Any] | None = None
     columns: tuple[str, ...] = ()
     index_columns: tuple[str, ...] = ()
+    row_columns: tuple[str, ...] = ()
     bounds: tuple[float | None, float | None] = (None, None)
 
 

@@ -23,9 +23,9 @@ from brim.terms.kernels import KERNELS, correlation, lscale_prior, spectral_dens
 
 __all__ = ["GaussianProcess", "read"]
 
-#: Added to the diagonal of a covariance matrix so that its Cholesky factor exists.
+#: Added to the diagonal of a covariance matrix so that its Cholesky factor exists; the second, times the variance, where rounding needs it.
 NUGGET = 1e-12
-WIDE_NUGGET = 1e-11
+WIDE_NUGGET = 1e-10
 
 
 def read(terms: tuple[tuple[Node, ...], ...], context: Context) -> Read:
@@ -109,6 +109,8 @@ class Process:
         Default priors of the length scales.
     rows
         The training rows of the points where each row has its own (``gr = FALSE``).
+    order
+        The points from coarse to fine: each is the farthest from those before it.
     """
 
     name: str
@@ -119,6 +121,7 @@ class Process:
     ends: np.ndarray = field(compare=False, repr=False)
     priors: tuple[str, ...] = field(compare=False)
     rows: np.ndarray = field(compare=False, repr=False)
+    order: np.ndarray = field(compare=False, repr=False)
 
 
 @final
@@ -126,8 +129,12 @@ class Process:
 class GaussianProcess(AbstractTerm):
     """``eta + sum_j C_j f_j(x)`` with ``f_j ~ GP(0, sdgp_j^2 k(x, x' | lscale_j))``.
 
-    Exact: ``f = L z`` at the distinct points, ``L L' = K``. With ``k`` basis functions a dimension (Solin and Sarkka, 2020; Riutort-Mayol
-    et al., 2023): ``f = Phi sqrt(S(w)) z``, ``phi_m(x) = sin(w_m (x + L)) / sqrt(L)``, ``w_m = m pi / (2 L)``.
+    Exact: ``f = L z`` at the distinct points, ``L L' = K``. Reported is ``z``; sampled is ``u`` of ``f = P R u``, ``R R' = P' K P``, with
+    the points ordered from coarse to fine. Both are standard normal. The ``L`` of neighbouring points turns wildly with the length scale
+    and with rounding, since the first few points of a smooth curve extrapolate to all others; ``R`` does not.
+
+    With ``k`` basis functions a dimension (Solin and Sarkka, 2020; Riutort-Mayol et al., 2023): ``f = Phi sqrt(S(w)) z``,
+    ``phi_m(x) = sin(w_m (x + L)) / sqrt(L)``, ``w_m = m pi / (2 L)``.
     """
 
     call: Call = field(compare=False)
@@ -195,7 +202,8 @@ class GaussianProcess(AbstractTerm):
         ends = np.asarray(self.c) * max(1.0, float(np.ptp(x - means)))  # brms: one range over all dimensions
         priors = (lscale_prior(x),) if self._one_scale else tuple(lscale_prior(x[:, [d]]) for d in range(x.shape[1]))
         size = len(x) if self.k is None else int(np.prod(self.k))
-        return Process(name, size, x, widest, means, ends, priors, frame.row_numbers[rows])
+        order = _coarse_to_fine(x) if self.k is None else np.arange(0)
+        return Process(name, size, x, widest, means, ends, priors, frame.row_numbers[rows], order)
 
     @property
     def _one_scale(self) -> bool:
@@ -264,7 +272,8 @@ class GaussianProcess(AbstractTerm):
 
     def constants(self) -> Design:
         if self.k is None:
-            return {f"x{j}": p.points for j, p in enumerate(self.processes)}
+            points = {f"x{j}": p.points for j, p in enumerate(self.processes)}
+            return {**points, **{f"order{j}": p.order for j, p in enumerate(self.processes)}}
         return {f"w{j}": self._indices() * np.pi / (2 * p.ends) for j, p in enumerate(self.processes)}
 
     # ------------------------------------------------------------------ parameters
@@ -284,7 +293,7 @@ class GaussianProcess(AbstractTerm):
         return (
             Param(self._name("sdgp"), (len(sds),), sds, lb=0.0),
             Param(self._name("lscale"), (len(scales),), scales, lb=0.0),
-            Param(self._name("zgp"), (sum(p.size for p in self.processes),), pieces=(Piece("std_normal", None),)),
+            Param(self._name("zgp" if self.k else "ugp"), (sum(p.size for p in self.processes),), pieces=(Piece("std_normal", None),)),
         )
 
     def reported(self) -> tuple[Reported, ...]:
@@ -306,56 +315,76 @@ class GaussianProcess(AbstractTerm):
 
     # ------------------------------------------------------------------ numbers
 
-    def _own(self, params: Params) -> list[tuple[Any, Any, Any]]:
+    def _own(self, params: Params, latent: str = "zgp") -> list[tuple[Any, Any, Any]]:
         """Standard deviation, length scales and latent variables of each process."""
-        sd, lscale, z = (params[self._name(kind)] for kind in ("sdgp", "lscale", "zgp"))
+        sd, lscale, z = (params[self._name(kind)] for kind in ("sdgp", "lscale", latent))
         out, at = [], 0
         for j, p in enumerate(self.processes):
             out.append((sd[j], lscale[j * self._scales : (j + 1) * self._scales], z[at : at + p.size]))
             at += p.size
         return out
 
-    def _factor(self, x: Any, sd: Any, lscale: Any) -> Any:
-        """Cholesky factor of the covariance of the values at ``x``.
+    def _factor(self, x: Any, sd: Any, lscale: Any, after: Any = 0.0) -> Any:
+        """Cholesky factor of the covariance of the values at ``x``, computed once ``after`` is known.
 
-        Where rounding leaves it not positive definite (which in brms ends the proposal), the nugget grows with the variance.
+        The nugget is that of brms, but grows with the variance where rounding, about ``10 n`` units in the last place, would exceed it
+        (which in brms ends the proposal): a rule of ``n`` and ``sd`` alone, so that fit and predictions choose alike.
+
+        Factors of many draws that XLA's CPU client computes at the same time can wait for each other for ever: so they are put in a row.
         """
-        cov, eye = sd**2 * correlation(self.kernel, x, x, lscale), jnp.eye(x.shape[0])
-        tried = jnp.linalg.cholesky(jax.lax.stop_gradient(cov) + NUGGET * eye)
-        nugget = jnp.where(jnp.isnan(tried[-1, -1]), NUGGET + WIDE_NUGGET * sd**2, NUGGET)
-        return cholesky(cov + nugget * eye)
+        n = x.shape[0]
+        lost = 10.0 * n * np.finfo(np.float64).eps * sd**2
+        cov, wide = sd**2 * correlation(self.kernel, x, x, lscale), WIDE_NUGGET * sd**2
+        nugget = jnp.where(lost < NUGGET, NUGGET, wide) + 0.0 * jax.lax.stop_gradient(after)
+        return cholesky(cov + nugget * jnp.eye(n))
+
+    def transform(self, params: Params, design: Design) -> dict[str, Any]:
+        """Values of exact processes at their points, and the ``z`` that brms reports for them."""
+        if self.k is not None:
+            return {}
+        values, z = {}, []
+        done: Any = 0.0
+        for j, (sd, lscale, u) in enumerate(self._own(params, "ugp")):
+            x, order = jnp.asarray(design[f"x{j}"]), jnp.asarray(design[f"order{j}"])
+            f = jnp.zeros_like(u).at[order].set(self._factor(x[order], sd, lscale, done) @ u)
+            values[f"{self.key}:f{j}"] = f
+            z.append(jax.scipy.linalg.solve_triangular(self._factor(x, sd, lscale, f[0]), f, lower=True))
+            done = z[-1][0]
+        return {**values, self._name("zgp"): jnp.concatenate(z)}
 
     def apply(self, eta: Any, params: Params, design: Design) -> Any:
-        for j, (sd, lscale, z) in enumerate(self._own(params)):
+        for j in range(len(self.processes)):
             if self.k is None:
-                f = self._factor(jnp.asarray(design[f"x{j}"]), sd, lscale) @ z
-                if design[f"new{j}"].shape[0]:
-                    f = jnp.concatenate([f, params[f"{self.key}:new{j}"]])
-                f = f[design[f"at{j}"]]
+                f = params[f"{self.key}:f{j}"][design[f"at{j}"]]
             else:
+                sd, lscale, z = self._own(params)[j]
                 f = design[f"Phi{j}"] @ (sd * jnp.sqrt(spectral_density(self.kernel, design[f"w{j}"], lscale)) * z)
             eta = eta + (design["C"][j] * f if "C" in design else f)
         return eta
 
     def extend(self, keys: Any, params: Params, design: Design, how: str) -> dict[str, Any]:
-        """Values of exact processes at new points, drawn from their law given those at the old points."""
+        """Values of exact processes, at new points drawn from their law given those at the old points."""
         if self.k is not None or not design:
             return {}
-        out = {}
+        out: dict[str, Any] = {}
+        done: Any = 0.0
         for j, (sd, lscale, z) in enumerate(self._own(params)):
             new, old = jnp.asarray(design[f"new{j}"]), jnp.asarray(design[f"x{j}"])
+            low = self._factor(old, sd, lscale, done)
+            f = low @ z
             if new.shape[0]:
-                key = jax.random.fold_in(keys[0], j)
-                out[f"{self.key}:new{j}"] = self._kriged(key, old, new, sd, lscale, z)
+                f = jnp.concatenate([f, self._kriged(jax.random.fold_in(keys[0], j), low, old, new, sd, lscale, z)])
+            done = f[-1]
+            out[f"{self.key}:f{j}"] = f
         return out
 
-    def _kriged(self, key: Any, old: Any, new: Any, sd: Any, lscale: Any, z: Any) -> Any:
+    def _kriged(self, key: Any, low: Any, old: Any, new: Any, sd: Any, lscale: Any, z: Any) -> Any:
         """A draw of ``f(new)`` given ``f(old) = L z``: mean ``v' z``, covariance ``K(new, new) - v' v``, ``v = L^-1 K(old, new)``."""
-        v = inverse_lower(self._factor(old, sd, lscale)) @ (sd**2 * correlation(self.kernel, old, new, lscale))
+        v = inverse_lower(low) @ (sd**2 * correlation(self.kernel, old, new, lscale))
         cov = sd**2 * correlation(self.kernel, new, new, lscale) - v.T @ v
-        eye = jnp.eye(new.shape[0])
-        fine, coarse = (jnp.linalg.cholesky(cov + jitter * sd**2 * eye) for jitter in (1e-10, 1e-6))
-        root = jnp.where(jnp.isnan(fine).any(), coarse, fine)
+        eye = sd**2 * jnp.eye(new.shape[0])
+        tried = jnp.linalg.cholesky(cov + 1e-10 * eye)
+        root = jnp.linalg.cholesky(cov + jnp.where(jnp.isnan(tried[-1, -1]), 1e-6, 1e-10) * eye)
         return v.T @ z + root @ jax.random.normal(key, (new.shape[0],), z.dtype)
 
 
@@ -366,3 +395,14 @@ def _widest(x: np.ndarray) -> float:
     from scipy.spatial.distance import pdist
 
     return float(pdist(x).max(initial=0.0))
+
+
+def _coarse_to_fine(x: np.ndarray) -> np.ndarray:
+    """The point next to the middle, then always the one farthest from all before."""
+    order = [int(((x - x.mean(axis=0)) ** 2).sum(axis=1).argmin())]
+    apart = np.full(len(x), np.inf)
+    for _ in range(len(x) - 1):
+        apart = np.minimum(apart, ((x - x[order[-1]]) ** 2).sum(axis=1))
+        apart[order[-1]] = -1.0  # points may coincide (gr = FALSE)
+        order.append(int(apart.argmax()))
+    return np.array(order)

@@ -100,7 +100,7 @@ class Imputed(AbstractTerm):
     # ------------------------------------------------------------------ data
 
     def design(self, frame: Frame) -> Design:
-        if not all(name in frame for name in self.source.columns):
+        if not all(name in frame for name in (*self.source.columns, *self.source.row_columns)):
             return {}  # new data for a response that does not read this one
         mine = self._mine(frame)
         y, at = self.source.value(mine), self.positions(mine)
@@ -242,7 +242,7 @@ class ImputedVariable(SpecialVariable):
         assert self.index is not None
         table = dict(self.table or self._labelled(frame))
         source = self.latent.source
-        if (frame.row_numbers < 0).any() and all(name in frame for name in source.index_columns + source.columns):
+        if (frame.row_numbers < 0).any() and all(name in frame for name in (*source.index_columns, *source.columns, *source.row_columns)):
             table |= {label: found for label, found in self._labelled(frame).items() if not np.isnan(found[1])}
         labels = _labels(self.index.value(frame))
         lost = [label for label in labels if label not in table]

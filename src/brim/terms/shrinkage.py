@@ -17,8 +17,17 @@ __all__ = ["SHRINKAGE", "Shrinkage"]
 
 #: Name of the prior -> its arguments and their defaults, in brms' order (``None``: none given).
 SHRINKAGE: dict[str, dict[str, float | None]] = {
-    "horseshoe": {"df": 1.0, "scale_global": 1.0, "df_global": 1.0, "scale_slab": 2.0, "df_slab": 4.0, "par_ratio": None},
-    "R2D2": {"mean_R2": 0.5, "prec_R2": 2.0, "cons_D2": 0.5},
+    "horseshoe": {
+        "df": 1.0,
+        "scale_global": 1.0,
+        "df_global": 1.0,
+        "scale_slab": 2.0,
+        "df_slab": 4.0,
+        "par_ratio": None,
+        "autoscale": 1.0,
+        "main": 0.0,
+    },
+    "R2D2": {"mean_R2": 0.5, "prec_R2": 2.0, "cons_D2": 0.5, "autoscale": 1.0, "main": 0.0},
     "lasso": {"df": 1.0, "scale": 1.0},
 }
 
@@ -40,7 +49,8 @@ class Shrinkage(AbstractTerm):
     ``tau ~ t+(df_global, scale_global sigma)``, slab ``c^2 = scale_slab^2 s``, ``s ~ inv_gamma(df_slab / 2, df_slab / 2)``
     (Piironen & Vehtari 2017). ``R2D2``: ``b = z sqrt(phi tau^2)``, ``phi ~ dirichlet(cons_D2)``, ``R^2 ~ beta`` with mean and
     precision given, ``tau^2 = sigma^2 R^2 / (1 - R^2)`` (Zhang et al. 2022). ``lasso``: ``b ~ double_exponential(0, scale l)``,
-    ``l ~ chi_square(df)`` (Park & Casella 2008). ``sigma`` counts where it is a parameter without predictor.
+    ``l ~ chi_square(df)`` (Park & Casella 2008). ``sigma`` counts where it is a parameter without predictor, unless ``autoscale = FALSE``.
+    ``main = TRUE`` says which of several classes holds the arguments; coefficients being the only class here, it changes nothing.
 
     Attributes
     ----------
@@ -74,13 +84,13 @@ class Shrinkage(AbstractTerm):
     def of(name: str, given: dict[str, float], parts: tuple[tuple[str, int], ...], where: Where, sigma: str, rows: int) -> Shrinkage:
         """From the arguments a user gave; ``par_ratio`` sets the global scale to ``par_ratio / sqrt(rows)``."""
         values = {**SHRINKAGE[name], **given}
-        ratio = values.pop("par_ratio", None)
+        ratio, scaled, _ = values.pop("par_ratio", None), values.pop("autoscale", 1.0), values.pop("main", 0.0)
         if ratio is not None:
             values["scale_global"] = ratio / np.sqrt(rows)
         bad = next((k for k, v in values.items() if not (v is not None and v > 0)), None)
         if bad is not None or (name == "R2D2" and not values["mean_R2"] < 1):  # type: ignore[operator]
             raise BrimError(f"{name}(): the argument {bad or 'mean_R2'} is out of range", hint="all are positive; mean_R2 is below 1")
-        return Shrinkage(name, tuple(float(v) for v in values.values() if v is not None), parts, where, sigma)
+        return Shrinkage(name, tuple(float(v) for v in values.values() if v is not None), parts, where, sigma if scaled else "")
 
     def learn(self, frame: Frame) -> Self:
         return self
