@@ -22,8 +22,10 @@ from brim.infer.base import Draws, Target
 from brim.infer.control import Control
 from brim.infer.engines import engine
 from brim.infer.laplace import sample_from_laplace
-from brim.infer.marginal import check_marginalize, eliminate
-from brim.model import Model, log_joint_function, report_function
+from brim.infer.marginal import Marginal, check_marginalize, eliminate
+from brim.infer.optimum import complete_mode
+from brim.infer.starts import read_init, start_of
+from brim.model import Model, log_jacobian_function, log_joint_function, report_function
 from brim.post.draws import Posterior
 from brim.priors import Priors, read_priors
 
@@ -90,9 +92,17 @@ def brm(
         ``adapt_delta``, ``max_treedepth``, ``metric``, ...
     init
         ``None`` for starting points near the priors' centre, spread at random; ``0`` starts there without spread; a number gives the
-        half-width of the spread.
+        half-width of the spread. ``"laplace"``, ``"pathfinder"``, ``"meanfield"`` or ``"fullrank"``, or a ``Fit`` of the same model (of
+        an earlier state of the data, or by another algorithm): the chains of ``"sampling"`` start at draws from there, with a metric from
+        there; warm-up then needs fewer iterations.
     algorithm
-        ``"sampling"``: the no-U-turn sampler.
+        ``"sampling"``: the no-U-turn sampler; ``"nutpie"``, ``"numpyro"``, ``"blackjax"``: those packages' own, for the same density.
+
+        ``"map"``: the mode of the density of the parameters, as one draw, without errors or intervals; with flat priors the maximum
+        likelihood estimates, of a Gaussian model with group effects integrated out those of lme4.
+
+        ``"laplace"`` (normal law at the mode of the unconstrained density), ``"pathfinder"``, ``"meanfield"``, ``"fullrank"``
+        (variational inference): independent draws from an approximation. The summary says how far it can be trusted (Pareto k-hat).
     marginalize
         Whether group effects of a Gaussian model are integrated out of the density that is sampled, exactly, and drawn afterwards given
         the other parameters: ``"auto"`` where that is possible, ``True`` (an error says why where it is not), ``False``. The posterior is
@@ -219,18 +229,23 @@ def target(fit: Fit, init: Any = None) -> Target:
         return center + rng.uniform(-spread, spread, len(center))
 
     data = model.data(fit.frame)
-    return Target(layout.dim, log_joint_function(model), data, start, lambda q, d: layout.constrain(q, d["fixed"])[0])
+    jacobian = log_jacobian_function(layout)
+    return Target(layout.dim, log_joint_function(model), data, start, lambda q, d: layout.constrain(q, d["fixed"])[0], jacobian)
 
 
 def sample(fit: Fit, *, cores: int | None = None, init: Any = None, progress: bool = True) -> Fit:
     """Run the engine on a built model; returns the fit with draws."""
-    s = fit.settings
-    reduced = eliminate(fit.model, fit.frame, s.marginalize, 1.0 if init is None else float(init))
-    goal = target(fit, init) if reduced is None else reduced.target
+    s, given = fit.settings, read_init(init)
+    reduced = _reduced(fit, given.spread)
+    goal = target(fit, given.spread) if reduced is None else reduced.target
     if goal.dim == 0:
         raise BrimError("the model has nothing to estimate: every parameter is constant")
     from_laplace = reduced is not None and reduced.regular and init is None and s.algorithm == "sampling"
     run = partial(sample_from_laplace, adaptation=reduced.adaptation) if reduced is not None and from_laplace else engine(s.algorithm)
+    if s.algorithm == "sampling" and not from_laplace:
+        run = partial(run, start=start_of(given, goal, s.chains, s.seed))
+    elif given.algorithm or given.info is not None:
+        raise BrimError(f"init: algorithm '{s.algorithm}' does not start from an approximation", hint="algorithm='sampling' does")
     draws = run(
         goal,
         chains=s.chains,
@@ -247,7 +262,20 @@ def sample(fit: Fit, *, cores: int | None = None, init: Any = None, progress: bo
     draws = replace(draws, info={**draws.info, "engine": note})
     if reduced is None:
         return with_engine_draws(fit, goal, draws)
-    return with_engine_draws(fit, replace(goal, data=reduced.data), reduced.complete(draws))
+    whole = reduced.complete(draws)
+    if s.algorithm == "map":
+        goal = target(fit)
+        return with_engine_draws(fit, goal, complete_mode(goal, whole, fit.model.layout, reduced.elimination.rest.layout))
+    return with_engine_draws(fit, replace(goal, data=reduced.data), whole)
+
+
+def _reduced(fit: Fit, spread: float) -> Marginal | None:
+    """The model with group effects integrated out, where that is done."""
+    reduced = eliminate(fit.model, fit.frame, fit.settings.marginalize, spread)
+    if reduced is None:
+        return None
+    jacobian = log_jacobian_function(reduced.elimination.rest.layout)
+    return replace(reduced, target=replace(reduced.target, log_jacobian=jacobian))
 
 
 def with_engine_draws(fit: Fit, goal: Target, draws: Draws) -> Fit:

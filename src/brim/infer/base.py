@@ -28,6 +28,9 @@ class Target:
         ``rng -> q (dim,)``: an over-dispersed starting point (NumPy generator in, NumPy array out).
     constrain
         ``(q (dim,), data) -> dict of arrays``: the model's parameters (for the caller; engines do not need it).
+    log_jacobian
+        ``(q (dim,), data) -> scalar``: the log absolute Jacobian determinant of ``constrain`` that ``log_prob`` includes; what seeks a
+        mode leaves it out, so that the mode is one of the parameters. ``None``: there is none, coordinates are parameters.
     """
 
     dim: int
@@ -35,6 +38,7 @@ class Target:
     data: Any
     init: Callable[[np.random.Generator], np.ndarray]
     constrain: Callable[[Any, Any], dict[str, Any]]
+    log_jacobian: Callable[[Any, Any], Any] | None = None
 
 
 @dataclass(frozen=True)
