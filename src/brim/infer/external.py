@@ -30,7 +30,19 @@ __all__ = ["sample_blackjax", "sample_numpyro", "sample_nutpie"]
 _TYPES = {"n_steps": np.int64, "tree_depth": np.int64, "diverging": np.bool_}
 
 
-def sample_nutpie(target: Target, *, chains: int, warmup: int, draws: int, thin: int = 1, cores: int | None = None, seed: int | None = None, control: Control | None = None, progress: bool = False, **_: Any) -> Draws:  # fmt: skip
+def sample_nutpie(
+    target: Target,
+    *,
+    chains: int,
+    warmup: int,
+    draws: int,
+    thin: int = 1,
+    cores: int | None = None,
+    seed: int | None = None,
+    control: Control | None = None,
+    progress: bool = False,
+    **_: Any,
+) -> Draws:
     """nutpie's sampler; ``control(metric="low_rank")`` is its low-rank modified mass matrix."""
     nutpie = _package("nutpie", "nutpie")
     from_pyfunc = import_module("nutpie.compiled_pyfunc").from_pyfunc
@@ -83,7 +95,20 @@ def sample_numpyro(target: Target, **options: Any) -> Draws:
     return _run_programs(target, "numpyro", _numpyro_program, **options)
 
 
-def _run_programs(target: Target, name: str, program: Callable[..., Any], *, chains: int, warmup: int, draws: int, thin: int = 1, cores: int | None = None, seed: int | None = None, control: Control | None = None, **_: Any) -> Draws:  # fmt: skip
+def _run_programs(
+    target: Target,
+    name: str,
+    program: Callable[..., Any],
+    *,
+    chains: int,
+    warmup: int,
+    draws: int,
+    thin: int = 1,
+    cores: int | None = None,
+    seed: int | None = None,
+    control: Control | None = None,
+    **_: Any,
+) -> Draws:
     """Run a package's compiled chain once for each chain, in threads; the draws do not depend on ``cores``."""
     control = _checked(control, name, ("diag", "dense"))
     if warmup < 1:

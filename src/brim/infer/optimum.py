@@ -21,8 +21,9 @@ __all__ = ["Optimum", "maximise", "maximise_part", "maximum"]
 
 LARGEST = 400  # dimensions up to which Newton steps finish, each of twice as many gradients
 NEWTON = 20
-CONVERGED = 1e-10  # Newton decrement: the gain in log density that a further step promises
+CONVERGED = 1e-13  # Newton decrement: the gain in log density that a further step promises
 SLOPE = 1e-3  # without Newton steps: largest slope in units of a coordinate's scale
+FALL = 0.01  # in log density, by a standard deviation, below which there is a plateau
 STEP = 1e-3  # of differences, in units of the scale
 
 
@@ -37,7 +38,7 @@ class Optimum:
     converged
         Whether it is a maximum.
     definite
-        Whether the curvature is known and definite; if not, the density is flat in some direction, as where a standard deviation is 0.
+        Whether the density falls in every direction; if not there is a plateau, as where a standard deviation goes to 0.
     """
 
     q: np.ndarray
@@ -94,13 +95,13 @@ def _newton(evaluate: Evaluate, q: np.ndarray, lp: float, grad: np.ndarray, scal
             return Optimum(q, lp, False, False)
         diagonal = np.abs(np.diag(hessian))
         scale = np.where(diagonal > 0.0, 1.0 / np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0)), scale)
-        scale = np.minimum(scale, 10.0)  # a coordinate in which nothing bends moves by steps that still mean something
         values, vectors = np.linalg.eigh(-hessian * np.outer(scale, scale))
         definite = bool(values[0] > 1e-8 * values[-1])
         slope = vectors.T @ (grad * scale)
         bent = values > 1e-8 * values[-1]
         step = vectors @ np.where(bent, slope / np.where(bent, values, 1.0), 0.0) * scale
         if 0.5 * step @ grad < CONVERGED:
+            definite = definite and _falls(evaluate, q, lp, vectors / np.sqrt(values) * scale[:, None])
             return Optimum(q, lp, bool(np.abs(np.where(bent, 0.0, slope)).max() < SLOPE), definite)
         for _halving in range(30):
             lp_new, grad_new = evaluate(q + step)
@@ -111,6 +112,19 @@ def _newton(evaluate: Evaluate, q: np.ndarray, lp: float, grad: np.ndarray, scal
             return Optimum(q, lp, bool(0.5 * step @ grad < 1e-6), definite)
         q, lp, grad = q + step, lp_new, grad_new
     return Optimum(q, lp, False, definite)
+
+
+def _falls(evaluate: Evaluate, q: np.ndarray, lp: float, steps: np.ndarray) -> bool:
+    """Whether the density falls by a standard deviation (a column of ``steps``) to either side: by 1/2 if it is normal, not on a plateau."""
+    for step in (sign * column for column in steps.T for sign in (1.0, -1.0)):
+        for _ in range(60):  # a plateau may be long beyond what numbers hold
+            there = evaluate(q + step)[0]
+            if np.isfinite(there):
+                break
+            step = 0.5 * step
+        if there > lp - FALL:
+            return False
+    return True
 
 
 def curvature(evaluate: Evaluate, q: np.ndarray, scale: np.ndarray) -> np.ndarray:
@@ -149,7 +163,10 @@ def maximum(target: Target, *, seed: int | None = None, thin: int = 1, **_: Any)
         )
     elif not found.definite:
         warnings.warn(
-            BrimWarning("the mode lies where the density is flat, as at a standard deviation of 0 or a correlation of 1 (a singular fit)"),
+            BrimWarning(
+                "the mode lies on a plateau of the density: a standard deviation of 0 or a correlation of 1 (a singular fit), or a coefficient "
+                "that grows without bound (separated groups)"
+            ),
             stacklevel=2,
         )
     info = {
