@@ -256,7 +256,8 @@ def test_map_of_a_regression_is_least_squares():
     fit = brim.brm("Reaction ~ Days", rows, prior=flat("Intercept", "sigma"), algorithm="map", seed=1, progress=False)
     slope, intercept = np.polyfit(rows.Days, rows.Reaction, 1)
     residual = rows.Reaction - intercept - slope * rows.Days
-    np.testing.assert_allclose(fit.fixef()["Estimate"], [intercept, slope], rtol=1e-8)
+    # a Newton decrement of 1e-13 is 5e-7 standard deviations: 5e-8 of the slope
+    np.testing.assert_allclose(fit.fixef()["Estimate"], [intercept, slope], rtol=5e-8)
     assert fit.draws["sigma"].item() == pytest.approx(np.sqrt(np.mean(residual**2)), rel=1e-8)
 
 

@@ -101,7 +101,8 @@ def _newton(evaluate: Evaluate, q: np.ndarray, lp: float, grad: np.ndarray, scal
         bent = values > 1e-8 * values[-1]
         step = vectors @ np.where(bent, slope / np.where(bent, values, 1.0), 0.0) * scale
         if 0.5 * step @ grad < CONVERGED:
-            definite = definite and _falls(evaluate, q, lp, vectors / np.sqrt(values) * scale[:, None])
+            # along coordinates too: eigenvectors of nearly equal eigenvalues mix them
+            definite = definite and _falls(evaluate, q, lp, np.column_stack([vectors / np.sqrt(values) * scale[:, None], np.diag(scale)]))
             return Optimum(q, lp, bool(np.abs(np.where(bent, 0.0, slope)).max() < SLOPE), definite)
         for _halving in range(30):
             lp_new, grad_new = evaluate(q + step)
@@ -115,9 +116,12 @@ def _newton(evaluate: Evaluate, q: np.ndarray, lp: float, grad: np.ndarray, scal
 
 
 def _falls(evaluate: Evaluate, q: np.ndarray, lp: float, steps: np.ndarray) -> bool:
-    """Whether the density falls by a standard deviation (a column of ``steps``) to either side: by 1/2 if it is normal, not on a plateau."""
+    """Whether the density falls by a standard deviation (a column of ``steps``) to either side.
+
+    By 1/2 in logarithm if it is normal; not on a plateau, which may be longer than numbers hold.
+    """
     for step in (sign * column for column in steps.T for sign in (1.0, -1.0)):
-        for _ in range(60):  # a plateau may be long beyond what numbers hold
+        for _ in range(60):
             there = evaluate(q + step)[0]
             if np.isfinite(there):
                 break
@@ -164,8 +168,8 @@ def maximum(target: Target, *, seed: int | None = None, thin: int = 1, **_: Any)
     elif not found.definite:
         warnings.warn(
             BrimWarning(
-                "the mode lies on a plateau of the density: a standard deviation of 0 or a correlation of 1 (a singular fit), or a coefficient "
-                "that grows without bound (separated groups)"
+                "the mode lies on a plateau of the density: a standard deviation of 0 or a correlation of 1 (a singular fit), or a "
+                "coefficient that grows without bound (separated groups)"
             ),
             stacklevel=2,
         )
