@@ -408,7 +408,7 @@ def test_wrong_counts(settings, message):
         ({"adapt_delta": "high"}, "adapt_delta must be between 0 and 1, not 'high'"),
         ({"max_treedepth": 0}, "max_treedepth must be a whole number from 1 to 20, not 0"),
         ({"metric": "dens"}, "unknown metric 'dens'\ndid you mean 'dense'"),
-        ({"metric": "low_rank"}, "metric 'low_rank' is not built yet"),
+        ({"metric": "lowrank"}, "unknown metric 'lowrank'\ndid you mean 'low_rank'"),
         ({"step_size": 0.0}, "step_size must be a positive number"),
         (["adapt_delta"], "control must be a dict of settings, not list"),
     ],
@@ -435,8 +435,6 @@ def test_engines_by_name():
     assert engine("sampling") is sample
     with pytest.raises(BrimError, match="unknown algorithm 'samplng'\ndid you mean 'sampling'"):
         engine("samplng")
-    with pytest.raises(BrimError, match="algorithm 'laplace' is not built yet"):
-        engine("laplace")
 
 
 def test_progress_in_lines_when_not_a_terminal(capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
@@ -23,10 +24,12 @@ from brim.infer.compiled import Compiled, compiled
 from brim.infer.control import Control
 from brim.infer.coordinates import AbstractCoordinates, Own, sample_in
 from brim.infer.engines import engine
-from brim.infer.marginal import check_marginalize, eliminate
+from brim.infer.marginal import Marginal, check_marginalize, eliminate
+from brim.infer.optimum import complete_mode
 from brim.infer.program import precompile
+from brim.infer.starts import read_init, start_of
 from brim.infer.transported import transported
-from brim.model import Model, log_joint_function, report_function
+from brim.model import Model, log_jacobian_function, log_joint_function, report_function
 from brim.post.draws import Posterior
 from brim.priors import Priors, read_priors
 
@@ -37,6 +40,7 @@ __all__ = ["brm", "default_prior", "target", "update"]
 
 SAMPLE_PRIOR = ("no", "yes", "only")
 FILE_REFIT = ("never", "on_change", "always")
+_NESTED = ("map", "laplace")  # algorithms that integrate effects out
 CHUNK = 1000  # draws reported at once
 
 
@@ -94,9 +98,17 @@ def brm(
         ``adapt_delta``, ``max_treedepth``, ``metric``, ...
     init
         ``None`` for starting points near the priors' centre, spread at random; ``0`` starts there without spread; a number gives the
-        half-width of the spread.
+        half-width of the spread. ``"laplace"``, ``"pathfinder"``, ``"meanfield"`` or ``"fullrank"``, or a ``Fit`` of the same model (of
+        an earlier state of the data, or by another algorithm): the chains of ``"sampling"`` start at draws from there, with a metric from
+        there; warm-up then needs fewer iterations.
     algorithm
-        ``"sampling"``: the no-U-turn sampler.
+        ``"sampling"``: the no-U-turn sampler; ``"nutpie"``, ``"numpyro"``, ``"blackjax"``: those packages' own, for the same density.
+
+        ``"map"``: the mode of the density of the parameters, as one draw, without errors or intervals; with flat priors the maximum
+        likelihood estimates, of a Gaussian model with group effects integrated out those of lme4.
+
+        ``"laplace"`` (normal law at the mode of the unconstrained density), ``"pathfinder"``, ``"meanfield"``, ``"fullrank"``
+        (variational inference): independent draws from an approximation. The summary says how far it can be trusted (Pareto k-hat).
     marginalize
         Whether group effects of a Gaussian model are integrated out of the density that is sampled, exactly, and drawn afterwards given
         the other parameters: ``"auto"`` where that is possible, ``True`` (an error says why where it is not), ``False``. The posterior is
@@ -223,13 +235,20 @@ def target(fit: Fit, init: Any = None) -> Target:
         return center + rng.uniform(-spread, spread, len(center))
 
     data = model.data(fit.frame)
-    return Target(layout.dim, log_joint_function(model), data, start, lambda q, d: layout.constrain(q, d["fixed"])[0])
+    return Target(
+        layout.dim,
+        log_joint_function(model),
+        data,
+        start,
+        lambda q, d: layout.constrain(q, d["fixed"])[0],
+        log_jacobian=log_jacobian_function(layout),
+    )
 
 
 def sample(fit: Fit, *, cores: int | None = None, init: Any = None, progress: bool = True) -> Fit:
     """Run the engine on a built model; returns the fit with draws."""
-    s = fit.settings
-    space = coordinates(fit, init)
+    s, given = fit.settings, read_init(init)
+    space = coordinates(fit, given.spread, "" if given.approximate else s.algorithm)
     if space.target.dim == 0:
         raise BrimError("the model has nothing to estimate: every parameter is constant")
     arguments: dict[str, Any] = {
@@ -241,28 +260,39 @@ def sample(fit: Fit, *, cores: int | None = None, init: Any = None, progress: bo
         "seed": s.seed,
         "progress": progress,
     }
-    if s.algorithm == "sampling":
+    if s.algorithm == "sampling" and not given.approximate:
         near = init is None
         control = Control.read({"metric": space.metric, **s.control} if near else dict(s.control))
         _precompile(fit, space, control)
         space, draws = sample_in(space, control=control, near=near, **arguments)
-        note = f"NUTS, {space.note}"
     else:
-        draws = engine(s.algorithm)(space.target, control=Control.read(dict(s.control)), **arguments)
-        note = f"{s.algorithm}, {space.note}"
-    draws = replace(draws, info={**draws.info, "engine": note})
-    return with_engine_draws(fit, space.data, space.complete(draws))
+        start = start_of(given, space.target, s.chains, s.seed, s.algorithm)
+        control = Control.read({"metric": space.metric, **s.control} if s.algorithm in _NESTED else dict(s.control))
+        space, draws = space.run(s.algorithm, control=control, start=start, **arguments)
+    note = f"{'NUTS' if s.algorithm == 'sampling' else s.algorithm}, {space.note}"
+    clock = time.perf_counter()
+    whole = space.complete(replace(draws, info={**draws.info, "engine": note}))
+    whole = replace(whole, info={**whole.info, "completion_seconds": time.perf_counter() - clock})
+    if s.algorithm == "map" and isinstance(space, Marginal):
+        whole = complete_mode(target(fit), whole, fit.model.layout, space.elimination.rest.layout)
+    return with_engine_draws(fit, space.data, whole)
 
 
-def coordinates(fit: Fit, init: Any = None) -> AbstractCoordinates:
-    """What a model is sampled in: effects integrated out, adapted to the data, or as they are."""
-    s, spread = fit.settings, 1.0 if init is None else float(init)
+def coordinates(fit: Fit, spread: float = 1.0, algorithm: str = "sampling") -> AbstractCoordinates:
+    """What an algorithm works in: effects integrated out, adapted to the data, or as they are.
+
+    Modes and Laplace approximations integrate all effects out: where that is not possible at once, by the nested approximation, which is
+    exact for normal likelihoods.
+    """
+    s = fit.settings
     marginal = eliminate(fit.model, fit.frame, s.marginalize, spread)
-    if Control.read(dict(s.control)).adapted_effects:
+    if algorithm in _NESTED and marginal is not None and marginal.elimination.rest.blocks and s.marginalize is not True:
+        marginal = None
+    if algorithm in ("sampling", *_NESTED) and Control.read(dict(s.control)).adapted_effects:
         moved = transported(fit.model, fit.frame, marginal, spread)
         if moved is not None:
             return moved
-    return Own(target(fit, init)) if marginal is None else marginal
+    return Own(target(fit, spread)) if marginal is None else marginal
 
 
 def _precompile(fit: Fit, space: AbstractCoordinates, control: Control) -> None:

@@ -30,7 +30,7 @@ from brim.terms.group import GroupBlock, GroupEffect
 from brim.terms.mi import completed_key
 from brim.terms.residual import AbstractResidual, Margin
 
-__all__ = ["Model", "Predictor", "ResponseModel", "Scalar", "log_joint", "log_joint_function", "report_function"]
+__all__ = ["Model", "Predictor", "ResponseModel", "Scalar", "log_jacobian_function", "log_joint", "log_joint_function", "report_function"]
 
 Arrays = Mapping[str, Any]
 
@@ -373,6 +373,16 @@ def log_joint_function(model: Model) -> Callable[[Any, Arrays], Any]:
         return log_joint(model, q, data)
 
     return log_prob
+
+
+@lru_cache(maxsize=64)
+def log_jacobian_function(layout: Layout) -> Callable[[Any, Arrays], Any]:
+    """``(q, data) ->`` the log Jacobian that ``log_joint`` includes; equal layouts share the function."""
+
+    def log_jacobian(q: Any, data: Arrays) -> Any:
+        return layout.constrain(q, data["fixed"])[1]
+
+    return log_jacobian
 
 
 def report_function(model: Model) -> Callable[[Any, Arrays], dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Conformance suites: what every term must satisfy, whoever wrote it. ``check_term`` raises ``AssertionError`` on the first rule broken."""
+"""Conformance suites: what every term, family and engine must satisfy, whoever wrote it: ``AssertionError`` on the first rule broken."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import numpy as np
 
 from brim.families.conformance import check_family
 from brim.frame import Frame
+from brim.infer.conformance import check_engine
 from brim.model import Model
 from brim.param import Layout, unconstrained_size
 from brim.priors import log_density, prior_args
 from brim.terms.base import AbstractTerm
 
-__all__ = ["check_family", "check_model"]
+__all__ = ["check_engine", "check_family", "check_model"]
 
 
 def check_model(model: Model, frame: Frame, other: Frame, seed: int = 0) -> None:

@@ -23,9 +23,9 @@ from brim.infer.program import Program, device_data, precompile
 from brim.infer.progress import Report
 from brim.infer.transport import Transport
 from brim.infer.warmup import Start
-from brim.infer.working import Expansion, Rows, expander, places, working
+from brim.infer.working import Expansion, Rows, coordinates_of, expander, places, working
 
-__all__ = ["adapted"]
+__all__ = ["Search", "adapted"]
 
 Working = dict[str, Any]
 
@@ -48,7 +48,7 @@ def adapted(
     """
     compiling = precompile(target, control)
     with jax.enable_x64(True):
-        search = _Search(t, rows, target, control, seed)
+        search = Search(t, rows, target, control, seed)
         search.program = compiling.result()
         theta = search.first(np.random.default_rng([seed, chains]))
         if theta is None:
@@ -57,7 +57,7 @@ def adapted(
         return work, search.start(work, theta, chains) if len(theta) <= MOST else None
 
 
-class _Search:
+class Search:
     """The expansions of one model."""
 
     program: Program
@@ -94,8 +94,16 @@ class _Search:
     # ------------------------------------------------------------------ the way
 
     def first(self, rng: np.random.Generator) -> np.ndarray | None:
-        """``theta`` of the model without effects; ``None`` if no point of finite density is found."""
-        evaluate = self.density(self.target.data["working"])
+        """``theta`` of the model without effects; ``None`` if no point of finite density is found.
+
+        The effects' own parameters, of which such a model says nothing, stay where they start.
+        """
+        density, free = self.density(self.target.data["working"]), ~coordinates_of(self.t.rest, self.t.blocks)
+
+        def evaluate(theta: np.ndarray) -> tuple[float, np.ndarray]:
+            lp, grad = density(theta)
+            return lp, np.where(free, grad, 0.0)
+
         for _ in range(TRIES):
             theta = np.asarray(self.target.init(rng), np.float64)[: self.t.head]
             lp, grad = evaluate(theta)

@@ -31,6 +31,9 @@ class Target:
     head
         How many of the first coordinates may be strongly correlated while the others are nearly independent: for metrics that are dense
         in these alone.
+    log_jacobian
+        ``(q (dim,), data) -> scalar``: the log absolute Jacobian determinant of ``constrain`` that ``log_prob`` includes; what seeks a
+        mode leaves it out, so that the mode is one of the parameters. ``None``: there is none, coordinates are parameters.
     """
 
     dim: int
@@ -39,6 +42,7 @@ class Target:
     init: Callable[[np.random.Generator], np.ndarray]
     constrain: Callable[[Any, Any], dict[str, Any]]
     head: int = 0
+    log_jacobian: Callable[[Any, Any], Any] | None = None
 
 
 @dataclass(frozen=True)

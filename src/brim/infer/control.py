@@ -11,8 +11,7 @@ from brim.errors import BrimError, suggest
 
 __all__ = ["Control"]
 
-_METRICS = ("diag", "dense", "split")
-_PLANNED = ("low_rank",)
+_METRICS = ("diag", "dense", "split", "low_rank")
 _LIMIT = 20  # a trajectory of 2^20 steps; also the longest the step counter is meant for
 
 
@@ -28,7 +27,8 @@ class Control:
     max_treedepth
         Largest number of doublings of a trajectory (at most ``2^max_treedepth`` gradients an iteration).
     metric
-        Mass matrix: ``"diag"`` or ``"dense"``.
+        Mass matrix: ``"diag"``, ``"dense"``, or ``"low_rank"``: a diagonal and up to 20 directions, for many dimensions with a few strong
+        correlations. ``"split"`` is dense in the parameters and diagonal in effects adapted to the data.
     step_size
         First step size; by default found from the acceptance of single steps.
     adapted_effects
@@ -52,8 +52,6 @@ class Control:
             raise BrimError(f"control: adapt_delta must be between 0 and 1, not {self.adapt_delta!r}")
         if not _whole(self.max_treedepth) or not 1 <= self.max_treedepth <= _LIMIT:
             raise BrimError(f"control: max_treedepth must be a whole number from 1 to {_LIMIT}, not {self.max_treedepth!r}")
-        if self.metric in _PLANNED:
-            raise BrimError(f"control: metric '{self.metric}' is not built yet", hint="built: " + ", ".join(_METRICS))
         if self.metric not in _METRICS:
             raise BrimError(f"control: unknown metric {self.metric!r}", hint=suggest(str(self.metric), _METRICS, "metrics"))
         if self.step_size is not None and not (_number(self.step_size) and self.step_size > 0.0):

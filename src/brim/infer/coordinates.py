@@ -11,6 +11,7 @@ import numpy as np
 
 from brim.infer.base import Draws, Target
 from brim.infer.control import Control
+from brim.infer.engines import engine
 from brim.infer.program import precompile
 from brim.infer.sampling import fresh_seed, sample
 from brim.infer.warmup import Start
@@ -49,6 +50,10 @@ class AbstractCoordinates(ABC):
     def approach(self, control: Control, chains: int, seed: int) -> tuple[Self, Start | None]:
         """The coordinates adapted to the data, and first points and metric of the chains; ``None``: the usual warm-up is the way."""
         return self, None
+
+    def run(self, algorithm: str, *, start: Start | None, **arguments: Any) -> tuple[AbstractCoordinates, Draws]:
+        """What an algorithm other than ``sample_in`` gives: the coordinates it worked in, and draws in them."""
+        return self, engine(algorithm)(self.target, start=start, **arguments)
 
     @abstractmethod
     def prepare(self, draws: int) -> None:

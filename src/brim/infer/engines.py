@@ -1,6 +1,8 @@
 """Engines by name: ``algorithm="sampling"`` and those that slot in beside it.
 
-An engine is a function of ``(target, *, chains, warmup, draws, thin, cores, seed, control, start, progress, callback) -> Draws``.
+An engine is a function of ``(target, *, chains, warmup, draws, thin, cores, seed, control, progress) -> Draws``, which may leave out
+what it has no use for (an approximation has no warm-up). Its ``info`` has ``engine``, ``seed`` and ``thin``; approximations add ``khat``
+and a ``verdict`` for the summary; ``last_q`` and ``inv_mass`` or ``covariance`` let later chains start from it.
 """
 
 from __future__ import annotations
@@ -11,20 +13,23 @@ from importlib import import_module
 from brim.errors import BrimError, suggest
 from brim.infer.base import Draws
 
-__all__ = ["engine"]
+__all__ = ["ALGORITHMS", "EXACT", "engine"]
 
-# name -> "module:function"; None: planned, not built. Modules are imported when asked for, since some need optional packages.
-_ENGINES: dict[str, str | None] = {
+# name -> "module:function". Modules are imported when asked for, since some need optional packages.
+_ENGINES: dict[str, str] = {
     "sampling": "brim.infer.sampling:sample",
-    "map": None,
-    "laplace": None,
-    "pathfinder": None,
-    "meanfield": None,
-    "fullrank": None,
-    "nutpie": None,
-    "numpyro": None,
-    "blackjax": None,
+    "map": "brim.infer.optimum:maximum",
+    "laplace": "brim.infer.approximation:sample_laplace",
+    "pathfinder": "brim.infer.pathfinder:sample_pathfinder",
+    "meanfield": "brim.infer.variational:sample_meanfield",
+    "fullrank": "brim.infer.variational:sample_fullrank",
+    "nutpie": "brim.infer.external:sample_nutpie",
+    "numpyro": "brim.infer.external:sample_numpyro",
+    "blackjax": "brim.infer.external:sample_blackjax",
 }
+
+ALGORITHMS = tuple(_ENGINES)
+EXACT = ("sampling", "nutpie", "numpyro", "blackjax")  # Markov chains; the others approximate
 
 
 def engine(name: str) -> Callable[..., Draws]:
@@ -33,7 +38,7 @@ def engine(name: str) -> Callable[..., Draws]:
     Raises
     ------
     BrimError
-        For an unknown name (with the near ones), and for one that is not built yet.
+        For an unknown name (with the near ones).
 
     Examples
     --------
@@ -46,10 +51,6 @@ def engine(name: str) -> Callable[..., Draws]:
     """
     if name not in _ENGINES:
         raise BrimError(f"unknown algorithm {name!r}", hint=suggest(str(name), _ENGINES, "algorithms"))
-    where = _ENGINES[name]
-    if where is None:
-        built = [known for known, path in _ENGINES.items() if path is not None]
-        raise BrimError(f"algorithm '{name}' is not built yet", hint="built: " + ", ".join(built))
-    module, function = where.split(":")
+    module, function = _ENGINES[name].split(":")
     found: Callable[..., Draws] = getattr(import_module(module), function)
     return found

@@ -30,7 +30,7 @@ from brim.infer.gaussian import AbstractQuadratic, Chain, Dense, sum_by
 from brim.infer.laplace import laplace_start
 from brim.infer.sums import compressed, group_columns, known_gram, known_precision, padded, rotated, row_sums
 from brim.infer.warmup import Start
-from brim.model import Model
+from brim.model import Model, log_jacobian_function
 from brim.param import unconstrained_size
 from brim.priors import prior_args
 
@@ -194,7 +194,8 @@ def _target(e: Elimination, data: Any, spread: float) -> Target:
     def init(rng: np.random.Generator) -> np.ndarray:
         return center + rng.uniform(-spread, spread, len(center))
 
-    return Target(layout.dim, log_marginal_function(e), data, init, lambda q, d: layout.constrain(q, d["fixed"])[0])
+    jacobian = log_jacobian_function(layout)
+    return Target(layout.dim, log_marginal_function(e), data, init, lambda q, d: layout.constrain(q, d["fixed"])[0], log_jacobian=jacobian)
 
 
 # --------------------------------------------------------------------------- data

@@ -17,7 +17,7 @@ import numpy as np
 from jax import lax
 
 from brim.infer.counter import normals, substream, uniform
-from brim.infer.metric import AbstractMetric, Moments
+from brim.infer.metric import AbstractMetric
 from brim.infer.stepsize import StepSize, update
 
 __all__ = ["STATS", "Settings", "State", "make_chunk"]
@@ -66,7 +66,7 @@ class State(NamedTuple):
     iteration: Any
     step: StepSize
     scale: Any
-    moments: Moments
+    moments: Any
 
 
 @dataclass(frozen=True)
@@ -172,8 +172,8 @@ def advance(state: State, tree: Tree, metric: AbstractMetric, settings: Settings
     """The chain after an iteration; while adapting, step size and moments learn from it."""
     point = tree.proposal
     step = update(state.step, tree.accept / tree.leaves, settings.adapt_delta)
-    moments = metric.observe(state.moments, point.q, point.grad)
-    step, moments = jax.tree.map(lambda new, old: jnp.where(settings.adapting, new, old), (step, moments), (state.step, state.moments))
+    step = jax.tree.map(lambda new, old: jnp.where(settings.adapting, new, old), step, state.step)
+    moments = metric.observe(state.moments, point.q, point.grad, settings.adapting)
     return State(point, state.iteration + 1, step, state.scale, moments)
 
 

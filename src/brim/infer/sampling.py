@@ -93,7 +93,7 @@ def sample(
         ``stats`` has ``energy`` besides those documented there. ``info`` has ``engine``, ``seed``, ``warmup``, ``thin``, ``cores``,
         ``control``, ``max_treedepth``, ``compile_seconds`` (0 when the program was compiled for an earlier fit), ``compiled_from_disk``,
         ``warmup_seconds`` and ``sampling_seconds`` (wall clock, shared out as the chains' own), ``chain_seconds`` (chains, 2),
-        ``warmup_steps`` (leapfrog steps, a chain), ``inv_mass`` (chains, dim; its diagonal).
+        ``warmup_steps`` (leapfrog steps, a chain), ``inv_mass`` (chains, dim; its diagonal), ``last_q`` (chains, dim; the last draws).
 
     Raises
     ------
@@ -208,6 +208,7 @@ class _Run:
             "chain_seconds": chain_seconds,
             "warmup_steps": np.array([t.warmup_steps for t in self.times]),
             "inv_mass": self.inv_mass,
+            "last_q": self.q[:, -1],
         }
         return Draws(self.q, stats, info)
 

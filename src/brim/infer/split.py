@@ -48,10 +48,10 @@ class Split(AbstractMetric):
         first, last = _DENSE.moments(self.head), _DIAGONAL.moments(n - self.head)
         return Moments(first.count, *zip(first[1:], last[1:], strict=True))
 
-    def observe(self, moments: Moments, q: Any, gradient: Any) -> Moments:
+    def observe(self, moments: Moments, q: Any, gradient: Any, adapting: Any = True) -> Moments:
         first, last = self._parts(moments)
-        first = _DENSE.observe(first, q[: self.head], gradient[: self.head])
-        last = _DIAGONAL.observe(last, q[self.head :], gradient[self.head :])
+        first = _DENSE.observe(first, q[: self.head], gradient[: self.head], adapting)
+        last = _DIAGONAL.observe(last, q[self.head :], gradient[self.head :], adapting)
         return Moments(first.count, *zip(first[1:], last[1:], strict=True))
 
     def learn(self, moments: Moments, scale: Any) -> Any:

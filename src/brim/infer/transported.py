@@ -21,7 +21,7 @@ from brim.infer.marginal import Marginal
 from brim.infer.transport import Transport, effects, find_transport, log_transported_function
 from brim.infer.warmup import Start
 from brim.infer.working import Rows, no_working, rows_of
-from brim.model import Model
+from brim.model import Model, log_jacobian_function
 
 __all__ = ["Transported", "transported"]
 
@@ -85,6 +85,15 @@ class Transported(AbstractCoordinates):
         """The same with the likelihood expanded elsewhere."""
         return replace(self, moved=replace(self.target, data={**self.target.data, "working": working}))
 
+    def run(self, algorithm: str, *, start: Start | None, **arguments: Any) -> tuple[AbstractCoordinates, Draws]:
+        from brim.infer.nested import nested_laplace, nested_mode
+
+        if algorithm == "map":
+            return nested_mode(self, **arguments)
+        if algorithm == "laplace":
+            return nested_laplace(self, **arguments)
+        return super().run(algorithm, start=start, **arguments)
+
     def prepare(self, draws: int) -> None:
         self._program(draws)
         if self.marginal is not None:
@@ -115,8 +124,11 @@ class Transported(AbstractCoordinates):
                 out, log = run(flat[rows], self.target.data)
                 q[kept], log_scale[kept] = np.asarray(out)[: kept.stop - at], np.asarray(log)[: kept.stop - at]
         stats = {**draws.stats, "lp": draws.stats["lp"] - log_scale.reshape(chains, n)}
-        out = replace(draws, q=q.reshape(chains, n, -1), stats=stats)
-        return out if self.marginal is None else self.marginal.complete(out)
+        info = {k: v for k, v in draws.info.items() if k not in ("last_q", "covariance")}
+        if self.marginal is None:  # where another fit may start, in coordinates that do not depend on these data
+            own = q.reshape(chains, n, -1)
+            return replace(draws, q=own, stats=stats, info={**info, "last_q": own[:, -1], "covariance": q.var(0)})
+        return self.marginal.complete(replace(draws, q=q.reshape(chains, n, -1), stats=stats, info=info))
 
 
 def transported(model: Model, frame: Frame, marginal: Marginal | None, spread: float = 1.0) -> Transported | None:
@@ -134,8 +146,17 @@ def transported(model: Model, frame: Frame, marginal: Marginal | None, spread: f
     def constrain(q: Any, data: Arrays) -> dict[str, Any]:
         return t.rest.layout.constrain(q[: t.head], data["inner"]["fixed"])[0]
 
-    data = {"inner": inner, "working": no_working(t, rows)}
-    return Transported(t, Target(t.dim, log_transported_function(t), data, init, constrain, t.head), marginal, rows)
+    log_jacobian = log_jacobian_function(t.rest.layout)
+    target = Target(
+        t.dim,
+        log_transported_function(t),
+        {"inner": inner, "working": no_working(t, rows)},
+        init,
+        constrain,
+        head=t.head,
+        log_jacobian=lambda q, data: log_jacobian(q[: t.head], data["inner"]),
+    )
+    return Transported(t, target, marginal, rows)
 
 
 def _way_back(t: Transport) -> Any:

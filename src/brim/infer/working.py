@@ -6,7 +6,7 @@ parameters of the law (thresholds, shapes) along its slopes. From these come, le
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -19,9 +19,11 @@ from brim.frame import Frame
 from brim.infer.compiled import Compiled, compiled
 from brim.infer.elimination import effects_of
 from brim.infer.transport import Transport, effects
+from brim.model import Model
 from brim.param import unconstrained_size
+from brim.terms.base import AbstractTerm
 
-__all__ = ["Expansion", "Rows", "expander", "no_working", "places", "rows_of", "working"]
+__all__ = ["Expansion", "Rows", "coordinates_of", "expander", "no_working", "places", "rows_of", "working"]
 
 MOST_SLOPES = 20  # other parameters that the score is moved along
 
@@ -111,18 +113,19 @@ def rows_of(t: Transport, frame: Frame) -> Rows:
     return Rows(t.rest.data(frame)["design"], tuple(level), tuple(columns), by, parents, _other_coordinates(t))
 
 
+def coordinates_of(model: Model, terms: Iterable[AbstractTerm]) -> np.ndarray:
+    """Which coordinates of a model are of these terms' parameters, a mask."""
+    own = {p.name for term in terms for p in term.params()}
+    return np.concatenate([np.zeros(0, bool), *(np.full(unconstrained_size(p), p.name in own) for p in model.params)])
+
+
 def _other_coordinates(t: Transport) -> np.ndarray:
     """Coordinates of parameters of the law that are not in the predictor of the mean; none where there are too many."""
     rest = t.rest
     mu = rest.responses[0].predictor("mu")
     assert mu is not None
-    own = {p.name for term in (*mu.terms, *t.blocks, *rest.blocks, *rest.shared) for p in term.params()}
-    at, out = 0, []
-    for p in rest.params:
-        n = unconstrained_size(p)
-        out += [] if p.name in own else list(range(at, at + n))
-        at += n
-    return np.array(out if len(out) <= MOST_SLOPES else [], np.int32)
+    out = np.flatnonzero(~coordinates_of(rest, (*mu.terms, *t.blocks, *rest.blocks, *rest.shared)))
+    return out[: len(out) if len(out) <= MOST_SLOPES else 0].astype(np.int32)
 
 
 def _linear_design(t: Transport, rows: Rows) -> np.ndarray:

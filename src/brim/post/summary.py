@@ -12,6 +12,7 @@ import numpy as np
 from brim.columns import format_number
 from brim.errors import BrimError
 from brim.infer.diagnostics import ess_bulk, ess_tail, rhat
+from brim.infer.engines import EXACT
 from brim.param import RANKS, Reported
 from brim.post.prior_table import prior_lines
 from brim.post.tables import POPULATION, population_name, statistics
@@ -98,6 +99,8 @@ class Summary:
         Probability of the intervals.
     sampler, engine, divergent
         What drew the sample, and its number of divergent transitions.
+    verdict
+        How far an approximate algorithm can be trusted; empty for Markov chains.
     priors
         Lines of the prior section, empty unless asked for.
     """
@@ -119,6 +122,7 @@ class Summary:
     sampler: str
     engine: str
     divergent: int = 0
+    verdict: str = ""
     priors: tuple[str, ...] = ()
 
     @property
@@ -213,7 +217,10 @@ class Summary:
                 yield title, found
 
     def _foot(self) -> list[str]:
-        lines = [f"Draws were sampled using {self.sampler}. {_FOOTER[0]}", *_FOOTER[1:], f"Engine: {self.engine}"]
+        lines = [f"Draws were sampled using {self.sampler}. {_FOOTER[0]}", *_FOOTER[1:]] if self.draws > 1 else []
+        lines.append(f"Engine: {self.engine}")
+        if self.verdict:
+            lines.append(self.verdict)
         if self.divergent:
             were = "transitions were" if self.divergent > 1 else "transition was"
             lines.append(f"Note: {self.divergent} {were} divergent after warm-up: parts of the posterior may be missed. Raise adapt_delta.")
@@ -252,7 +259,8 @@ def summarise(fit: Fit, prob: float = 0.95, robust: bool = False, priors: bool =
     if not 0 < prob < 1:
         raise BrimError(f"prob = {prob}", hint="the probability of intervals lies between 0 and 1")
     posterior = fit.draws
-    own = (posterior.chains, posterior.draws) == (fit.settings.chains, fit.settings.draws)
+    exact = fit.settings.algorithm in EXACT
+    own = exact and (posterior.chains, posterior.draws) == (fit.settings.chains, fit.settings.draws)
     responses = fit.model.responses
     names = [_family_name(r.family) for r in responses]
     tables, random = _tables(fit, prob, robust)
@@ -273,6 +281,7 @@ def summarise(fit: Fit, prob: float = 0.95, robust: bool = False, priors: bool =
         prob=prob,
         sampler="sampling(NUTS)" if fit.settings.algorithm == "sampling" else fit.settings.algorithm,
         engine=fit.engine,
+        verdict=str(fit.info.get("verdict", "")),
         divergent=int(np.sum(fit.stats["diverging"])) if "diverging" in fit.stats else 0,
         priors=tuple(prior_lines(fit.prior_summary())) if priors else (),
     )
@@ -334,4 +343,6 @@ def _statistics(draws: np.ndarray, prob: float, robust: bool) -> np.ndarray:
     """``(chains, draws, variables) -> (variables, 7)``: estimate, error, interval, R-hat, effective sample sizes."""
     flat = draws.reshape(-1, draws.shape[2])
     basic = statistics(flat, robust, ((1 - prob) / 2, (1 + prob) / 2))
+    if len(flat) == 1:  # a mode: one draw knows no error
+        basic[1:] = np.nan
     return np.column_stack([basic.T, rhat(draws), ess_bulk(draws), ess_tail(draws)])

@@ -1,0 +1,99 @@
+"""Where chains start: the user's ``init``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from brim.errors import BrimError, suggest
+from brim.infer.base import Target
+from brim.infer.engines import engine
+from brim.infer.sampling import fresh_seed
+from brim.infer.warmup import Start
+
+__all__ = ["Init", "read_init", "start_of"]
+
+_FROM = ("laplace", "pathfinder", "meanfield", "fullrank")
+DRAWS = 250  # of an approximation that chains start from, a chain
+
+
+@dataclass(frozen=True)
+class Init:
+    """``init`` read.
+
+    Attributes
+    ----------
+    spread
+        Half-width of the uniform spread around the priors' centre.
+    algorithm
+        The approximation that chains start from, if any.
+    info
+        What the engine of an earlier fit told, to start from it.
+    """
+
+    spread: float = 1.0
+    algorithm: str = ""
+    info: Mapping[str, Any] | None = None
+
+    @property
+    def approximate(self) -> bool:
+        """Whether chains start from an approximation or a fit."""
+        return bool(self.algorithm) or self.info is not None
+
+
+def read_init(init: Any) -> Init:
+    """``None``, a number, the name of an approximation, or a fit (anything with the ``info`` of one).
+
+    Examples
+    --------
+    >>> read_init("pathfinder").algorithm
+    'pathfinder'
+    >>> read_init(0.5).spread
+    0.5
+    """
+    if init is None:
+        return Init()
+    if isinstance(init, str):
+        if init not in _FROM:
+            raise BrimError(f"init = {init!r}", hint=suggest(init, _FROM, "approximations"))
+        return Init(algorithm=init)
+    if isinstance(init, int | float | np.number) and not isinstance(init, bool) and np.isfinite(init) and init >= 0:
+        return Init(spread=float(init))
+    info = getattr(init, "info", None)
+    if isinstance(info, Mapping):
+        return Init(info=info)
+    raise BrimError(f"init = {init!r}", hint="give a number >= 0, 'laplace', 'pathfinder', 'meanfield', 'fullrank', or a fit")
+
+
+def start_of(init: Init, target: Target, chains: int, seed: int | None, algorithm: str) -> Start | None:
+    """First points and metric of the chains of an ``algorithm``; ``None`` when they start at random.
+
+    Raises
+    ------
+    BrimError
+        When the fit to start from has other coordinates, or none.
+    """
+    info = init.info
+    if init.approximate and algorithm != "sampling":
+        raise BrimError(f"init: algorithm '{algorithm}' does not start from an approximation", hint="algorithm='sampling' does")
+    if init.algorithm:
+        seed = fresh_seed() if seed is None else seed
+        info = engine(init.algorithm)(target, chains=chains, draws=DRAWS, thin=1, seed=seed).info
+    if info is None:
+        return None
+    points = info.get("last_q")
+    metric = info.get("covariance", info.get("inv_mass"))
+    if points is None or metric is None:
+        raise BrimError(
+            "init: the fit does not know where its chains ended", hint="give one of algorithm='pathfinder', or with marginalize=False"
+        )
+    if np.shape(points)[1] != target.dim:
+        raise BrimError(
+            f"init: the fit has {np.shape(points)[1]} sampled dimensions, this model {target.dim}",
+            hint="give a fit of the same model, with the same levels and the same marginalize",
+        )
+    metric = np.asarray(metric) if "covariance" in info else np.mean(metric, axis=0)
+    return Start(np.asarray(points)[np.arange(chains) % len(points)], metric)
