@@ -80,6 +80,13 @@ def test_family(name):
     check_family(family(name), values, data)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PLAIN)
+def test_derivatives_under_every_link(name):
+    values, data = PLAIN[name]
+    check_family(family(name), values, data, every_link=True)
+
+
 def test_wiener():
     values = {"mu": [-1.0, 0.3, 2.0], "bs": [1.0, 1.7, 2.5], "ndt": [0.1, 0.2, 0.3], "bias": [0.3, 0.5, 0.7]}
     check_family(family("wiener"), values, {"dec": np.array([1.0, 0.0, 1.0])}, has_cdf=False, draws=1000)
@@ -107,14 +114,22 @@ def test_ordinal_family(name, link):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "link"), [(n, k) for n in ("cumulative", "acat") for k in ("softit", "probit_approx")])
+@pytest.mark.parametrize(
+    ("name", "link"),
+    [
+        *((n, k) for n in ("cumulative", "acat") for k in ("softit", "probit_approx")),
+        ("sratio", "probit_approx"),
+        ("cratio", "probit_approx"),
+    ],
+)
 def test_ordinal_family_with_rare_links(name, link):
     one = bound(name, link=link)
     check_family(one, as_predictor(one, ORDINAL))
 
 
-def test_hurdle_cumulative():
-    one = bound("hurdle_cumulative", (0.0, 4.0))
+@pytest.mark.parametrize("link", ["logit", *(pytest.param(k, marks=pytest.mark.slow) for k in ("probit", "cloglog", "cauchit"))])
+def test_hurdle_cumulative(link):
+    one = bound("hurdle_cumulative", (0.0, 4.0), link=link)
     check_family(one, as_predictor(one, {**ORDINAL, "hu": GATE}))
 
 

@@ -30,6 +30,7 @@ def check_family(
     has_cdf: bool = True,
     draws: int = 4000,
     seed: int = 1,
+    every_link: bool = False,
 ) -> None:
     """Check a family at given parameter values; an ``AssertionError`` says what fails.
 
@@ -51,6 +52,8 @@ def check_family(
         How many draws the sampler is judged by, at 5 standard errors.
     seed
         Of the sampler.
+    every_link
+        Check instead of all that the derivatives under every link, at the values and far from them; it compiles for minutes.
 
     Examples
     --------
@@ -59,6 +62,9 @@ def check_family(
     ...     check_family(brim.gaussian(), {"mu": [0.3, 2.0], "sigma": [1.5, 0.2]})
     """
     case = _Case(family, dict(values), dict(data or {}), has_cdf, draws, seed)
+    if every_link:
+        case.check_every_link()
+        return
     case.check_density()
     case.check_tails()
     case.check_sampler()
@@ -260,6 +266,31 @@ class _Case:
                 if np.allclose(back, self.values[spec.name], rtol=1e-9, atol=0.0):
                     found = np.asarray(other.here.log_prob(y))
                     np.testing.assert_allclose(found, expected, rtol=1e-7, atol=1e-7, err_msg=other.say("another link changes the density"))
+
+    def check_every_link(self) -> None:
+        """Finite derivatives of the density at the edges and on them, for every link of every parameter."""
+        for spec in self.family.dpars:
+            if spec.name not in self.values or spec.name in self.family.shown:
+                continue
+            for name in spec.links:
+                # ordinal predictors are given on the response scale of the family's own link
+                other = replace(self, family=replace(self.family, links={**self.family.links, spec.name: name}))
+                if all(np.all(np.isfinite(eta)) for eta in other.etas.values()):
+                    other.check_gradient()
+
+    def check_gradient(self) -> None:
+        """Finite derivatives of the density at the given parameters and at predictors far from them."""
+
+        def total(etas: Etas, y: Array) -> Array:
+            log_prob = self.law(etas).log_prob(y)
+            return jnp.sum(jnp.where(jnp.isfinite(log_prob), log_prob, 0.0))
+
+        gradient, at = _compiled(jax.grad(total)), _compiled(lambda etas, y: self.law(etas).log_prob(y))
+        for etas in [self.etas, *self._far()]:
+            whole = np.all(np.isfinite(np.asarray(at(etas, self.grid(self.edges)))).reshape(len(self.edges), -1), axis=1)
+            y = np.where(whole.reshape(-1, *(1,) * (self.edges.ndim - 1)), self.edges, self.edges[np.argmax(whole)])
+            for name, slope in gradient(etas, self.grid(y)).items():
+                assert np.all(np.isfinite(slope)), self.say(f"the derivative in {name} is not finite at responses {y}")
 
     def check_derivatives(self) -> None:
         """Finite gradients of the density and the tails, and a finite Hessian of the density."""
