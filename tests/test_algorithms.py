@@ -192,7 +192,12 @@ def gamma_posterior(q, data):
 def test_the_mode_is_that_of_the_parameter():
     """Gamma(4, 1): mode 3 of the density, 4 of that of the logarithm."""
     goal = Target(
-        1, gamma_posterior, {"shape": np.float64(4.0)}, lambda rng: rng.normal(size=1), lambda q, d: {"x": jnp.exp(q)}, lambda q, d: q[0]
+        1,
+        gamma_posterior,
+        {"shape": np.float64(4.0)},
+        lambda rng: rng.normal(size=1),
+        lambda q, d: {"x": jnp.exp(q)},
+        log_jacobian=lambda q, d: q[0],
     )
     assert np.exp(engine("map")(goal, seed=1).q.item()) == pytest.approx(3.0, rel=1e-8)
     unconstrained = replace(goal, log_jacobian=None)

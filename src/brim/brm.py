@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +19,12 @@ from brim.formula import Binary, Call, Name, Node, Paren, Unary, deparse, parse,
 from brim.frame import Frame
 from brim.infer.base import Draws, Target
 from brim.infer.control import Control
+from brim.infer.coordinates import AbstractCoordinates, Own, sample_in
 from brim.infer.engines import engine
-from brim.infer.laplace import sample_from_laplace
 from brim.infer.marginal import Marginal, check_marginalize, eliminate
 from brim.infer.optimum import complete_mode
 from brim.infer.starts import read_init, start_of
+from brim.infer.transported import Transported, transported
 from brim.model import Model, log_jacobian_function, log_joint_function, report_function
 from brim.post.draws import Posterior
 from brim.priors import Priors, read_priors
@@ -229,60 +229,71 @@ def target(fit: Fit, init: Any = None) -> Target:
         return center + rng.uniform(-spread, spread, len(center))
 
     data = model.data(fit.frame)
-    jacobian = log_jacobian_function(layout)
-    return Target(layout.dim, log_joint_function(model), data, start, lambda q, d: layout.constrain(q, d["fixed"])[0], jacobian)
+    return Target(
+        layout.dim,
+        log_joint_function(model),
+        data,
+        start,
+        lambda q, d: layout.constrain(q, d["fixed"])[0],
+        log_jacobian=log_jacobian_function(layout),
+    )
 
 
 def sample(fit: Fit, *, cores: int | None = None, init: Any = None, progress: bool = True) -> Fit:
     """Run the engine on a built model; returns the fit with draws."""
     s, given = fit.settings, read_init(init)
-    reduced = _reduced(fit, given.spread)
-    goal = target(fit, given.spread) if reduced is None else reduced.target
-    if goal.dim == 0:
+    space = coordinates(fit, given.spread, adapted=s.algorithm == "sampling" and not given.approximate)
+    if space.target.dim == 0:
         raise BrimError("the model has nothing to estimate: every parameter is constant")
-    from_laplace = reduced is not None and reduced.regular and init is None and s.algorithm == "sampling"
-    run = partial(sample_from_laplace, adaptation=reduced.adaptation) if reduced is not None and from_laplace else engine(s.algorithm)
-    if s.algorithm == "sampling" and not from_laplace:
-        run = partial(run, start=start_of(given, goal, s.chains, s.seed))
-    elif given.algorithm or given.info is not None:
-        raise BrimError(f"init: algorithm '{s.algorithm}' does not start from an approximation", hint="algorithm='sampling' does")
-    draws = run(
-        goal,
-        chains=s.chains,
-        warmup=s.warmup,
-        draws=s.iter - s.warmup,
-        thin=s.thin,
-        cores=cores,
-        seed=s.seed,
-        control=Control.read({"metric": "dense", **s.control} if from_laplace else dict(s.control)),
-        progress=progress,
-    )
-    note = "NUTS" if s.algorithm == "sampling" else s.algorithm
-    note = f"{note}, {goal.dim} dimensions sampled" if reduced is None else f"{note}, {reduced.note}"
-    draws = replace(draws, info={**draws.info, "engine": note})
-    if reduced is None:
-        return with_engine_draws(fit, goal, draws)
-    whole = reduced.complete(draws)
-    if s.algorithm == "map":
-        goal = target(fit)
-        return with_engine_draws(fit, goal, complete_mode(goal, whole, fit.model.layout, reduced.elimination.rest.layout))
-    return with_engine_draws(fit, replace(goal, data=reduced.data), whole)
+    arguments: dict[str, Any] = {
+        "chains": s.chains,
+        "warmup": s.warmup,
+        "draws": s.iter - s.warmup,
+        "thin": s.thin,
+        "cores": cores,
+        "seed": s.seed,
+        "progress": progress,
+    }
+    if s.algorithm == "sampling" and not given.approximate:
+        near = init is None
+        control = Control.read({"metric": space.metric, **s.control} if near else dict(s.control))
+        space, draws = sample_in(space, control=control, near=near, **arguments)
+    else:
+        start = start_of(given, space.target, s.chains, s.seed, s.algorithm)
+        draws = engine(s.algorithm)(space.target, control=Control.read(dict(s.control)), start=start, **arguments)
+    note = f"{'NUTS' if s.algorithm == 'sampling' else s.algorithm}, {space.note}"
+    whole = space.complete(replace(draws, info={**draws.info, "engine": note}))
+    if s.algorithm == "map" and isinstance(space, Marginal):
+        whole = complete_mode(target(fit), whole, fit.model.layout, space.elimination.rest.layout)
+    return with_engine_draws(fit, space.data, _told(space, whole))
 
 
-def _reduced(fit: Fit, spread: float) -> Marginal | None:
-    """The model with group effects integrated out, where that is done."""
-    reduced = eliminate(fit.model, fit.frame, fit.settings.marginalize, spread)
-    if reduced is None:
-        return None
-    jacobian = log_jacobian_function(reduced.elimination.rest.layout)
-    return replace(reduced, target=replace(reduced.target, log_jacobian=jacobian))
+def _told(space: AbstractCoordinates, draws: Draws) -> Draws:
+    """Draws that tell a later fit where to start, in coordinates that do not depend on these data."""
+    if not isinstance(space, Transported):
+        return draws
+    info = {k: v for k, v in draws.info.items() if k != "last_q"}
+    if space.marginal is None:
+        info |= {"last_q": draws.q[:, -1], "covariance": draws.q.var((0, 1))}
+    return replace(draws, info=info)
 
 
-def with_engine_draws(fit: Fit, goal: Target, draws: Draws) -> Fit:
+def coordinates(fit: Fit, spread: float = 1.0, adapted: bool = True) -> AbstractCoordinates:
+    """What a model is sampled in: effects integrated out, ``adapted`` to the data, or as they are."""
+    s = fit.settings
+    marginal = eliminate(fit.model, fit.frame, s.marginalize, spread)
+    if adapted and Control.read(dict(s.control)).adapted_effects:
+        moved = transported(fit.model, fit.frame, marginal, spread)
+        if moved is not None:
+            return moved
+    return Own(target(fit, spread)) if marginal is None else marginal
+
+
+def with_engine_draws(fit: Fit, data: Any, draws: Draws) -> Fit:
     """The fit with what an engine gave, reported under brms' names, and its warnings raised."""
     from brim.post.checks import warn_about
 
-    posterior = Posterior(fit.model.reported(), report(fit.model, draws, goal.data), _prior_draws(fit, draws))
+    posterior = Posterior(fit.model.reported(), report(fit.model, draws, data), _prior_draws(fit, draws))
     out = replace(fit, posterior=posterior, stats=draws.stats, info=dict(draws.info))
     warn_about(out)
     return out

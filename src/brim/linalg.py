@@ -80,6 +80,10 @@ class AbstractBatch(ABC):
         """``(rows, columns, n)``."""
 
     @abstractmethod
+    def elements(self) -> tuple[tuple[Any, ...], ...]:
+        """Rows of elements."""
+
+    @abstractmethod
     def computed(self) -> Self:
         """The same, held in memory: what reads it several times does not compute it again."""
 
@@ -181,6 +185,9 @@ class Unrolled(AbstractBatch):
         flat = jnp.stack(self._filled([a for row in self.rows for a in row]))
         return flat.reshape(len(self.rows), k, -1)
 
+    def elements(self) -> tuple[tuple[Any, ...], ...]:
+        return self.rows
+
     def computed(self) -> Unrolled:
         known = [a for row in self.rows for a in row if a is not None]
         held = jax.lax.optimization_barrier(jnp.stack(known))
@@ -256,6 +263,9 @@ class Stacked(AbstractBatch):
 
     def array(self) -> Any:
         return jnp.moveaxis(self.values, 0, -1)
+
+    def elements(self) -> tuple[tuple[Any, ...], ...]:
+        return tuple(tuple(self.values[:, i, j] for j in range(self.values.shape[2])) for i in range(self.values.shape[1]))
 
     def computed(self) -> Stacked:
         return self

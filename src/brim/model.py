@@ -156,6 +156,12 @@ class ResponseModel:
         out = self.response.log_lik(self.distribution(params, design, skip), data)
         return jnp.where(jnp.isnan(data["y"]), jnp.nan, out) if self.imputed else out
 
+    def log_lik_at(self, eta: Any, params: Arrays, design: Arrays) -> Any:
+        """Pointwise log likelihood of the completed response with ``eta`` as linear predictor of the mean; other parameters as they are."""
+        dpars = {**self.dpars(params, design), "mu": Dpar(eta, LINKS[self.family.links["mu"]])}
+        data = {**design[self.data_key], "y": self.y(params, design)}
+        return self.response.log_lik(self.family.distribution(dpars, data), data)
+
     def y(self, params: Arrays, design: Arrays) -> Any:
         """The response, completed; ``params`` are transformed."""
         return params[completed_key(self.resp)] if self.imputed else design[self.data_key]["y"]
@@ -261,6 +267,21 @@ class Model:
             replace(r, predictors=tuple(replace(p, terms=tuple(scoped(t) for t in p.terms)) for p in r.predictors)) for r in self.responses
         )
         return replace(self, responses=responses, blocks=blocks)
+
+    def without(self, blocks: tuple[GroupBlock, ...]) -> Model:
+        """The model without the standardised effects of these blocks, and without the effects in its predictors."""
+        gone, names = {b.key for b in blocks}, {b.standardised for b in blocks}
+
+        def kept(terms: tuple[AbstractTerm, ...]) -> tuple[AbstractTerm, ...]:
+            return tuple(t for t in terms if not (isinstance(t, GroupEffect) and t.block.key in gone))
+
+        responses = tuple(replace(r, predictors=tuple(replace(p, terms=kept(p.terms)) for p in r.predictors)) for r in self.responses)
+        return replace(
+            self,
+            responses=responses,
+            blocks=tuple(b for b in self.blocks if b.key not in gone),
+            params=tuple(p for p in self.params if p.name not in names),
+        )
 
     def design(self, frame: Frame, with_y: bool = True, skip: frozenset[str] = frozenset(), only: str | None = None) -> dict[str, Any]:
         """All arrays for these rows: designs of terms, responses, addition terms; the same code for training and new data."""

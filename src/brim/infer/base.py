@@ -28,6 +28,9 @@ class Target:
         ``rng -> q (dim,)``: an over-dispersed starting point (NumPy generator in, NumPy array out).
     constrain
         ``(q (dim,), data) -> dict of arrays``: the model's parameters (for the caller; engines do not need it).
+    head
+        How many of the first coordinates may be strongly correlated while the others are nearly independent: for metrics that are dense
+        in these alone.
     log_jacobian
         ``(q (dim,), data) -> scalar``: the log absolute Jacobian determinant of ``constrain`` that ``log_prob`` includes; what seeks a
         mode leaves it out, so that the mode is one of the parameters. ``None``: there is none, coordinates are parameters.
@@ -38,6 +41,7 @@ class Target:
     data: Any
     init: Callable[[np.random.Generator], np.ndarray]
     constrain: Callable[[Any, Any], dict[str, Any]]
+    head: int = 0
     log_jacobian: Callable[[Any, Any], Any] | None = None
 
 

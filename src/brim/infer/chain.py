@@ -43,7 +43,7 @@ class Chain:
         self._pace = 0.0  # seconds an iteration, of the last chunk
         self._last = 2
 
-    def place(self, q: np.ndarray, inv_mass: np.ndarray | None = None, step: float = 1.0) -> State:
+    def place(self, q: np.ndarray, inv_mass: Any = None, step: float = 1.0) -> State:
         """Put the chain at ``q`` and evaluate the log density there: a single step of size 0 from log density -inf.
 
         Where the log density or its gradient is not finite, the step fails and the state's ``lp`` stays -inf.

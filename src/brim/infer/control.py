@@ -11,7 +11,7 @@ from brim.errors import BrimError, suggest
 
 __all__ = ["Control"]
 
-_METRICS = ("diag", "dense", "low_rank")
+_METRICS = ("diag", "dense", "split", "low_rank")
 _LIMIT = 20  # a trajectory of 2^20 steps; also the longest the step counter is meant for
 
 
@@ -28,9 +28,12 @@ class Control:
         Largest number of doublings of a trajectory (at most ``2^max_treedepth`` gradients an iteration).
     metric
         Mass matrix: ``"diag"``, ``"dense"``, or ``"low_rank"``: a diagonal and up to 20 directions, for many dimensions with a few strong
-        correlations.
+        correlations. ``"split"`` is dense in the parameters and diagonal in effects adapted to the data.
     step_size
         First step size; by default found from the acceptance of single steps.
+    adapted_effects
+        Whether group effects are sampled in coordinates that follow their conditional distribution given the data (between the
+        centred and the non-centred parameterisation, level by level); ``False``: non-centred. The posterior is the same.
 
     Examples
     --------
@@ -42,6 +45,7 @@ class Control:
     max_treedepth: int = 10
     metric: str = "diag"
     step_size: float | None = None
+    adapted_effects: bool = True
 
     def __post_init__(self) -> None:
         if not _number(self.adapt_delta) or not 0.0 < self.adapt_delta < 1.0:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +13,7 @@ from brim.frame import Frame
 from brim.model import Model, ResponseModel
 from brim.terms.group import GroupBlock, GroupEffect
 
-__all__ = ["Elimination", "find"]
+__all__ = ["Elimination", "cells_of", "chain_of", "effects_of", "find", "linear_columns", "reads_rows", "size_of", "unfit"]
 
 ADDITIONS = ("weights", "se", "subset", "mi", "index")  # with these the likelihood of a row stays that of a normal distribution
 LARGEST_DENSE = 300  # effects whose joint covariance is factorised at every gradient
@@ -52,24 +51,27 @@ class Elimination:
     @property
     def rest(self) -> Model:
         """The model of all else: sampled parameters, their priors, what the effects are added to."""
-        gone, names = {b.key for b in self.blocks}, {b.standardised for b in self.blocks}
-
-        def kept(terms: Iterable[Any]) -> tuple[Any, ...]:
-            return tuple(t for t in terms if not (isinstance(t, GroupEffect) and t.block.key in gone))
-
-        responses = tuple(replace(r, predictors=tuple(replace(p, terms=kept(p.terms)) for p in r.predictors)) for r in self.model.responses)
-        blocks = tuple(b for b in self.model.blocks if b.key not in gone)
-        return replace(self.model, responses=responses, blocks=blocks, params=tuple(p for p in self.model.params if p.name not in names))
+        return self.model.without(self.blocks)
 
     @property
     def cells(self) -> tuple[tuple[tuple[int, int], ...], ...]:
         """Where each block's ``diag(sd) L`` is not zero."""
-        return tuple(tuple((i, j) for i in range(len(b.coefs)) for j in range(i + 1) if b.has_cor or i == j) for b in self.blocks)
+        return tuple(cells_of(b) for b in self.blocks)
 
     def effects(self, block: GroupBlock) -> tuple[GroupEffect, ...]:
         """The parts of a block in the mean, in the order of its coefficients."""
-        found = [e for e in self.model.responses[0].effects() if e.block.key == block.key]
-        return tuple(sorted(found, key=lambda e: e.member))
+        return effects_of(block, self.model)
+
+
+def cells_of(block: GroupBlock) -> tuple[tuple[int, int], ...]:
+    """Where ``diag(sd) L`` of a block is not zero."""
+    return tuple((i, j) for i in range(len(block.coefs)) for j in range(i + 1) if block.has_cor or i == j)
+
+
+def effects_of(block: GroupBlock, model: Model) -> tuple[GroupEffect, ...]:
+    """The parts of a block in the first response, in the order of its coefficients."""
+    found = [e for e in model.responses[0].effects() if e.block.key == block.key]
+    return tuple(sorted(found, key=lambda e: e.member))
 
 
 def find(model: Model, frame: Frame) -> Elimination:
@@ -83,21 +85,22 @@ def find(model: Model, frame: Frame) -> Elimination:
     _check_response(model)
     if not model.blocks:
         raise _cannot("it has no group effects")
-    reasons = {b.key: _reason(b, model) for b in model.blocks}
-    able = sorted((b for b in model.blocks if not reasons[b.key]), key=_size, reverse=True)
+    reasons = {b.key: unfit(b, model) for b in model.blocks}
+    able = sorted((b for b in model.blocks if not reasons[b.key]), key=size_of, reverse=True)
     for first in able:
         found = _from(first, able, model, frame)
         if found is not None:
             return found
         reasons[first.key] = f"the levels of '{first.grouping.label}' are correlated, and too many"
-    raise _cannot(next(reasons[b.key] for b in sorted(model.blocks, key=_size, reverse=True)))
+    raise _cannot(next(reasons[b.key] for b in sorted(model.blocks, key=size_of, reverse=True)))
 
 
 def _cannot(why: str) -> BrimError:
     return BrimError(f"the model has no group effects that can be integrated out: {why}", hint="use marginalize='auto' or False")
 
 
-def _size(block: GroupBlock) -> int:
+def size_of(block: GroupBlock) -> int:
+    """Number of effects."""
     return len(block.coefs) * len(block.grouping.levels)
 
 
@@ -119,7 +122,7 @@ def _check_response(model: Model) -> None:
             raise _cannot(f"with {call.fn}() the likelihood is not that of a normal distribution")
 
 
-def _reason(block: GroupBlock, model: Model) -> str:
+def unfit(block: GroupBlock, model: Model) -> str:
     """Why a block cannot be integrated out; empty if it can."""
     label = block.grouping.label
     if block.grouping.is_mm:
@@ -139,17 +142,17 @@ def _from(first: GroupBlock, able: list[GroupBlock], model: Model, frame: Frame)
     """The elimination of a block and those around it; ``None`` if its levels are correlated and too many."""
     if first.grouping.cov is None:
         rows = model.responses[0].response.rows(frame)
-        chain = _chain(first, able, frame if rows is None else frame.take(rows))
+        chain = chain_of(first, able, frame if rows is None else frame.take(rows))
         out = Elimination(model, chain, "rows")
         return replace(out, likelihood=_likelihood(out, frame))
     out = Elimination(model, (first,), "rows", "dense")
     out = replace(out, likelihood=_likelihood(out, frame))
-    if len(first.coefs) == 1 and not first.grouping.by_name and out.likelihood == "sums" and _size(first) <= LARGEST_ROTATED:
+    if len(first.coefs) == 1 and not first.grouping.by_name and out.likelihood == "sums" and size_of(first) <= LARGEST_ROTATED:
         return replace(out, levels="rotated")
-    return out if _size(first) <= LARGEST_DENSE else None
+    return out if size_of(first) <= LARGEST_DENSE else None
 
 
-def _chain(first: GroupBlock, able: list[GroupBlock], frame: Frame) -> tuple[GroupBlock, ...]:
+def chain_of(first: GroupBlock, able: list[GroupBlock], frame: Frame) -> tuple[GroupBlock, ...]:
     """``first`` and every block that has the one before within its levels, largest first."""
     chain, inner = [first], first.grouping.codes(frame)
     for block in able:
@@ -170,23 +173,26 @@ def _likelihood(e: Elimination, frame: Frame) -> str:
     se = any(call.fn == "se" for call in r.response.additions)
     if r.predictor("sigma") is not None or (se and r.response.estimates_sigma):
         return "precisions"
-    if r.imputed or any(_reads_rows(t, frame) for t in e.rest.shared):
+    if r.imputed or reads_rows(e.rest, frame):
         return "rows"
-    columns = _linear_columns(e, frame)
+    columns = linear_columns(e.rest, frame)
     # sums cost (columns x levels) at a gradient, rows at least (rows)
-    levels = sum(_size(b) for b in e.blocks)
+    levels = sum(size_of(b) for b in e.blocks)
     return "sums" if columns is not None and columns <= MOST_COLUMNS and columns * levels <= 8 * frame.n + 1000 else "rows"
 
 
-def _reads_rows(term: Any, frame: Frame) -> bool:
+def reads_rows(rest: Model, frame: Frame) -> bool:
     """Whether a shared term's arrays have a row for each observation."""
-    one, two = (term.design(frame.take(np.arange(n))) for n in (1, 2))
-    return any(np.shape(one[key]) != np.shape(two[key]) for key in one)
+
+    def shapes(term: Any, n: int) -> list[tuple[int, ...]]:
+        return [np.shape(x) for x in term.design(frame.take(np.arange(n))).values()]
+
+    return any(shapes(t, 1) != shapes(t, 2) for t in rest.shared)
 
 
-def _linear_columns(e: Elimination, frame: Frame) -> int | None:
-    """Number of columns of the mean's other terms; ``None`` if one of them is not linear."""
-    rest, mu = e.rest, e.response.predictor("mu")
+def linear_columns(rest: Model, frame: Frame) -> int | None:
+    """Number of columns of the mean's terms in a model; ``None`` if one of them is not linear."""
+    mu = rest.responses[0].predictor("mu")
     assert mu is not None
 
     def coefficients(q: Any, data: Any) -> list[Any]:

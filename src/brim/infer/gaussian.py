@@ -89,16 +89,20 @@ class Chain(AbstractQuadratic):
         return total + integrate(self.cells[last], chain.loadings[last], chain.gram[last, last], chain.cross[last], self.count)
 
     def draw(self, normals: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
-        """Outermost first: ``z_b = L_b'^-1 (L_b^-1 T_b' (u_b - sum_c G_bc r_c) + e)``."""
         stages: list[Stage] = []
         rest = self
         for b in range(len(self.cross)):
             stages.append(rest.stage(b))
             rest = rest.without(b, stages[-1])
+        return self.back(stages, normals)
+
+    def back(self, stages: list[Stage], normals: tuple[Any, ...], known: tuple[AbstractBatch, ...] = ()) -> tuple[tuple[Any, ...], Any]:
+        """Outermost first: ``z_b = L_b'^-1 (L_b^-1 T_b' (u_b - sum_c G_bc r_c) + e)``; ``known`` is taken off ``L_b^-1 T_b' u_b``."""
         z: dict[int, Any] = {}
         effects: dict[int, Any] = {}
         for b in reversed(range(len(stages))):
             right = stages[b].half + batch(normals[b][:, None], self.small)
+            right = right - known[b] if known else right
             for c, coupling in stages[b].couplings.items():
                 right = right - coupling @ batch(effects[c][:, self.parents[b, c]][:, None], self.small)
             drawn = stages[b].low.solve_transposed(right)

@@ -6,23 +6,21 @@ The program that samples also evaluates: nothing more is compiled. Curvature com
 from __future__ import annotations
 
 import threading
-import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import jax
 import numpy as np
 
 from brim.infer.ascent import Evaluate, ascend, scales
-from brim.infer.base import Draws, Target
+from brim.infer.base import Target
 from brim.infer.chain import Chain
 from brim.infer.control import Control
 from brim.infer.counter import chain_stream
 from brim.infer.program import device_data, precompile
 from brim.infer.progress import Report
-from brim.infer.sampling import fresh_seed, sample
 from brim.infer.warmup import Start
 
-__all__ = ["Laplace", "laplace", "laplace_start", "sample_from_laplace"]
+__all__ = ["Laplace", "laplace", "laplace_start", "start_from"]
 
 ITERATIONS = 30
 CONVERGED = 1e-4  # Newton decrement: the gain in log density that a further step promises
@@ -131,10 +129,10 @@ def laplace_start(target: Target, control: Control, chains: int, seed: int) -> S
         else:
             return None
         found = laplace(evaluate, q)
-        return None if found is None else _start(evaluate, found, chains, rng)
+        return None if found is None else start_from(evaluate, found, chains, rng)
 
 
-def _start(evaluate: Evaluate, found: Laplace, chains: int, rng: np.random.Generator) -> Start | None:
+def start_from(evaluate: Evaluate, found: Laplace, chains: int, rng: np.random.Generator) -> Start | None:
     """Points where the log density is not far below that of the approximation; ``None`` when half of the first tries are."""
     low = np.linalg.cholesky(found.covariance)
     points, poor = [], 0
@@ -149,37 +147,3 @@ def _start(evaluate: Evaluate, found: Laplace, chains: int, rng: np.random.Gener
             return None
         points.append(q)
     return None if 2 * poor > chains else Start(np.array(points), found.covariance)
-
-
-def sample_from_laplace(
-    target: Target,
-    *,
-    chains: int,
-    warmup: int,
-    draws: int,
-    thin: int,
-    cores: int | None,
-    seed: int | None,
-    control: Control,
-    progress: bool,
-    adaptation: int,
-) -> Draws:
-    """``sample`` with chains that start from the Laplace approximation, where there is one, with its metric.
-
-    Then at most ``adaptation`` iterations of warm-up are made: see ``FromStart`` for what is learned in them.
-    ``info`` has ``start``, ``"laplace"`` or ``"random"``, besides what ``sample`` gives; ``warmup`` there is the number of iterations made.
-    """
-    seed = fresh_seed() if seed is None else int(seed)
-    clock = time.perf_counter()
-    compiling = precompile(target, control)
-    reused = compiling.done()
-    program = compiling.result()
-    start = laplace_start(target, control, chains, seed) if warmup else None
-    seconds = time.perf_counter() - clock
-    made = warmup if start is None else min(warmup, adaptation)
-    out = sample(
-        target, chains=chains, warmup=made, draws=draws, thin=thin, cores=cores, seed=seed, control=control, start=start, progress=progress
-    )
-    compiled = 0.0 if reused else program.seconds
-    found = {"start": "random" if start is None else "laplace", "start_seconds": seconds - compiled, "compile_seconds": compiled}
-    return replace(out, info={**out.info, **found})

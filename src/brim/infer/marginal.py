@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Self, final
 
 import jax
 import jax.numpy as jnp
@@ -21,11 +21,15 @@ from brim.errors import BrimError
 from brim.frame import Frame
 from brim.infer.base import Draws, Target
 from brim.infer.cache import compile_cached
+from brim.infer.control import Control
+from brim.infer.coordinates import AbstractCoordinates
 from brim.infer.counter import normals, substream
 from brim.infer.elimination import Elimination, find
 from brim.infer.gaussian import AbstractQuadratic, Chain, Dense, sum_by
+from brim.infer.laplace import laplace_start
 from brim.infer.sums import compressed, group_columns, known_gram, known_precision, padded, rotated, row_sums
-from brim.model import Model
+from brim.infer.warmup import Start
+from brim.model import Model, log_jacobian_function
 from brim.param import unconstrained_size
 from brim.priors import prior_args
 
@@ -37,33 +41,50 @@ _EFFECTS = 7  # what tells the streams of the effects' draws from those of the c
 _CHUNK = 2**24  # numbers drawn at once
 
 
+@final
 @dataclass(frozen=True)
-class Marginal:
+class Marginal(AbstractCoordinates):
     """A model with group effects integrated out.
 
     Attributes
     ----------
     elimination
         Which effects, and how.
-    target
-        The log density of the other parameters: ``log int p(y, parameters, effects) d effects``, all constants included.
-    data
+    reduced
+        The target: ``log int p(y, parameters, effects) d effects`` of the other parameters, all constants included.
+    inputs
         What ``log_joint`` and the report of the whole model take; where the likelihood is in sums, with one row in place of all.
     completion
         What the draws of the effects take.
     """
 
     elimination: Elimination
-    target: Target
-    data: Any
+    reduced: Target
+    inputs: Any
     completion: Any
+
+    @property
+    def target(self) -> Target:
+        return self.reduced
+
+    @property
+    def data(self) -> Any:
+        return self.inputs
+
+    @property
+    def metric(self) -> str:
+        return "dense" if self.regular else "diag"
 
     @property
     def note(self) -> str:
         """One line on what is integrated out."""
-        names = " and ".join(dict.fromkeys(b.grouping.label for b in self.elimination.blocks))
         whole = self.elimination.model.layout.dim
-        return f"{names} effects integrated out exactly ({self.target.dim} of {whole} dimensions sampled)"
+        return f"{self.named} effects integrated out exactly ({self.target.dim} of {whole} dimensions sampled)"
+
+    @property
+    def named(self) -> str:
+        """The groups whose effects are integrated out."""
+        return " and ".join(dict.fromkeys(b.grouping.label for b in self.elimination.blocks))
 
     @property
     def regular(self) -> bool:
@@ -75,6 +96,9 @@ class Marginal:
     def adaptation(self) -> int:
         """Warm-up iterations from the Laplace approximation: where they are cheap, enough to learn a better metric."""
         return 400 if self.elimination.likelihood == "sums" else 150
+
+    def approach(self, control: Control, chains: int, seed: int) -> tuple[Self, Start | None]:
+        return self, laplace_start(self.target, control, chains, seed) if self.regular else None
 
     def complete(self, draws: Draws) -> Draws:
         """Draws of all coordinates of the model: each draw with one of the effects given it.
@@ -156,7 +180,8 @@ def _target(e: Elimination, data: Any, spread: float) -> Target:
     def init(rng: np.random.Generator) -> np.ndarray:
         return center + rng.uniform(-spread, spread, len(center))
 
-    return Target(layout.dim, log_marginal_function(e), data, init, lambda q, d: layout.constrain(q, d["fixed"])[0])
+    jacobian = log_jacobian_function(layout)
+    return Target(layout.dim, log_marginal_function(e), data, init, lambda q, d: layout.constrain(q, d["fixed"])[0], log_jacobian=jacobian)
 
 
 # --------------------------------------------------------------------------- data

@@ -57,6 +57,10 @@ class AbstractMetric(ABC):
     def start(self, inv_mass: np.ndarray) -> np.ndarray:
         """``S`` for an inverse mass matrix, ``(n,)`` if diagonal, or ``(n, n)``, of which a diagonal metric takes the diagonal."""
 
+    def begin(self, inv_mass: Any) -> Any:
+        """``S`` for what a start gives: an array as in ``start``, or a covariance of the first coordinates and variances of the others."""
+        return self.start(np.concatenate([np.diag(inv_mass[0]), inv_mass[1]]) if isinstance(inv_mass, tuple) else inv_mass)
+
     @abstractmethod
     def inv_mass(self, scale: np.ndarray) -> np.ndarray:
         """Diagonal of the inverse mass matrix ``S S'``, ``(n,)``."""

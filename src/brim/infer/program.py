@@ -18,6 +18,7 @@ from brim.infer.cache import compile_cached
 from brim.infer.control import Control
 from brim.infer.metric import METRICS, AbstractMetric
 from brim.infer.nuts import Point, Settings, State, make_chunk
+from brim.infer.split import Split
 from brim.infer.stepsize import restart
 
 __all__ = ["Program", "device_data", "new_state", "precompile"]
@@ -50,16 +51,21 @@ def precompile(target: Target, control: Control) -> Future[Program]:
     depth = 10 if control.max_treedepth <= 10 else 20  # two sizes of checkpoint arrays; the limit itself is a run-time argument
     leaves, tree = jax.tree.flatten(target.data)
     shapes = tuple((np.shape(x), np.result_type(x).str) for x in leaves)
-    key = (target.log_prob, target.dim, control.metric, depth, tree, shapes)
+    key = (target.log_prob, target.dim, metric_of(target, control), depth, tree, shapes)
     with _lock:
         future = _programs.get(key)
         if future is None or (future.done() and future.exception() is not None):
             future = _programs[key] = Future()
-            threading.Thread(target=_build, args=(future, target, METRICS[control.metric], depth), name="brim-compile").start()
+            threading.Thread(target=_build, args=(future, target, metric_of(target, control), depth), name="brim-compile").start()
         _programs.move_to_end(key)
         while len(_programs) > _KEPT:
             _programs.popitem(last=False)
     return future
+
+
+def metric_of(target: Target, control: Control) -> AbstractMetric:
+    """The metric that a target is sampled with."""
+    return Split(target.head) if control.metric == "split" else METRICS[control.metric]
 
 
 def device_data(data: Any) -> Any:
@@ -67,7 +73,7 @@ def device_data(data: Any) -> Any:
     return jax.tree.map(jax.numpy.asarray, data)
 
 
-def new_state(q: np.ndarray, metric: AbstractMetric, inv_mass: np.ndarray, step: float) -> State:
+def new_state(q: np.ndarray, metric: AbstractMetric, inv_mass: Any, step: float) -> State:
     """A chain at ``q`` whose density is not known: the next transition moves from log density -inf, so it always accepts."""
     n = len(q)
     point = Point(np.asarray(q, dtype=np.float64), np.float64(-np.inf), np.zeros(n), np.float64(0.0))

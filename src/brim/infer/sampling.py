@@ -173,7 +173,7 @@ class _Run:
             chain = Chain(program, data, chain_stream(plan.seed, number), plan.control, self.halt, report)
             warm_up(chain, plan, number)
             self.times[number] = Times(time.perf_counter() - clock, 0.0, report.leapfrogs)
-            self.inv_mass[number] = program.metric.inv_mass(np.asarray(chain.state.scale))
+            self.inv_mass[number] = program.metric.inv_mass(jax.tree.map(np.asarray, chain.state.scale))
 
             def keep(done: int, draws: np.ndarray, stats: np.ndarray) -> None:
                 first = -done % plan.thin
@@ -227,7 +227,7 @@ def warm_up(chain: Chain, plan: Plan, number: int) -> None:
     else:
         given = plan.start
         first_point(chain, replace(plan.target, init=lambda _: given.q[number]), rng, number)
-        chain.state = chain.state._replace(scale=chain.program.metric.start(given.inv_mass))
+        chain.state = chain.state._replace(scale=chain.program.metric.begin(given.inv_mass))
         strategy = FromStart()
     first_step_size(chain, plan.control.step_size if plan.start is None else plan.start.step_size or plan.control.step_size)
     strategy.run(chain, plan.warmup)
@@ -244,5 +244,7 @@ def _check_counts(target: Target, *, chains: int, warmup: int, draws: int, thin:
         if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
             raise BrimError(f"{name} must be a whole number of at least {least}, not {value!r}")
     square = (target.dim, target.dim)
-    if start is not None and (np.shape(start.q) != (chains, target.dim) or np.shape(start.inv_mass) not in (square[:1], square)):
+    if start is None or isinstance(start.inv_mass, tuple):
+        return
+    if np.shape(start.q) != (chains, target.dim) or np.shape(start.inv_mass) not in (square[:1], square):
         raise BrimError(f"start must have q ({chains}, {target.dim}) and inv_mass ({target.dim},) or {square}")

@@ -38,6 +38,11 @@ class Init:
     algorithm: str = ""
     info: Mapping[str, Any] | None = None
 
+    @property
+    def approximate(self) -> bool:
+        """Whether chains start from an approximation or a fit."""
+        return bool(self.algorithm) or self.info is not None
+
 
 def read_init(init: Any) -> Init:
     """``None``, a number, the name of an approximation, or a fit (anything with the ``info`` of one).
@@ -63,8 +68,8 @@ def read_init(init: Any) -> Init:
     raise BrimError(f"init = {init!r}", hint="give a number >= 0, 'laplace', 'pathfinder', 'meanfield', 'fullrank', or a fit")
 
 
-def start_of(init: Init, target: Target, chains: int, seed: int | None) -> Start | None:
-    """First points and metric of the chains; ``None`` when they start at random.
+def start_of(init: Init, target: Target, chains: int, seed: int | None, algorithm: str) -> Start | None:
+    """First points and metric of the chains of an ``algorithm``; ``None`` when they start at random.
 
     Raises
     ------
@@ -72,6 +77,8 @@ def start_of(init: Init, target: Target, chains: int, seed: int | None) -> Start
         When the fit to start from has other coordinates, or none.
     """
     info = init.info
+    if init.approximate and algorithm != "sampling":
+        raise BrimError(f"init: algorithm '{algorithm}' does not start from an approximation", hint="algorithm='sampling' does")
     if init.algorithm:
         seed = fresh_seed() if seed is None else seed
         info = engine(init.algorithm)(target, chains=chains, draws=DRAWS, thin=1, seed=seed).info
@@ -80,7 +87,9 @@ def start_of(init: Init, target: Target, chains: int, seed: int | None) -> Start
     points = info.get("last_q")
     metric = info.get("covariance", info.get("inv_mass"))
     if points is None or metric is None:
-        raise BrimError("init: the fit does not know where its chains ended", hint="give a fit that brm() sampled")
+        raise BrimError(
+            "init: the fit does not know where its chains ended", hint="give one of algorithm='pathfinder', or with marginalize=False"
+        )
     if np.shape(points)[1] != target.dim:
         raise BrimError(
             f"init: the fit has {np.shape(points)[1]} sampled dimensions, this model {target.dim}",

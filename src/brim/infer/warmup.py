@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import numpy as np
 
 from brim.errors import BrimError
@@ -32,13 +33,14 @@ class Start:
     q
         First point of each chain, ``(chains, dim)``.
     inv_mass
-        Inverse mass matrix, ``(dim,)`` if diagonal, or ``(dim, dim)``: about the posterior (co)variances.
+        Inverse mass matrix, ``(dim,)`` if diagonal, ``(dim, dim)``, or for the metric ``split`` a pair of the covariance of the first
+        coordinates and the variances of the others: about the posterior (co)variances.
     step_size
         First step size; found by the usual search when ``None``.
     """
 
     q: np.ndarray
-    inv_mass: np.ndarray
+    inv_mass: Any
     step_size: float | None = None
 
 
@@ -117,7 +119,7 @@ def forget(chain: Chain) -> None:
 def learn_metric(chain: Chain) -> None:
     """Replace the metric by what the moments say, forget them, and restart the step size from its average."""
     state, metric = chain.state, chain.program.metric
-    scale = metric.learn(state.moments, np.asarray(state.scale))
+    scale = metric.learn(state.moments, jax.tree.map(np.asarray, state.scale))
     step = restart(float(np.exp(state.step.log_mean)))
     chain.state = state._replace(scale=scale, moments=metric.moments(len(state.point.q)), step=step)
 

@@ -1,0 +1,212 @@
+"""Group effects in coordinates adapted to the data: the map's Jacobian, closed forms where the likelihood is normal, and posteriors."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+import brim
+from brim import prior
+from brim.brm import coordinates
+from brim.infer.control import Control
+from brim.infer.diagnostics import ess_bulk
+from brim.infer.transport import effects
+from brim.infer.transported import Transported
+from brim.infer.working import Expansion, working
+from references import data
+
+SIM = data("sim")
+CONTROL = Control.read({"metric": "split"})
+
+#: formula, family, which blocks are singles, border, chain, and whether the rest of the mean is linear
+STRUCTURES = {
+    "intercepts": ("ycount ~ x + (1 | g)", "poisson", (0, 0, 1), True),
+    "slopes": ("ycount ~ x + (1 + x | g)", "poisson", (0, 0, 1), True),
+    "uncorrelated": ("ycount ~ x + (1 + x || g)", "poisson", (0, 0, 1), True),
+    "by": ("ycount ~ x + (1 + x | gr(g, by = sex))", "poisson", (0, 0, 1), True),
+    "nested": ("ycount ~ x + (1 + x | g2 / f3)", "poisson", (0, 0, 2), True),
+    "crossed": ("ycount ~ x + (1 + x | g) + (1 + x | g2)", "poisson", (0, 1, 1), True),
+    "nested and crossed": ("ycount ~ x + (1 | g2 / f3) + (1 | g)", "poisson", (0, 1, 2), True),
+    "smooth": ("ycount ~ s(x, k = 5) + (1 | g)", "poisson", (0, 0, 1), False),
+    "not linear": ("ycount ~ mo(xo) + (1 + x | g) + (1 | g2)", "poisson", (0, 1, 1), False),
+    "shape": ("ycount ~ x + (1 | g)", "negbinomial", (0, 0, 1), True),
+    "predicted shape": (brim.bf("ycount ~ x + (1 | g)", "shape ~ z + (1 | g2)"), "negbinomial", (0, 0, 1), True),
+    "tails": ("y ~ x + (1 + x | g) + (1 | g2)", "student", (0, 1, 1), True),
+    "beyond the integral": ("y ~ x + (1 | g) + (1 + x | g2)", "gaussian", (0, 0, 1), True),
+}
+
+
+def adapted(formula, family, **more):
+    """The fit without draws and its coordinates after the search for the modes."""
+    fit = brim.brm(formula, data=SIM, family=family, empty=True, **more)
+    return fit, coordinates(fit).approach(CONTROL, 2, 1)
+
+
+def anywhere(formula, family):
+    """Coordinates with the likelihood expanded at random: the map is exact whatever the approximation is worth."""
+    fit = brim.brm(formula, data=SIM, family=family, empty=True)
+    space = coordinates(fit)
+    assert isinstance(space, Transported)
+    t, rows = space.transport, space.rows
+    rng = np.random.default_rng(1)
+    n, others = len(rows.level[0]), len(rows.at)
+    p = len(space.target.data["working"]["ref"]) if t.linear else 0
+    made_up = Expansion(
+        theta=t.rest.layout.center(),
+        ref=rng.normal(size=p),
+        rest=rng.normal(size=n),
+        eta=rng.normal(size=n),
+        effects=tuple(rng.normal(size=shape) for shape in t.shapes),
+        value=np.zeros(n),
+        score=rng.normal(size=n),
+        precision=rng.uniform(0.1, 2.0, n),
+        slopes=rng.normal(size=(others, n)),
+        growth=rng.normal(size=others),
+    )
+    return space.with_working(working(t, rows, made_up))
+
+
+def check_jacobian(space):
+    """``log p(q) = log p(model's own coordinates) + log |det|`` with the determinant from the full Jacobian matrix."""
+    t, values = space.transport, space.target.data
+    rng = np.random.default_rng(2)
+    q = np.concatenate([t.rest.layout.center() + 0.3 * rng.normal(size=t.head), rng.normal(size=t.dim - t.head)])
+
+    @jax.jit
+    def both(q, values):
+        def own(q):
+            theta, normals = t.split(q)
+            return t.joined(theta, effects(t, theta, normals, values)[0])
+
+        return space.target.log_prob(q, values), t.inner()(own(q), values["inner"]), jax.jacfwd(own)(q)
+
+    found, inner, jacobian = both(jnp.asarray(q), values)
+    log_det = np.linalg.slogdet(np.asarray(jacobian))[1]
+    assert float(found) == pytest.approx(float(inner) + log_det, rel=1e-10)
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_density_has_the_jacobian_of_the_map(name):
+    formula, family, parts, linear = STRUCTURES[name]
+    space = anywhere(formula, family)
+    t = space.transport
+    assert (len(t.singles), len(t.border), len(t.chain)) == parts
+    assert t.linear == linear
+    check_jacobian(space)
+
+
+@pytest.mark.parametrize("formula", ["ycount ~ x + (1 + x | g) + (1 | g2)", "ycount ~ mo(xo) + (1 | g) + (1 | g2)"])
+def test_blocks_beyond_the_border_stand_alone(formula, monkeypatch):
+    """With no room for a border the second factor follows its own law; the density stays exact."""
+    monkeypatch.setattr("brim.infer.transport.MOST_BORDER", 0)
+    space = anywhere(formula, "poisson")
+    t = space.transport
+    assert (len(t.singles), len(t.border), len(t.chain)) == (1, 0, 1)
+    check_jacobian(space)
+
+
+@pytest.mark.parametrize("formula", ["y ~ x + (1 + x | g)", "y ~ x + (1 | g2 / f3)", "y ~ x + (1 + x | g) + (1 | g2)"])
+def test_effects_of_a_normal_likelihood_are_standardised_exactly(formula):
+    """Where the likelihood was expanded, ``log p(theta, e)`` is the log density of ``theta`` without effects, plus N(e; 0, I)."""
+    fit, (space, _) = adapted(formula, "gaussian", marginalize=False)
+    t, values = space.transport, space.target.data
+    assert set(t.blocks) == set(fit.model.blocks)
+    theta = t.rest.layout.center()
+    theta[values["working"]["at"]] = values["working"]["theta"]
+    e = np.random.default_rng(2).normal(size=t.dim - t.head)
+    found = float(space.target.log_prob(np.concatenate([theta, e]), values))
+    assert found - stats.norm.logpdf(e).sum() == pytest.approx(integrated(fit, t, theta), rel=1e-10)
+
+
+def integrated(fit, t, theta):
+    """log p(theta, y) by the multivariate normal law of y."""
+    inputs, rest = fit.model.data(fit.frame), t.rest
+    params, log_det = rest.layout.constrain(theta, inputs["fixed"])
+    full = rest.transform(params, inputs["design"])
+    priors = rest.log_prior(full, inputs["design"], inputs["prior"]) + rest.log_internal(full, inputs["design"], inputs["prior"])
+    sizes = [k * n for k, n in t.shapes]
+
+    def mean(z):
+        parts = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
+        own = {b.standardised: z[at].reshape(shape) for b, at, shape in zip(t.blocks, parts, t.shapes, strict=True)}
+        return fit.model.responses[0].dpars(fit.model.transform({**params, **own}, inputs["design"]), inputs["design"])["mu"].value
+
+    zero = np.zeros(sum(sizes))
+    b = np.asarray(jax.jacobian(mean)(zero))
+    covariance = b @ b.T + float(params["sigma"]) ** 2 * np.eye(len(b))
+    law = stats.multivariate_normal(np.asarray(mean(zero)), covariance)
+    return float(law.logpdf(SIM.y.to_numpy()) + priors + log_det)
+
+
+@pytest.mark.default_precision
+@pytest.mark.parametrize(
+    ("formula", "family"), [("ycount ~ x + (1 + x | g) + (1 | g2)", "poisson"), ("y ~ x + (1 | g) + (1 | g2)", "gaussian")]
+)
+def test_coordinates_do_not_change_the_posterior(formula, family):
+    """Means and standard deviations of all parameters, effects and ``lp__``, within five combined Monte Carlo errors."""
+    run = {"family": family, "chains": 4, "iter": 2000, "seed": 1, "progress": False, "marginalize": False}
+    moved = brim.brm(formula, data=SIM, control={"adapt_delta": 0.9}, **run)
+    own = brim.brm(formula, data=SIM, control={"adapted_effects": False, "adapt_delta": 0.95}, **run)
+    assert "adapted to the data" in moved.engine
+    assert "adapted" not in own.engine
+    for name in (v for v in moved.variables() if v != "lprior"):
+        a, b = moved.draws[name], own.draws[name]
+        error = np.hypot(a.std() / np.sqrt(ess_bulk(a)), b.std() / np.sqrt(ess_bulk(b)))
+        assert abs(a.mean() - b.mean()) < 5 * error, name
+        assert a.std() == pytest.approx(b.std(), rel=0.25), name
+
+
+@pytest.mark.default_precision
+def test_draws_are_the_same_whatever_the_cores():
+    one, two = (
+        brim.brm("ycount ~ x + (1 | g)", data=SIM, family="poisson", chains=2, iter=200, cores=c, seed=3, progress=False) for c in (1, 2)
+    )
+    for name in one.variables():
+        assert np.array_equal(one.draws[name], two.draws[name])
+
+
+def test_effects_without_data_stay_standard_normal():
+    """A flat working model is the non-centred parameterisation: coordinates are the standardised effects themselves."""
+    fit = brim.brm("ycount ~ x + (1 + x | g)", data=SIM, family="poisson", empty=True)
+    space = coordinates(fit)
+    t = space.transport
+    q = np.random.default_rng(5).normal(size=t.dim)
+    theta, normals = t.split(q)
+    z, _, log_scale = effects(t, theta, normals, space.target.data)
+    assert np.allclose(z[0], normals[0], atol=1e-14)
+    assert abs(float(log_scale)) < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("formula", "family"),
+    [
+        ("ycount ~ x + (1 | mm(h1, h2))", "poisson"),
+        ("ycount ~ x + (1 | gr(g, dist = 'student'))", "poisson"),
+        (brim.bf("ycount ~ x", "shape ~ (1 | g)"), "negbinomial"),
+        ("ycount ~ x", "poisson"),
+    ],
+)
+def test_other_effects_keep_their_coordinates(formula, family):
+    fit = brim.brm(formula, data=SIM, family=family, empty=True)
+    assert not isinstance(coordinates(fit), Transported)
+
+
+def test_a_response_without_a_mode_falls_back(monkeypatch):
+    """Where nothing can be expanded the working model stays that of no data."""
+    fit = brim.brm("ycount ~ x + (1 | g)", data=SIM, family="poisson", empty=True)
+    space = coordinates(fit)
+    nowhere = replace(space.target, init=lambda rng: np.full(space.target.dim, np.nan))
+    after, start = replace(space, moved=nowhere).approach(CONTROL, 2, 1)
+    assert start is None
+    assert all(not np.any(g) for g in after.target.data["working"]["gram"].values())
+
+
+def test_priors_may_hold_what_is_held():
+    """Constant hyperparameters are not sampled and do not stop the search."""
+    held = prior("constant(0.5)", class_="sd")
+    _, (space, start) = adapted("ycount ~ x + (1 | g)", "poisson", prior=held)
+    assert space.transport.head == 2
+    assert start is not None
