@@ -410,6 +410,19 @@ def test_chains_start_from_a_fit(tmp_path):
     assert more.draws.chains == 5
 
 
+@pytest.mark.slow
+@pytest.mark.default_precision
+def test_chains_start_from_a_fit_in_adapted_coordinates():
+    """Such a fit tells its last draws in the model's own coordinates, which do not depend on its data."""
+    rng = np.random.default_rng(1)
+    rows = {"y": rng.poisson(3, size=60), "g": np.repeat(np.arange(12), 5)}
+    options = {"family": "poisson", "seed": 1, "progress": False}
+    fit = brim.brm("y ~ 1 + (1 | g)", rows, **options)
+    assert "adapted" in fit.engine
+    again = brim.brm("y ~ 1 + (1 | g)", rows, init=fit, iter=1060, warmup=60, control={"adapt_delta": 0.95}, **options)
+    agree(again, fit, ("b_Intercept", "sd_g__Intercept", "r_g[3,Intercept]"))
+
+
 @pytest.mark.default_precision
 def test_what_chains_cannot_start_from():
     fit = sleep(algorithm="laplace")
