@@ -192,7 +192,12 @@ def gamma_posterior(q, data):
 def test_the_mode_is_that_of_the_parameter():
     """Gamma(4, 1): mode 3 of the density, 4 of that of the logarithm."""
     goal = Target(
-        1, gamma_posterior, {"shape": np.float64(4.0)}, lambda rng: rng.normal(size=1), lambda q, d: {"x": jnp.exp(q)}, lambda q, d: q[0]
+        1,
+        gamma_posterior,
+        {"shape": np.float64(4.0)},
+        lambda rng: rng.normal(size=1),
+        lambda q, d: {"x": jnp.exp(q)},
+        log_jacobian=lambda q, d: q[0],
     )
     assert np.exp(engine("map")(goal, seed=1).q.item()) == pytest.approx(3.0, rel=1e-8)
     unconstrained = replace(goal, log_jacobian=None)
@@ -403,6 +408,19 @@ def test_chains_start_from_a_fit(tmp_path):
     np.testing.assert_array_equal(again.draws["b_Days"], fit.draws["b_Days"])
     more = sleep(init=fit, chains=5, **options)
     assert more.draws.chains == 5
+
+
+@pytest.mark.slow
+@pytest.mark.default_precision
+def test_chains_start_from_a_fit_in_adapted_coordinates():
+    """Such a fit tells its last draws in the model's own coordinates, which do not depend on its data."""
+    rng = np.random.default_rng(1)
+    rows = {"y": rng.poisson(3, size=60), "g": np.repeat(np.arange(12), 5)}
+    options = {"family": "poisson", "seed": 1, "progress": False}
+    fit = brim.brm("y ~ 1 + (1 | g)", rows, **options)
+    assert "adapted" in fit.engine
+    again = brim.brm("y ~ 1 + (1 | g)", rows, init=fit, iter=1060, warmup=60, control={"adapt_delta": 0.95}, **options)
+    agree(again, fit, ("b_Intercept", "sd_g__Intercept", "r_g[3,Intercept]"))
 
 
 @pytest.mark.default_precision
