@@ -262,12 +262,12 @@ def sample(fit: Fit, *, cores: int | None = None, init: Any = None, progress: bo
     }
     if s.algorithm == "sampling" and not given.approximate:
         near = init is None
-        control = Control.read({"metric": space.metric, **s.control} if near else dict(s.control))
+        control = Control.read({**space.advised, **s.control} if near else dict(s.control))
         _precompile(fit, space, control)
         space, draws = sample_in(space, control=control, near=near, **arguments)
     else:
         start = start_of(given, space.target, s.chains, s.seed, s.algorithm)
-        control = Control.read({"metric": space.metric, **s.control} if s.algorithm in _NESTED else dict(s.control))
+        control = Control.read({**space.advised, **s.control} if s.algorithm in _NESTED else dict(s.control))
         space, draws = space.run(s.algorithm, control=control, start=start, **arguments)
     note = f"{'NUTS' if s.algorithm == 'sampling' else s.algorithm}, {space.note}"
     clock = time.perf_counter()

@@ -38,9 +38,9 @@ class AbstractCoordinates(ABC):
         """One line on what is sampled, for the summary's footer."""
 
     @property
-    def metric(self) -> str:
-        """The metric advised for the target."""
-        return "diag"
+    def advised(self) -> dict[str, Any]:
+        """Settings of the sampler that suit the target, where the user gives none."""
+        return {}
 
     @property
     def adaptation(self) -> int:

@@ -73,8 +73,8 @@ class Marginal(AbstractCoordinates):
         return self.inputs
 
     @property
-    def metric(self) -> str:
-        return "dense" if self.regular else "diag"
+    def advised(self) -> dict[str, Any]:
+        return {"metric": "dense"} if self.regular else {}
 
     @property
     def note(self) -> str:
