@@ -354,7 +354,7 @@ def test_gamma_functions():
     check(log_gamma, x, special.psi(x), special.polygamma(1, x), atol=1e-13)
     third = jax.vmap(jax.grad(jax.grad(jax.grad(log_gamma))))(x)
     np.testing.assert_allclose(third, special.polygamma(2, x), rtol=1e-11)
-    assert np.asarray(log_factorial(np.arange(2.0))).tolist() == [0.0, 0.0]
+    assert log_factorial(0.0) == 0.0
 
 
 @pytest.mark.parametrize("n", [0.0, 1.0, 5.0, 400.0])
@@ -401,7 +401,7 @@ def test_normal_interval(low, high):
     np.testing.assert_allclose(jax.grad(log_ndtr_between, 1)(low, high), PHI(high) / mass, rtol=tol, atol=1e-150)
     np.testing.assert_allclose(jax.grad(log_ndtr_between, 0)(low, high), -PHI(low) / mass, rtol=tol)
     hessian = jax.hessian(lambda v: log_ndtr_between(v[0], v[1]))(jnp.asarray([low, high]))
-    np.testing.assert_allclose(hessian[0, 1], PHI(low) * PHI(high) / mass**2, rtol=2 * tol, atol=1e-150)
+    np.testing.assert_allclose(hessian[0, 1], PHI(low) / mass * (PHI(high) / mass), rtol=2 * tol, atol=1e-150)
     np.testing.assert_allclose(hessian[0, 0], low * PHI(low) / mass - (PHI(low) / mass) ** 2, rtol=1e-6)
 
 
@@ -469,7 +469,13 @@ def test_sums_of_many_rows_are_those_of_the_rows(name):
     others = {"negbinomial": {"shape": 1.3}, "beta_binomial": {"phi": 3.0}, "weibull": {"shape": 1.3}, "beta": {"phi": 3.0}}.get(name, {})
     link = "logit" if name in ("beta_binomial", "beta") else "log"
     y = {"weibull": np.linspace(0.1, 5, n), "beta": np.linspace(0.01, 0.99, n)}.get(name, np.arange(n) % 9.0)
-    f = in_mu(name, link, y, {"trials": 9.0} if name == "beta_binomial" else {}, **others)
+    data = {"trials": 9.0} if name == "beta_binomial" else {}
+
+    def f(eta, others):
+        """As brim compiles it: numbers are arguments."""
+        dpars = {"mu": Dpar(eta, LINKS[link]), **{k: Dpar(v) for k, v in others.items()}}
+        return family(name, link=link).distribution(dpars, data).log_prob(jnp.asarray(y))
+
     eta = jnp.linspace(-1.0, 2.0, n)
-    rows = np.asarray(jax.jit(f)(eta))
-    np.testing.assert_allclose(jax.jit(lambda e: jnp.sum(f(e)))(eta), rows.sum(), rtol=1e-10)
+    rows = np.asarray(jax.jit(f)(eta, others))
+    np.testing.assert_allclose(jax.jit(lambda e, o: jnp.sum(f(e, o)))(eta, others), rows.sum(), rtol=1e-10)

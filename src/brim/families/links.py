@@ -128,6 +128,7 @@ def _phi_cubic_root(y: Array) -> Array:
     return 2.0 * r * jnp.sinh(jnp.arcsinh(y / (2.0 * _PHI_CUBIC * r**3)) / 3.0)
 
 
+_SERIES = 0.02  # where a few terms in the rate give all digits
 _FULL = 690.0  # exp(690) is finite, and so is its product with what multiplies it
 
 
@@ -154,12 +155,27 @@ def _log_cloglog(eta: Array) -> Array:
 
 @_log_cloglog.defjvp
 def _log_cloglog_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    """The slope is ``r exp(-r) / (1 - exp(-r))`` at the rate ``r = exp(eta)``."""
+    return _log_cloglog(*primals), _cloglog_slope(*primals) * tangents[0]
+
+
+@jax.custom_jvp
+def _cloglog_slope(eta: Array) -> Array:
+    """``s = r / (exp(r) - 1)`` at the rate ``r = exp(eta)``."""
+    rate = _rate(eta)
+    small = rate < _SERIES
+    r = jnp.where(small, 1.0, rate)
+    return jnp.where(small, 1.0 - rate * (0.5 - rate * (1.0 / 12.0 - rate * rate / 720.0)), r * jnp.exp(-r) / -jnp.expm1(-r))
+
+
+@_cloglog_slope.defjvp
+def _cloglog_slope_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    """``s (1 - r - s)``, whose terms cancel where the rate is small."""
     (eta,), (d_eta,) = primals, tangents
-    tiny = jnp.less(eta, -36.0)
-    rate = _rate(jnp.where(tiny, 0.0, eta))
-    slope = jnp.where(tiny, 1.0, rate * jnp.exp(-rate) / -jnp.expm1(-rate))
-    return _log_cloglog(eta), slope * d_eta
+    rate, slope = _rate(eta), _cloglog_slope(eta)
+    small = rate < _SERIES
+    r = jnp.where(small, rate, 0.0)
+    rest = jnp.where(small, -r * (0.5 + r * (1.0 / 12.0 - r * r / 720.0)), 1.0 - rate - slope)
+    return slope, slope * rest * d_eta
 
 
 def _logit_cloglog(eta: Array) -> Array:
