@@ -1,10 +1,10 @@
 # Makes full/ID.json.gz for the models named on the command line: brms 2.18 samples the model of models/ID.json.gz, four chains of
 # 1000 draws after 1000 (or CHAINS of ITER, ADAPT: environment variables), with the seed 1 and, of the controls, ADAPT as adapt_delta.
-# Run in tests/reference: Rscript posteriors.R mv_id mv_rescor courses; ITER=4000 Rscript posteriors.R me;
+# Run in tests/reference: Rscript posteriors.R mv_id mv_rescor; ITER=4000 Rscript posteriors.R me;
 # ADAPT=0.98 ITER=2000 Rscript posteriors.R ar2
-# courses is a growth mixture with data of its own, below: that of models/ has flat priors, under which the coefficients of a component
-# without rows have no posterior (four chains reach 1e8).
-# `mcse_mean` and `mcse_sd` are posterior's Monte Carlo errors of `mean` and `sd`; `leapfrog` and `chain_s` include the warm-up.
+# Not among them: growth_mixture, which has flat priors, under which the coefficients of a component without rows have no posterior
+# (four chains reached 1e8); courses, a growth mixture with data and priors of its own, below, where chains from random starts stayed in
+# different modes (R-hat 1.75); gp, whose chains take a quarter of an hour each.
 suppressMessages({library(brms); library(jsonlite); library(posterior)})
 number <- function(name, default) as.numeric(Sys.getenv(name, default))
 rows <- function(name) {
