@@ -12,6 +12,7 @@ import numpy as np
 from brim.families.conformance import check_family
 from brim.frame import Frame
 from brim.infer.conformance import check_engine
+from brim.infer.xla import options
 from brim.model import Model
 from brim.param import Layout, unconstrained_size
 from brim.priors import log_density, prior_args
@@ -126,7 +127,7 @@ def _check_apply(term: AbstractTerm, model: Model, frame: Frame, params: dict[st
     eta = jnp.linspace(-1.0, 1.0, frame.n)
     one, two = (term.apply(eta, full, design[term.key]) for _ in range(2))
     np.testing.assert_array_equal(one, two, err_msg=_say(term, "apply is not pure"))
-    compiled = jax.jit(term.apply)(eta, full, design[term.key])
+    compiled = jax.jit(term.apply, compiler_options=options())(eta, full, design[term.key])
     np.testing.assert_allclose(one, compiled, rtol=1e-12, err_msg=_say(term, "apply differs under jit"))
     if term.stage == 0 and one is not eta:
         shifted = term.apply(eta + 1.0, full, design[term.key])
@@ -161,8 +162,8 @@ def _check_gradient(model: Model, frame: Frame, seed: int) -> None:
     data = model.data(frame)
     rng = np.random.default_rng(seed)
     q, v = rng.normal(size=(2, model.layout.dim)) * 0.3
-    f = jax.jit(lambda q: log_joint(model, q, data))
-    g = jax.jit(jax.grad(lambda q: log_joint(model, q, data)))(q)
+    f = jax.jit(lambda q: log_joint(model, q, data), compiler_options=options())
+    g = jax.jit(jax.grad(lambda q: log_joint(model, q, data)), compiler_options=options())(q)
     assert np.isfinite(g).all(), "the gradient is not finite"
     h = 1e-5
     slope = (f(q + h * v) - f(q - h * v)) / (2 * h)

@@ -26,6 +26,7 @@ import platformdirs
 from jax.experimental import serialize_executable
 
 from brim.infer.fingerprint import Unnamed, fingerprint, source_digest
+from brim.infer.xla import options, wanted
 
 __all__ = ["cache_dir", "compile_cached"]
 
@@ -88,11 +89,7 @@ def _lowered(make: Callable[[], Callable[..., Any]], args: tuple[Any, ...]) -> A
 
 
 def _compiled(lowered: Any, short: bool) -> Any:
-    """The compiled program; a short one by XLA's older code generator, which takes half the time and gives a little slower code."""
-    if short and jax.default_backend() == "cpu":
-        with contextlib.suppress(Exception):  # a version of XLA without that choice
-            return lowered.compile({"xla_cpu_use_fusion_emitters": False})
-    return lowered.compile()
+    return lowered.compile(options(short))
 
 
 # --------------------------------------------------------------------------- names
@@ -101,7 +98,7 @@ def _compiled(lowered: Any, short: bool) -> Any:
 def _key(lowered: Any, short: bool) -> str:
     """The name of an executable: of the program's text."""
     # arguments that the program does not read are checked against their shapes, too
-    return _digest(str(short), lowered.as_text(), _shapes(lowered.args_info), str(lowered.in_tree), str(lowered.out_tree))
+    return _digest(str(wanted(short)), lowered.as_text(), _shapes(lowered.args_info), str(lowered.in_tree), str(lowered.out_tree))
 
 
 def _name(structure: Any, args: tuple[Any, ...]) -> str | None:

@@ -24,6 +24,7 @@ from brim.infer.base import Draws, Target
 from brim.infer.control import Control
 from brim.infer.density import Density, finite_point
 from brim.infer.sampling import fresh_seed, processors
+from brim.infer.xla import options
 
 __all__ = ["sample_blackjax", "sample_numpyro", "sample_nutpie"]
 
@@ -166,7 +167,7 @@ def _blackjax_program(log_prob: Callable[[Any, Any], Any], warmup: int, draws: i
         stats["step_size"] = jnp.full(draws, parameters["step_size"])
         return q, stats, inv_mass if inv_mass.ndim == 1 else jnp.diag(inv_mass)
 
-    return jax.jit(run)
+    return jax.jit(run, compiler_options=options())
 
 
 @lru_cache(maxsize=8)
@@ -201,7 +202,7 @@ def _numpyro_program(log_prob: Callable[[Any, Any], Any], warmup: int, draws: in
         inv_mass = state.adapt_state.inverse_mass_matrix
         return q, stats, inv_mass if inv_mass.ndim == 1 else jnp.diag(inv_mass)
 
-    return jax.jit(run)
+    return jax.jit(run, compiler_options=options())
 
 
 # --------------------------------------------------------------------------- what they share

@@ -16,6 +16,7 @@ from brim.errors import BrimError, suggest
 from brim.families.base import Dpar
 from brim.formula import Group, expand, parse
 from brim.frame import Frame
+from brim.infer.xla import options
 from brim.model import Model, ResponseModel
 from brim.post.draws import Posterior
 
@@ -208,7 +209,7 @@ def _kernel(model: Model, query: Query, aux: Any) -> Callable[..., Any]:
             return resp.epred(full, design, query.skip)
         return resp.sample(noise, full, design, query.skip)
 
-    return jax.jit(jax.vmap(one, in_axes=(0, 0, None, None)))
+    return jax.jit(jax.vmap(one, in_axes=(0, 0, None, None)), compiler_options=options())
 
 
 def _joint(model: Model, query: Query, key: Any, full: Any, design: Any) -> Any:
@@ -264,7 +265,7 @@ def log_prior(model: Model, posterior: Posterior, data: dict[str, Any]) -> np.nd
     keys_used = {q.key for q in model.reported()}
     with jax.enable_x64(True):
         arrays = {k: v for k, v in posterior.flat().items() if k in keys_used}
-        return np.asarray(jax.jit(jax.vmap(one, in_axes=(0, None)))(arrays, data))
+        return np.asarray(jax.jit(jax.vmap(one, in_axes=(0, None)), compiler_options=options())(arrays, data))
 
 
 def predict(
