@@ -149,7 +149,10 @@ def test_derivatives_of_cholesky_factors(n):
 
 
 def test_what_was_sampled_is_what_is_predicted():
-    """``lp__`` of the sampler, which has the points from coarse to fine, from the reported ``zgp`` in brms' order: two processes."""
+    """``lp__`` of the sampler, which has the points from coarse to fine, from the reported ``zgp`` in brms' order: two processes.
+
+    The covariance is singular but for a nugget ten times its rounding: its smallest directions, of some draws, keep a digit or two.
+    """
     d = data("sim").assign(y=lambda d: 20 * d["y"])
     fit = brim.brm("y ~ gp(x, by = sex)", d, chains=1, iter=150, warmup=100, seed=1, progress=False)
     draws = fit.draws.frame()
@@ -158,7 +161,9 @@ def test_what_was_sampled_is_what_is_predicted():
     assert z.shape == (50, len(d[["x", "sex"]].drop_duplicates()))
     assert scales.shape == (50, 5)
     lp = fit.log_lik().sum(1) + fit.log_prior() + stats.norm.logpdf(z).sum(1) + np.log(scales).sum(1)
-    np.testing.assert_allclose(lp, draws["lp__"], atol=0.01)
+    off = np.abs(lp - draws["lp__"].to_numpy())
+    assert np.median(off) < 1e-3
+    assert off.max() < 0.1
     assert np.ptp(lp) > 5
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import lru_cache
 
 import jax
@@ -12,9 +13,9 @@ __all__ = ["options", "wanted"]
 # program: sum(log(2 x) - log(x)) over 5000 numbers comes out as 0.
 _OWN_REDUCTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
 _OLDER_GENERATOR = {"xla_cpu_use_fusion_emitters": False}
+_asking = threading.Lock()
 
 
-@lru_cache(maxsize=2)
 def options(short: bool = False) -> dict[str, str | bool]:
     """The options that this version of XLA knows, ``compiler_options`` of ``jax.jit``.
 
@@ -38,7 +39,13 @@ def wanted(short: bool = False) -> dict[str, str | bool]:
 
 
 def _known(name: str, value: str | bool) -> bool:
-    """Whether a program compiles with an option."""
+    """Whether a program compiles with an option; asked once."""
+    with _asking:
+        return _compiles(name, value)
+
+
+@lru_cache(maxsize=8)
+def _compiles(name: str, value: str | bool) -> bool:
     try:
         jax.jit(lambda x: x, compiler_options={name: value}).lower(0.0).compile()
     except Exception:  # what XLA raises for options it does not know differs by version
