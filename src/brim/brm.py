@@ -95,7 +95,8 @@ def brm(
     seed
         The same seed gives the same draws.
     control
-        ``adapt_delta``, ``max_treedepth``, ``metric``, ...
+        ``adapt_delta``, ``max_treedepth``, ``metric`` (``"diag"``, ``"dense"``, ``"low_rank"``), ``step_size``, ``adapted_effects``
+        (``False``: group effects that are not integrated out are sampled non-centred).
     init
         ``None`` for starting points near the priors' centre, spread at random; ``0`` starts there without spread; a number gives the
         half-width of the spread. ``"laplace"``, ``"pathfinder"``, ``"meanfield"`` or ``"fullrank"``, or a ``Fit`` of the same model (of
@@ -104,11 +105,13 @@ def brm(
     algorithm
         ``"sampling"``: the no-U-turn sampler; ``"nutpie"``, ``"numpyro"``, ``"blackjax"``: those packages' own, for the same density.
 
-        ``"map"``: the mode of the density of the parameters, as one draw, without errors or intervals; with flat priors the maximum
-        likelihood estimates, of a Gaussian model with group effects integrated out those of lme4.
+        ``"map"``: the mode of the density of the parameters, as one draw, without errors or intervals. Normal group effects of the mean
+        are integrated out, by their nested Laplace approximation where the response is not Gaussian: with flat priors these are the
+        maximum likelihood estimates of ``lmer`` and ``glmer``.
 
-        ``"laplace"`` (normal law at the mode of the unconstrained density), ``"pathfinder"``, ``"meanfield"``, ``"fullrank"``
-        (variational inference): independent draws from an approximation. The summary says how far it can be trusted (Pareto k-hat).
+        ``"laplace"`` (normal law at that mode on unconstrained scales, effects from their conditional law), ``"pathfinder"``,
+        ``"meanfield"``, ``"fullrank"`` (variational inference): independent draws from an approximation. The summary says how far it can
+        be trusted (Pareto k-hat).
     marginalize
         Whether group effects of a Gaussian model are integrated out of the density that is sampled, exactly, and drawn afterwards given
         the other parameters: ``"auto"`` where that is possible, ``True`` (an error says why where it is not), ``False``. The posterior is

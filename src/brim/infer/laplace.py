@@ -20,7 +20,7 @@ from brim.infer.program import device_data, precompile
 from brim.infer.progress import Report
 from brim.infer.warmup import Start
 
-__all__ = ["Laplace", "laplace", "laplace_start", "start_from"]
+__all__ = ["Laplace", "curvature", "laplace", "laplace_start", "start_from"]
 
 ITERATIONS = 30
 CONVERGED = 1e-4  # Newton decrement: the gain in log density that a further step promises
@@ -66,7 +66,7 @@ def laplace(evaluate: Evaluate, q: np.ndarray) -> Laplace | None:
     q, scale = path.q[-1], np.sqrt(scales(path))
     lp, grad = evaluate(q)
     for _ in range(ITERATIONS):
-        hessian = _hessian(evaluate, q, scale)
+        hessian = curvature(evaluate, q, scale)
         if not np.isfinite(hessian).all():
             return None
         values, vectors = np.linalg.eigh(-hessian * np.outer(scale, scale))
@@ -84,8 +84,8 @@ def laplace(evaluate: Evaluate, q: np.ndarray) -> Laplace | None:
     return None
 
 
-def _hessian(evaluate: Evaluate, q: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Central differences of gradients."""
+def curvature(evaluate: Evaluate, q: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """The Hessian by central differences of gradients, ``(dim, dim)``; ``scale``: about the standard deviations."""
     rows = []
     for i, h in enumerate(STEP * scale):
         shift = np.zeros(len(q))

@@ -14,6 +14,7 @@ from brim.errors import BrimWarning
 from brim.infer.ascent import Evaluate, ascend, scales
 from brim.infer.base import Draws, Target
 from brim.infer.density import Density, finite_point, without_jacobian
+from brim.infer.laplace import curvature
 from brim.infer.sampling import fresh_seed
 from brim.param import Layout, unconstrained_size
 
@@ -24,7 +25,6 @@ NEWTON = 20
 CONVERGED = 1e-13  # Newton decrement: the gain in log density that a further step promises
 SLOPE = 1e-3  # without Newton steps: largest slope in units of a coordinate's scale
 FALL = 0.01  # in log density, by a standard deviation, below which there is a plateau
-STEP = 1e-3  # of differences, in units of the scale
 
 
 @dataclass(frozen=True)
@@ -129,17 +129,6 @@ def _falls(evaluate: Evaluate, q: np.ndarray, lp: float, steps: np.ndarray) -> b
         if there > lp - FALL:
             return False
     return True
-
-
-def curvature(evaluate: Evaluate, q: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """The Hessian by central differences of gradients, ``(dim, dim)``."""
-    rows = []
-    for i, h in enumerate(STEP * scale):
-        shift = np.zeros(len(q))
-        shift[i] = h
-        rows.append((evaluate(q + shift)[1] - evaluate(q - shift)[1]) / (2.0 * h))
-    out = np.array(rows)
-    return 0.5 * (out + out.T)
 
 
 def maximum(target: Target, *, seed: int | None = None, thin: int = 1, **_: Any) -> Draws:

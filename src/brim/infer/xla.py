@@ -9,8 +9,8 @@ import jax
 
 __all__ = ["options", "wanted"]
 
-# jaxlib 0.10.2 hands reductions on CPUs to a library that takes f(x) for f(c x) where both are in one sum, c being a constant of the
-# program: sum(log(2 x) - log(x)) over 5000 numbers comes out as 0.
+# jaxlib 0.10.2 and 0.12.0 hand reductions on CPUs to a library that takes f(x) for f(c x) where both are in one sum, c being a constant
+# of the program: sum(log(2 x) - log(x)) over 5000 numbers comes out as 0.
 _OWN_REDUCTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
 _OLDER_GENERATOR = {"xla_cpu_use_fusion_emitters": False}
 _asking = threading.Lock()
