@@ -16,7 +16,7 @@ from brim.families.base import Dpar
 from brim.families.constructor import Constructor
 from brim.families.distributions import Distribution
 from brim.families.dpars import KAPPA, PHI, PROBABILITY_LINKS, mu
-from brim.families.gammas import lgamma_ratio, log_gamma
+from brim.families.gammas import log_gamma, log_rising
 from brim.families.tails import log_betainc, log_tail
 
 __all__ = ["FAMILIES", "Beta", "VonMises", "XBeta"]
@@ -54,15 +54,22 @@ class Beta(Distribution):
         return self.prob.value * (1.0 - self.prob.value) / (1.0 + jnp.exp(self.log_phi))
 
     @property
+    def log_shapes(self) -> tuple[Array, Array]:
+        """The logs of the two shape parameters ``prob * phi`` and ``(1 - prob) * phi``."""
+        return self.prob.log + self.log_phi, self.prob.log1m + self.log_phi
+
+    @property
     def shapes(self) -> tuple[Array, Array]:
-        """The two shape parameters ``prob * phi`` and ``(1 - prob) * phi``."""
-        return jnp.exp(self.prob.log + self.log_phi), jnp.exp(self.prob.log1m + self.log_phi)
+        """The two shape parameters."""
+        log_a, log_b = self.log_shapes
+        return jnp.exp(log_a), jnp.exp(log_b)
 
     def log_prob(self, y: Array) -> Array:
-        a, b = self.shapes
+        (log_a, log_b), (a, b) = self.log_shapes, self.shapes
         inside = (y > 0.0) & (y < 1.0)
         y = jnp.where(inside, y, 0.5)
-        value = lgamma_ratio(a, b) - log_gamma(b) + (a - 1.0) * jnp.log(y) + (b - 1.0) * jnp.log1p(-y)
+        # 1 / B(a, b), with log(b) - log(b!) for the gamma function of a b that may underflow
+        value = log_rising(log_a, b) + log_b - log_gamma(1.0 + b) + (a - 1.0) * jnp.log(y) + (b - 1.0) * jnp.log1p(-y)
         return jnp.where(inside, value, -jnp.inf)
 
     def log_tails(self, y: Array) -> tuple[Array, Array]:

@@ -16,7 +16,7 @@ from brim.families.constructor import Constructor
 from brim.families.counts import at_or_above
 from brim.families.distributions import Distribution
 from brim.families.dpars import COUNT_LINKS, PHI, SHAPE, UNIT_LINKS, mu
-from brim.families.gammas import lgamma_ratio, log_factorial, log_gamma
+from brim.families.gammas import lgamma_ratio, log_factorial, log_gamma, log_rising
 from brim.families.special import log1mexp, log_choose, log_diff_exp, log_sum
 from brim.families.tails import log_gammaincc, log_tail
 
@@ -53,12 +53,16 @@ class BetaBinomial(Distribution):
         phi = jnp.exp(self.log_phi)
         return self.mean * (1.0 - self.prob.value) * (1.0 + (self.trials - 1.0) / (phi + 1.0))
 
+    def _log_shapes(self) -> tuple[Array, Array]:
+        return self.prob.log + self.log_phi, self.prob.log1m + self.log_phi
+
     def _shapes(self) -> tuple[Array, Array]:
-        return jnp.exp(self.prob.log + self.log_phi), jnp.exp(self.prob.log1m + self.log_phi)
+        log_a, log_b = self._log_shapes()
+        return jnp.exp(log_a), jnp.exp(log_b)
 
     def log_kernel(self, y: Array) -> Array:
-        a, b = self._shapes()
-        return lgamma_ratio(a, y) + lgamma_ratio(b, self.trials - y) - lgamma_ratio(jnp.exp(self.log_phi), self.trials)
+        log_a, log_b = self._log_shapes()
+        return log_rising(log_a, y) + log_rising(log_b, self.trials - y) - lgamma_ratio(jnp.exp(self.log_phi), self.trials)
 
     def log_prob(self, y: Array) -> Array:
         inside = (y >= 0.0) & (y <= self.trials)

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
-__all__ = ["along", "digamma", "lgamma_ratio", "log_factorial", "log_gamma"]
+__all__ = ["along", "digamma", "lgamma_ratio", "log_factorial", "log_gamma", "log_rising"]
 
 Array = Any
 
@@ -121,6 +121,18 @@ def _lgamma_ratio_jvp(primals: tuple[Array, Array], tangents: tuple[Any, Any]) -
 
 
 lgamma_ratio.defjvp(_lgamma_ratio_jvp, symbolic_zeros=True)
+
+
+def log_rising(log_a: Array, n: Array) -> Array:
+    """``lgamma(a + n) - lgamma(a)`` for ``n >= 0`` and ``a = exp(log_a)``, which may be too small for a number of its own.
+
+    Examples
+    --------
+    >>> float(log_rising(-1e9, 1.0))  # log(a)
+    -1000000000.0
+    """
+    some = jnp.greater(n, 0.0)
+    return jnp.where(some, log_a + lgamma_ratio(1.0 + jnp.exp(log_a), jnp.where(some, n, 1.0) - 1.0), 0.0)
 
 
 def log_factorial(n: Array) -> Array:

@@ -126,13 +126,19 @@ def _slopes_in(f: Callable[[Array], tuple[Array, Array]], a: Array) -> tuple[Arr
     return jax.jvp(f, (a,), (jnp.ones_like(a),))[1]
 
 
+_TINY = 1e-300
+
+
 def log_betainc(a: Array, b: Array, logit_x: Array) -> tuple[Array, Array]:
     """``log I_x(a, b)`` and ``log(1 - I_x(a, b))`` for ``x = 1 / (1 + exp(-logit_x))``: the regularised incomplete beta function.
 
-    The derivatives in ``logit_x`` are closed formulas.
+    The derivatives in ``logit_x`` are closed formulas. With a shape that underflows to 0 all mass is at that end.
     """
     a, b, v = jnp.broadcast_arrays(jnp.asarray(a, float), jnp.asarray(b, float), jnp.asarray(logit_x, float))
-    return _log_beta_tails(a, b, v)
+    at_0, at_1 = a < _TINY, b < _TINY
+    log_i, log_c = _log_beta_tails(jnp.where(at_0, 1.0, a), jnp.where(at_1, 1.0, b), v)
+    log_i, log_c = jnp.where(at_0, 0.0, log_i), jnp.where(at_0, -jnp.inf, log_c)
+    return jnp.where(at_1, -jnp.inf, log_i), jnp.where(at_1, 0.0, log_c)
 
 
 def _beta_quadrature(a: Array, b: Array, v: Array) -> tuple[Array, Array]:
