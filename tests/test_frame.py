@@ -167,6 +167,33 @@ def test_columns_do_not_follow_later_changes_of_the_data():
     assert frame["x"] is column
 
 
+def changed_in_place(data):
+    data.loc[0, "x"] = 99.0
+    data["x"] *= 2.0
+    data.iloc[1, 0] = -1.0
+    data["x"] = 5.0
+
+
+@pytest.mark.parametrize("kept", [lambda f: f, lambda f: f.select(["x"]), lambda f: f.part(0, 2), lambda f: f.part(0, 2).select(["x"])])
+def test_numbers_of_pandas_are_shared_and_do_not_follow_later_changes(kept):
+    data = pd.DataFrame({"x": [1.0, 2.0, 3.0], "z": [4.0, 5.0, 6.0]})
+    before = data["x"].to_numpy()
+    column = kept(Frame.read(data))["x"]
+    shared = np.shares_memory(column.values, before)
+    assert shared == (not before.flags.writeable)  # copied where pandas lets its caller write
+    changed_in_place(data)
+    assert column.values[:2].tolist() == [1, 2]
+    assert pickle.loads(pickle.dumps(column)).owner is None
+
+
+def test_numbers_of_polars_and_arrow_are_shared():
+    for data in (pl.DataFrame({"x": [1.0, 2.0]}), pa.table({"x": [1.0, 2.0]})):
+        first, second = Frame.read(data)["x"].values, Frame.read(data)["x"].values
+        assert np.shares_memory(first, second)
+        assert first.tolist() == [1, 2]
+    assert Frame.read(pl.DataFrame({"x": [1.0, None]}))["x"].missing.tolist() == [False, True]
+
+
 def test_a_column_is_read_when_it_is_asked_for():
     frame = Frame.read(pd.DataFrame({"y": [1.0, 2.0], "o": [1, "a"], "d": pd.to_datetime(["2020-01-01", "2020-01-02"])}))
     assert frame["y"].values.tolist() == [1, 2]

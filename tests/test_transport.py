@@ -10,9 +10,11 @@ from scipy import stats
 
 import brim
 from brim import prior
-from brim.brm import coordinates
+from brim.brm import coordinates, target
 from brim.infer.control import Control
+from brim.infer.coordinates import Own
 from brim.infer.diagnostics import ess_bulk
+from brim.infer.marginal import Marginal
 from brim.infer.transport import effects
 from brim.infer.transported import Transported
 from brim.infer.working import Expansion, working
@@ -166,6 +168,39 @@ def test_draws_are_the_same_whatever_the_cores():
     )
     for name in one.variables():
         assert np.array_equal(one.draws[name], two.draws[name])
+
+
+@pytest.mark.parametrize(
+    ("formula", "family", "kind"),
+    [
+        ("ycount ~ x", "poisson", Own),
+        ("y ~ x + (1 | g)", "gaussian", Marginal),
+        ("ycount ~ x + (1 | g)", "poisson", Transported),
+        ("y ~ x + (1 | g) + (1 + x | g2)", "gaussian", Transported),
+    ],
+)
+@pytest.mark.default_precision
+def test_draws_are_the_same_whatever_is_completed_at_once(monkeypatch, formula, family, kind):
+    arguments = {"family": family, "chains": 2, "iter": 60, "thin": 2, "seed": 3, "progress": False}
+    one = brim.brm(formula, data=SIM, **arguments)
+    assert isinstance(coordinates(one), kind)
+    monkeypatch.setattr("brim.infer.coordinates._NUMBERS", 7 * one.model.layout.dim)  # does not divide the 2 x 15 draws
+    two = brim.brm(formula, data=SIM, **arguments)
+    for name in one.variables():
+        np.testing.assert_allclose(one.draws[name], two.draws[name], rtol=1e-12, atol=1e-12, err_msg=name)
+    np.testing.assert_array_equal(one.stats["lp"], one.draws["lp__"])
+
+
+@pytest.mark.default_precision
+def test_a_fit_tells_where_another_may_start():
+    """The last draws in the model's own coordinates: their log density is the ``lp__`` of these draws; variances of the draws."""
+    fit = brim.brm("ycount ~ x + (1 | g)", data=SIM, family="poisson", chains=3, iter=600, seed=3, progress=False)
+    own = target(fit)
+    with jax.enable_x64(True):
+        last = [float(own.log_prob(q, own.data)) for q in fit.info["last_q"]]
+    np.testing.assert_allclose(last, fit.draws["lp__"][:, -1], rtol=1e-10)
+    assert [p.name for p in fit.model.params][1] == "b"  # the second coordinate, after the intercept
+    assert fit.info["covariance"][1] == pytest.approx(fit.draws["b_x"].var(), rel=0.3)
 
 
 def test_effects_without_data_stay_standard_normal():

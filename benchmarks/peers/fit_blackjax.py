@@ -21,6 +21,7 @@ def main() -> None:
         import brim
         from brim.brm import target, with_engine_draws
         from brim.infer.base import Draws
+        from brim.infer.coordinates import Own
     with result.timed("data"):
         data = job.rows()
     result.loaded(data)
@@ -33,7 +34,7 @@ def main() -> None:
         with result.timed("sampling"):
             q, stats, warm_steps = _chains(goal, job, warm, run)
         info = {"engine": "blackjax", "seed": job.seed}
-        fit = with_engine_draws(empty, goal, Draws(q, stats, info))
+        fit = with_engine_draws(empty, Own(goal), Draws(q, stats, info))
     result.summarised(fit.summary())
     result.told |= {
         "steps": int(stats["n_steps"].sum()),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
@@ -41,7 +40,6 @@ __all__ = ["brm", "default_prior", "target", "update"]
 SAMPLE_PRIOR = ("no", "yes", "only")
 FILE_REFIT = ("never", "on_change", "always")
 _NESTED = ("map", "laplace")  # algorithms that integrate effects out
-CHUNK = 1000  # draws reported at once
 
 
 def brm(
@@ -273,12 +271,12 @@ def sample(fit: Fit, *, cores: int | None = None, init: Any = None, progress: bo
         control = Control.read({**space.advised, **s.control} if s.algorithm in _NESTED else dict(s.control))
         space, draws = space.run(s.algorithm, control=control, start=start, **arguments)
     note = f"{'NUTS' if s.algorithm == 'sampling' else s.algorithm}, {space.note}"
-    clock = time.perf_counter()
-    whole = space.complete(replace(draws, info={**draws.info, "engine": note}))
-    whole = replace(whole, info={**whole.info, "completion_seconds": time.perf_counter() - clock})
+    draws = replace(draws, info={**draws.info, "engine": note})
     if s.algorithm == "map" and isinstance(space, Marginal):
-        whole = complete_mode(target(fit), whole, fit.model.layout, space.elimination.rest.layout)
-    return with_engine_draws(fit, space.data, whole)
+        own = Own(target(fit))
+        mode = complete_mode(own.target, space.complete(draws), fit.model.layout, space.elimination.rest.layout)
+        return with_engine_draws(fit, own, mode)
+    return with_engine_draws(fit, space, draws)
 
 
 def coordinates(fit: Fit, spread: float = 1.0, algorithm: str = "sampling") -> AbstractCoordinates:
@@ -301,37 +299,39 @@ def coordinates(fit: Fit, spread: float = 1.0, algorithm: str = "sampling") -> A
 def _precompile(fit: Fit, space: AbstractCoordinates, control: Control) -> None:
     """Start compiling all programs of a fit, the sampler's first: the others are ready when it is."""
     precompile(space.target, control)
-    draws = fit.settings.chains * fit.settings.draws
-    space.prepare(draws)
-    _report_program(fit.model, min(CHUNK, draws), space.data)
+    size = space.size(fit.settings.chains * fit.settings.draws)
+    space.prepare(size)
+    _report_program(fit.model, size, space.data)
 
 
-def with_engine_draws(fit: Fit, data: Any, draws: Draws) -> Fit:
-    """The fit with what an engine gave, reported under brms' names, and its warnings raised."""
+def with_engine_draws(fit: Fit, space: AbstractCoordinates, draws: Draws) -> Fit:
+    """The fit with what an engine gave in these coordinates, reported under brms' names, and its warnings raised."""
     from brim.post.checks import warn_about
 
-    posterior = Posterior(fit.model.reported(), report(fit.model, draws, data), _prior_draws(fit, draws))
-    out = replace(fit, posterior=posterior, stats=draws.stats, info=dict(draws.info))
+    arrays, seconds = report(fit.model, space, draws)
+    posterior = Posterior(fit.model.reported(), arrays, _prior_draws(fit, draws))
+    info = {**space.told(draws), "completion_seconds": seconds}
+    out = replace(fit, posterior=posterior, stats={**draws.stats, "lp": arrays["lp__"]}, info=info)
     warn_about(out)
     return out
 
 
-def report(model: Model, draws: Draws, data: Any, chunk: int = CHUNK) -> dict[str, np.ndarray]:
-    """Reported quantities of all draws: ``key -> (chains, draws, *shape)``, with ``lprior`` and ``lp__``."""
-    chains, n, dim = draws.q.shape
-    flat = draws.q.reshape(-1, dim)
-    size = min(chunk, len(flat))
-    run = _report_program(model, size, data).result().run
+def report(model: Model, space: AbstractCoordinates, draws: Draws) -> tuple[dict[str, np.ndarray], float]:
+    """Reported quantities of all draws: ``key -> (chains, draws, *shape)``, with ``lprior`` and ``lp__``; seconds of completing draws."""
+    shape, data = draws.q.shape[:2], space.data
+    total = shape[0] * shape[1]
+    run = _report_program(model, space.size(total), data).result().run
     out: dict[str, np.ndarray] = {}
+    gain, seconds = np.empty(total), 0.0
     with jax.enable_x64(True):
-        for at in range(0, len(flat), size):
-            block = flat[at : at + size]
-            padded = np.pad(block, ((0, size - len(block)), (0, 0)), mode="edge")
-            for key, values in run(padded, data).items():
-                whole = out.setdefault(key, np.empty((len(flat), *values.shape[1:])))
-                whole[at : at + len(block)] = np.asarray(values)[: len(block)]
-    arrays = {k: v.reshape(chains, n, *v.shape[1:]) for k, v in out.items()}
-    return {**arrays, "lp__": draws.stats["lp"]}
+        for block in space.blocks(draws):
+            kept, seconds = block.rows.stop - block.rows.start, seconds + block.seconds
+            gain[block.rows] = block.gain[:kept]
+            for key, values in run(block.q, data).items():
+                whole = out.setdefault(key, np.empty((total, *values.shape[1:])))
+                whole[block.rows] = np.asarray(values)[:kept]
+    arrays = {k: v.reshape(*shape, *v.shape[1:]) for k, v in out.items()}
+    return {**arrays, "lp__": draws.stats["lp"] + gain.reshape(shape)}, seconds
 
 
 def _report_program(model: Model, size: int, data: Any) -> Future[Compiled]:

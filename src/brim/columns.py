@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, TypeAlias, final
 
@@ -20,10 +20,14 @@ _PIECE = 2**16  # rows handled at once
 @final
 @dataclass(frozen=True, eq=False)
 class Numeric:
-    """Numbers, ``NaN`` where missing; ``integer`` tells that they came as integers, which may be held as such to save memory."""
+    """Numbers, ``NaN`` where missing; ``integer`` tells that they came as integers, which may be held as such to save memory.
+
+    ``owner`` is the library's column that the numbers are a view of: as long as it is there, the library copies before it writes.
+    """
 
     held: np.ndarray
     integer: bool = False
+    owner: Any = field(default=None, repr=False)
     kind: ClassVar[str] = "numeric"
 
     @property
@@ -51,7 +55,11 @@ class Numeric:
 
     def take(self, rows: np.ndarray | slice) -> Numeric:
         """The rows picked by indices or a mask, or (without a copy) by a slice."""
-        return Numeric(self.held[rows], self.integer)
+        return Numeric(self.held[rows], self.integer, self.owner if isinstance(rows, slice) else None)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled and copied without the owner."""
+        return Numeric, (self.held, self.integer)
 
     def as_factor(self) -> Factor:
         """R's ``as.factor``: levels are the sorted distinct values, printed as R prints integers or (15 digits) doubles.

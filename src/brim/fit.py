@@ -212,8 +212,8 @@ class Fit:
 
     def nobs(self, resp: str | None = None) -> int:
         """Number of observations the model was fitted to."""
-        rows = [self.model.design(self.frame, only=r.name)[r.rows_key] for r in self.model.responses if resp in (None, r.name)]
-        return len(rows[0])
+        keep = next(r.response.rows(self.frame) for r in self.model.responses if resp in (None, r.name))
+        return self.frame.n if keep is None else self.frame.take(keep).n
 
     def ngrps(self) -> dict[str, int]:
         """Number of levels of each grouping factor."""

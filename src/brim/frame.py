@@ -309,7 +309,10 @@ def _from_series(name: str, series: Any) -> Column:
             series = series.cast(nw.Float64)
         if series.null_count() and dtype.is_integer():
             return Numeric(_numeric(name, series.cast(nw.Float64).to_numpy()).values, integer=True)
-        return _numeric(name, series.to_numpy())
+        values = series.to_numpy()
+        if values.dtype == np.float64 and values.flags.c_contiguous and not values.flags.writeable:
+            return Numeric(values, owner=series)  # what a library shows read-only, it does not change under a column that shares it
+        return _numeric(name, values)
     if dtype.is_temporal():
         raise _unusable(name, "dates or times")
     if dtype == nw.Object or series.null_count() == len(series):

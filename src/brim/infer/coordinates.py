@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self, final
 
@@ -16,11 +17,42 @@ from brim.infer.program import precompile
 from brim.infer.sampling import fresh_seed, sample
 from brim.infer.warmup import Start
 
-__all__ = ["AbstractCoordinates", "Own", "sample_in"]
+__all__ = ["AbstractCoordinates", "Block", "Own", "sample_in"]
+
+_NUMBERS = 2**19  # of completed draws held at once: some MB
+_MOST = 1000  # draws completed at once
+
+
+@final
+@dataclass(frozen=True)
+class Block:
+    """Some draws in all coordinates of the model.
+
+    Attributes
+    ----------
+    rows
+        Which draws, chains in order.
+    q
+        The draws ``(size, dim)``: as many in each block, the last one repeated behind the end.
+    gain
+        What the log density of each gains: the sum is the log joint density of all parameters.
+    seconds
+        What completing them took.
+    """
+
+    rows: slice
+    q: np.ndarray
+    gain: np.ndarray
+    seconds: float
 
 
 class AbstractCoordinates(ABC):
     """A target, and the way from its draws to draws of all coordinates of the model."""
+
+    @property
+    @abstractmethod
+    def dim(self) -> int:
+        """Number of coordinates of the model."""
 
     @property
     @abstractmethod
@@ -55,13 +87,38 @@ class AbstractCoordinates(ABC):
         """What an algorithm other than ``sample_in`` gives: the coordinates it worked in, and draws in them."""
         return self, engine(algorithm)(self.target, start=start, **arguments)
 
-    @abstractmethod
-    def prepare(self, draws: int) -> None:
-        """Start compiling what ``complete`` runs on this number of draws in all."""
+    def size(self, draws: int) -> int:
+        """How many of that number of draws in all are completed at once."""
+        return min(draws, _MOST, max(1, _NUMBERS // self.dim))
 
     @abstractmethod
+    def prepare(self, size: int) -> None:
+        """Start compiling what ``whole`` runs on this number of draws at once."""
+
+    @abstractmethod
+    def whole(self, q: np.ndarray, numbers: np.ndarray, draws: Draws) -> tuple[np.ndarray, np.ndarray]:
+        """Draws ``q`` of the target, with their flat ``numbers`` in ``draws``, in all coordinates of the model, and each ``Block.gain``."""
+
+    def blocks(self, draws: Draws) -> Iterator[Block]:
+        """All draws in all coordinates of the model, which are never in memory together."""
+        flat = draws.q.reshape(-1, draws.q.shape[-1])
+        size = self.size(len(flat))
+        for at in range(0, len(flat), size):
+            clock = time.perf_counter()
+            numbers = np.minimum(np.arange(at, at + size), len(flat) - 1)
+            q, gain = self.whole(flat[numbers], numbers, draws)
+            yield Block(slice(at, min(at + size, len(flat))), q, gain, time.perf_counter() - clock)
+
     def complete(self, draws: Draws) -> Draws:
-        """Draws of all coordinates of the model; ``lp`` is then their log joint density."""
+        """All draws in all coordinates of the model; ``stats["lp"]`` becomes their log joint density, as brms' ``lp__``."""
+        shape = draws.q.shape[:2]
+        blocks = [(b.q[: b.rows.stop - b.rows.start], b.gain[: b.rows.stop - b.rows.start]) for b in self.blocks(draws)]
+        q, gain = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+        return replace(draws, q=q.reshape(*shape, -1), stats={**draws.stats, "lp": draws.stats["lp"] + gain.reshape(shape)})
+
+    def told(self, draws: Draws) -> Mapping[str, Any]:
+        """What a fit keeps of ``draws.info``."""
+        return draws.info
 
 
 @final
@@ -83,11 +140,15 @@ class Own(AbstractCoordinates):
     def note(self) -> str:
         return f"{self.target.dim} dimensions sampled"
 
-    def prepare(self, draws: int) -> None:
+    @property
+    def dim(self) -> int:
+        return self.target.dim
+
+    def prepare(self, size: int) -> None:
         """Nothing to compile."""
 
-    def complete(self, draws: Draws) -> Draws:
-        return draws
+    def whole(self, q: np.ndarray, numbers: np.ndarray, draws: Draws) -> tuple[np.ndarray, np.ndarray]:
+        return q, np.zeros(len(q))
 
 
 def sample_in(

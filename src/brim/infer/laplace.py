@@ -67,7 +67,7 @@ def laplace(evaluate: Evaluate, q: np.ndarray) -> Laplace | None:
     lp, grad = evaluate(q)
     for _ in range(ITERATIONS):
         hessian = curvature(evaluate, q, scale)
-        if not np.isfinite(hessian).all():
+        if not np.isfinite(hessian).all() or not hessian.any():
             return None
         values, vectors = np.linalg.eigh(-hessian * np.outer(scale, scale))
         size = np.maximum(np.abs(values), 1e-8 * np.abs(values).max())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Self, final
 
@@ -39,7 +39,6 @@ __all__ = ["Marginal", "check_marginalize", "eliminate", "log_marginal_function"
 Arrays = Mapping[str, Any]
 MOST = 50  # dimensions that a Laplace approximation is made in: a Hessian takes twice as many gradients
 _EFFECTS = 7  # what tells the streams of the effects' draws from those of the chains
-_CHUNK = 2**24  # numbers drawn at once
 
 
 @final
@@ -101,49 +100,34 @@ class Marginal(AbstractCoordinates):
     def approach(self, control: Control, chains: int, seed: int) -> tuple[Self, Start | None]:
         return self, laplace_start(self.target, control, chains, seed) if self.regular else None
 
-    def complete(self, draws: Draws) -> Draws:
-        """Draws of all coordinates of the model: each draw with one of the effects given it.
-
-        The draws of the effects are a function of seed, chain and iteration. ``stats["lp"]`` becomes the log joint density of
-        parameters and effects, which is what brms calls ``lp__`` (the marginal density times that of the effects drawn).
-        """
-        chains, n, _ = draws.q.shape
-        thin = int(draws.info.get("thin", 1))
-        roots = [np.random.SeedSequence([int(draws.info["seed"]), c, _EFFECTS]).generate_state(1, np.uint64)[0] for c in range(chains)]
-        with jax.enable_x64(True):
-            z, log_density = self._effects(draws.q.reshape(chains * n, -1), np.repeat(roots, n), np.tile(np.arange(n) * thin, chains))
-        q = _joined(self.elimination, draws.q, z.reshape(chains, n, -1))
-        stats = {**draws.stats, "lp": draws.stats["lp"] + log_density.reshape(chains, n)}
-        return replace(draws, q=q, stats=stats)
-
-    def prepare(self, draws: int) -> None:
-        self._program(draws)
-
-    def _program(self, draws: int) -> Future[Compiled]:
-        return _completion_program(self.elimination, self._rows(draws), self.target.dim, self.completion)
-
     @property
-    def _width(self) -> int:
-        """Number of effects."""
-        return sum(b.grouping.n_levels * len(b.coefs) for b in self.elimination.blocks)
+    def dim(self) -> int:
+        return self.elimination.model.layout.dim
 
-    def _rows(self, draws: int) -> int:
-        """Draws completed at once."""
-        return min(draws, max(1, _CHUNK // self._width))
+    def prepare(self, size: int) -> None:
+        self._program(size)
 
-    def _effects(self, q: np.ndarray, roots: np.ndarray, iterations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Standardised effects of all blocks, flat, and the log density of each draw."""
-        width, size = self._width, self._rows(len(q))
-        run = self._program(len(q)).result().run
-        z, log_density = np.empty((len(q), width)), np.empty(len(q))
-        for at in range(0, len(q), size):
-            rows = np.minimum(np.arange(at, at + size), len(q) - 1)
-            out = run(q[rows], roots[rows], iterations[rows], self.completion)
-            kept = slice(at, min(at + size, len(q)))
-            z[kept], log_density[kept] = (np.asarray(a)[: kept.stop - at] for a in out)
+    def _program(self, size: int) -> Future[Compiled]:
+        return _completion_program(self.elimination, size, self.target.dim, self.completion)
+
+    def whole(self, q: np.ndarray, numbers: np.ndarray, draws: Draws) -> tuple[np.ndarray, np.ndarray]:
+        """Each draw with one of the effects given it, a function of seed, chain and iteration.
+
+        The gain is the log density of the effects drawn: with the marginal density it makes the joint one, brms' ``lp__``.
+        """
+        chain, iteration = np.divmod(numbers, draws.q.shape[1])
+        root = [self._root(draws, c) for c in range(len(draws.q))]
+        with jax.enable_x64(True):
+            out = self._program(len(q)).result().run(q, np.array(root)[chain], iteration * int(draws.info.get("thin", 1)), self.completion)
+            z, log_density = map(np.asarray, out)
         if "rotation" in self.completion:
             z = z @ self.completion["rotation"].T
-        return z, log_density
+        return _joined(self.elimination, q, z), log_density
+
+    @staticmethod
+    def _root(draws: Draws, chain: int) -> np.uint64:
+        """What tells the stream of the effects' draws of a chain."""
+        return np.random.SeedSequence([int(draws.info["seed"]), chain, _EFFECTS]).generate_state(1, np.uint64)[0]
 
 
 def eliminate(model: Model, frame: Frame, marginalize: bool | str = "auto", spread: float = 1.0) -> Marginal | None:

@@ -26,7 +26,7 @@ from brim.model import Model, log_jacobian_function
 __all__ = ["Transported", "transported"]
 
 Arrays = Mapping[str, Any]
-_CHUNK = 2**22  # numbers at once
+_FEW = 250  # draws that tell variances
 
 
 @final
@@ -95,41 +95,39 @@ class Transported(AbstractCoordinates):
             return nested_laplace(self, **arguments)
         return super().run(algorithm, start=start, **arguments)
 
-    def prepare(self, draws: int) -> None:
-        self._program(draws)
+    @property
+    def dim(self) -> int:
+        return self.transport.model.layout.dim if self.marginal is None else self.marginal.dim
+
+    def prepare(self, size: int) -> None:
+        self._program(size)
         if self.marginal is not None:
-            self.marginal.prepare(draws)
+            self.marginal.prepare(size)
 
-    def _rows(self, draws: int) -> int:
-        """Draws completed at once."""
-        return min(draws, max(1, _CHUNK // self.target.dim))
-
-    def _program(self, draws: int) -> Future[Compiled]:
+    def _program(self, size: int) -> Future[Compiled]:
         t = self.transport
-        args = (np.empty((self._rows(draws), t.dim)), self.target.data)
+        args = (np.empty((size, t.dim)), self.target.data)
         return compiled(("way back", t), lambda: _way_back(t), args, lambda found: found, short=True)
 
-    def complete(self, draws: Draws) -> Draws:
-        """Draws of all coordinates of the model; ``lp`` is then the log joint density, as brms' ``lp__``."""
-        t = self.transport
-        chains, n, dim = draws.q.shape
-        flat = draws.q.reshape(-1, dim)
-        size = self._rows(len(flat))
-        q = np.empty((len(flat), t.model.layout.dim))
-        log_scale = np.empty(len(flat))
+    def whole(self, q: np.ndarray, numbers: np.ndarray, draws: Draws) -> tuple[np.ndarray, np.ndarray]:
         with jax.enable_x64(True):
-            run = self._program(len(flat)).result().run
-            for at in range(0, len(flat), size):
-                rows = np.minimum(np.arange(at, at + size), len(flat) - 1)
-                kept = slice(at, min(at + size, len(flat)))
-                out, log = run(flat[rows], self.target.data)
-                q[kept], log_scale[kept] = np.asarray(out)[: kept.stop - at], np.asarray(log)[: kept.stop - at]
-        stats = {**draws.stats, "lp": draws.stats["lp"] - log_scale.reshape(chains, n)}
+            own, log_scale = map(np.asarray, self._program(len(q)).result().run(q, self.target.data))
+        if self.marginal is None:
+            return own, -log_scale
+        joined, gain = self.marginal.whole(own, numbers, draws)
+        return joined, gain - log_scale
+
+    def told(self, draws: Draws) -> Mapping[str, Any]:
+        """Besides the rest, where another fit may start: in coordinates that do not depend on these data, if nothing is integrated out."""
         info = {k: v for k, v in draws.info.items() if k not in ("last_q", "covariance")}
-        if self.marginal is None:  # where another fit may start, in coordinates that do not depend on these data
-            own = q.reshape(chains, n, -1)
-            return replace(draws, q=own, stats=stats, info={**info, "last_q": own[:, -1], "covariance": q.var(0)})
-        return self.marginal.complete(replace(draws, q=q.reshape(chains, n, -1), stats=stats, info=info))
+        if self.marginal is not None:
+            return info
+        chains, n, _ = draws.q.shape
+        flat, size = draws.q.reshape(chains * n, -1), self.size(chains * n)
+        spread = np.linspace(0, len(flat) - 1, -(-max(_FEW, 2 * chains) // size) * size).astype(int)
+        spread[:chains] = n * np.arange(1, chains + 1) - 1  # the last draws
+        own = np.concatenate([self.whole(flat[part], part, draws)[0] for part in spread.reshape(-1, size)])
+        return {**info, "last_q": own[:chains], "covariance": own.var(0)}
 
 
 def transported(model: Model, frame: Frame, marginal: Marginal | None, spread: float = 1.0) -> Transported | None:
