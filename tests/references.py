@@ -57,11 +57,11 @@ def formula(spec):
         dpars = response["dpars"] or []
         fixed = dict(d.replace(" ", "").split("=") for d in dpars if "~" not in d)
         options = {"nl": True} if response["nl"] else {}
-        if response["family"]:
+        if response.get("family"):
             options["family"] = family(response["family"])
         part = brim.bf(response["formula"], *(d for d in dpars if "~" in d), **{k: float(v) for k, v in fixed.items()}, **options)
         whole = part if whole is None else whole + part
-    return whole if spec["rescor"] is None else whole + brim.set_rescor(spec["rescor"])
+    return whole if spec.get("rescor") is None else whole + brim.set_rescor(spec["rescor"])
 
 
 def priors(ref):
