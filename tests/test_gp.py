@@ -12,7 +12,7 @@ from brim.errors import BrimError, BrimWarning
 from brim.infer.diagnostics import mcse_mean, rhat
 from brim.terms.cholesky import cholesky, inverse_lower
 from brim.terms.gp import _coarse_to_fine
-from brim.terms.kernels import KERNELS, correlation, lscale_prior, spectral_density
+from brim.terms.kernels import KERNELS, correlation, lscale_prior, root_spectral_density
 from references import data
 from structures import check, random_draws
 
@@ -77,7 +77,7 @@ def test_spectral_densities_are_transforms_of_the_kernels(kernel, dimensions):
 
     def density(w):
         frequency = np.array([[w] + [0.0] * (dimensions - 1)])
-        return float(spectral_density(kernel, frequency, scale)[0]) * (1 / np.pi if dimensions == 1 else w / (2 * np.pi))
+        return float(root_spectral_density(kernel, frequency, scale)[0]) ** 2 * (1 / np.pi if dimensions == 1 else w / (2 * np.pi))
 
     whole = integrate.quad(density, 0, 2000, limit=2000)[0]
     assert whole == pytest.approx(1.0, abs=2e-3)
@@ -92,7 +92,7 @@ def test_the_basis_converges_to_the_exact_process(kernel):
         empty = brim.brm(f"y ~ gp(x, k = {k}, c = 2, cov = '{kernel}')", sim, empty=True)
         term = next(t for t in empty.model.terms() if t.key.startswith("gp"))
         design = term.design(empty.frame)
-        s = np.asarray(spectral_density(kernel, design["w0"], np.array([0.2])))
+        s = np.asarray(root_spectral_density(kernel, design["w0"], np.array([0.2]))) ** 2
         x = sim["x"].to_numpy()[:, None] / np.ptp(sim["x"])
         exact = np.asarray(correlation(kernel, x, x, np.array([0.2])))
         errors.append(np.abs(design["Phi0"] * s @ design["Phi0"].T - exact).max())

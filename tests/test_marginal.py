@@ -28,6 +28,22 @@ STRUCTURES = {
     "known errors and sigma": ("y | se(se, sigma = TRUE) ~ x + (1 | g)", {}),
     "predicted sigma": (bf("y ~ x + (1 + x | g)", "sigma ~ z"), {}),
     "smooth": ("y ~ s(x, k = 5) + (1 | g)", {}),
+    "smooth alone": ("y ~ z + s(x, k = 5)", {}),
+    "smooths": ("y ~ s(x, k = 5) + s(z, k = 4, by = f3) + (1 + x | g)", {}),
+    "tensor product and nested": ("y ~ t2(x, z, k = 3) + (1 | g2 / f3)", {}),
+    "smooth of groups": ("y ~ s(x, g2, bs = 'fs', k = 4) + (1 | g)", {}),
+    "smooth and four coefficients": ("y ~ s(x, k = 5) + (1 + x + z + w + x:z | g)", {}),
+    "smooth and cov": ("y ~ s(x, k = 5) + (1 | gr(g, cov = A))", {"data2": {"A": A}}),
+    "smooth and weights": ("y | weights(w) ~ s(x, k = 5) + (1 | g)", {}),
+    "smooth and predicted sigma": (bf("y ~ s(x, k = 5) + (1 | g)", "sigma ~ z"), {}),
+    "smooth and not linear": ("y ~ s(x, k = 5) + mo(xo) + (1 | g)", {}),
+    "smooth alone and not linear": ("y ~ s(x, k = 5) + mo(xo)", {}),
+    "smooth alone and predicted sigma": (bf("y ~ s(x, k = 5)", "sigma ~ s(z, k = 4)"), {}),
+    "process of a basis": ("y ~ gp(x, k = 20, by = sex, c = 1.25) + (1 | g)", {}),
+    "process": ("y ~ gp(x) + s(z, k = 4) + (1 | g)", {}),
+    "processes": ("y ~ z + gp(x, by = sex)", {}),
+    "smooth and crossed": ("y ~ s(x, k = 5) + (1 | g) + (1 | g2)", {}),
+    "weights": ("y | weights(w) ~ x + (1 | g)", {}),
     "offset and a prior": ("y ~ x + offset(z) + (1 | g)", {"prior": prior("normal(0, 1)")}),
 }
 
@@ -60,8 +76,11 @@ def written_out(fit, marginal, q):
     dpars = mean(zero)
     seen = inputs["design"]["data"]
     sigma = np.broadcast_to(np.asarray(brim.families.additions.scale_of(dpars, seen)), len(SIM))
-    law = stats.multivariate_normal(np.asarray(dpars["mu"].value), b @ b.T + np.diag(sigma**2))
-    return float(law.logpdf(seen["y"]) + prior_part + internal + log_det)
+    weights = np.asarray(seen.get("weights", np.ones(len(SIM))))
+    scale = sigma / np.sqrt(weights)  # a normal density to the power w is one of variance sigma^2 / w, up to this factor
+    factor = np.sum(np.log(scale) - weights * np.log(sigma) + 0.5 * (1 - weights) * np.log(2 * np.pi))
+    law = stats.multivariate_normal(np.asarray(dpars["mu"].value), b @ b.T + np.diag(scale**2))
+    return float(law.logpdf(seen["y"]) + factor + prior_part + internal + log_det)
 
 
 @pytest.mark.parametrize("name", STRUCTURES)
@@ -103,10 +122,11 @@ def both(formula, **more):
     return (brim.brm(formula, data=SIM, marginalize=m, **run) for m in (True, False))
 
 
+@pytest.mark.parametrize("formula", ["y ~ x + (1 + x | g)", "y ~ s(x, k = 5) + (1 | g)"])
 @pytest.mark.default_precision
-def test_both_ways_give_one_posterior():
+def test_both_ways_give_one_posterior(formula):
     """Means and standard deviations of all parameters and effects, within five combined Monte Carlo errors."""
-    out, whole = both("y ~ x + (1 + x | g)", control={"adapt_delta": 0.95})
+    out, whole = both(formula, control={"adapt_delta": 0.95})
     assert "integrated out" in out.engine
     for name in (v for v in out.variables() if v not in ("lp__", "lprior")):
         a, b = out.draws[name], whole.draws[name]

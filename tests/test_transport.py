@@ -32,7 +32,7 @@ STRUCTURES = {
     "nested": ("ycount ~ x + (1 + x | g2 / f3)", "poisson", (0, 0, 2), True),
     "crossed": ("ycount ~ x + (1 + x | g) + (1 + x | g2)", "poisson", (0, 1, 1), True),
     "nested and crossed": ("ycount ~ x + (1 | g2 / f3) + (1 | g)", "poisson", (0, 1, 2), True),
-    "smooth": ("ycount ~ s(x, k = 5) + (1 | g)", "poisson", (0, 0, 1), False),
+    "smooth": ("ycount ~ s(x, k = 5) + (1 | g)", "poisson", (0, 0, 1), True),
     "not linear": ("ycount ~ mo(xo) + (1 + x | g) + (1 | g2)", "poisson", (0, 1, 1), False),
     "shape": ("ycount ~ x + (1 | g)", "negbinomial", (0, 0, 1), True),
     "predicted shape": (brim.bf("ycount ~ x + (1 | g)", "shape ~ z + (1 | g2)"), "negbinomial", (0, 0, 1), True),

@@ -268,12 +268,14 @@ class Model:
         )
         return replace(self, responses=responses, blocks=blocks)
 
-    def without(self, blocks: tuple[GroupBlock, ...]) -> Model:
-        """The model without the standardised effects of these blocks, and without the effects in its predictors."""
-        gone, names = {b.key for b in blocks}, {b.standardised for b in blocks}
+    def without(self, blocks: tuple[GroupBlock, ...], curves: tuple[AbstractTerm, ...] = ()) -> Model:
+        """The model without the standardised effects of these blocks, without the effects in its predictors, and ``z`` of the curves."""
+        gone, bare = {b.key for b in blocks}, {t.key for t in curves}
+        names = {b.standardised for b in blocks} | {t.latent for t in curves}
 
         def kept(terms: tuple[AbstractTerm, ...]) -> tuple[AbstractTerm, ...]:
-            return tuple(t for t in terms if not (isinstance(t, GroupEffect) and t.block.key in gone))
+            left = (t for t in terms if not (isinstance(t, GroupEffect) and t.block.key in gone))
+            return tuple(t.without_latent() if t.key in bare else t for t in left)
 
         responses = tuple(replace(r, predictors=tuple(replace(p, terms=kept(p.terms)) for p in r.predictors)) for r in self.responses)
         return replace(

@@ -1,4 +1,4 @@
-"""A chain of blocks together with a few effects that cross it: the Schur complement of the chain is dense, and small."""
+"""A chain of blocks together with effects that may belong to any rows: the Schur complement of the chain is dense, and small."""
 
 from __future__ import annotations
 
@@ -6,26 +6,28 @@ import math
 from dataclasses import dataclass
 from typing import Any, final
 
+import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular
 
-from brim.infer.gaussian import Chain, Stage, sum_by
-from brim.linalg import AbstractBatch, Unrolled
+from brim.infer.gaussian import AbstractQuadratic, Chain, Stage, sum_by
+from brim.linalg import AbstractBatch, Stacked, Unrolled, batch
+from brim.terms.cholesky import inverse_lower
 
 __all__ = ["Bordered"]
 
 
 @final
 @dataclass(frozen=True)
-class Bordered:
-    """The quadratic form of a chain and of ``m`` effects ``r = T z`` (the border), which may belong to any rows.
+class Bordered(AbstractQuadratic):
+    """The quadratic form of a chain and of ``m`` effects ``r = T z`` (the border): of blocks that cross the chain, or of curves.
 
     Attributes
     ----------
     chain
-        The chain of blocks, of at most ``SMALL`` coefficients each.
+        The chain of blocks, possibly none.
     loadings
-        ``T`` of the border, (m, m).
+        ``T`` of the border, (m, m) or its diagonal (m,).
     gram, cross
         ``G`` (m, m) and ``u`` (m,) of the border.
     couplings
@@ -38,39 +40,78 @@ class Bordered:
     cross: Any
     couplings: tuple[Any, ...]
 
-    def draw(self, normals: Any, chain_normals: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...], Any]:
-        """Standardised effects of the border (m,) and of the chain, and the log density of the draw: border first, chain given it."""
-        stages, halves, gram, cross = self._without_chain()
-        low = jnp.linalg.cholesky(jnp.eye(len(cross)) + self.loadings.T @ gram @ self.loadings)
-        half = solve_triangular(low, self.loadings.T @ cross, lower=True)
-        z = solve_triangular(low, half + normals, lower=True, trans=1)
-        effects = (self.loadings @ z)[:, None]
-        known = tuple(Unrolled(tuple((jnp.sum(h * effects, axis=0),) for h in half)) for half in halves)
-        drawn, log_density = self.chain.back(stages, chain_normals, known)
-        own = jnp.sum(jnp.log(jnp.diagonal(low))) - 0.5 * jnp.sum(normals * normals) - 0.5 * math.log(2 * math.pi) * normals.size
-        return z, drawn, log_density + own
+    def log_integral(self) -> Any:
+        left = self._without_chain()
+        total = _integral(left.precision, left.cross)
+        for b, stage in enumerate(left.stages):
+            last = b == len(left.stages) - 1
+            total = total + (stage.log_integral(self.chain.count) if last else stage.log_integral())
+        return total
 
-    def _without_chain(self) -> tuple[list[Stage], list[tuple[Any, ...]], Any, Any]:
-        """The chain integrated out: its stages, ``L^-1 T' G`` towards the border (rows of (m, levels)), what is left of ``G`` and ``u``."""
-        chain, gram, cross = self.chain, self.gram, self.cross
-        couplings = [Unrolled(tuple((row,) for row in c)) for c in self.couplings]
+    def draw(self, normals: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
+        """Standardised effects of the chain and of the border (m,): the border first, the chain given it."""
+        left, own = self._without_chain(), jnp.ravel(normals[-1])
+        low = jnp.linalg.cholesky(left.precision)
+        z = solve_triangular(low, solve_triangular(low, left.cross, lower=True) + own, lower=True, trans=1)
+        effects = self._effects(z)[:, None]
+        known = tuple(batch(jnp.sum(h * effects, axis=1)[:, None], self.chain.small) for h in left.couplings)
+        drawn, log_density = self.chain.back(left.stages, normals[:-1], known)
+        density = jnp.sum(jnp.log(jnp.diagonal(low))) - 0.5 * jnp.sum(own * own) - 0.5 * math.log(2 * math.pi) * own.size
+        return (*drawn, z.reshape(normals[-1].shape)), log_density + density
+
+    def _effects(self, z: Any) -> Any:
+        """``T z``."""
+        return self.loadings * z if self.loadings.ndim == 1 else self.loadings @ z
+
+    def _without_chain(self) -> _Left:
+        """The chain integrated out, one block after the other; ``L^-1 T' G`` towards the border changes what is left of ``G`` and ``u``."""
+        chain, gram, cross, couplings = self.chain, self.gram, self.cross, list(self.couplings)
         stages, halves = [], []
         for b in range(len(couplings)):
             stage = chain.stage(b)
-            half = stage.low.solve(chain.t(b).t @ couplings[b])
-            rows = _only_column(half)
-            for h, u in zip(rows, stage.half.array()[:, 0], strict=True):
-                gram, cross = gram - h @ h.T, cross - h @ u
+            half = stage.low.solve(chain.t(b).t @ _column(couplings[b], chain.small))
+            rows = half.array().reshape(couplings[b].shape)
+            gram = gram - jnp.tensordot(rows, rows, ((0, 2), (0, 2)))
+            cross = cross - jnp.tensordot(rows, stage.half.array()[:, 0], ((0, 2), (0, 1)))
             for c, outer in stage.couplings.items():
-                left = outer.t @ half
-                within, levels = chain.parents[b, c], chain.cross[c].shape[1]
-                couplings[c] = couplings[c] - Unrolled(tuple((sum_by(row, within, levels),) for row in _only_column(left)))
+                between = (outer.t @ half).array().reshape(len(couplings[c]), len(cross), -1)
+                couplings[c] = couplings[c] - sum_by(between, chain.parents[b, c], chain.cross[c].shape[1])
             chain = chain.without(b, stage)
             stages.append(stage)
             halves.append(rows)
-        return stages, halves, gram, cross
+        t = self.loadings
+        inner = t[:, None] * gram * t if t.ndim == 1 else t.T @ gram @ t
+        return _Left(stages, halves, jnp.eye(len(cross)) + inner, t * cross if t.ndim == 1 else t.T @ cross)
 
 
-def _only_column(a: AbstractBatch) -> tuple[Any, ...]:
-    """The elements of matrices of one column."""
-    return tuple(row[0] for row in a.elements())
+@dataclass(frozen=True)
+class _Left:
+    """What is left after the chain: its stages, what couples each to the border, and ``A = I + T' G T`` and ``T' u`` of the border."""
+
+    stages: list[Stage]
+    couplings: list[Any]
+    precision: Any
+    cross: Any
+
+
+@jax.custom_jvp
+def _integral(precision: Any, cross: Any) -> Any:
+    """``1/2 w' A^-1 w - 1/2 log det A``; its derivatives, from ``A^-1``, are matrix products."""
+    low = jnp.linalg.cholesky(precision)
+    return 0.5 * jnp.sum(jnp.square(solve_triangular(low, cross, lower=True))) - jnp.sum(jnp.log(jnp.diagonal(low)))
+
+
+@_integral.defjvp
+def _integral_jvp(primals: tuple[Any, Any], tangents: tuple[Any, Any]) -> tuple[Any, Any]:
+    """``m' dw - 1/2 (m' dA m + tr(A^-1 dA))`` with ``m = A^-1 w``."""
+    (precision, cross), (d_precision, d_cross) = primals, tangents
+    half = inverse_lower(jnp.linalg.cholesky(precision))
+    whitened = half @ cross
+    m = half.T @ whitened
+    value = 0.5 * jnp.sum(jnp.square(whitened)) + jnp.sum(jnp.log(jnp.diagonal(half)))
+    return value, m @ d_cross - 0.5 * jnp.sum((m[:, None] * m + half.T @ half) * d_precision)
+
+
+def _column(rows: Any, small: bool) -> AbstractBatch:
+    """Matrices of one column whose elements are (m, levels); or of m columns, beyond what is written out."""
+    return Unrolled(tuple((row,) for row in rows)) if small else Stacked(jnp.moveaxis(rows, -1, 0))

@@ -1,4 +1,4 @@
-"""Which group effects can be integrated out of a model, and how."""
+"""Which group effects and curves can be integrated out of a model, and how."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from brim.errors import BrimError
 from brim.frame import Frame
 from brim.model import Model, ResponseModel
+from brim.terms.base import AbstractTerm
 from brim.terms.group import GroupBlock, GroupEffect
 
 __all__ = ["Elimination", "cells_of", "chain_of", "effects_of", "find", "linear_columns", "reads_rows", "size_of", "unfit"]
@@ -19,6 +20,8 @@ ADDITIONS = ("weights", "se", "subset", "mi", "index")  # with these the likelih
 LARGEST_DENSE = 300  # effects whose joint covariance is factorised at every gradient
 LARGEST_ROTATED = 1000  # levels whose covariance is diagonalised once
 MOST_COLUMNS = 200  # linear columns of the predictor for which sums over rows are kept
+MOST_CURVES = 200  # coefficients of curves, whose joint covariance is factorised at every gradient
+MOST_WORK = 2e6  # products that their coupling to the effects, or to rows of unknown precision, takes at every gradient
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,9 @@ class Elimination:
     model
         The model with all its effects.
     blocks
-        The blocks integrated out, a chain: every level of one lies within one level of the next.
+        The blocks integrated out, a chain: every level of one lies within one level of the next. None, where only curves are.
+    curves
+        Terms of the mean whose ``latent`` coefficients are integrated out: smooths and Gaussian processes.
     likelihood
         ``"sums"``: all that the data say is in sums over the rows, taken once; ``"rows"``: the predictor has other parts, whose
         residuals are computed at every gradient; ``"precisions"``: the residual precision of a row depends on parameters too.
@@ -42,6 +47,7 @@ class Elimination:
     blocks: tuple[GroupBlock, ...]
     likelihood: str
     levels: str = "independent"
+    curves: tuple[AbstractTerm, ...] = ()
 
     @property
     def response(self) -> ResponseModel:
@@ -51,7 +57,24 @@ class Elimination:
     @property
     def rest(self) -> Model:
         """The model of all else: sampled parameters, their priors, what the effects are added to."""
-        return self.model.without(self.blocks)
+        return self.model.without(self.blocks, self.curves)
+
+    @property
+    def width(self) -> int:
+        """Number of coefficients of the curves."""
+        return sum(size for _, size in self.latent)
+
+    @property
+    def latent(self) -> tuple[tuple[str, int], ...]:
+        """Name and size of the standard normal parameter of each curve."""
+        sizes = {p.name: p.size for p in self.model.params}
+        return tuple((t.latent, sizes[t.latent]) for t in self.curves)
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Of the standardised effects of each block, and of the curves together."""
+        blocks = ((len(b.coefs), len(b.grouping.levels)) for b in self.blocks)
+        return (*blocks, (self.width,)) if self.curves else tuple(blocks)
 
     @property
     def cells(self) -> tuple[tuple[tuple[int, int], ...], ...]:
@@ -83,15 +106,18 @@ def find(model: Model, frame: Frame) -> Elimination:
         With the reason, when no effects of the model can be integrated out.
     """
     _check_response(model)
-    if not model.blocks:
-        raise _cannot("it has no group effects")
+    curves = _curves(model)
+    if not model.blocks and not curves:
+        raise _cannot("it has no group effects, and no smooths")
     reasons = {b.key: unfit(b, model) for b in model.blocks}
     able = sorted((b for b in model.blocks if not reasons[b.key]), key=size_of, reverse=True)
     for first in able:
-        found = _from(first, able, model, frame)
+        found = _from(first, able, curves, model, frame)
         if found is not None:
             return found
         reasons[first.key] = f"the levels of '{first.grouping.label}' are correlated, and too many"
+    if curves:
+        return _with_likelihood(Elimination(model, (), "rows", curves=curves), frame)
     raise _cannot(next(reasons[b.key] for b in sorted(model.blocks, key=size_of, reverse=True)))
 
 
@@ -138,18 +164,39 @@ def unfit(block: GroupBlock, model: Model) -> str:
     return ""
 
 
-def _from(first: GroupBlock, able: list[GroupBlock], model: Model, frame: Frame) -> Elimination | None:
-    """The elimination of a block and those around it; ``None`` if its levels are correlated and too many."""
+def _curves(model: Model) -> tuple[AbstractTerm, ...]:
+    """Terms of the mean that are linear in standard normal coefficients, as many as may be integrated out together."""
+    mu = model.responses[0].predictor("mu")
+    assert mu is not None
+    sizes, total, out = {p.name: p.size for p in model.params}, 0, []
+    for term in mu.terms:
+        if term.latent and total + sizes[term.latent] <= MOST_CURVES:
+            total += sizes[term.latent]
+            out.append(term)
+    return tuple(out)
+
+
+def _from(first: GroupBlock, able: list[GroupBlock], curves: tuple[AbstractTerm, ...], model: Model, frame: Frame) -> Elimination | None:
+    """The elimination of a block, those around it and the curves; ``None`` if its levels are correlated and too many."""
     if first.grouping.cov is None:
         rows = model.responses[0].response.rows(frame)
         chain = chain_of(first, able, frame if rows is None else frame.take(rows))
-        out = Elimination(model, chain, "rows")
-        return replace(out, likelihood=_likelihood(out, frame))
-    out = Elimination(model, (first,), "rows", "dense")
-    out = replace(out, likelihood=_likelihood(out, frame))
+        return _with_likelihood(Elimination(model, chain, "rows", curves=curves), frame)
+    out = _with_likelihood(Elimination(model, (first,), "rows", "dense"), frame)
     if len(first.coefs) == 1 and not first.grouping.by_name and out.likelihood == "sums" and size_of(first) <= LARGEST_ROTATED:
         return replace(out, levels="rotated")
     return out if size_of(first) <= LARGEST_DENSE else None
+
+
+def _with_likelihood(e: Elimination, frame: Frame) -> Elimination:
+    """How the likelihood is computed; curves whose products would take too long stay parameters, where there are blocks."""
+    out = replace(e, likelihood=_likelihood(e, frame))
+    width, effects = out.width, sum(size_of(b) for b in out.blocks)
+    rows = frame.n if out.likelihood == "precisions" else 0
+    if not out.blocks or width * width * max(effects, rows) <= MOST_WORK:
+        return out
+    bare = replace(e, curves=())
+    return replace(bare, likelihood=_likelihood(bare, frame))
 
 
 def chain_of(first: GroupBlock, able: list[GroupBlock], frame: Frame) -> tuple[GroupBlock, ...]:

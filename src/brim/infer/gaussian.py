@@ -170,9 +170,9 @@ class Stage:
     couplings: Mapping[int, AbstractBatch]
     half: AbstractBatch
 
-    def log_integral(self) -> Any:
-        """``1/2 u' T A^-1 T' u - 1/2 log det A``, summed over levels."""
-        return 0.5 * jnp.sum(jnp.square(self.half.array())) - jnp.sum(self.low.log_diagonal())
+    def log_integral(self, count: Any = 1.0) -> Any:
+        """``1/2 u' T A^-1 T' u - count / 2 log det A``, summed over levels."""
+        return 0.5 * jnp.sum(jnp.square(self.half.array())) - jnp.sum(count * self.low.log_diagonal())
 
     def log_density(self, normals: Any) -> Any:
         """Log density, given the blocks around it, of the effects drawn with these standard normals."""

@@ -1,4 +1,4 @@
-"""Gaussian models with group effects integrated out: an exact target of few dimensions, and the effects drawn afterwards.
+"""Gaussian models with group effects and curves integrated out: an exact target of few dimensions, the effects drawn afterwards.
 
 ``p(parameters | y) = int p(parameters, effects | y) d effects`` is sampled; then each draw is completed with one draw of the effects
 given it. The result is a sample of the joint posterior, as if all had been sampled at once.
@@ -17,18 +17,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.scipy.linalg import block_diag
 
 from brim.errors import BrimError
 from brim.frame import Frame
 from brim.infer.base import Draws, Target
+from brim.infer.bordered import Bordered
 from brim.infer.compiled import Compiled, compiled
 from brim.infer.control import Control
 from brim.infer.coordinates import AbstractCoordinates
 from brim.infer.counter import normals, substream
-from brim.infer.elimination import Elimination, find
+from brim.infer.elimination import Elimination, find, size_of
 from brim.infer.gaussian import AbstractQuadratic, Chain, Dense, sum_by
 from brim.infer.laplace import laplace_start
-from brim.infer.sums import compressed, group_columns, known_gram, known_precision, padded, rotated, row_sums
+from brim.infer.sums import compressed, curve_columns, group_columns, known_gram, known_precision, padded, rotated, row_sums
 from brim.infer.warmup import Start
 from brim.model import Model, log_jacobian_function
 from brim.param import unconstrained_size
@@ -37,6 +39,8 @@ from brim.priors import prior_args
 __all__ = ["Marginal", "check_marginalize", "eliminate", "log_marginal_function"]
 
 Arrays = Mapping[str, Any]
+# log likelihood without effects and curves; the sd that loadings are divided by; G and u of the blocks; G, u and couplings of the curves
+_Parts = tuple[Any, Any, Any, tuple[Any, ...], tuple[Any, Any, tuple[Any, ...]]]
 MOST = 50  # dimensions that a Laplace approximation is made in: a Hessian takes twice as many gradients
 _EFFECTS = 7  # what tells the streams of the effects' draws from those of the chains
 
@@ -79,12 +83,13 @@ class Marginal(AbstractCoordinates):
     def note(self) -> str:
         """One line on what is integrated out."""
         whole = self.elimination.model.layout.dim
-        return f"{self.named} effects integrated out exactly ({self.target.dim} of {whole} dimensions sampled)"
+        return f"{self.named} integrated out exactly ({self.target.dim} of {whole} dimensions sampled)"
 
     @property
     def named(self) -> str:
-        """The groups whose effects are integrated out."""
-        return " and ".join(dict.fromkeys(b.grouping.label for b in self.elimination.blocks))
+        """What is integrated out."""
+        groups = " and ".join(dict.fromkeys(b.grouping.label for b in self.elimination.blocks))
+        return " and ".join([*([f"{groups} effects"] if groups else []), *(t.as_written for t in self.elimination.curves)])
 
     @property
     def regular(self) -> bool:
@@ -192,8 +197,7 @@ def _with_sums(e: Elimination, frame: Frame, spread: float) -> Marginal:
     shared = {"design": e.rest.design(one), **_prior_data(e)}
     parents = _parents(e, frame)
     by = tuple(b.grouping.by_index for b in e.blocks)
-    count = np.ones(e.blocks[-1].grouping.n_levels)
-    whole = {"sums": sums, "by": by, "count": count, "parents": parents, **shared}
+    whole = {"sums": sums, "by": by, "count": _once(e), "parents": parents, **shared}
     small = whole
     if e.levels == "rotated":
         sums, rotation = rotated(sums, e.blocks[0].grouping.cholesky)
@@ -211,24 +215,40 @@ def _with_rows(e: Elimination, frame: Frame, spread: float) -> Marginal:
     whole = e.model.data(frame)
     design = whole["design"]
     groups = [group_columns(e, b, design) for b in range(len(e.blocks))]
+    n = len(design[e.response.rows_key])
     keys = {effect.key for b in e.blocks for effect in e.effects(b)} | {b.key for b in e.blocks}
     data: dict[str, Any] = {
         "design": {key: value for key, value in design.items() if key not in keys},
-        "level": groups[0][0],
+        "level": groups[0][0] if groups else np.zeros(n, np.int32),
         "columns": tuple(z for _, z in groups),
         "by": tuple(b.grouping.by_index for b in e.blocks),
-        "count": np.ones(e.blocks[-1].grouping.n_levels),
+        "count": _once(e),
         "parents": _parents(e, frame),
+        "curves": curve_columns(e, design),
         **_prior_data(e),
     }
     if e.likelihood == "rows":
-        n = len(groups[0][0])
         precision, log_sigma, constant = known_precision(design[e.response.data_key], n)
         data["known"] = {"precision": precision, "log_sigma": log_sigma, "constant": constant}
         data["gram"] = known_gram(e, groups, precision)
+        data["border"] = _known_border(e, groups, precision, data["curves"])
     if e.levels == "dense":
         data["cholesky"] = e.blocks[0].grouping.cholesky
     return Marginal(e, _target(e, data, spread), whole, data)
+
+
+def _once(e: Elimination) -> np.ndarray:
+    """Every level of the outermost block counts once."""
+    return np.ones(e.blocks[-1].grouping.n_levels if e.blocks else 0)
+
+
+def _known_border(e: Elimination, groups: list[tuple[Any, Any]], precision: np.ndarray, s: np.ndarray) -> tuple[Any, tuple[Any, ...]]:
+    """``S' diag(precision) S`` of the curves' columns, and ``Z_b' diag(precision) S`` of every level, (k, width, levels)."""
+    couplings = []
+    for block, (level, z) in zip(e.blocks, groups, strict=True):
+        cells = [[np.bincount(level, zi * precision * column, block.grouping.n_levels) for column in s.T] for zi in z]
+        couplings.append(np.array(cells).reshape(len(z), s.shape[1], block.grouping.n_levels))
+    return (s.T * precision) @ s, tuple(couplings)
 
 
 def _prior_data(e: Elimination) -> dict[str, Any]:
@@ -270,11 +290,20 @@ def log_marginal_function(e: Elimination) -> Callable[[Any, Arrays], Any]:
 def _likelihood(e: Elimination, full: Arrays, data: Arrays) -> tuple[Any, AbstractQuadratic]:
     """The log likelihood without the effects, and what the effects change in it."""
     parts = {"sums": _from_sums, "rows": _from_rows, "precisions": _from_precisions}[e.likelihood]
-    known, sigma, gram, cross = parts(e, full, data)
+    known, sigma, gram, cross, border = parts(e, full, data)
     loadings = [_loadings(e, b, full, data) / sigma for b in range(len(e.blocks))]
     if e.levels == "dense":
         return known, Dense(_dense_loadings(loadings[0], data), gram[0, 0], cross[0])
-    return known, Chain(e.cells, tuple(loadings), gram, cross, data["parents"], data["count"])
+    chain = Chain(e.cells, tuple(loadings), gram, cross, data["parents"], data["count"])
+    return known, Bordered(chain, _curve_loadings(e, full, data) / sigma, *border) if e.curves else chain
+
+
+def _curve_loadings(e: Elimination, full: Arrays, data: Arrays) -> Any:
+    """Of all curves together: a diagonal, if each has one."""
+    parts = [t.latent_loadings(full, data["design"][t.key]) for t in e.curves]
+    if all(t.ndim == 1 for t in parts):
+        return jnp.concatenate(parts)
+    return block_diag(*(jnp.diag(t) if t.ndim == 1 else t for t in parts))
 
 
 def _loadings(e: Elimination, b: int, full: Arrays, data: Arrays) -> Any:
@@ -301,15 +330,21 @@ def _has_se(e: Elimination) -> bool:
     return any(call.fn == "se" for call in e.response.response.additions)
 
 
-def _from_sums(e: Elimination, full: Arrays, data: Arrays) -> tuple[Any, Any, Any, Any]:
-    """Everything from the sums: the residual in units of sigma is ``V v`` with ``v = (1, ref - coefficients) / sigma``."""
+def _from_sums(e: Elimination, full: Arrays, data: Arrays) -> _Parts:
+    """Everything from the sums: the residual in units of sigma is ``V v`` with ``v = (1, ref - coefficients) / sigma``.
+
+    Coefficients of curves are 0 there: the residual is what they and the effects are to explain.
+    """
     sums, sigma = data["sums"], _sigma(e, full, _has_se(e))
     mu = e.response.predictor("mu")
     assert mu is not None
-    beta = jnp.concatenate([t.coefficients(full) for t in mu.terms] or [jnp.zeros(0)])
+    beta = jnp.concatenate([*(t.coefficients(full) for t in mu.terms), jnp.zeros(e.width)])
     v = jnp.concatenate([jnp.ones(1), sums["ref"] - beta]) / sigma
-    known = sums["constant"] - sums["log_sigma"] * jnp.log(sigma) - 0.5 * jnp.sum(v * _combined(v, sums["squares"]))
-    return known, sigma, sums["gram"], tuple(_combined(v, cross) for cross in sums["cross"])
+    squares = _combined(v, sums["squares"])
+    known = sums["constant"] - sums["log_sigma"] * jnp.log(sigma) - 0.5 * jnp.sum(v * squares)
+    at = len(v) - e.width  # where the curves' columns begin
+    border = (sums["squares"][at:, at:], squares[at:], tuple(jnp.swapaxes(cross[at:], 0, 1) for cross in sums["cross"]))
+    return known, sigma, sums["gram"], tuple(_combined(v, cross) for cross in sums["cross"]), border
 
 
 def _combined(v: Any, arrays: Any) -> Any:
@@ -323,16 +358,17 @@ def _residuals(e: Elimination, full: Arrays, data: Arrays) -> tuple[Any, Any]:
     return e.response.y(full, data["design"]) - distribution.loc, distribution
 
 
-def _from_rows(e: Elimination, full: Arrays, data: Arrays) -> tuple[Any, Any, Any, Any]:
+def _from_rows(e: Elimination, full: Arrays, data: Arrays) -> _Parts:
     """Residuals from the rows, in units of sigma; their precisions are known."""
     residual, _ = _residuals(e, full, data)
     sigma, rows = _sigma(e, full, _has_se(e)), data["known"]
     scaled = residual * (rows["precision"] / sigma)
     known = rows["constant"] - rows["log_sigma"] * jnp.log(sigma) - 0.5 * jnp.sum(scaled * residual) / sigma
-    return known, sigma, data["gram"], _cross(e, scaled, data)
+    gram, couplings = data["border"]
+    return known, sigma, data["gram"], _cross(e, scaled, data), (gram, data["curves"].T @ scaled, couplings)
 
 
-def _from_precisions(e: Elimination, full: Arrays, data: Arrays) -> tuple[Any, Any, Any, Any]:
+def _from_precisions(e: Elimination, full: Arrays, data: Arrays) -> _Parts:
     """Residuals and precisions from the rows."""
     residual, distribution = _residuals(e, full, data)
     n = residual.shape[0]
@@ -341,7 +377,10 @@ def _from_precisions(e: Elimination, full: Arrays, data: Arrays) -> tuple[Any, A
     precision = weights / scale**2
     scaled = residual * precision
     known = -jnp.sum(weights * jnp.log(scale)) - 0.5 * math.log(2 * math.pi) * jnp.sum(weights) - 0.5 * jnp.sum(scaled * residual)
-    return known, 1.0, _gram(e, precision, data), _cross(e, scaled, data)
+    weighted = precision[:, None] * data["curves"]
+    couplings = (_to_levels(e, b, z[:, None] * weighted.T, data) for b, z in enumerate(data["columns"]))
+    border = (data["curves"].T @ weighted, data["curves"].T @ scaled, tuple(couplings) if e.curves else ())
+    return known, 1.0, _gram(e, precision, data), _cross(e, scaled, data), border
 
 
 def _cross(e: Elimination, scaled: Any, data: Arrays) -> tuple[Any, ...]:
@@ -368,8 +407,8 @@ def _to_levels(e: Elimination, b: int, values: Any, data: Arrays) -> Any:
 def _joined(e: Elimination, q: np.ndarray, z: np.ndarray) -> np.ndarray:
     """Coordinates of the whole model from those of the rest and the standardised effects."""
     out = np.empty((*q.shape[:-1], e.model.layout.dim))
-    sizes = [len(b.coefs) * b.grouping.n_levels for b in e.blocks]
-    effects = dict(zip((b.standardised for b in e.blocks), np.split(z, np.cumsum(sizes)[:-1], axis=-1), strict=True))
+    sizes = [*((b.standardised, size_of(b)) for b in e.blocks), *e.latent]
+    effects = {name: z[..., end - n : end] for (name, n), end in zip(sizes, np.cumsum([n for _, n in sizes]), strict=True)}
     at = used = 0
     for p in e.model.params:
         n = unconstrained_size(p)
@@ -381,8 +420,8 @@ def _joined(e: Elimination, q: np.ndarray, z: np.ndarray) -> np.ndarray:
 
 def _completion(e: Elimination) -> Callable[..., tuple[Any, Any]]:
     rest = e.rest
-    shapes = [(len(b.coefs), b.grouping.n_levels) for b in e.blocks]
-    ends = np.cumsum([k * n for k, n in shapes])
+    shapes = e.shapes
+    ends = np.cumsum([math.prod(shape) for shape in shapes])
 
     def run(q: Any, roots: Any, iterations: Any, data: Arrays) -> tuple[Any, Any]:
         def one(draw: tuple[Any, Any, Any]) -> tuple[Any, Any]:

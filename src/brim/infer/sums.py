@@ -12,9 +12,10 @@ import numpy as np
 from brim.frame import Frame
 from brim.infer.elimination import Elimination
 
-__all__ = ["compressed", "group_columns", "known_gram", "known_precision", "padded", "rotated", "row_sums"]
+__all__ = ["compressed", "curve_columns", "group_columns", "known_gram", "known_precision", "padded", "rotated", "row_sums"]
 
 CHUNK = 2**19  # numbers of the design held at once: some MB, which the processor's cache holds
+_RIDGE = 1e-3  # of the size of a column
 REFERENCE = 2**15  # rows that the reference coefficients are estimated from
 
 Sums = dict[str, Any]
@@ -38,10 +39,10 @@ def known_precision(data: Mapping[str, Any], n: int) -> tuple[np.ndarray, float,
 
 
 def row_sums(e: Elimination, frame: Frame) -> Sums:
-    """Sums over rows of products of residual, columns and group design, weighted with what is known of each row's precision.
+    """Sums over rows of products of residual, columns (the curves' last) and group design, weighted with the known precision of each row.
 
-    The residual ``y - X ref`` is that of least-squares coefficients ``ref`` from some of the rows. With these taken off first, no
-    large numbers cancel in the quadratic form, however large the mean of ``y`` or good the fit.
+    The residual ``y - X ref`` is that of (penalised) least-squares coefficients ``ref`` from some of the rows. With these taken off
+    first, no large numbers cancel in the quadratic form, however large the mean of ``y`` or good the fit.
 
     Returns
     -------
@@ -51,14 +52,25 @@ def row_sums(e: Elimination, frame: Frame) -> Sums:
         ``known_precision``.
     """
     chunks = _Chunks.of(e, frame)
-    first = chunks.some()
-    root = np.sqrt(first.precision)
-    ref = np.linalg.lstsq(first.x * root[:, None], first.y * root, rcond=None)[0]
+    ref = _reference(chunks.some(), e.width)
     levels = [len(b.grouping.levels) for b in e.blocks]
     total = _zeros(len(ref), [len(b.coefs) for b in e.blocks], levels)
     for part in chunks:
         _add(total, part, ref, levels)
     return {**total, "ref": ref}
+
+
+def _reference(rows: _Rows, width: int) -> np.ndarray:
+    """Coefficients of least squares; those of the ``width`` last columns, the curves', with a penalty.
+
+    Columns of curves may be nearly collinear. Coefficients of 1e8 that cancel each other would cost all digits, since the curves'
+    coefficients, unlike the others, are not measured from the reference: here they stay below some hundred times what they explain.
+    """
+    root = np.sqrt(rows.precision)
+    x = rows.x * root[:, None]
+    free = x.shape[1] - width
+    penalty = np.diag(_RIDGE * np.linalg.norm(x, axis=0))[free:]
+    return np.linalg.lstsq(np.concatenate([x, penalty]), np.append(rows.y * root, np.zeros(width)), rcond=None)[0]
 
 
 class _Rows:
@@ -69,9 +81,16 @@ class _Rows:
         mu = e.response.predictor("mu")
         assert mu is not None
         self.y = data["y"]
-        self.x = np.concatenate([np.zeros((len(self.y), 0)), *(t.columns(design[t.key]) for t in mu.terms)], axis=1)
+        columns = (*(t.columns(design[t.key]) for t in mu.terms), curve_columns(e, design))
+        self.x = np.concatenate([np.zeros((len(self.y), 0)), *columns], axis=1)
         self.precision, self.log_sigma, self.constant = known_precision(data, len(self.y))
         self.groups = [group_columns(e, b, design) for b in range(len(e.blocks))]
+
+
+def curve_columns(e: Elimination, design: Mapping[str, Any]) -> np.ndarray:
+    """What the coefficients of the curves multiply, (rows, width)."""
+    parts = [t.latent_columns(design[t.key]) for t in e.curves]
+    return np.concatenate(parts, axis=1) if parts else np.zeros((len(design[e.response.data_key]["y"]), 0))
 
 
 def group_columns(e: Elimination, b: int, design: Mapping[str, Any]) -> tuple[Any, Any]:

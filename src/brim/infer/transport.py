@@ -229,7 +229,7 @@ def _bordered(
         jnp.concatenate([jnp.ravel(crosses[i]) for i in border]),
         tuple(scale * c for c in work["couplings"]),
     )
-    z, drawn, density = bordered.draw(jnp.concatenate([jnp.ravel(normals[i]) for i in border]), tuple(normals[i] for i in chain))
+    (*drawn, z), density = bordered.draw((*(normals[i] for i in chain), jnp.concatenate([jnp.ravel(normals[i]) for i in border])))
     ends = np.cumsum([math.prod(t.shapes[i]) for i in border])[:-1]
     parts = [part.reshape(t.shapes[i]) for part, i in zip(jnp.split(z, ends), border, strict=True)]
     return (*parts, *drawn), density

@@ -80,7 +80,7 @@ class Transported(AbstractCoordinates):
         own = f"{names} effects in coordinates adapted to the data"
         if self.marginal is None:
             return f"{own} ({self.target.dim} dimensions sampled)"
-        return f"{self.marginal.named} effects integrated out exactly, {own} ({self.target.dim} dimensions sampled)"
+        return f"{self.marginal.named} integrated out exactly, {own} ({self.target.dim} dimensions sampled)"
 
     def with_working(self, working: Arrays) -> Transported:
         """The same with the likelihood expanded elsewhere."""

@@ -225,6 +225,28 @@ class AbstractTerm(ABC):
         """The known columns of a linear term, (rows, columns)."""
         return None
 
+    @property
+    def latent(self) -> str:
+        """The standard normal parameter ``z`` that the term is linear in, adding ``latent_columns @ (latent_loadings z)``; empty: none."""
+        return ""
+
+    def latent_columns(self, design: Design) -> Any:
+        """The known columns that ``latent_loadings z`` multiplies, (rows, size of ``z``)."""
+        return None
+
+    def latent_loadings(self, params: Params, design: Design) -> Any:
+        """What ``z`` is multiplied with: a matrix, or its diagonal; ``design`` may be that of other rows."""
+        return None
+
+    def without_latent(self) -> AbstractTerm:
+        """The term without ``z`` and what it adds."""
+        return self
+
+    @property
+    def as_written(self) -> str:
+        """The term as the formula has it."""
+        return self.key
+
     def extend(self, keys: Any, params: Params, design: Design, how: str) -> dict[str, Any]:
         """Draw what new data need beyond the training data (new levels); the only place where that happens.
 

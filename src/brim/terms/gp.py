@@ -19,7 +19,7 @@ from brim.frame import Frame
 from brim.param import RANKS, Param, Piece, Reported, Slot, Where
 from brim.terms.base import AbstractTerm, Context, Design, Params, Read
 from brim.terms.cholesky import cholesky, inverse_lower
-from brim.terms.kernels import KERNELS, correlation, lscale_prior, spectral_density
+from brim.terms.kernels import KERNELS, correlation, lscale_prior, root_spectral_density
 
 __all__ = ["GaussianProcess", "read"]
 
@@ -152,6 +152,7 @@ class GaussianProcess(AbstractTerm):
     processes: tuple[Process, ...] = ()
     expressions: tuple[Expression, ...] = field(compare=False, default=(), repr=False)
     contrasts: ModelMatrix | Expression | None = field(compare=False, default=None, repr=False)
+    bare: bool = False  # without the standard normal variables, see without_latent
 
     @property
     def label(self) -> str:
@@ -290,11 +291,9 @@ class GaussianProcess(AbstractTerm):
             Slot("lscale", name, where=self.where, own_default=text, in_class=True)
             for name, text in zip(self._scale_names(), own, strict=True)
         )
-        return (
-            Param(self._name("sdgp"), (len(sds),), sds, lb=0.0),
-            Param(self._name("lscale"), (len(scales),), scales, lb=0.0),
-            Param(self._name("zgp" if self.k else "ugp"), (sum(p.size for p in self.processes),), pieces=(Piece("std_normal", None),)),
-        )
+        hyper = (Param(self._name("sdgp"), (len(sds),), sds, lb=0.0), Param(self._name("lscale"), (len(scales),), scales, lb=0.0))
+        size = sum(p.size for p in self.processes)
+        return hyper if self.bare else (*hyper, Param(self.latent, (size,), pieces=(Piece("std_normal", None),)))
 
     def reported(self) -> tuple[Reported, ...]:
         out = []
@@ -315,14 +314,24 @@ class GaussianProcess(AbstractTerm):
 
     # ------------------------------------------------------------------ numbers
 
+    def _hyper(self, params: Params) -> list[tuple[Any, Any]]:
+        """Standard deviation and length scales of each process."""
+        sd, lscale = params[self._name("sdgp")], params[self._name("lscale")]
+        return [(sd[j], lscale[j * self._scales : (j + 1) * self._scales]) for j in range(len(self.processes))]
+
     def _own(self, params: Params, latent: str = "zgp") -> list[tuple[Any, Any, Any]]:
         """Standard deviation, length scales and latent variables of each process."""
-        sd, lscale, z = (params[self._name(kind)] for kind in ("sdgp", "lscale", latent))
-        out, at = [], 0
-        for j, p in enumerate(self.processes):
-            out.append((sd[j], lscale[j * self._scales : (j + 1) * self._scales], z[at : at + p.size]))
-            at += p.size
-        return out
+        z, ends = params[self._name(latent)], np.cumsum([p.size for p in self.processes])
+        return [(*hyper, z[end - p.size : end]) for hyper, p, end in zip(self._hyper(params), self.processes, ends, strict=True)]
+
+    def _basis_sd(self, j: int, sd: Any, lscale: Any, design: Design) -> Any:
+        """Standard deviations of the coefficients of the basis."""
+        return sd * root_spectral_density(self.kernel, design[f"w{j}"], lscale)
+
+    def _map(self, j: int, sd: Any, lscale: Any, design: Design, after: Any) -> Any:
+        """The matrix from ``u`` to the values at the points."""
+        x, order = jnp.asarray(design[f"x{j}"]), jnp.asarray(design[f"order{j}"])
+        return jnp.zeros((x.shape[0], x.shape[0])).at[order].set(self._factor(x[order], sd, lscale, after))
 
     def _factor(self, x: Any, sd: Any, lscale: Any, after: Any = 0.0) -> Any:
         """Cholesky factor of the covariance of the values at ``x``, computed once ``after`` is known.
@@ -340,27 +349,61 @@ class GaussianProcess(AbstractTerm):
 
     def transform(self, params: Params, design: Design) -> dict[str, Any]:
         """Values of exact processes at their points, and the ``z`` that brms reports for them."""
-        if self.k is not None:
+        if self.k is not None or self.bare:
             return {}
         values, z = {}, []
         done: Any = 0.0
         for j, (sd, lscale, u) in enumerate(self._own(params, "ugp")):
-            x, order = jnp.asarray(design[f"x{j}"]), jnp.asarray(design[f"order{j}"])
-            f = jnp.zeros_like(u).at[order].set(self._factor(x[order], sd, lscale, done) @ u)
+            f = self._map(j, sd, lscale, design, done) @ u
             values[f"{self.key}:f{j}"] = f
-            z.append(jax.scipy.linalg.solve_triangular(self._factor(x, sd, lscale, f[0]), f, lower=True))
+            z.append(jax.scipy.linalg.solve_triangular(self._factor(jnp.asarray(design[f"x{j}"]), sd, lscale, f[0]), f, lower=True))
             done = z[-1][0]
         return {**values, self._name("zgp"): jnp.concatenate(z)}
 
     def apply(self, eta: Any, params: Params, design: Design) -> Any:
-        for j in range(len(self.processes)):
+        for j in range(0 if self.bare else len(self.processes)):
             if self.k is None:
                 f = params[f"{self.key}:f{j}"][design[f"at{j}"]]
             else:
                 sd, lscale, z = self._own(params)[j]
-                f = design[f"Phi{j}"] @ (sd * jnp.sqrt(spectral_density(self.kernel, design[f"w{j}"], lscale)) * z)
+                f = design[f"Phi{j}"] @ (self._basis_sd(j, sd, lscale, design) * z)
             eta = eta + (design["C"][j] * f if "C" in design else f)
         return eta
+
+    # ------------------------------------------------------------------ as columns and coefficients
+
+    def coefficients(self, params: Params) -> Any:
+        return jnp.zeros(0) if self.bare else None
+
+    def columns(self, design: Design) -> Any:
+        return np.zeros((len(design["at0" if self.k is None else "Phi0"]), 0)) if self.bare else None
+
+    @property
+    def latent(self) -> str:
+        return "" if self.bare else self._name("zgp" if self.k else "ugp")
+
+    def latent_columns(self, design: Design) -> Any:
+        parts = []
+        for j, process in enumerate(self.processes):
+            part = np.eye(process.size)[design[f"at{j}"]] if self.k is None else design[f"Phi{j}"]
+            parts.append(design["C"][j][:, None] * part if "C" in design else part)
+        return np.concatenate(parts, axis=1)
+
+    def latent_loadings(self, params: Params, design: Design) -> Any:
+        """The diagonal of a basis' standard deviations, or the matrix to the values at the points."""
+        if self.k is not None:
+            return jnp.concatenate([self._basis_sd(j, *own, design) for j, own in enumerate(self._hyper(params))])
+        maps: list[Any] = []
+        for j, own in enumerate(self._hyper(params)):
+            maps.append(self._map(j, *own, design, maps[-1][0, 0] if maps else 0.0))
+        return jax.scipy.linalg.block_diag(*maps)
+
+    def without_latent(self) -> GaussianProcess:
+        return replace(self, bare=True)
+
+    @property
+    def as_written(self) -> str:
+        return deparse(self.call)
 
     def extend(self, keys: Any, params: Params, design: Design, how: str) -> dict[str, Any]:
         """Values of exact processes, at new points drawn from their law given those at the old points."""

@@ -10,7 +10,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-__all__ = ["KERNELS", "Kernel", "correlation", "lscale_prior", "spectral_density"]
+__all__ = ["KERNELS", "Kernel", "correlation", "lscale_prior", "root_spectral_density"]
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,11 @@ def correlation(kernel: str, one: Any, two: Any, lscale: Any) -> Any:
     return jnp.prod(k(apart / lscale), axis=-1)
 
 
-def spectral_density(kernel: str, frequency: Any, lscale: Any) -> Any:
-    """Spectral density (rows,) of a kernel of unit variance at ``frequency (rows, D)``; ``lscale`` has one element or D.
+def root_spectral_density(kernel: str, frequency: Any, lscale: Any) -> Any:
+    """Square root (rows,) of the spectral density of a kernel of unit variance at ``frequency (rows, D)``; ``lscale`` has one element or D.
 
-    Squared exponential: ``(2 pi)^(D/2) prod(l) exp(-|l w|^2 / 2)``. Matern:
+    Its logarithm is halved, since the derivative of a square root is infinite where the density underflows. The density:
+    squared exponential: ``(2 pi)^(D/2) prod(l) exp(-|l w|^2 / 2)``. Matern:
     ``2^D pi^(D/2) gamma(nu + D/2) (2 nu)^nu / gamma(nu) prod(l) (2 nu + |l w|^2)^-(nu + D/2)``.
     (Rasmussen and Williams, 2006, section 4.2.)
     """
@@ -74,11 +75,11 @@ def spectral_density(kernel: str, frequency: Any, lscale: Any) -> Any:
     square = jnp.sum((scales * jnp.asarray(frequency)) ** 2, axis=1)
     nu = KERNELS[kernel].nu
     if math.isinf(nu):
-        return (2.0 * math.pi) ** (d / 2) * jnp.prod(scales) * jnp.exp(-0.5 * square)
+        return (2.0 * math.pi) ** (d / 4) * jnp.sqrt(jnp.prod(scales)) * jnp.exp(-0.25 * square)
     from scipy import special  # here and below: only models with a Gaussian process need it
 
     constant = 2.0**d * math.pi ** (d / 2) * special.gamma(nu + d / 2) * (2 * nu) ** nu / special.gamma(nu)
-    return constant * jnp.prod(scales) * (2.0 * nu + square) ** -(nu + d / 2)
+    return jnp.sqrt(constant * jnp.prod(scales)) * (2.0 * nu + square) ** (-0.5 * (nu + d / 2))
 
 
 def lscale_prior(x: np.ndarray) -> str:

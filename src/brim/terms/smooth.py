@@ -66,6 +66,8 @@ class Smooth(AbstractTerm):
         What is evaluated on the data.
     factors, counts
         Which covariates are the factors behind ``groups``, and their numbers of levels.
+    bare
+        Whether the standard normal coefficients are left out: see ``without_latent``.
     """
 
     call: Call = field(compare=False)
@@ -80,6 +82,7 @@ class Smooth(AbstractTerm):
     by: Expression | None = field(compare=False, default=None, repr=False)
     factors: tuple[int, ...] = field(compare=False, default=())
     counts: tuple[int, ...] = field(compare=False, default=())
+    bare: bool = False
 
     @property
     def key(self) -> str:
@@ -207,33 +210,62 @@ class Smooth(AbstractTerm):
             slot = Slot("sds", deparse(self.call), where=self.where, default=self.sds_default)
             out.append(Param(self._name("sds"), (n * self.smooth.n_sds,), (slot,) * (n * self.smooth.n_sds), lb=0.0))
             out.append(Param(self._name("zs"), (n * sum(self._sizes),), pieces=STANDARD_NORMAL))
-        return tuple(out)
+        return tuple(p for p in out if not (self.bare and p.name == self._name("zs")))
 
     def transform(self, params: Params, design: Design) -> dict[str, Any]:
-        if not self._sizes:
-            return {}
-        n = len(self.levels)
-        sds, zs = (jnp.reshape(params[self._name(p)], (n, -1)) for p in ("sds", "zs"))
-        if "D" in design:
-            # sd = (sum_j D_j / sds_j^2)^(-1/2); a zero of D must not meet an infinite precision
-            log_precision = logsumexp(-2.0 * jnp.log(sds)[:, None, :], b=design["D"][None], axis=-1)
-            sd = jnp.exp(-0.5 * log_precision)
-        else:
-            sd = sds[:, np.repeat(np.arange(len(self._sizes)), self._sizes)]
-        return {self._name("s"): jnp.reshape(sd * zs, -1)}
+        return {self._name("s"): self.latent_loadings(params, design) * params[self.latent]} if self.latent else {}
+
+    @property
+    def _fixed_positions(self) -> np.ndarray:
+        """Where the unpenalised coefficients of each level stand, ``(levels, columns)``."""
+        assert self.smooth is not None
+        return np.arange(len(self.levels) * self.smooth.n_fixed).reshape(len(self.levels), -1)
+
+    def _code(self, design: Design) -> Any:
+        """The level and group of each row, as rows of ``_positions``; ``None`` where there is one."""
+        code = design.get("level")
+        return code if not self.groups else design["group"] + (0 if code is None else code * self.groups)
 
     def apply(self, eta: Any, params: Params, design: Design) -> Any:
         assert self.smooth is not None
         if self.smooth.n_fixed:
-            bs = params[self._name("bs")]
-            every = np.arange(len(self.levels) * self.smooth.n_fixed).reshape(len(self.levels), -1)
-            eta = eta + _product(design["X"], bs, every, design.get("level"))
-        if self._sizes:
-            code = design.get("level")
-            if self.groups:
-                code = design["group"] + (0 if code is None else code * self.groups)
-            eta = eta + _product(design["Z"], params[self._name("s")], self._positions, code)
+            eta = eta + _product(design["X"], params[self._name("bs")], self._fixed_positions, design.get("level"))
+        if self.latent:
+            eta = eta + _product(design["Z"], params[self._name("s")], self._positions, self._code(design))
         return eta
+
+    # ------------------------------------------------------------------ as columns and coefficients
+
+    def coefficients(self, params: Params) -> Any:
+        names = [*(["bs"] if self.smooth is not None and self.smooth.n_fixed else []), *(["s"] if self.latent else [])]
+        return jnp.concatenate([params[self._name(n)] for n in names] or [jnp.zeros(0)])
+
+    def columns(self, design: Design) -> Any:
+        fixed = _spread(design["X"], self._fixed_positions, design.get("level"))
+        return np.concatenate([fixed, self.latent_columns(design)], axis=1) if self.latent else fixed
+
+    @property
+    def latent(self) -> str:
+        return "" if self.bare or not self._sizes else self._name("zs")
+
+    def latent_columns(self, design: Design) -> Any:
+        return _spread(design["Z"], self._positions, self._code(design))
+
+    def latent_loadings(self, params: Params, design: Design) -> Any:
+        """The standard deviation of each coefficient."""
+        sds = jnp.reshape(params[self._name("sds")], (len(self.levels), -1))
+        if "D" in design:
+            # sd = (sum_j D_j / sds_j^2)^(-1/2); a zero of D must not meet an infinite precision
+            log_precision = logsumexp(-2.0 * jnp.log(sds)[:, None, :], b=design["D"][None], axis=-1)
+            return jnp.ravel(jnp.exp(-0.5 * log_precision))
+        return jnp.ravel(sds[:, np.repeat(np.arange(len(self._sizes)), self._sizes)])
+
+    def without_latent(self) -> Smooth:
+        return replace(self, bare=True)
+
+    @property
+    def as_written(self) -> str:
+        return deparse(self.call)
 
     # ------------------------------------------------------------------ names
 
@@ -264,6 +296,15 @@ class Smooth(AbstractTerm):
 def _product(columns: Any, coefs: Any, positions: np.ndarray, code: Any) -> Any:
     """Columns times coefficients; with ``code``, each row's are those at ``positions[code]``."""
     return columns @ coefs if code is None else jnp.sum(columns * coefs[positions][code], axis=-1)
+
+
+def _spread(columns: np.ndarray, positions: np.ndarray, code: np.ndarray | None) -> np.ndarray:
+    """The columns of all coefficients, those of other levels zero: what ``_product`` multiplies them with."""
+    if code is None:
+        return columns
+    out = np.zeros((len(columns), positions.size))
+    np.put_along_axis(out, positions[code], columns, axis=1)
+    return out
 
 
 def _factor(by: Expression, frame: Frame) -> Factor:
