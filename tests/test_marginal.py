@@ -28,6 +28,11 @@ STRUCTURES = {
     "known errors and sigma": ("y | se(se, sigma = TRUE) ~ x + (1 | g)", {}),
     "predicted sigma": (bf("y ~ x + (1 + x | g)", "sigma ~ z"), {}),
     "smooth": ("y ~ s(x, k = 5) + (1 | g)", {}),
+    "shrunk sds": (
+        "y ~ x + (1 + x | g) + (1 | g2)",
+        {"prior": prior("horseshoe(main = TRUE)") + prior("horseshoe()", class_="sd")},
+    ),
+    "shrunk by R2D2": ("y ~ s(x, k = 5) + (1 | g)", {"prior": prior("R2D2(main = TRUE)", class_="sd") + prior("R2D2()", class_="sds")}),
     "offset and a prior": ("y ~ x + offset(z) + (1 | g)", {"prior": prior("normal(0, 1)")}),
 }
 
