@@ -84,7 +84,9 @@ def prior(
     ----------
     prior
         A distribution in Stan's notation and parameterisation: ``normal(0, 1)``, ``student_t(3, 0, 2.5)``, ``exponential(1)``,
-        ``lkj(2)``, ``constant(1)``, ``""`` for a flat prior. Scales are standard deviations, rates are rates.
+        ``lkj(2)``, ``constant(1)``, ``""`` for a flat prior. Scales are standard deviations, rates are rates. ``horseshoe()`` and
+        ``R2D2()`` are priors of whole classes, ``b sds sdgp sderr ar ma sdcar sd``; given to several classes of a predictor they
+        are one prior, whose arguments are those of the one with ``main = TRUE``. ``lasso()`` is one of class ``b``.
     class_
         ``b``, ``Intercept``, ``sd``, ``cor``, ``sigma``, ... as ``default_prior`` lists them.
     coef, group, resp, dpar, nlpar
@@ -107,6 +109,9 @@ def prior(
     >>> print(prior("normal(0, 1)", class_="b") + prior("exponential(1)", class_="sd", group="student"))
     class = b ~ normal(0, 1)
     class = sd, group = student ~ exponential(1)
+    >>> print(prior("horseshoe(par_ratio = 0.2, main = TRUE)") + prior("horseshoe()", class_="sd"))
+    class = b ~ horseshoe(par_ratio = 0.2, main = TRUE)
+    class = sd ~ horseshoe()
     """
     text = str(prior).strip()
     class_ = CORRELATIONS.get(class_, class_)
