@@ -87,6 +87,22 @@ def test_without_a_residual_scale():
     assert "R2D2_phi[1]" not in fit.variables()
 
 
+def test_known_errors_are_no_residual_scale():
+    """``se()`` leaves no sigma: brms::make_stancode(y | se(se) ~ x) has none in the law of hs_global."""
+    _, p, lprior, _ = evaluated("horseshoe(3, scale_global = 0.5)", "y | se(se) ~ x + z")
+    slab = stats.invgamma(2, scale=2).logpdf(p["hs_slab"])
+    assert lprior == pytest.approx(stats.t(3, 0.5, 2.5).logpdf(p["Intercept"]) + half_t(1, 0.5, p["hs_global"]) + slab, rel=1e-10)
+    _, p, *_ = evaluated("R2D2(0.6, 8)", "y | se(se) ~ x + z")
+    np.testing.assert_allclose(p["b"], p["zb"] * np.sqrt(p["R2D2_phi"] * p["R2D2_R2"] / (1 - p["R2D2_R2"])), rtol=1e-12)
+
+
+def test_nonlinear_parameters_refer_to_the_residual_scale():
+    """brms::make_stancode(bf(y ~ a * x, a ~ z, nl = TRUE)): student_t_lpdf(hs_global_a | hs_df_global_a, 0, hs_scale_global_a * sigma)."""
+    _, p, lprior, _ = evaluated("horseshoe(3, scale_global = 0.5)", bf("y ~ a * x", "a ~ z", nl=True), nlpar="a")
+    slab = stats.invgamma(2, scale=2).logpdf(p["hs_slab_a"])
+    assert lprior == pytest.approx(half_t(3, 2.5, p["sigma"]) + half_t(1, 0.5 * p["sigma"], p["hs_global_a"]) + slab, rel=1e-10)
+
+
 @pytest.mark.parametrize("main", ["", ", main = TRUE"])
 def test_autoscale_leaves_the_residual_scale_out(main):
     """The scales are then in units of the response; of one class of parameters ``main`` says nothing."""

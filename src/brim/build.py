@@ -97,7 +97,8 @@ def _shrinkage(group: list[Param], model: Model, frame: Frame) -> Shrinkage:
     name, given = main_arguments({p.slots[0].class_: p.special for p in group})
     where = group[0].slots[0].where
     response = next(r for r in model.responses if r.resp == where.resp)
-    scale = next((s.key for s in response.scalars if s.name == "sigma" and not where.dpar and not where.nlpar), "")
+    scaled = not where.dpar and response.response.estimates_sigma
+    scale = next((s.key for s in response.scalars if s.name == "sigma" and scaled), "")
     rows = response.response.rows(frame)
     n = frame.n if rows is None else int(rows.sum())
     group = sorted(group, key=lambda p: list(SHRUNK).index(p.slots[0].class_))
