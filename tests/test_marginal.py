@@ -44,6 +44,11 @@ STRUCTURES = {
     "processes": ("y ~ z + gp(x, by = sex)", {}),
     "smooth and crossed": ("y ~ s(x, k = 5) + (1 | g) + (1 | g2)", {}),
     "weights": ("y | weights(w) ~ x + (1 | g)", {}),
+    "shrunk sds": (
+        "y ~ x + (1 + x | g) + (1 | g2)",
+        {"prior": prior("horseshoe(main = TRUE)") + prior("horseshoe()", class_="sd")},
+    ),
+    "shrunk by R2D2": ("y ~ s(x, k = 5) + (1 | g)", {"prior": prior("R2D2(main = TRUE)", class_="sd") + prior("R2D2()", class_="sds")}),
     "offset and a prior": ("y ~ x + offset(z) + (1 | g)", {"prior": prior("normal(0, 1)")}),
 }
 

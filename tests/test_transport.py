@@ -47,9 +47,9 @@ def adapted(formula, family, **more):
     return fit, coordinates(fit).approach(CONTROL, 2, 1)
 
 
-def anywhere(formula, family):
+def anywhere(formula, family, **more):
     """Coordinates with the likelihood expanded at random: the map is exact whatever the approximation is worth."""
-    fit = brim.brm(formula, data=SIM, family=family, empty=True)
+    fit = brim.brm(formula, data=SIM, family=family, empty=True, **more)
     space = coordinates(fit)
     assert isinstance(space, Transported)
     t, rows = space.transport, space.rows
@@ -97,6 +97,19 @@ def test_density_has_the_jacobian_of_the_map(name):
     t = space.transport
     assert (len(t.singles), len(t.border), len(t.chain)) == parts
     assert t.linear == linear
+    check_jacobian(space)
+
+
+@pytest.mark.parametrize(
+    ("formula", "family"), [("ycount ~ x + (1 + x | g) + (1 | g2)", "poisson"), ("y ~ x + (1 | g) + (1 | g2)", "gaussian")]
+)
+@pytest.mark.parametrize("law", ["horseshoe", "R2D2"])
+def test_density_with_standard_deviations_that_are_computed(formula, family, law):
+    """Under a joint shrinkage prior ``sd`` is no parameter: ``theta`` holds what it follows from."""
+    space = anywhere(formula, family, prior=prior(f"{law}(main = TRUE)") + prior(f"{law}()", class_="sd"))
+    names = [p.name for p in space.transport.rest.params]
+    assert not [n for n in names if n.startswith("sd_")]
+    assert {"horseshoe": "hs_local", "R2D2": "R2D2_phi"}[law] in names
     check_jacobian(space)
 
 

@@ -10,13 +10,13 @@ import numpy as np
 
 from brim.bf import Formula, MvFormula
 from brim.blocks import gather_blocks
-from brim.errors import BrimError, suggest
+from brim.errors import BrimError
 from brim.extras import FamilyExtra
 from brim.families.base import DparSpec
 from brim.formula import Call, Node, Terms, deparse, special, variables
 from brim.frame import Frame
 from brim.imputation import imputable
-from brim.laws import parse_prior
+from brim.laws import SHRUNK
 from brim.model import Model, Predictor, ResponseModel, Scalar
 from brim.param import Param, Slot, Where
 from brim.plan import Part, Plan, read_plans
@@ -30,7 +30,7 @@ from brim.terms.ordered import OrderedIntercepts
 from brim.terms.population import Offset, Population
 from brim.terms.registry import TOGETHER, reader
 from brim.terms.residual import AbstractResidual
-from brim.terms.shrinkage import SHRINKAGE, Shrinkage
+from brim.terms.shrinkage import Shrinkage, Shrunk, main_arguments
 
 __all__ = ["build", "read_data2"]
 
@@ -82,31 +82,28 @@ def _with_order(model: Model) -> Model:
 
 
 def _with_shrinkage(model: Model, frame: Frame) -> Model:
-    """The model with coefficients under a joint shrinkage prior computed from that prior's parameters."""
+    """The model with the parameters under a joint shrinkage prior computed from that prior's own parameters."""
     places = dict.fromkeys(p.slots[0].where for p in model.params if p.special)
     terms = [_shrinkage([p for p in model.params if p.special and p.slots[0].where == where], model, frame) for where in places]
-    made = {key: t for t in terms for key, _ in t.parts[:1]}
+    made = {t.parts[0].key: t for t in terms}
     params = tuple(q for p in model.params for q in (made[p.name].params() if p.name in made else () if p.special else (p,)))
     return replace(model, shared=(*model.shared, *terms), params=params)
 
 
 def _shrinkage(group: list[Param], model: Model, frame: Frame) -> Shrinkage:
-    """The joint prior of the coefficients of one predictor."""
-    param = group[0]
-    if any(len(p.shape) != 1 for p in group):
-        raise BrimError(f"{param.special} does not go with category-specific effects", hint="give a prior for each coefficient")
-    parsed = parse_prior(param.special)
-    names = list(SHRINKAGE[parsed.law])
-    given = dict(zip(names, parsed.args, strict=False)) | dict(parsed.named)
-    unknown = next((n for n in given if n not in names), None)
-    if unknown is not None or len(parsed.args) > len(names):
-        raise BrimError(f"{parsed.law}() has no argument '{unknown}'", source=param.special, hint=suggest(str(unknown), names, "arguments"))
-    where = param.slots[0].where
+    """The joint prior of the parameters of one predictor."""
+    if any(len(p.shape) > 1 for p in group if p.slots[0].class_ == "b"):
+        raise BrimError(f"{group[0].special} does not go with category-specific effects", hint="give a prior for each coefficient")
+    name, given = main_arguments({p.slots[0].class_: p.special for p in group})
+    where = group[0].slots[0].where
     response = next(r for r in model.responses if r.resp == where.resp)
-    scale = next((s.key for s in response.scalars if s.name == "sigma" and not where.dpar and not where.nlpar), "")
+    scaled = not where.dpar and response.response.estimates_sigma
+    scale = next((s.key for s in response.scalars if s.name == "sigma" and scaled), "")
     rows = response.response.rows(frame)
     n = frame.n if rows is None else int(rows.sum())
-    return Shrinkage.of(parsed.law, given, tuple((p.name, p.size) for p in group), where, scale, n)
+    group = sorted(group, key=lambda p: list(SHRUNK).index(p.slots[0].class_))
+    parts = tuple(Shrunk(p.name, p.shape, SHRUNK[p.slots[0].class_]) for p in group)
+    return Shrinkage.of(name, given, parts, where, scale, n)
 
 
 def _joint(formula: Formula | MvFormula, plans: list[Plan]) -> ResidualCorrelation | None:

@@ -16,7 +16,7 @@ import numpy as np
 from brim.errors import BrimError, suggest
 from brim.formula import Binary, Call, Constant, Name, Node, Number, Paren, Unary, deparse, parse
 
-__all__ = ["JOINT", "LAWS", "SHRINKING", "Law", "ParsedPrior", "parse_prior"]
+__all__ = ["JOINT", "LAWS", "SHRINKING", "SHRUNK", "Law", "ParsedPrior", "parse_prior"]
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,10 @@ JOINT: dict[str, Law] = {
 }
 
 _ALIASES = {"lkj": "lkj_corr_cholesky", "laplace": "double_exponential", "std_normal": "std_normal"}
-#: Priors of all coefficients together, with parameters of their own.
+#: Priors of all parameters of one class or several together, with parameters of their own.
 SHRINKING = ("horseshoe", "R2D2", "lasso")
+#: The classes that can have them, in brms' order, and whether their parameters have a sign (else they are standard deviations).
+SHRUNK = {"b": True, "sds": False, "sdgp": False, "sderr": False, "ar": True, "ma": True, "sdcar": False, "sd": False}
 
 
 def _frechet(shape: Any, scale: Any) -> Any:

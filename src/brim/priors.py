@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from brim.errors import BrimError, BrimWarning, suggest
-from brim.laws import JOINT, LAWS, SHRINKING, parse_prior
+from brim.laws import JOINT, LAWS, SHRINKING, SHRUNK, parse_prior
 from brim.param import Param, Piece, Slot, Where
 
 __all__ = ["PriorRow", "Priors", "log_density", "prior", "prior_args", "resolve"]
@@ -84,7 +84,9 @@ def prior(
     ----------
     prior
         A distribution in Stan's notation and parameterisation: ``normal(0, 1)``, ``student_t(3, 0, 2.5)``, ``exponential(1)``,
-        ``lkj(2)``, ``constant(1)``, ``""`` for a flat prior. Scales are standard deviations, rates are rates.
+        ``lkj(2)``, ``constant(1)``, ``""`` for a flat prior. Scales are standard deviations, rates are rates. ``horseshoe()`` and
+        ``R2D2()`` are priors of whole classes, ``b sds sdgp sderr ar ma sdcar sd``; given to several classes of a predictor they
+        are one prior, whose arguments are those of the one with ``main = TRUE``. ``lasso()`` is one of class ``b``.
     class_
         ``b``, ``Intercept``, ``sd``, ``cor``, ``sigma``, ... as ``default_prior`` lists them.
     coef, group, resp, dpar, nlpar
@@ -107,6 +109,9 @@ def prior(
     >>> print(prior("normal(0, 1)", class_="b") + prior("exponential(1)", class_="sd", group="student"))
     class = b ~ normal(0, 1)
     class = sd, group = student ~ exponential(1)
+    >>> print(prior("horseshoe(par_ratio = 0.2, main = TRUE)") + prior("horseshoe()", class_="sd"))
+    class = b ~ horseshoe(par_ratio = 0.2, main = TRUE)
+    class = sd ~ horseshoe()
     """
     text = str(prior).strip()
     class_ = CORRELATIONS.get(class_, class_)
@@ -234,7 +239,7 @@ def _resolve_param(param: Param, rows: Mapping[Key, PriorRow]) -> Param:
     param = replace(param, lb=lb, ub=ub)
     texts = [r.prior for r, _ in chosen]
     if any(parse_prior(t, param.symbols).law in SHRINKING for t in texts):
-        return _resolve_shrinkage(param, texts, chosen[0][0])
+        return _resolve_shrinkage(param, texts, chosen[0][0], rows)
     if param.joint:
         return _resolve_joint(param, texts[0], chosen[0][0])
     return _resolve_elements(param, texts, [r for r, _ in chosen])
@@ -278,19 +283,32 @@ def _resolve_joint(param: Param, text: str, row: PriorRow) -> Param:
     return replace(param, pieces=(Piece(parsed.law, None, args=args),))
 
 
-def _resolve_shrinkage(param: Param, texts: list[str], row: PriorRow) -> Param:
-    """A prior of all coefficients together: none may have its own, nor bounds."""
+def _resolve_shrinkage(param: Param, texts: list[str], row: PriorRow, rows: Mapping[Key, PriorRow]) -> Param:
+    """A prior of all parameters of a class together: none may have its own, nor bounds, nor a second predictor."""
     law = parse_prior(next(t for t in texts if parse_prior(t, param.symbols).law in SHRINKING)).law
-    if row.class_ != "b" or param.slots[0].class_ != "b":
-        raise BrimError(f"{law}() is a prior for class b, not for {row.describe()}")
-    if len(set(texts)) > 1 or row.coef:
+    class_, where = param.slots[0].class_, param.slots[0].where
+    allowed = ["b"] if law == "lasso" else list(SHRUNK)
+    if class_ not in allowed:
+        raise BrimError(f"{law}() is a prior of class {', '.join(allowed)}, not of {row.describe()}")
+    if any(s.where != where for s in param.slots):
+        raise BrimError(f"{law}() does not go with group effects that are correlated across predictors", hint="leave the ID out")
+    own = any(r.prior and (r.coef or r.group) for r in where_rows(rows.values(), where) if r.class_ == class_)
+    if len(set(texts)) > 1 or own:
+        what = "all coefficients" if SHRUNK[class_] else "all parameters"
         raise BrimError(
-            f"{law}() covers all coefficients of class b: single ones cannot have priors of their own",
-            hint="give it without coef, and leave other priors of class b out",
+            f"{law}() covers {what} of class {class_}: single ones cannot have priors of their own",
+            hint=f"give it without coef and group, and leave other priors of class {class_} out",
         )
-    if param.lb is not None or param.ub is not None:
-        raise BrimError(f"{law}() does not go with bounds", hint="leave lb and ub out")
+    if (param.lb, param.ub) != (None if SHRUNK[class_] else 0.0, None):
+        raise BrimError(f"{law}() does not go with bounds", hint=_unbounded(class_))
+    if class_ == "sd" and len(param.shape) > 1:
+        raise BrimError(f"{law}() of class sd does not go with gr(by = )", hint="leave by out, or give class sd another prior")
     return replace(param, special=texts[0])
+
+
+def _unbounded(class_: str) -> str:
+    """How to be rid of the bounds."""
+    return "use cov = FALSE and a family with residuals of its own" if class_ in ("ar", "ma") else "leave lb and ub out"
 
 
 def _check_bounds(value: float, param: Param, row: PriorRow) -> None:

@@ -1,19 +1,22 @@
-"""Priors of all coefficients of a predictor together, which bring parameters of their own: horseshoe, R2D2, lasso."""
+"""Priors of all parameters of some classes of a predictor together, with parameters of their own: horseshoe, R2D2, lasso."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self, final
 
 import jax.numpy as jnp
 import numpy as np
 
-from brim.errors import BrimError
+from brim.errors import BrimError, suggest
 from brim.frame import Frame
+from brim.laws import parse_prior
 from brim.param import RANKS, Param, Piece, Reported, Where
 from brim.terms.base import AbstractTerm, Design, Params
 
-__all__ = ["SHRINKAGE", "Shrinkage"]
+__all__ = ["SHRINKAGE", "Shrinkage", "Shrunk", "main_arguments"]
 
 #: Name of the prior -> its arguments and their defaults, in brms' order (``None``: none given).
 SHRINKAGE: dict[str, dict[str, float | None]] = {
@@ -40,17 +43,72 @@ def _d() -> Any:
     return d
 
 
+def main_arguments(texts: Mapping[str, str]) -> tuple[str, dict[str, float]]:
+    """Name and arguments of the prior that several classes of parameters have together.
+
+    Parameters
+    ----------
+    texts
+        Class -> the prior as written. The arguments are those of the only one, or of the one with ``main = TRUE``.
+
+    Examples
+    --------
+    >>> main_arguments({"b": "horseshoe(3, main = TRUE)", "sd": "horseshoe()"})
+    ('horseshoe', {'df': 3.0, 'main': 1.0})
+    """
+    read = {class_: _arguments(text) for class_, text in texts.items()}
+    names = list(dict.fromkeys(name for name, _ in read.values()))
+    if len(names) > 1:
+        raise BrimError(f"{' and '.join(f'{n}()' for n in names)} are given to one predictor", hint="use the same prior for all classes")
+    mains = [class_ for class_, (_, given) in read.items() if given.get("main")] if len(read) > 1 else list(read)
+    if len(mains) != 1:
+        found = f"main = TRUE stands at {' and '.join(mains)}" if mains else "none has main = TRUE"
+        hint = f"say {names[0]}(..., main = TRUE) at the one whose arguments hold for all"
+        raise BrimError(f"{names[0]}() is given to the classes {', '.join(read)}, and {found}", hint=hint)
+    return read[mains[0]]
+
+
+def _arguments(text: str) -> tuple[str, dict[str, float]]:
+    """Name of a prior and the arguments that are given."""
+    parsed = parse_prior(text)
+    names = list(SHRINKAGE[parsed.law])
+    given = dict(zip(names, parsed.args, strict=False)) | dict(parsed.named)
+    unknown = next((n for n in given if n not in names), None)
+    if unknown is not None:
+        raise BrimError(f"{parsed.law}() has no argument '{unknown}'", source=text, hint=suggest(unknown, names, "arguments"))
+    if len(parsed.args) > len(names):
+        raise BrimError(f"{parsed.law}() has at most {len(names)} arguments", source=text)
+    return parsed.law, given
+
+
+@dataclass(frozen=True)
+class Shrunk:
+    """An array of parameters under the prior: coefficients, which have a sign, or standard deviations."""
+
+    key: str
+    shape: tuple[int, ...]
+    signed: bool
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+
 @final
 @dataclass(frozen=True)
 class Shrinkage(AbstractTerm):
-    """The joint prior of the coefficients ``b`` of one predictor, its special effects ``bsp`` with them.
+    """The joint prior of parameters of one predictor: coefficients, and standard deviations of what varies around zero.
 
-    ``horseshoe``: ``b = z lambda~ tau``, ``lambda~^2 = c^2 lambda^2 / (c^2 + tau^2 lambda^2)``, local ``lambda ~ t+(df)``, global
+    Every parameter has a scale ``s``; a coefficient (class ``b``, special effects with it, ``ar``, ``ma``) is ``s z`` with ``z`` standard
+    normal, and a standard deviation (``sds sdgp sderr sdcar sd``) is ``s`` itself, being the scale of standardised effects.
+
+    ``horseshoe``: ``s = lambda~ tau``, ``lambda~^2 = c^2 lambda^2 / (c^2 + tau^2 lambda^2)``, local ``lambda ~ t+(df)``, global
     ``tau ~ t+(df_global, scale_global sigma)``, slab ``c^2 = scale_slab^2 s``, ``s ~ inv_gamma(df_slab / 2, df_slab / 2)``
-    (Piironen & Vehtari 2017). ``R2D2``: ``b = z sqrt(phi tau^2)``, ``phi ~ dirichlet(cons_D2)``, ``R^2 ~ beta`` with mean and
-    precision given, ``tau^2 = sigma^2 R^2 / (1 - R^2)`` (Zhang et al. 2022). ``lasso``: ``b ~ double_exponential(0, scale l)``,
-    ``l ~ chi_square(df)`` (Park & Casella 2008). ``sigma`` counts where it is a parameter without predictor, unless ``autoscale = FALSE``.
-    ``main = TRUE`` says which of several classes holds the arguments; coefficients being the only class here, it changes nothing.
+    (Piironen & Vehtari 2017). ``R2D2``: ``s = sqrt(phi tau^2)``, ``phi ~ dirichlet(cons_D2)``, ``R^2 ~ beta`` with mean and
+    precision given, ``tau^2 = sigma^2 R^2 / (1 - R^2)`` (Zhang et al. 2022; over several classes R2D2M2, Aguilar & Bürkner 2023).
+    ``lasso``, of class ``b`` alone: ``b ~ double_exponential(0, scale l)``, ``l ~ chi_square(df)`` (Park & Casella 2008).
+    ``sigma`` counts where it is a parameter without predictor, unless ``autoscale = FALSE``. All classes share the global parameters;
+    the local ones run over all of them. ``main = TRUE`` says which of several classes holds the arguments; those of others are not used.
 
     Attributes
     ----------
@@ -59,7 +117,7 @@ class Shrinkage(AbstractTerm):
     args
         Values of its arguments, in the order of ``SHRINKAGE``; numbers, part of the model's structure.
     parts
-        Keys of the coefficient arrays and their lengths.
+        The arrays of parameters, in the order of their scales.
     where
         The predictor.
     sigma
@@ -68,7 +126,7 @@ class Shrinkage(AbstractTerm):
 
     name: str
     args: tuple[float, ...]
-    parts: tuple[tuple[str, int], ...]
+    parts: tuple[Shrunk, ...]
     where: Where
     sigma: str = ""
 
@@ -81,7 +139,7 @@ class Shrinkage(AbstractTerm):
         return self.name == "horseshoe"
 
     @staticmethod
-    def of(name: str, given: dict[str, float], parts: tuple[tuple[str, int], ...], where: Where, sigma: str, rows: int) -> Shrinkage:
+    def of(name: str, given: dict[str, float], parts: tuple[Shrunk, ...], where: Where, sigma: str, rows: int) -> Shrinkage:
         """From the arguments a user gave; ``par_ratio`` sets the global scale to ``par_ratio / sqrt(rows)``."""
         values = {**SHRINKAGE[name], **given}
         ratio, scaled, _ = values.pop("par_ratio", None), values.pop("autoscale", 1.0), values.pop("main", 0.0)
@@ -103,35 +161,41 @@ class Shrinkage(AbstractTerm):
 
     @property
     def size(self) -> int:
-        """Number of coefficients."""
-        return sum(n for _, n in self.parts)
+        """Number of scales."""
+        return sum(p.size for p in self.parts)
 
-    def _split(self, b: Any) -> dict[str, Any]:
-        """All coefficients as the arrays they belong to."""
-        ends = np.cumsum([n for _, n in self.parts])
-        return {key: b[end - n : end] for (key, n), end in zip(self.parts, ends, strict=True)}
+    def _split(self, scales: Any, z: Any) -> dict[str, Any]:
+        """The arrays of parameters from all scales and the standardised coefficients."""
+        out, at, used = {}, 0, 0
+        for p in self.parts:
+            mine = scales[at : at + p.size]
+            if p.signed:
+                mine, used = mine * z[used : used + p.size], used + p.size
+            out[p.key] = jnp.reshape(mine, p.shape)
+            at += p.size
+        return out
 
     def params(self) -> tuple[Param, ...]:
-        n = self.size
+        n, signed = self.size, sum(p.size for p in self.parts if p.signed)
         if self.name == "lasso":
-            return (*(Param(key, (k,)) for key, k in self.parts), Param(self._key("lasso_inv_lambda"), lb=0.0))
-        z = Param(self._key("zb"), (n,), pieces=_STANDARD)
+            return (*(Param(p.key, p.shape) for p in self.parts), Param(self._key("lasso_inv_lambda"), lb=0.0))
+        z = (Param(self._key("zb"), (signed,), pieces=_STANDARD),) if signed else ()
         if self.name == "R2D2":
-            return (z, Param(self._key("R2D2_phi"), (n,), space="simplex"), Param(self._key("R2D2_R2"), lb=0.0, ub=1.0))
+            return (*z, Param(self._key("R2D2_phi"), (n,), space="simplex"), Param(self._key("R2D2_R2"), lb=0.0, ub=1.0))
         local = Param(self._key("hs_local"), (n,), lb=0.0)
-        return (z, local, Param(self._key("hs_global"), lb=0.0, center=-2.0), Param(self._key("hs_slab"), lb=0.0))
+        return (*z, local, Param(self._key("hs_global"), lb=0.0, center=-2.0), Param(self._key("hs_slab"), lb=0.0))
 
     def transform(self, params: Params, design: Design) -> dict[str, Any]:
         if self.name == "lasso":
             return {}
-        z = params[self._key("zb")]
+        z = params.get(self._key("zb"))
         if self.name == "R2D2":
             r2 = params[self._key("R2D2_R2")]
             tau2 = self._scale(params) ** 2 * r2 / (1.0 - r2)
-            return self._split(z * jnp.sqrt(params[self._key("R2D2_phi")] * tau2))
+            return self._split(jnp.sqrt(params[self._key("R2D2_phi")] * tau2), z)
         local, tau = params[self._key("hs_local")], params[self._key("hs_global")]
         c2 = self.args[3] ** 2 * params[self._key("hs_slab")]
-        return self._split(z * tau * local * jnp.sqrt(c2 / (c2 + (tau * local) ** 2)))
+        return self._split(tau * local * jnp.sqrt(c2 / (c2 + (tau * local) ** 2)), z)
 
     def _scale(self, params: Params) -> Any:
         return params[self.sigma] if self.sigma else 1.0
@@ -150,7 +214,7 @@ class Shrinkage(AbstractTerm):
     def log_density(self, params: Params, design: Design) -> Any:
         if self.name == "lasso":
             law = _d().Laplace(0.0, self.args[1] * params[self._key("lasso_inv_lambda")])
-            return sum(jnp.sum(law.log_prob(params[key])) for key, _ in self.parts)
+            return sum(jnp.sum(law.log_prob(params[key])) for key in (p.key for p in self.parts))
         if self.name == "R2D2":
             return _d().Dirichlet(jnp.full(self.size, self.args[2])).log_prob(params[self._key("R2D2_phi")])
         local = _d().StudentT(self.args[0], 0.0, 1.0).log_prob(params[self._key("hs_local")])
