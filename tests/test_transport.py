@@ -38,6 +38,7 @@ STRUCTURES = {
     "predicted shape": (brim.bf("ycount ~ x + (1 | g)", "shape ~ z + (1 | g2)"), "negbinomial", (0, 0, 1), True),
     "tails": ("y ~ x + (1 + x | g) + (1 | g2)", "student", (0, 1, 1), True),
     "beyond the integral": ("y ~ x + (1 | g) + (1 + x | g2)", "gaussian", (0, 0, 1), True),
+    "beyond the curves": ("y ~ s(x, k = 5) + (1 | g) + (1 + x | g2)", "gaussian", (0, 0, 1), True),
 }
 
 
