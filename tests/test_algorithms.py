@@ -25,7 +25,7 @@ from brim.infer.pathfinder import LowRankNormal, _normal
 from brim.infer.psis import psis, verdict
 from brim.infer.starts import read_init
 from brim.testing import check_engine
-from references import reference
+from references import data, reference
 
 APPROXIMATE = ("laplace", "pathfinder", "meanfield", "fullrank")
 PRECISION = np.linalg.inv(COVARIANCE)
@@ -287,6 +287,17 @@ def test_no_maximum_is_said():
 
 
 @pytest.mark.default_precision
+@pytest.mark.default_precision
+def test_a_smooth_is_that_of_maximum_likelihood():
+    """mgcv::gamm(accel ~ s(times), data = MASS::mcycle, method = "ML"), mgcv 1.8.41: residual and smooth sd, fitted values."""
+    fit = brim.brm("accel ~ s(times)", data("mcycle"), prior=flat("Intercept", "sds", "sigma"), algorithm="map", progress=False)
+    assert "s(times) integrated out" in fit.engine
+    assert fit.draws["sigma"].item() == pytest.approx(22.33112136, rel=1e-7)
+    assert fit.draws["sds_stimes_1"].item() == pytest.approx(802.56635, rel=1e-6)
+    fitted = [0.3177454375, -76.9170729002, 24.2840207345, 12.3402212321]
+    np.testing.assert_allclose(fit.posterior_epred()[0][[0, 49, 99, 132]], fitted, atol=1e-5)
+
+
 def test_summary_of_a_mode():
     fit = sleep(algorithm="map")
     text = str(fit.summary())

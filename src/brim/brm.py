@@ -104,16 +104,16 @@ def brm(
         ``"sampling"``: the no-U-turn sampler; ``"nutpie"``, ``"numpyro"``, ``"blackjax"``: those packages' own, for the same density.
 
         ``"map"``: the mode of the density of the parameters, as one draw, without errors or intervals. Normal group effects of the mean
-        are integrated out, by their nested Laplace approximation where the response is not Gaussian: with flat priors these are the
-        maximum likelihood estimates of ``lmer`` and ``glmer``.
+        (of a Gaussian response smooths too) are integrated out, by their nested Laplace approximation where the response is not Gaussian:
+        with flat priors these are the maximum likelihood estimates of ``lmer``, ``glmer`` and ``gamm``.
 
         ``"laplace"`` (normal law at that mode on unconstrained scales, effects from their conditional law), ``"pathfinder"``,
         ``"meanfield"``, ``"fullrank"`` (variational inference): independent draws from an approximation. The summary says how far it can
         be trusted (Pareto k-hat).
     marginalize
-        Whether group effects of a Gaussian model are integrated out of the density that is sampled, exactly, and drawn afterwards given
-        the other parameters: ``"auto"`` where that is possible, ``True`` (an error says why where it is not), ``False``. The posterior is
-        the same. ``fit.engine`` tells what was done.
+        Whether group effects, smooths and Gaussian processes in the mean of a Gaussian model are integrated out of the density that is
+        sampled, exactly, and drawn afterwards given the other parameters: ``"auto"`` where that is possible, ``True`` (an error says why
+        where it is not), ``False``. The posterior is the same. ``fit.engine`` tells what was done.
     file, file_refit
         Save the fit there. A fit found there is returned instead of sampling unless ``"always"``, or ``"on_change"`` and something changed.
     progress
