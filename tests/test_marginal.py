@@ -122,6 +122,21 @@ def test_a_great_mean_costs_no_digits():
     assert difference == pytest.approx(priors[0] - priors[1], abs=1e-5)
 
 
+def test_curves_that_would_cost_too_much_are_sampled(monkeypatch):
+    """9 levels x 9 products for 3 coefficients of the curve, with 90 rows of unknown precision 90 x 9."""
+    fit = brim.brm(bf("y ~ s(x, k = 5) + (1 | g)", "sigma ~ z"), data=SIM, empty=True)
+    for most, kept in ((809, False), (810, True)):
+        monkeypatch.setattr("brim.infer.elimination.MOST_WORK", most)
+        e = eliminate(fit.model, fit.frame).elimination
+        assert bool(e.curves) == kept
+        assert len(e.blocks) == 1
+    monkeypatch.setattr("brim.infer.elimination.MOST_WORK", 0)
+    alone = brim.brm(bf("y ~ s(x, k = 5)", "sigma ~ z"), data=SIM, empty=True)
+    assert eliminate(alone.model, alone.frame) is None
+    with pytest.raises(brim.errors.BrimError, match="its smooths have too many coefficients for the number of rows"):
+        eliminate(alone.model, alone.frame, True)
+
+
 def both(formula, **more):
     run = {"chains": 4, "iter": 1500, "seed": 1, "progress": False, **more}
     return (brim.brm(formula, data=SIM, marginalize=m, **run) for m in (True, False))

@@ -116,9 +116,11 @@ def find(model: Model, frame: Frame) -> Elimination:
         if found is not None:
             return found
         reasons[first.key] = f"the levels of '{first.grouping.label}' are correlated, and too many"
-    if curves:
-        return _with_likelihood(Elimination(model, (), "rows", curves=curves), frame)
-    raise _cannot(next(reasons[b.key] for b in sorted(model.blocks, key=size_of, reverse=True)))
+    found = _with_likelihood(Elimination(model, (), "rows", curves=curves), frame)
+    if found.curves:
+        return found
+    largest = max(model.blocks, key=size_of, default=None)
+    raise _cannot(reasons[largest.key] if largest else "its smooths have too many coefficients for the number of rows")
 
 
 def _cannot(why: str) -> BrimError:
@@ -189,14 +191,13 @@ def _from(first: GroupBlock, able: list[GroupBlock], curves: tuple[AbstractTerm,
 
 
 def _with_likelihood(e: Elimination, frame: Frame) -> Elimination:
-    """How the likelihood is computed; curves whose products would take too long stay parameters, where there are blocks."""
+    """How the likelihood is computed; curves whose products would take too long stay parameters."""
     out = replace(e, likelihood=_likelihood(e, frame))
     width, effects = out.width, sum(size_of(b) for b in out.blocks)
     rows = frame.n if out.likelihood == "precisions" else 0
-    if not out.blocks or width * width * max(effects, rows) <= MOST_WORK:
+    if not e.curves or width * width * max(effects, rows) <= MOST_WORK:
         return out
-    bare = replace(e, curves=())
-    return replace(bare, likelihood=_likelihood(bare, frame))
+    return _with_likelihood(replace(e, curves=()), frame)
 
 
 def chain_of(first: GroupBlock, able: list[GroupBlock], frame: Frame) -> tuple[GroupBlock, ...]:
