@@ -230,7 +230,7 @@ def _com_log_sum(start: Array, log_mu: Array, shape: Array) -> Array:
     peak = jax.lax.stop_gradient(jnp.maximum(mode - 0.5, last))
 
     def h(k: Array) -> Array:
-        return _com_log_mass(k, log_mu[..., None], shape[..., None])
+        return _com_log_mass(jnp.maximum(k, 0.0), log_mu[..., None], shape[..., None])
 
     # both sides of the peak at once: the right tail, and the left one back to where the single terms ended
     limits = jnp.stack([jnp.full_like(peak, jnp.inf), peak - last])
