@@ -21,7 +21,7 @@ def closed(a, b):
     return np.sin(a) * b**2 + e, np.cos(a) * b**2 - b * e, -np.sin(a) * b**2 + b**2 * e, -2 * np.sin(a) * b + (2 * b - a * b**2) * e
 
 
-@pytest.mark.parametrize("size", [7, 512, 1300])  # below, at and above one chunk
+@pytest.mark.parametrize("size", [7, 100, 512, 1300])  # without a loop, below, at and above one chunk
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_derivatives_of_every_order(size, share):
     rng = np.random.default_rng(3)

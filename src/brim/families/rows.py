@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -18,6 +19,7 @@ Array = Any
 Elementwise = Callable[..., tuple[Array, ...]]
 
 _CHUNK = 512  # rows at a time: few enough that what a quadrature makes of them stays in the cache
+_FEW = 16  # so many are not worth a loop
 
 
 def on_rows(f: Elementwise, needed: Array, *args: Array) -> tuple[Array, ...]:
@@ -31,7 +33,7 @@ def on_rows(f: Elementwise, needed: Array, *args: Array) -> tuple[Array, ...]:
     needed
         Mask; broadcasts with the arguments.
     args
-        Broadcast against each other.
+        Broadcast against each other; single numbers stay single, so that ``f`` can do their part once.
 
     Examples
     --------
@@ -40,37 +42,39 @@ def on_rows(f: Elementwise, needed: Array, *args: Array) -> tuple[Array, ...]:
     >>> root[0].item(), root[2].item()
     (2.0, 3.0)
     """
-    full = jnp.broadcast_arrays(needed, *(jnp.asarray(a, float) for a in args))
-    flat = _on_rows(f, jnp.ravel(full[0]), tuple(jnp.ravel(a) for a in full[1:]))
-    return tuple(jnp.reshape(v, jnp.shape(full[0])) for v in flat)
+    shape = jnp.broadcast_shapes(jnp.shape(needed), *map(jnp.shape, args))
+    rows = tuple(jnp.ravel(jnp.broadcast_to(a, shape)) if jnp.ndim(a) else a for a in (jnp.asarray(a, float) for a in args))
+    flat = _on_rows(f, jnp.ravel(jnp.broadcast_to(needed, shape)), rows)
+    return tuple(jnp.reshape(jnp.broadcast_to(v, math.prod(shape)), shape) for v in flat)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _on_rows(f: Elementwise, needed: Array, args: tuple[Array, ...]) -> tuple[Array, ...]:
     size = jnp.shape(needed)[0]
-    if jax.default_backend() != "cpu" or size <= _CHUNK:
+    if jax.default_backend() != "cpu" or size <= _FEW:
         return f(*args)
-    rows, count = _listed(needed)
+    chunk = min(size, _CHUNK)
+    rows, count = _listed(needed, chunk)
     kinds = jax.eval_shape(f, *args)
 
     def step(state: tuple[Array, tuple[Array, ...]]) -> tuple[Array, tuple[Array, ...]]:
         start, out = state
-        # the last chunk reaches back over rows that are there already
-        at = jax.lax.dynamic_slice(rows, (start,), (_CHUNK,))
-        values = f(*(a[at] for a in args))
-        return start + _CHUNK, tuple(o.at[at].set(v) for o, v in zip(out, values, strict=True))
+        # the last chunk is filled up with one row over and over
+        at = jax.lax.dynamic_slice(rows, (start,), (chunk,))
+        values = f(*(a[at] if a.ndim else a for a in args))
+        return start + chunk, tuple(o.at[at].set(v) for o, v in zip(out, values, strict=True))
 
-    start = jnp.zeros((), int), tuple(jnp.zeros(k.shape, k.dtype) for k in kinds)
+    start = jnp.zeros((), int), tuple(jnp.zeros(size, k.dtype) for k in kinds)
     return jax.lax.while_loop(lambda state: state[0] < count, step, start)[1]
 
 
-def _listed(needed: Array) -> tuple[Array, Array]:
-    """The numbers of the needed rows, filled up with the last one's, and how many there are."""
+def _listed(needed: Array, more: int) -> tuple[Array, Array]:
+    """The numbers of the needed rows, filled up with the last one's by at least ``more``, and how many there are."""
     size = jnp.shape(needed)[0]
     place = jnp.cumsum(needed) - 1
     count = place[-1] + 1
     last = jnp.max(jnp.where(needed, jnp.arange(size), 0))
-    return jnp.full(size + _CHUNK, last).at[jnp.where(needed, place, size + _CHUNK)].set(jnp.arange(size), mode="drop"), count
+    return jnp.full(size + more, last).at[jnp.where(needed, place, size + more)].set(jnp.arange(size), mode="drop"), count
 
 
 def _jvp(f: Elementwise, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[tuple[Array, ...], tuple[Array, ...]]:

@@ -88,6 +88,7 @@ def log_gammaincc(a: Array, x: Array) -> Array:
 
 def log_gamma_tails(a: Array, x: Array) -> tuple[Array, Array]:
     """``log P(a, x)`` and ``log Q(a, x)``; the derivatives in ``x`` are closed formulas. Rows with ``x`` 0 or infinite cost nothing."""
+    a, x = jnp.broadcast_arrays(a, x)
     zero, infinite = jnp.less_equal(x, 0.0), jnp.isposinf(x)
     edge = zero | infinite
     log_p, log_q = on_rows(_log_gamma_tails, ~edge, a, jnp.where(edge, 1.0, x))
@@ -142,7 +143,7 @@ def log_betainc(a: Array, b: Array, logit_x: Array) -> tuple[Array, Array]:
     The derivatives in ``logit_x`` are closed formulas. With a shape that underflows to 0 all mass is at that end. Rows with
     ``logit_x`` infinite cost nothing.
     """
-    v = jnp.asarray(logit_x, float)
+    a, b, v = jnp.broadcast_arrays(a, b, jnp.asarray(logit_x, float))
     at_0, at_1, low, high = jnp.less(a, _TINY), jnp.less(b, _TINY), jnp.isneginf(v), jnp.isposinf(v)
     needed = ~(at_0 | at_1 | low | high)
     safe = jnp.where(at_0, 1.0, a), jnp.where(at_1, 1.0, b), jnp.where(low | high, 0.0, v)
