@@ -3,10 +3,11 @@
 import json
 import sys
 
+import jax
 import numpy as np
 import pytest
 
-from benchmarks import results, sources
+from benchmarks import families, results, sources
 from benchmarks.__main__ import main
 from benchmarks.measures import measure, read_draws
 from benchmarks.models import MODELS
@@ -187,3 +188,30 @@ def test_the_worst_parameter_is_found_and_constants_are_not():
     assert set(found["estimates"]) == {"b_x", "b_y"}
     assert found["estimates"]["b_x"][2] == pytest.approx(4000**-0.5, rel=0.1)
     assert found["max_rhat"] < 1.03
+
+
+# --------------------------------------------------------------------------- families
+
+
+def test_costs_of_families(capsys):
+    families.main(["poisson", "gaussian+cens", "--rows", "50", "--repeat", "1"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2:4] == ["| family | value | with gradient | ratio |", "|---|---|---|---|"]
+    for line, name in zip(lines[4:], ("poisson", "gaussian+cens"), strict=True):
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        assert cells[0] == name
+        assert float(cells[1]) > 0.0
+        assert float(cells[2]) > 0.0
+    assert families.Cost("x", 0.5, 0.75).ratio == 1.5
+
+
+@pytest.mark.parametrize("name", ["gaussian+trunc", "poisson+trunc", "bernoulli:probit", "acat", "mixture", "categorical", "cox", "wiener"])
+def test_cases_of_families(name):
+    """Every kind of case has a finite log likelihood and gradient, in the parameters that its family has."""
+    one = families.case(name, rows=40)
+    value, gradient = jax.value_and_grad(one.log_lik)(one.params, one.y, one.data)
+    assert np.isfinite(value)
+    assert set(gradient) == set(one.params) > set()
+    assert all(np.all(np.isfinite(g)) and np.any(g != 0.0) for g in gradient.values())
+    if name.endswith("+trunc"):
+        assert np.min(one.y) >= 1.0

@@ -9,6 +9,7 @@ from scipy import special, stats
 import brim
 from brim.families import Seen, family
 from brim.families.base import Dpar
+from brim.families.conway import log_normaliser
 from brim.families.gammas import digamma, lgamma_ratio, log_factorial, log_gamma
 from brim.families.links import LINKS
 from brim.families.observe import log_lik
@@ -134,6 +135,74 @@ def test_negbinomial_in_shape(y):
     d = np.sum(1 / steps, axis=1) - np.log1p(mean / k) + (mean - y) / (mean + k)
     d2 = -np.sum(1 / steps**2, axis=1) + mean / (k * (mean + k)) - (mean - y) / (mean + k) ** 2
     check(in_other("negbinomial", "log", y, 1.2, "shape"), log_shape, k * d, k * d + k**2 * d2, atol=1e-13)
+
+
+# mu, shape, then log Z, E[k], E[log k!], var[k], cov[k, log k!], var[log k!] by summing the mass function with 40 digits (mpmath):
+# plain sums, the asymptotic series, either side of where they meet, and what is left to integrals
+COM_POISSON = [
+    (
+        0.001,
+        1.7,
+        7.94327021940247e-06,
+        7.94325809159876e-06,
+        1.3460847259328e-11,
+        7.94323383606461e-06,
+        2.69216302949266e-11,
+        9.33039523551215e-12,
+    ),
+    (
+        0.8,
+        1.7,
+        0.612322333562142,
+        0.554266238217802,
+        0.0707771013037425,
+        0.459802228563073,
+        0.120890330865282,
+        0.065034164243679,
+    ),
+    (9.0, 0.4, 5.25627055363031, 9.79062717334457, 15.7270273189682, 22.3591185213704, 52.5365269816638, 125.753430361612),
+    (29.0, 1.7, 47.2144893081313, 28.7931582761074, 70.8498419567789, 17.0593999053968, 57.6176415153601, 194.772598131795),
+    (30.0, 1.7, 48.902569420006, 29.7931909138542, 74.2442989814532, 17.6476151837103, 60.1965984254507, 205.503306672267),
+    (400.0, 0.13, 56.4250784969542, 403.352334708771, 2024.42564679741, 3076.87455933327, 18464.6683343717, 110837.741399872),
+    (2.0, 0.05, 2.75335116396757, 9.74608999843856, 17.7417034588378, 71.3213426718113, 183.191116788168, 486.24662621556),
+    (0.5, 0.004, 4.10938965034891, 49.6832440602854, 165.943073968753, 2112.51452676859, 8969.00148560413, 38619.4649430792),
+    (24.9, 10.0, 225.127954229586, 24.4483369741229, 56.272853780598, 2.49016691646922, 8.01056012921164, 25.7739714523194),
+    (40.0, 30.0, 1118.19265932592, 39.5156253623155, 108.54738064232, 1.3333680675869, 4.91918967313802, 18.1489027500692),
+    (100000.0, 2.5, 249989.528753611, 99999.69999965, 1051295.96801614, 40000.00000014, 460517.098600474, 5301900.0325662),
+]
+
+
+@pytest.mark.parametrize("times", [1, 4])  # evaluated at once, and in a loop over the rows that need it
+def test_com_poisson_normaliser(times):
+    mu, shape, log_z, count, facts, var, cov, var_facts = np.tile(COM_POISSON, (times, 1)).T
+    at = np.log(mu)
+
+    @jax.jit
+    def derivatives(x, s):
+        both = jax.grad(lambda x, s: jnp.sum(log_normaliser(x, s)), (0, 1))
+        one, zero = jnp.ones_like(x), jnp.zeros_like(x)
+        return log_normaliser(x, s), both(x, s), jax.jvp(both, (x, s), (one, zero))[1], jax.jvp(both, (x, s), (zero, one))[1]
+
+    value, slopes, in_mu, in_shape = derivatives(at, shape)
+    np.testing.assert_allclose(value, log_z, rtol=1e-13, atol=1e-15)
+    np.testing.assert_allclose(slopes, [shape * count, at * count - facts], rtol=1e-12)
+    mixed = count + shape * (at * var - cov)
+    np.testing.assert_allclose(in_mu, [shape**2 * var, mixed], rtol=1e-10)
+    np.testing.assert_allclose(in_shape[0], mixed, rtol=1e-10)
+    # the reference's own terms cancel
+    bend = at**2 * var - 2 * at * cov + var_facts
+    assert np.all(np.abs(in_shape[1] - bend) < 1e-9 * bend + 1e-14 * (at**2 * var + var_facts))
+
+
+def test_com_poisson():
+    """Scores and their derivatives under the log link, where the three ways of summing stand side by side."""
+    mu, shape, _, count, _, var, *_ = np.array([COM_POISSON[k] for k in (1, 3, 10)]).T
+    for y in (0.0, 3.0, 90.0):
+
+        def f(eta, y=y):
+            return family("com_poisson").distribution({"mu": Dpar(eta, LINKS["log"]), "shape": Dpar(jnp.asarray(shape))}, {}).log_prob(y)
+
+        check(f, np.log(mu), shape * (y - count), -(shape**2) * var)
 
 
 @pytest.mark.parametrize(("y", "n"), [(0, 9), (4, 9), (9, 9)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -32,6 +32,7 @@ class Beta(Distribution):
 
     prob: Dpar
     log_phi: Array
+    idle: ClassVar[float | None] = 0.0
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
@@ -76,7 +77,7 @@ class Beta(Distribution):
         """``log_cdf`` and ``log_survival``, which share their work."""
         inside = (y > 0.0) & (y < 1.0)
         z = jnp.where(inside, y, 0.5)
-        below, above = log_betainc(*self.shapes, jnp.log(z) - jnp.log1p(-z))
+        below, above = log_betainc(*self.shapes, jnp.where(inside, jnp.log(z) - jnp.log1p(-z), jnp.inf))
         low = jnp.asarray(y) <= 0.0
         return jnp.where(inside, below, jnp.where(low, -jnp.inf, 0.0)), jnp.where(inside, above, jnp.where(low, 0.0, -jnp.inf))
 
@@ -133,7 +134,8 @@ class XBeta(Distribution):
         inside = (y > 0.0) & (y < 1.0)
         density = self.inner.log_prob(self._shrink(jnp.where(inside, y, 0.5))) - jnp.log1p(2.0 * self.kappa)
         lower = jnp.asarray(y) <= 0.0
-        tails = self.inner.log_tails(self._shrink(jnp.where(lower, 0.0, 1.0)))
+        # between the ends no tail is needed, and at 1 none costs anything
+        tails = self.inner.log_tails(jnp.where(inside, 1.0, self._shrink(jnp.where(lower, 0.0, 1.0))))
         return jnp.where(inside, density, jnp.where(lower, *tails))
 
     def log_cdf(self, y: Array) -> Array:
@@ -185,7 +187,11 @@ class VonMises(Distribution):
         """The probability between ``loc`` and ``loc + angle``, ``|angle| <= pi``, with its sign."""
         angle, kappa = jnp.broadcast_arrays(angle, self.kappa)
         size = jnp.abs(angle)
-        tail = log_tail(lambda v: -2.0 * kappa[..., None] * jnp.square(jnp.sin(0.5 * v)), size, 1.0, longest=8.0, limit=jnp.pi - size)
+
+        def h(v: Array) -> Array:
+            return -2.0 * kappa[..., None] * jnp.square(jnp.sin(0.5 * jnp.minimum(v, jnp.pi)))  # it rises again beyond
+
+        tail = log_tail(h, size, 1.0, longest=8.0, limit=jnp.pi - size)
         return jnp.sign(angle) * (0.5 - jnp.exp(tail - self._log_norm()))
 
     def cdf(self, y: Array) -> Array:

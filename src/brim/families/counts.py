@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,7 +16,8 @@ from brim.families.constructor import Constructor
 from brim.families.distributions import Distribution
 from brim.families.dpars import COUNT_LINKS, PROBABILITY_LINKS, SHAPE_NB, SIGMA, mu
 from brim.families.gammas import lgamma_ratio, log_factorial
-from brim.families.special import log_choose, softplus, times
+from brim.families.links import LINKS
+from brim.families.special import log1mexp, log_choose, softplus, times
 from brim.families.tails import log_betainc, log_gammainc, log_gammaincc
 
 __all__ = ["FAMILIES", "Bernoulli", "Binomial", "NegBinomial", "Poisson"]
@@ -29,6 +30,12 @@ Data = Mapping[str, Any]
 def at_or_above(y: Array, least: Array, value: Array, otherwise: float) -> Array:
     """``value`` from ``least`` on, ``otherwise`` below."""
     return jnp.where(jnp.asarray(y) >= least, value, otherwise)
+
+
+def unless_all_zero(k: Array, at_zero: Callable[[], Array], general: Callable[[], Array]) -> Array:
+    """A tail at the counts ``k``: by its closed formula where all of them are 0 (responses truncated at 1)."""
+    shape = jax.eval_shape(general).shape
+    return jax.lax.cond(jnp.all(k <= 0), lambda: jnp.broadcast_to(at_zero(), shape), general)
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,7 @@ class Binomial(Distribution):
     trials: Array
     prob: Dpar
     discrete: ClassVar[bool] = True
+    idle: ClassVar[float | None] = -1.0
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
@@ -104,7 +112,7 @@ class Binomial(Distribution):
     def _log_tails(self, y: Array) -> tuple[Array, Array]:
         """``P(Y > k) = I_p(k + 1, n - k)`` for ``0 <= k < n``."""
         k = jnp.clip(jnp.floor(y), 0, self.trials - 1)
-        logit = self.prob.logit
+        logit = at_or_above(y, 0, self.prob.logit, jnp.inf)
         above, below = log_betainc(k + 1.0, jnp.maximum(self.trials - k, 1.0), logit)
         cdf = at_or_above(y, 0, at_or_above(y, self.trials, 0.0, below), -jnp.inf)
         return cdf, at_or_above(y, 0, at_or_above(y, self.trials, -jnp.inf, above), 0.0)
@@ -125,6 +133,7 @@ class Poisson(Distribution):
 
     log_rate: Array
     discrete: ClassVar[bool] = True
+    idle: ClassVar[float | None] = -1.0
 
     @property
     def mean(self) -> Array:
@@ -146,11 +155,18 @@ class Poisson(Distribution):
 
     def log_cdf(self, y: Array) -> Array:
         k = jnp.maximum(jnp.floor(y), 0.0)
-        return at_or_above(y, 0, log_gammaincc(k + 1.0, jnp.exp(self.log_rate)), -jnp.inf)
+        tail = unless_all_zero(k, lambda: -jnp.exp(self.log_rate), lambda: log_gammaincc(k + 1.0, self._rate_at(y)))
+        return at_or_above(y, 0, tail, -jnp.inf)
 
     def log_survival(self, y: Array) -> Array:
         k = jnp.maximum(jnp.floor(y), 0.0)
-        return at_or_above(y, 0, log_gammainc(k + 1.0, jnp.exp(self.log_rate)), 0.0)
+        some = LINKS["cloglog"].log_inverse
+        tail = unless_all_zero(k, lambda: some(self.log_rate), lambda: log_gammainc(k + 1.0, self._rate_at(y)))
+        return at_or_above(y, 0, tail, 0.0)
+
+    def _rate_at(self, y: Array) -> Array:
+        """The rate, 0 where no tail is to be computed."""
+        return at_or_above(y, 0, jnp.exp(self.log_rate), 0.0)
 
     def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
         return jax.random.poisson(key, self.mean, self._shape(sample_shape)).astype(float)
@@ -163,6 +179,7 @@ class NegBinomial(Distribution):
     log_mean: Array
     log_shape: Array
     discrete: ClassVar[bool] = True
+    idle: ClassVar[float | None] = -1.0
 
     @property
     def mean(self) -> Array:
@@ -187,7 +204,14 @@ class NegBinomial(Distribution):
     def _log_tails(self, y: Array) -> tuple[Array, Array]:
         """``P(Y <= k) = I_x(shape, k + 1)`` with ``x = shape / (shape + mean)``."""
         k = jnp.maximum(jnp.floor(y), 0.0)
-        cdf, survival = log_betainc(jnp.exp(self.log_shape), k + 1.0, self.log_shape - self.log_mean)
+        shape, logit = jnp.exp(self.log_shape), self.log_shape - self.log_mean
+        log_none = -shape * softplus(-logit)
+
+        def tails() -> tuple[Array, Array]:
+            return log_betainc(shape, k + 1.0, at_or_above(y, 0, logit, jnp.inf))
+
+        cdf = unless_all_zero(k, lambda: log_none, lambda: tails()[0])
+        survival = unless_all_zero(k, lambda: log1mexp(log_none), lambda: tails()[1])
         return at_or_above(y, 0, cdf, -jnp.inf), at_or_above(y, 0, survival, 0.0)
 
     def log_cdf(self, y: Array) -> Array:

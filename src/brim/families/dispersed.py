@@ -13,12 +13,13 @@ from jax.scipy.special import logsumexp
 from brim.families import support
 from brim.families.base import Dpar
 from brim.families.constructor import Constructor
+from brim.families.conway import HEAD, com_log_mass, com_log_sum, com_mean, log_normaliser
 from brim.families.counts import at_or_above
 from brim.families.distributions import Distribution
 from brim.families.dpars import COUNT_LINKS, PHI, SHAPE, UNIT_LINKS, mu
-from brim.families.gammas import lgamma_ratio, log_factorial, log_gamma, log_rising
+from brim.families.gammas import lgamma_ratio, log_gamma, log_rising
 from brim.families.special import log1mexp, log_choose, log_diff_exp, log_sum
-from brim.families.tails import log_gammaincc, log_tail
+from brim.families.tails import log_gammaincc
 
 __all__ = ["FAMILIES", "BetaBinomial", "ComPoisson", "DiscreteWeibull"]
 
@@ -98,10 +99,6 @@ def _beta_binomial_log_mass(k: Array, n: Array, a: Array, b: Array) -> Array:
     return log_choose(n, k) + lgamma_ratio(a, k) + lgamma_ratio(b, n - k) - lgamma_ratio(a + b, n)
 
 
-#: How many terms of an infinite sum are added one by one.
-_HEAD = 64.0
-
-
 @dataclass(frozen=True)
 class DiscreteWeibull(Distribution):
     """``P(Y >= k) = prob^(k^shape)``: the whole part of a Weibull variable (Nakagawa and Osaki 1975)."""
@@ -118,10 +115,10 @@ class DiscreteWeibull(Distribution):
     def mean(self) -> Array:
         """``sum over k >= 1 of P(Y >= k)``: the first terms, then Euler and Maclaurin's formula for the rest."""
         rate, shape = jnp.broadcast_arrays(-self.prob.log, self.shape)
-        head = jnp.sum(jnp.exp(-rate[..., None] * jnp.arange(1.0, _HEAD) ** shape[..., None]), axis=-1)
-        hazard = rate * _HEAD**shape
+        head = jnp.sum(jnp.exp(-rate[..., None] * jnp.arange(1.0, HEAD) ** shape[..., None]), axis=-1)
+        hazard = rate * HEAD**shape
         integral = jnp.exp(log_gamma(1.0 / shape) - jnp.log(shape) - jnp.log(rate) / shape + log_gammaincc(1.0 / shape, hazard))
-        slope = -hazard * shape / _HEAD
+        slope = -hazard * shape / HEAD
         return head + integral + jnp.exp(-hazard) * (0.5 - slope / 12.0 + slope**3 / 720.0)
 
     def _log_reach(self, k: Array) -> Array:
@@ -154,21 +151,15 @@ class ComPoisson(Distribution):
 
     @property
     def mean(self) -> Array:
-        """The derivative of the log normaliser in ``shape * log(mu)``."""
-        log_mu, shape = jnp.broadcast_arrays(jnp.asarray(self.log_mu, float), self.shape)
-        slope = jax.jvp(lambda x: _com_log_sum(jnp.zeros_like(x), x, shape), (log_mu,), (jnp.ones_like(log_mu),))[1]
-        return slope / shape
+        return com_mean(self.log_mu, self.shape)
 
     def _log_sums(self, y: Array) -> tuple[Array, Array]:
         """Logs of the unnormalised mass of everything, and of what lies above ``y``."""
         k, log_mu, shape = jnp.broadcast_arrays(jnp.floor(y), self.log_mu, self.shape)
-        starts = jnp.stack([jnp.zeros_like(k), jnp.maximum(k, -1.0) + 1.0])
-        total, above = _com_log_sum(starts, jnp.stack([log_mu] * 2), jnp.stack([shape] * 2))
-        return total, above
+        return log_normaliser(self.log_mu, self.shape), com_log_sum(jnp.maximum(k, -1.0) + 1.0, log_mu, shape)
 
     def log_prob(self, y: Array) -> Array:
-        log_mu, shape = jnp.broadcast_arrays(jnp.asarray(self.log_mu, float), self.shape)
-        return _com_log_mass(y, self.log_mu, self.shape) - _com_log_sum(jnp.zeros_like(log_mu), log_mu, shape)
+        return com_log_mass(y, self.log_mu, self.shape) - log_normaliser(self.log_mu, self.shape)
 
     def log_survival(self, y: Array) -> Array:
         total, above = self._log_sums(y)
@@ -178,9 +169,9 @@ class ComPoisson(Distribution):
         """Small counts by their sum, larger ones as the complement of the upper tail."""
         k, log_mu, shape = jnp.broadcast_arrays(jnp.floor(y), self.log_mu, self.shape)
         total, above = self._log_sums(y)
-        head = jnp.arange(_HEAD)
-        few = (k >= 0) & (k < _HEAD)
-        mass = _com_log_mass(head, log_mu[..., None], shape[..., None])
+        head = jnp.arange(HEAD)
+        few = (k >= 0) & (k < HEAD)
+        mass = com_log_mass(head, log_mu[..., None], shape[..., None])
         below = logsumexp(jnp.where(few[..., None] & (head > k[..., None]), -jnp.inf, mass), axis=-1) - total
         many = log1mexp(jnp.where(few, -1.0, jnp.minimum(above - total, 0.0)))
         return at_or_above(y, 0, jnp.where(few, jnp.minimum(below, 0.0), many), -jnp.inf)
@@ -196,7 +187,7 @@ class ComPoisson(Distribution):
         rest, slope = jnp.where(narrow, nu - 1.0, nu), jnp.where(narrow, 0.0, jnp.log1p(-p))
 
         def log_ratio(k: Array) -> Array:
-            return _com_log_mass(k, log_mu, rest) - k * slope
+            return com_log_mass(k, log_mu, rest) - k * slope
 
         def attempt(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
             key, y, open_ = state
@@ -207,37 +198,6 @@ class ComPoisson(Distribution):
             return key, jnp.where(open_ & accepted, proposal, y), open_ & ~accepted
 
         return jax.lax.while_loop(lambda s: jnp.any(s[2]), attempt, (key, jnp.zeros(shape), jnp.ones(shape, bool)))[1]
-
-
-def _com_log_mass(k: Array, log_mu: Array, shape: Array) -> Array:
-    return shape * (k * log_mu - log_factorial(k))
-
-
-def _com_log_sum(start: Array, log_mu: Array, shape: Array) -> Array:
-    """``log`` of the sum of ``(mu^k / k!)^shape`` over ``k >= start``.
-
-    The first terms are added one by one, beginning where the mass begins to count; the rest is their integral with Euler
-    and Maclaurin's corrections, which are tiny by then: either the terms are, or they change slowly.
-    """
-    mode = jnp.exp(log_mu)
-    first = jax.lax.stop_gradient(jnp.maximum(start, jnp.floor(mode - 9.0 * jnp.sqrt(mode / shape))))
-    last = first + _HEAD
-    terms = _com_log_mass(first[..., None] + jnp.arange(_HEAD), log_mu[..., None], shape[..., None])
-    x = last + 1.0
-    slope = shape * (log_mu - jnp.log(x) + 0.5 / x + 1.0 / (12.0 * x * x))
-    bend, twist = -shape * (1.0 / x + 0.5 / (x * x)), shape / (x * x)
-    edge = 0.5 - slope / 12.0 + (slope**3 + 3.0 * slope * bend + twist) / 720.0
-    peak = jax.lax.stop_gradient(jnp.maximum(mode - 0.5, last))
-
-    def h(k: Array) -> Array:
-        return _com_log_mass(k, log_mu[..., None], shape[..., None])
-
-    # both sides of the peak at once: the right tail, and the left one back to where the single terms ended
-    limits = jnp.stack([jnp.full_like(peak, jnp.inf), peak - last])
-    signs = jnp.stack([jnp.ones_like(peak), -jnp.ones_like(peak)])
-    sides = log_tail(h, jnp.stack([peak] * 2), signs, longest=2.0**24, limit=limits)
-    corner = _com_log_mass(last, log_mu, shape) + jnp.log(jnp.maximum(edge, 1e-300))
-    return logsumexp(jnp.stack([logsumexp(terms, axis=-1), sides[0], sides[1], corner]), axis=0)
 
 
 FAMILIES = (

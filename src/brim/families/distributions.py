@@ -29,10 +29,13 @@ class Distribution(ABC):
         Whether ``log_prob`` is a mass function on whole numbers.
     event_ndim
         Number of trailing axes of one observation (1 for simplices and count vectors).
+    idle
+        A response outside the support at which the tails cost nothing, if there is one: rows that need no tail are asked there.
     """
 
     discrete: ClassVar[bool] = False
     event_ndim: ClassVar[int] = 0
+    idle: ClassVar[float | None] = None
 
     @property
     def batch_shape(self) -> tuple[int, ...]:

@@ -39,7 +39,8 @@ def log_lik(law: Distribution, y: Array, data: Data) -> Array:
 
 def _censored(law: Distribution, y: Array, data: Data) -> Array:
     code = jnp.asarray(data["cens"])
-    seen = jnp.where(code == 0, law.log_prob(y), law.log_beyond(y, code == 1))
+    beyond = law.log_beyond(y if law.idle is None else jnp.where(code == 0, law.idle, y), code == 1)
+    seen = jnp.where(code == 0, law.log_prob(y), beyond)
     if "y2" in data:
         interval = code == 2
         # rows without an interval get one that is safe to differentiate

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -102,6 +102,7 @@ class Gamma(Positive):
 
     shape: Array
     log_mean: Array
+    idle: ClassVar[float | None] = 0.0
 
     @property
     def mean(self) -> Array:
@@ -122,10 +123,14 @@ class Gamma(Positive):
         return constant + self.shape * (ratio - jnp.exp(ratio)) - jnp.log(y)
 
     def log_cdf(self, y: Array) -> Array:
-        return self._inside(y, lambda v: log_gammainc(self.shape, v * self.shape * jnp.exp(-self.log_mean)), -jnp.inf)
+        return log_gammainc(self.shape, self._scaled(y))
 
     def log_survival(self, y: Array) -> Array:
-        return self._inside(y, lambda v: log_gammaincc(self.shape, v * self.shape * jnp.exp(-self.log_mean)), 0.0)
+        return log_gammaincc(self.shape, self._scaled(y))
+
+    def _scaled(self, y: Array) -> Array:
+        """``y`` in units of the scale, 0 below 0."""
+        return jnp.maximum(y, 0.0) * self.shape * jnp.exp(-self.log_mean)
 
     def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
         shape = jnp.broadcast_to(self.shape, self._shape(sample_shape))
