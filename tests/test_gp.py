@@ -9,7 +9,7 @@ from scipy import integrate, linalg, stats
 
 import brim
 from brim.errors import BrimError, BrimWarning
-from brim.infer.diagnostics import mcse_mean, rhat
+from brim.infer.diagnostics import ess_bulk, mcse_mean, rhat
 from brim.terms.cholesky import cholesky, inverse_lower
 from brim.terms.gp import _coarse_to_fine
 from brim.terms.kernels import KERNELS, correlation, lscale_prior, root_spectral_density
@@ -210,13 +210,15 @@ def by_quadrature(d):
     return mean, np.sqrt([np.average((a - m) ** 2, weights=weight) for a, m in zip(at, mean, strict=True)])
 
 
+@pytest.mark.parametrize(("more", "steps", "ess"), [({}, 8, 1500), ({"marginalize": False, "control": {"adapt_delta": 0.95}}, 60, 100)])
 @pytest.mark.slow
-def test_the_motorcycle_data():
+def test_the_motorcycle_data(more, steps, ess):
     """Nothing diverges, trajectories are short (170 steps with the points in the data's order); the posterior is that by quadrature."""
     d = brim.load_data("mcycle")
-    fit = brim.brm("accel ~ gp(times)", d, seed=1, progress=False, control={"adapt_delta": 0.95})
+    fit = brim.brm("accel ~ gp(times)", d, seed=1, progress=False, **more)
     assert fit.stats["diverging"].sum() == 0
-    assert fit.stats["n_steps"].mean() < 60
+    assert fit.stats["n_steps"].mean() < steps
+    assert ess_bulk(fit.draws["b_Intercept"]) > ess
     draws = fit.as_draws_df()[["sdgp_gptimes", "lscale_gptimes", "sigma"]].to_numpy().reshape(4, 1000, 3)
     assert rhat(draws).max() < 1.02
     mean, sd = by_quadrature(d)

@@ -13,9 +13,9 @@ from references import data, family, formula, priors, reference
 
 pytestmark = [pytest.mark.slow, pytest.mark.default_precision]
 
-BUILT = "gpa_demo sleep_slopes poisson mi cumulative nl_loss mv_id mv_rescor ar2 me courses".split()
+BUILT = "gpa_demo sleep_slopes poisson mi cumulative nl_loss mv_id mv_rescor ar2 me courses few_points".split()
 # In these brms' chains diverge at its default adapt_delta of 0.8 (46 of 4000 transitions, 6 and 1); brim's may as often
-DIVERGING = {"ar2": 46, "nl_loss": 6, "mv_id": 1, "courses": 1}
+DIVERGING = {"ar2": 46, "nl_loss": 6, "mv_id": 1, "courses": 1, "few_points": 1}
 # More draws of brim's where its own Monte Carlo error, of the sd of heavy-tailed effects, would decide
 LONGER = {"mv_rescor": {"iter": 10000, "warmup": 1000, "control": {"adapt_delta": 0.95}}}
 
