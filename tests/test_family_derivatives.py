@@ -10,7 +10,7 @@ import brim
 from brim.families import Seen, family
 from brim.families.base import Dpar
 from brim.families.conway import log_normaliser
-from brim.families.gammas import digamma, lgamma_ratio, log_factorial, log_gamma
+from brim.families.gammas import digamma, lgamma_ratio, log_factorial, log_gamma, log_rising
 from brim.families.links import LINKS
 from brim.families.observe import log_lik
 from brim.families.special import log_add, log_logistic_between, log_ndtr, log_ndtr_between, log_ndtr_odds
@@ -548,3 +548,25 @@ def test_sums_of_many_rows_are_those_of_the_rows(name):
     eta = jnp.linspace(-1.0, 2.0, n)
     rows = np.asarray(jax.jit(f)(eta, others))
     np.testing.assert_allclose(jax.jit(lambda e, o: jnp.sum(f(e, o)))(eta, others), rows.sum(), rtol=1e-10)
+
+
+def test_rising_factorials_of_numbers_that_underflow():
+    """``log(a (a + 1) ... (a + n - 1))`` in ``log a``: SciPy's where ``a`` is a number, ``log a + log((n - 1)!)`` with slope 1 beyond."""
+    log_a, n = np.repeat([-3.0, 0.5, 3.0], 4), np.tile([0.0, 1.0, 2.5, 40.0], 3)
+    a = np.exp(log_a)
+    slope = a * (special.psi(a + n) - special.psi(a))
+    growth = slope + a * a * (special.polygamma(1, a + n) - special.polygamma(1, a))
+    np.testing.assert_allclose(log_rising(log_a, n), special.gammaln(a + n) - special.gammaln(a), rtol=1e-9, atol=1e-12)
+    check(lambda v: log_rising(v, n), log_a, slope, growth, atol=1e-13)
+    n = np.array([1.0, 3.0, 40.0])
+    far = np.full(3, -1e9)
+    np.testing.assert_allclose(log_rising(far, n), far + special.gammaln(n), rtol=1e-14)
+    np.testing.assert_array_equal(jax.vmap(jax.grad(log_rising))(far, n), 1.0)
+
+
+def test_beta_tails_with_a_shape_of_zero():
+    """All mass is at that end: a log probability of 0 or -inf, and no derivative."""
+    for a, b, expected in ((0.0, 2.0, (0.0, -np.inf)), (2.0, 0.0, (-np.inf, 0.0))):
+        np.testing.assert_array_equal(log_betainc(a, b, np.array([-3.0, 0.0, 3.0])), np.broadcast_to(np.reshape(expected, (2, 1)), (2, 3)))
+        for k in (0, 1):
+            assert [float(g) for g in jax.grad(lambda *v, k=k: log_betainc(*v)[k], argnums=(0, 1, 2))(a, b, 0.3)] == [0.0, 0.0, 0.0]
