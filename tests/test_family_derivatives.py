@@ -564,6 +564,15 @@ def test_rising_factorials_of_numbers_that_underflow():
     np.testing.assert_array_equal(jax.vmap(jax.grad(log_rising))(far, n), 1.0)
 
 
+@pytest.mark.default_precision
+def test_quadrature_in_either_precision():
+    """Single precision after double, in one process: jax kept the nodes in double and refused to run."""
+    with jax.enable_x64(True):
+        for one in (log_normaliser, jax.jit(log_normaliser)):
+            assert float(one(jnp.float64(0.5), jnp.float64(1.0))) == pytest.approx(np.exp(0.5), rel=1e-12)  # that of the Poisson law
+    assert float(log_normaliser(0.5, 1.0)) == pytest.approx(np.exp(0.5), rel=1e-6)
+
+
 def test_beta_tails_with_a_shape_of_zero():
     """All mass is at that end: a log probability of 0 or -inf, and no derivative."""
     for a, b, expected in ((0.0, 2.0, (0.0, -np.inf)), (2.0, 0.0, (-np.inf, 0.0))):

@@ -48,8 +48,10 @@ def log_tail(h: Callable[[Array], Array], start: Array, sign: Array, *, longest:
     empty = jnp.zeros(jnp.shape(width), bool) if limit is None else jnp.less_equal(limit, 0.0)
     if limit is not None:
         width = jnp.where(empty, 1.0, jnp.minimum(width, limit))
-    values = h(start[..., None] + (sign * width)[..., None] * _NODES)
-    total = jax.scipy.special.logsumexp(values + _LOG_WEIGHTS, axis=-1) + jnp.log(width)
+    # in the precision at hand: jax 0.10.2 hands a NumPy constant to single-precision programs in double, once it was used in double
+    nodes, log_weights = (np.asarray(c, start.dtype) for c in (_NODES, _LOG_WEIGHTS))
+    values = h(start[..., None] + (sign * width)[..., None] * nodes)
+    total = jax.scipy.special.logsumexp(values + log_weights, axis=-1) + jnp.log(width)
     return jnp.where(empty, -jnp.inf, total)
 
 
