@@ -42,6 +42,12 @@ NAMES = (
 _SHAPES = {"alpha": 1.5, "beta": 0.7, "bs": 1.5, "kappa": 2.0, "nu": 5.0, "phi": 6.0, "shape": 1.7, "sigma": 0.8, "xi": 0.1}
 _SHARES = {"bias": 0.5, "coi": 0.4, "hu": 0.2, "ndt": 0.05, "quantile": 0.3, "zi": 0.2, "zoi": 0.2}
 _THRESHOLDS = np.array([-1.5, -0.5, 0.5, 1.5])
+#: What single families have besides, or in place of the above.
+_OWN: dict[str, Params] = {
+    "xbeta": {"kappa": 0.1},
+    "logistic_normal": {"lncor": np.array([[1.0, 0.0], [0.6, 0.8]])},
+    "cox": {"sbhaz": np.full(5, 0.2)},
+}
 
 
 @dataclass(frozen=True)
@@ -137,13 +143,7 @@ def _params(one: Family, eta: Array) -> Params:
         out["thres"] = _THRESHOLDS
     if one.components:
         out |= {"theta1": 0.4, "theta2": 0.6}
-    if one.name == "xbeta":
-        out["kappa"] = 0.1
-    if one.name == "logistic_normal":
-        out["lncor"] = np.array([[1.0, 0.0], [0.6, 0.8]])
-    if one.name == "cox":
-        out["sbhaz"] = np.full(5, 0.2)
-    return out
+    return out | _OWN.get(one.name, {})
 
 
 def _law(one: Family, params: Params, data: Data) -> Any:

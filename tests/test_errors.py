@@ -124,3 +124,9 @@ def test_nothing_is_left_on_disk_when_a_fit_fails(tmp_path):
     with pytest.raises(BrimError):
         brim.brm("z ~ x", data=SIM, family="poisson", file=tmp_path / "fit")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_number_of_observations_of_a_response_that_is_not_there():
+    fit = brim.brm("y ~ x", data=SIM, empty=True)
+    with pytest.raises(BrimError, match="the model has no response 'z'"):
+        fit.nobs("z")

@@ -325,11 +325,11 @@ def report(model: Model, space: AbstractCoordinates, draws: Draws) -> tuple[dict
     gain, seconds = np.empty(total), 0.0
     with jax.enable_x64(True):
         for block in space.blocks(draws):
-            kept, seconds = block.rows.stop - block.rows.start, seconds + block.seconds
-            gain[block.rows] = block.gain[:kept]
+            seconds += block.seconds
+            gain[block.rows] = block.gain[: block.kept]
             for key, values in run(block.q, data).items():
                 whole = out.setdefault(key, np.empty((total, *values.shape[1:])))
-                whole[block.rows] = np.asarray(values)[:kept]
+                whole[block.rows] = np.asarray(values)[: block.kept]
     arrays = {k: v.reshape(*shape, *v.shape[1:]) for k, v in out.items()}
     return {**arrays, "lp__": draws.stats["lp"] + gain.reshape(shape)}, seconds
 

@@ -212,7 +212,8 @@ class Fit:
 
     def nobs(self, resp: str | None = None) -> int:
         """Number of observations the model was fitted to."""
-        keep = next(r.response.rows(self.frame) for r in self.model.responses if resp in (None, r.name))
+        response = self.model.responses[0] if resp is None else self.model.response(resp)
+        keep = response.response.rows(self.frame)
         return self.frame.n if keep is None else self.frame.take(keep).n
 
     def ngrps(self) -> dict[str, int]:

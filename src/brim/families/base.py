@@ -57,6 +57,10 @@ class Dpar:
         """``log(value / (1 - value))``, ``eta`` itself for the logit link."""
         return self.link.logit_inverse(self.eta)
 
+    def shares(self, log_total: Array) -> tuple[Array, Array]:
+        """``log(value total)`` and ``log((1 - value) total)``: the shapes of a beta law of this mean and a precision."""
+        return self.log + log_total, self.log1m + log_total
+
 
 @dataclass(frozen=True)
 class DparSpec:

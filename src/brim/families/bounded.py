@@ -57,7 +57,7 @@ class Beta(Distribution):
     @property
     def log_shapes(self) -> tuple[Array, Array]:
         """The logs of the two shape parameters ``prob * phi`` and ``(1 - prob) * phi``."""
-        return self.prob.log + self.log_phi, self.prob.log1m + self.log_phi
+        return self.prob.shares(self.log_phi)
 
     @property
     def shapes(self) -> tuple[Array, Array]:

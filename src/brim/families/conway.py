@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.special import logsumexp
 
-from brim.families.gammas import along, log_factorial
+from brim.families.gammas import along, log_factorial, polynomial
 from brim.families.rows import on_rows
 from brim.families.tails import log_tail
 
@@ -120,15 +120,8 @@ def _by_series(log_mu: Array, shape: Array) -> Array:
     far = jnp.maximum(shape * jnp.exp(log_mu), _FAR)
     square, r, total = jnp.square(jnp.minimum(shape, 1e12)), 1.0 / far, jnp.zeros(())
     for row in _SERIES[::-1]:
-        total = (total + _polynomial(row, square)) * r
+        total = (total + polynomial(row, square)) * r
     return far - 0.5 * (shape - 1.0) * (log_mu + math.log(2.0 * math.pi)) - 0.5 * jnp.log(shape) + total
-
-
-def _polynomial(coefficients: tuple[float, ...], x: Array) -> Array:
-    total = jnp.asarray(coefficients[-1])
-    for c in coefficients[-2::-1]:
-        total = total * x + c
-    return total
 
 
 def _one_by_one(log_mu: Array, shape: Array) -> Moments:

@@ -32,10 +32,10 @@ def at_or_above(y: Array, least: Array, value: Array, otherwise: float) -> Array
     return jnp.where(jnp.asarray(y) >= least, value, otherwise)
 
 
-def unless_all_zero(k: Array, at_zero: Callable[[], Array], general: Callable[[], Array]) -> Array:
-    """A tail at the counts ``k``: by its closed formula where all of them are 0 (responses truncated at 1)."""
-    shape = jax.eval_shape(general).shape
-    return jax.lax.cond(jnp.all(k <= 0), lambda: jnp.broadcast_to(at_zero(), shape), general)
+def unless_all_zero(k: Array, at_zero: Callable[[], Any], general: Callable[[], Any]) -> Any:
+    """A tail, or both, at the counts ``k``: by closed formulas where all of them are 0 (responses truncated at 1)."""
+    like = jax.eval_shape(general)
+    return jax.lax.cond(jnp.all(k <= 0), lambda: jax.tree.map(lambda v, s: jnp.broadcast_to(v, s.shape), at_zero(), like), general)
 
 
 @dataclass(frozen=True)
@@ -210,8 +210,7 @@ class NegBinomial(Distribution):
         def tails() -> tuple[Array, Array]:
             return log_betainc(shape, k + 1.0, at_or_above(y, 0, logit, jnp.inf))
 
-        cdf = unless_all_zero(k, lambda: log_none, lambda: tails()[0])
-        survival = unless_all_zero(k, lambda: log1mexp(log_none), lambda: tails()[1])
+        cdf, survival = unless_all_zero(k, lambda: (log_none, log1mexp(log_none)), tails)
         return at_or_above(y, 0, cdf, -jnp.inf), at_or_above(y, 0, survival, 0.0)
 
     def log_cdf(self, y: Array) -> Array:

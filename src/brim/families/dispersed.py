@@ -54,15 +54,12 @@ class BetaBinomial(Distribution):
         phi = jnp.exp(self.log_phi)
         return self.mean * (1.0 - self.prob.value) * (1.0 + (self.trials - 1.0) / (phi + 1.0))
 
-    def _log_shapes(self) -> tuple[Array, Array]:
-        return self.prob.log + self.log_phi, self.prob.log1m + self.log_phi
-
     def _shapes(self) -> tuple[Array, Array]:
-        log_a, log_b = self._log_shapes()
+        log_a, log_b = self.prob.shares(self.log_phi)
         return jnp.exp(log_a), jnp.exp(log_b)
 
     def log_kernel(self, y: Array) -> Array:
-        log_a, log_b = self._log_shapes()
+        log_a, log_b = self.prob.shares(self.log_phi)
         return log_rising(log_a, y) + log_rising(log_b, self.trials - y) - lgamma_ratio(jnp.exp(self.log_phi), self.trials)
 
     def log_prob(self, y: Array) -> Array:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
-__all__ = ["along", "digamma", "lgamma_ratio", "log_factorial", "log_gamma", "log_rising"]
+__all__ = ["along", "digamma", "lgamma_ratio", "log_factorial", "log_gamma", "log_rising", "polynomial"]
 
 Array = Any
 
@@ -30,7 +30,7 @@ def along(value: Array, *pairs: tuple[Callable[[], Array], Any]) -> Array:
     return jnp.broadcast_to(sum(terms, jnp.zeros((), value.dtype)), jnp.shape(value))
 
 
-def _series(coefficients: tuple[float, ...], x: Array) -> Array:
+def polynomial(coefficients: tuple[float, ...], x: Array) -> Array:
     """The polynomial in ``x`` with these coefficients, the constant one first."""
     total = coefficients[-1]
     for c in coefficients[-2::-1]:
@@ -51,12 +51,12 @@ def _raised(x: Array) -> tuple[Array, Array, Array]:
 
 def _lgamma_rest(x: Array) -> Array:
     r = 1.0 / x
-    return r * _series(_LGAMMA, r * r)
+    return r * polynomial(_LGAMMA, r * r)
 
 
 def _digamma_rest(x: Array) -> Array:
     r2 = 1.0 / (x * x)
-    return r2 * _series(_DIGAMMA, r2)
+    return r2 * polynomial(_DIGAMMA, r2)
 
 
 @jax.custom_jvp

@@ -45,6 +45,11 @@ class Block:
     gain: np.ndarray
     seconds: float
 
+    @property
+    def kept(self) -> int:
+        """How many draws it has without the repeated ones."""
+        return int(self.rows.stop - self.rows.start)
+
 
 class AbstractCoordinates(ABC):
     """A target, and the way from its draws to draws of all coordinates of the model."""
@@ -112,7 +117,7 @@ class AbstractCoordinates(ABC):
     def complete(self, draws: Draws) -> Draws:
         """All draws in all coordinates of the model; ``stats["lp"]`` becomes their log joint density, as brms' ``lp__``."""
         shape = draws.q.shape[:2]
-        blocks = [(b.q[: b.rows.stop - b.rows.start], b.gain[: b.rows.stop - b.rows.start]) for b in self.blocks(draws)]
+        blocks = [(b.q[: b.kept], b.gain[: b.kept]) for b in self.blocks(draws)]
         q, gain = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
         return replace(draws, q=q.reshape(*shape, -1), stats={**draws.stats, "lp": draws.stats["lp"] + gain.reshape(shape)})
 

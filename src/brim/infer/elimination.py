@@ -116,9 +116,9 @@ def find(model: Model, frame: Frame) -> Elimination:
         if found is not None:
             return found
         reasons[first.key] = f"the levels of '{first.grouping.label}' are correlated, and too many"
-    found = _with_likelihood(Elimination(model, (), "rows", curves=curves), frame)
-    if found.curves:
-        return found
+    alone = _with_likelihood(Elimination(model, (), "rows", curves=curves), frame) if curves else None
+    if alone is not None and alone.curves:
+        return alone
     largest = max(model.blocks, key=size_of, default=None)
     raise _cannot(reasons[largest.key] if largest else "its smooths have too many coefficients for the number of rows")
 

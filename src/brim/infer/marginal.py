@@ -30,7 +30,7 @@ from brim.infer.counter import normals, substream
 from brim.infer.elimination import Elimination, find, size_of
 from brim.infer.gaussian import AbstractQuadratic, Chain, Dense, sum_by
 from brim.infer.laplace import laplace_start
-from brim.infer.sums import compressed, curve_columns, group_columns, known_gram, known_precision, padded, rotated, row_sums
+from brim.infer.sums import compressed, curve_columns, group_columns, known_border, known_gram, known_precision, padded, rotated, row_sums
 from brim.infer.warmup import Start
 from brim.model import Model, log_jacobian_function
 from brim.param import unconstrained_size
@@ -231,7 +231,7 @@ def _with_rows(e: Elimination, frame: Frame, spread: float) -> Marginal:
         precision, log_sigma, constant = known_precision(design[e.response.data_key], n)
         data["known"] = {"precision": precision, "log_sigma": log_sigma, "constant": constant}
         data["gram"] = known_gram(e, groups, precision)
-        data["border"] = _known_border(e, groups, precision, data["curves"])
+        data["border"] = known_border(e, groups, precision, data["curves"])
     if e.levels == "dense":
         data["cholesky"] = e.blocks[0].grouping.cholesky
     return Marginal(e, _target(e, data, spread), whole, data)
@@ -240,15 +240,6 @@ def _with_rows(e: Elimination, frame: Frame, spread: float) -> Marginal:
 def _once(e: Elimination) -> np.ndarray:
     """Every level of the outermost block counts once."""
     return np.ones(e.blocks[-1].grouping.n_levels if e.blocks else 0)
-
-
-def _known_border(e: Elimination, groups: list[tuple[Any, Any]], precision: np.ndarray, s: np.ndarray) -> tuple[Any, tuple[Any, ...]]:
-    """``S' diag(precision) S`` of the curves' columns, and ``Z_b' diag(precision) S`` of every level, (k, width, levels)."""
-    couplings = []
-    for block, (level, z) in zip(e.blocks, groups, strict=True):
-        cells = [[np.bincount(level, zi * precision * column, block.grouping.n_levels) for column in s.T] for zi in z]
-        couplings.append(np.array(cells).reshape(len(z), s.shape[1], block.grouping.n_levels))
-    return (s.T * precision) @ s, tuple(couplings)
 
 
 def _prior_data(e: Elimination) -> dict[str, Any]:

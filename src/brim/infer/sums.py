@@ -12,7 +12,7 @@ import numpy as np
 from brim.frame import Frame
 from brim.infer.elimination import Elimination
 
-__all__ = ["compressed", "curve_columns", "group_columns", "known_gram", "known_precision", "padded", "rotated", "row_sums"]
+__all__ = ["compressed", "curve_columns", "group_columns", "known_border", "known_gram", "known_precision", "padded", "rotated", "row_sums"]
 
 CHUNK = 2**19  # numbers of the design held at once: some MB, which the processor's cache holds
 _RIDGE = 1e-3  # of the size of a column
@@ -101,12 +101,21 @@ def group_columns(e: Elimination, b: int, design: Mapping[str, Any]) -> tuple[An
 
 def known_gram(e: Elimination, groups: list[tuple[Any, Any]], precision: np.ndarray) -> dict[tuple[int, int], np.ndarray]:
     """``Z_b' diag(precision) Z_c`` of every level of ``b``: (k_b, k_c, levels of b) for ``b <= c``."""
-    out = {}
-    for b, (level, z) in enumerate(groups):
-        for c in range(b, len(groups)):
-            cells = [[np.bincount(level, zi * precision * zj, e.blocks[b].grouping.n_levels) for zj in groups[c][1]] for zi in z]
-            out[b, c] = np.array(cells)
-    return out
+    pairs = [(b, c) for b in range(len(groups)) for c in range(b, len(groups))]
+    return {(b, c): _by_level(e, b, groups[b], groups[c][1] * precision) for b, c in pairs}
+
+
+def known_border(e: Elimination, groups: list[tuple[Any, Any]], precision: np.ndarray, s: np.ndarray) -> tuple[Any, tuple[Any, ...]]:
+    """``S' diag(precision) S`` of the curves' columns, and ``Z_b' diag(precision) S`` of every level, (k, width, levels)."""
+    weighted = s.T * precision
+    return weighted @ s, tuple(_by_level(e, b, group, weighted) for b, group in enumerate(groups))
+
+
+def _by_level(e: Elimination, b: int, group: tuple[Any, Any], others: np.ndarray) -> np.ndarray:
+    """Sums over the rows of each level of block ``b`` of the products of its columns and ``others``: (k, len(others), levels)."""
+    (level, z), n = group, e.blocks[b].grouping.n_levels
+    cells = [np.bincount(level, zi * other, n) for zi in z for other in others]
+    return np.reshape(cells, (len(z), len(others), n))
 
 
 @dataclass(frozen=True)

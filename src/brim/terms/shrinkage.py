@@ -214,7 +214,7 @@ class Shrinkage(AbstractTerm):
     def log_density(self, params: Params, design: Design) -> Any:
         if self.name == "lasso":
             law = _d().Laplace(0.0, self.args[1] * params[self._key("lasso_inv_lambda")])
-            return sum(jnp.sum(law.log_prob(params[key])) for key in (p.key for p in self.parts))
+            return sum(jnp.sum(law.log_prob(params[p.key])) for p in self.parts)
         if self.name == "R2D2":
             return _d().Dirichlet(jnp.full(self.size, self.args[2])).log_prob(params[self._key("R2D2_phi")])
         local = _d().StudentT(self.args[0], 0.0, 1.0).log_prob(params[self._key("hs_local")])

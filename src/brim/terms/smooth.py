@@ -209,8 +209,9 @@ class Smooth(AbstractTerm):
         if self._sizes:
             slot = Slot("sds", deparse(self.call), where=self.where, default=self.sds_default)
             out.append(Param(self._name("sds"), (n * self.smooth.n_sds,), (slot,) * (n * self.smooth.n_sds), lb=0.0))
-            out.append(Param(self._name("zs"), (n * sum(self._sizes),), pieces=STANDARD_NORMAL))
-        return tuple(p for p in out if not (self.bare and p.name == self._name("zs")))
+        if self.latent:
+            out.append(Param(self.latent, (n * sum(self._sizes),), pieces=STANDARD_NORMAL))
+        return tuple(out)
 
     def transform(self, params: Params, design: Design) -> dict[str, Any]:
         return {self._name("s"): self.latent_loadings(params, design) * params[self.latent]} if self.latent else {}
