@@ -1,10 +1,13 @@
 """Modes and Laplace approximations of models with group effects, against lme4 and glmmTMB."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy import optimize, stats
 
 import brim
-from brim import prior
+from brim import bf, prior
+from references import FOLDER
 
 pytestmark = pytest.mark.default_precision
 
@@ -17,6 +20,8 @@ CBPP = [-1.3985324664, -0.9923322929, -1.1286712975, -1.5803136871, 0.6422616722
 EPILEPSY = [1.79326955271, 0.09383725884, 0.70109175991, -0.26198747052, 0.04780120919, 0.5003234325, 7.195829022]
 #: lme4 1.1-31: lmer(diameter ~ 1 + (1 | plate) + (1 | sample), Penicillin, REML = FALSE)
 PENICILLIN = [22.972222, 0.84557251, 1.77064743, 0.54993214]
+#: glmmTMB(y ~ x + (1 | g), ziformula = ~ (1 | g), inflated, family = poisson): conditional, zero-inflated; sd of both
+INFLATED = [1.3093110998, -0.6673289006, 0.2838532348, 0.5140137312, 0.6134836191]
 
 
 def estimates(fit, *more):
@@ -44,6 +49,42 @@ def test_crossed_gaussian_mode_is_the_maximum_likelihood_estimate():
     """Not one chain of factors: both are integrated out by the nested approximation, exact for normal responses."""
     fit = mode("diameter ~ 1 + (1 | plate) + (1 | sample)", "penicillin", "gaussian", FLAT + prior("", class_="sigma"))
     assert estimates(fit, "sigma") == pytest.approx(PENICILLIN, abs=2e-5)
+
+
+def test_mode_with_effects_in_two_predictors_is_the_maximum_likelihood_estimate():
+    """Rows of a zero-inflated law are not log-concave: at the modes all their second derivatives count, as in glmmTMB."""
+    priors = FLAT + prior("", class_="Intercept", dpar="zi") + prior("", class_="sd", dpar="zi")
+    table = pd.read_csv(FOLDER / "data" / "inflated.csv")
+    formula = bf("y ~ x + (1 | g)", "zi ~ (1 | g)")
+    fit = brim.brm(formula, table, family="zero_inflated_poisson", prior=priors, algorithm="map", seed=1, progress=False)
+    assert estimates(fit) == pytest.approx(INFLATED, abs=2e-5)
+
+
+def test_mode_with_correlated_levels_is_the_maximum_likelihood_estimate():
+    """``gr(cov = A)`` beside a crossed factor, against the maximum of the normal law of the responses."""
+    table = brim.load_data("penicillin")
+    levels = sorted(table["sample"].unique())
+    a = np.exp(-0.7 * np.abs(np.subtract.outer(np.arange(len(levels)), np.arange(len(levels)))))
+    fit = brim.brm(
+        "diameter ~ 1 + (1 | plate) + (1 | gr(sample, cov = A))",
+        table,
+        data2={"A": pd.DataFrame(a, levels, levels)},
+        prior=FLAT + prior("", class_="sigma"),
+        algorithm="map",
+        marginalize=False,
+        seed=1,
+        progress=False,
+    )
+    plates, samples = (np.equal.outer(table[name].to_numpy(), sorted(table[name].unique())) * 1.0 for name in ("plate", "sample"))
+    parts = plates @ plates.T, samples @ a @ samples.T, np.eye(len(table))
+
+    def loss(x):
+        covariance = sum(np.exp(2 * s) * part for s, part in zip(x[1:], parts, strict=True))
+        return -stats.multivariate_normal(np.full(len(table), x[0]), covariance).logpdf(table["diameter"])
+
+    best = optimize.minimize(loss, [23.0, 0.0, 0.5, -0.5], method="BFGS", options={"gtol": 1e-7}).x
+    found = [float(fit.draws[v].ravel()[0]) for v in ("b_Intercept", "sd_plate__Intercept", "sd_sample__Intercept", "sigma")]
+    assert found == pytest.approx([best[0], *np.exp(best[1:])], rel=1e-4)
 
 
 def test_laplace_is_near_the_posterior():

@@ -5,22 +5,25 @@ from dataclasses import replace
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
 import brim
-from brim import prior
+from brim import bf, prior, set_rescor
 from brim.brm import coordinates, target
+from brim.infer.conditional import effects
 from brim.infer.control import Control
 from brim.infer.coordinates import Own
 from brim.infer.diagnostics import ess_bulk
+from brim.infer.expansion import Expansion
 from brim.infer.marginal import Marginal
-from brim.infer.transport import effects
 from brim.infer.transported import Transported
-from brim.infer.working import Expansion, working
+from brim.infer.working import working
 from references import data
 
-SIM = data("sim")
+SIM = data("sim").assign(gw=lambda d: 1.0 + 0.1 * d.g.cat.codes)
+COV = pd.DataFrame(0.4 + 0.6 * np.eye(SIM.g.nunique()), *2 * [SIM.g.cat.categories])
 CONTROL = Control.read({"metric": "split"})
 
 #: formula, family, which blocks are singles, border, chain, and whether the rest of the mean is linear
@@ -35,39 +38,60 @@ STRUCTURES = {
     "smooth": ("ycount ~ s(x, k = 5) + (1 | g)", "poisson", (0, 0, 1), True),
     "not linear": ("ycount ~ mo(xo) + (1 + x | g) + (1 | g2)", "poisson", (0, 1, 1), False),
     "shape": ("ycount ~ x + (1 | g)", "negbinomial", (0, 0, 1), True),
-    "predicted shape": (brim.bf("ycount ~ x + (1 | g)", "shape ~ z + (1 | g2)"), "negbinomial", (0, 0, 1), True),
+    "predicted shape": (bf("ycount ~ x + (1 | g)", "shape ~ z + (1 | g2)"), "negbinomial", (0, 1, 1), True),
     "tails": ("y ~ x + (1 + x | g) + (1 | g2)", "student", (0, 1, 1), True),
     "beyond the integral": ("y ~ x + (1 | g) + (1 + x | g2)", "gaussian", (0, 0, 1), True),
+    "scale": (bf("y ~ x + (1 | g)", "sigma ~ z + (1 | g2)"), "gaussian", (0, 1, 1), True),
+    "scale, correlated": (bf("y ~ x + (1 + x | p | g)", "sigma ~ (1 | p | g)"), "student", (0, 0, 1), True),
+    "inflation": (bf("zcount ~ mo(xo) + (1 | g)", "zi ~ (1 | g)"), "zero_inflated_poisson", (0, 0, 2), False),
+    "categories": ("ycat ~ x + (1 + x | g)", "categorical", (0, 0, 2), True),
+    "nonlinear": (bf("ypos ~ a * exp(k * x)", "a ~ 1 + (1 | g)", "k ~ 0 + z + (1 | g2)", nl=True), "gamma", (0, 1, 1), True),
+    "two responses": (bf("y ~ x + (1 | p | g)") + bf("ycount ~ z + (1 | p | g) + (1 | g2)", family="poisson"), "gaussian", (0, 1, 1), True),
+    "tied responses": (bf("y ~ x + (1 + x | p | g)") + bf("y2 ~ mo(xo) + (1 | p | g)") + set_rescor(True), "gaussian", (0, 0, 1), False),
+    "other rows": (bf("y | subset(sub1) ~ x + (1 | p | g)") + bf("y2 ~ z + (1 | p | g)") + set_rescor(False), "gaussian", (0, 0, 1), True),
+    "missing": (bf("y ~ mi(xmis) + (1 | p | g)") + bf("xmis | mi() ~ z + (1 | p | g)") + set_rescor(False), "gaussian", (0, 0, 1), False),
+    "memberships": ("ycount ~ x + (1 | mm(h1, h2))", "poisson", (1, 0, 0), True),
+    "memberships with slopes": ("ycount ~ mo(xo) + (1 + x | mm(h1, h2, weights = cbind(w1, w2)))", "poisson", (0, 1, 0), False),
+    "memberships beside": ("ycount ~ x + (1 | g) + (1 | mm(h1, h2))", "poisson", (0, 1, 1), True),
+    "correlated levels": ("ycount ~ x + (1 | gr(g, cov = A))", "poisson", (1, 0, 0), True),
+    "correlated levels beside": ("ycount ~ mo(xo) + (1 + x | gr(g, cov = A)) + (1 + x | g2)", "poisson", (0, 1, 1), False),
+    "widths": ("ycount ~ x + (1 + x | gr(g, dist = 'student'))", "poisson", (0, 0, 1), True),
     "beyond the curves": ("y ~ s(x, k = 5) + (1 | g) + (1 + x | g2)", "gaussian", (0, 0, 1), True),
 }
 
 
 def adapted(formula, family, **more):
     """The fit without draws and its coordinates after the search for the modes."""
-    fit = brim.brm(formula, data=SIM, family=family, empty=True, **more)
+    fit = brim.brm(formula, data=SIM, family=family, empty=True, data2={"A": COV}, **more)
     return fit, coordinates(fit).approach(CONTROL, 2, 1)
 
 
 def anywhere(formula, family, **more):
     """Coordinates with the likelihood expanded at random: the map is exact whatever the approximation is worth."""
-    fit = brim.brm(formula, data=SIM, family=family, empty=True, **more)
+    fit = brim.brm(formula, data=SIM, family=family, empty=True, data2={"A": COV}, **more)
     space = coordinates(fit)
     assert isinstance(space, Transported)
     t, rows = space.transport, space.rows
     rng = np.random.default_rng(1)
-    n, others = len(rows.level[0]), len(rows.at)
-    p = len(space.target.data["working"]["ref"]) if t.linear else 0
+    others, refs = len(rows.at), space.target.data["working"].get("ref", ((),) * len(t.units))
+    shapes = [(len(unit.places), n) for unit, n in zip(t.units, rows.sizes, strict=True)]
+
+    def precision(p, n):
+        low = rng.normal(size=(n, p, p)) * 0.5 + np.eye(p)
+        return np.moveaxis(low @ np.swapaxes(low, 1, 2), 0, -1)
+
     made_up = Expansion(
         theta=t.rest.layout.center(),
-        ref=rng.normal(size=p),
-        rest=rng.normal(size=n),
-        eta=rng.normal(size=n),
+        ref=tuple(tuple(rng.normal(size=len(x)) for x in unit) for unit in refs),
+        rest=tuple(rng.normal(size=shape) for shape in shapes),
+        eta=tuple(rng.normal(size=shape) for shape in shapes),
         effects=tuple(rng.normal(size=shape) for shape in t.shapes),
-        value=np.zeros(n),
-        score=rng.normal(size=n),
-        precision=rng.uniform(0.1, 2.0, n),
-        slopes=rng.normal(size=(others, n)),
-        growth=rng.normal(size=others),
+        value=tuple(np.zeros(n) for _, n in shapes),
+        score=tuple(rng.normal(size=shape) for shape in shapes),
+        curvature=(),
+        precision=tuple(precision(*shape) for shape in shapes),
+        slopes=tuple(rng.normal(size=(others, *shape)) for shape in shapes),
+        growth=tuple(rng.normal(size=(others, p)) for p, _ in shapes),
     )
     return space.with_working(working(t, rows, made_up))
 
@@ -114,17 +138,39 @@ def test_density_with_standard_deviations_that_are_computed(formula, family, law
     check_jacobian(space)
 
 
-@pytest.mark.parametrize("formula", ["ycount ~ x + (1 + x | g) + (1 | g2)", "ycount ~ mo(xo) + (1 | g) + (1 | g2)"])
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "ycount ~ x + (1 + x | g) + (1 | g2)",
+        "ycount ~ mo(xo) + (1 | g) + (1 | g2)",
+        "ycount ~ x + (1 | g) + (1 | mm(h1, h2))",
+        "ycount ~ mo(xo) + (1 | gr(g, cov = A)) + (1 + x | g2)",
+        bf("ycount ~ x + (1 | g)", "shape ~ (1 | g2)"),
+    ],
+)
 def test_blocks_beyond_the_border_stand_alone(formula, monkeypatch):
     """With no room for a border the second factor follows its own law; the density stays exact."""
     monkeypatch.setattr("brim.infer.transport.MOST_BORDER", 0)
-    space = anywhere(formula, "poisson")
+    space = anywhere(formula, "poisson" if isinstance(formula, str) else "negbinomial")
     t = space.transport
     assert (len(t.singles), len(t.border), len(t.chain)) == (1, 0, 1)
     check_jacobian(space)
 
 
-@pytest.mark.parametrize("formula", ["y ~ x + (1 + x | g)", "y ~ x + (1 | g2 / f3)", "y ~ x + (1 + x | g) + (1 | g2)"])
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "y ~ x + (1 + x | g)",
+        "y ~ x + (1 | g2 / f3)",
+        "y ~ x + (1 + x | g) + (1 | g2)",
+        "y ~ x + (1 | mm(h1, h2, weights = cbind(w1, w2)))",
+        "y ~ x + (1 | g) + (1 + x | mm(h1, h2))",
+        "y ~ x + (1 | gr(g, cov = A))",
+        "y ~ x + (1 + x | gr(g, cov = A)) + (1 | g2)",
+        "y ~ x + (1 + x | gr(g, dist = 'student'))",
+        bf("y ~ x + (1 + x | p | g)") + bf("y2 ~ z + (1 | p | g) + (1 | g2)") + set_rescor(True),
+    ],
+)
 def test_effects_of_a_normal_likelihood_are_standardised_exactly(formula):
     """Where the likelihood was expanded, ``log p(theta, e)`` is the log density of ``theta`` without effects, plus N(e; 0, I)."""
     fit, (space, _) = adapted(formula, "gaussian", marginalize=False)
@@ -137,33 +183,70 @@ def test_effects_of_a_normal_likelihood_are_standardised_exactly(formula):
     assert found - stats.norm.logpdf(e).sum() == pytest.approx(integrated(fit, t, theta), rel=1e-10)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "scale",
+        "scale, correlated",
+        "inflation",
+        "categories",
+        "nonlinear",
+        "tied responses",
+        "memberships beside",
+        "correlated levels",
+        "widths",
+    ],
+)
+def test_the_likelihood_is_expanded_at_the_modes_of_the_effects(name):
+    """There the density has no slope in ``e``: half its square is what is left to gain. The search stops at 0.05, chains start around."""
+    formula, family, _, _ = STRUCTURES[name]
+    _, (space, start) = adapted(formula, family)
+    t, values = space.transport, space.target.data
+    theta = np.median(start.q[:, : t.head], axis=0)
+    slope = jax.jit(jax.grad(lambda e: space.target.log_prob(jnp.concatenate([theta, e]), values)))(np.zeros(t.dim - t.head))
+    assert 0.5 * np.sum(np.square(slope)) < 0.5
+
+
 def integrated(fit, t, theta):
     """log p(theta, y) by the multivariate normal law of y."""
     inputs, rest = fit.model.data(fit.frame), t.rest
     params, log_det = rest.layout.constrain(theta, inputs["fixed"])
     full = rest.transform(params, inputs["design"])
     priors = rest.log_prior(full, inputs["design"], inputs["prior"]) + rest.log_internal(full, inputs["design"], inputs["prior"])
+    priors += sum(b.log_density(params, inputs["design"][b.key]) for b in t.blocks)
     sizes = [k * n for k, n in t.shapes]
 
     def mean(z):
         parts = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
         own = {b.standardised: z[at].reshape(shape) for b, at, shape in zip(t.blocks, parts, t.shapes, strict=True)}
-        return fit.model.responses[0].dpars(fit.model.transform({**params, **own}, inputs["design"]), inputs["design"])["mu"].value
+        every = fit.model.all_dpars(fit.model.transform({**params, **own}, inputs["design"]), inputs["design"])[0]
+        return jnp.concatenate([dpars["mu"].value for dpars in every])
 
     zero = np.zeros(sum(sizes))
     b = np.asarray(jax.jacobian(mean)(zero))
-    covariance = b @ b.T + float(params["sigma"]) ** 2 * np.eye(len(b))
-    law = stats.multivariate_normal(np.asarray(mean(zero)), covariance)
-    return float(law.logpdf(SIM.y.to_numpy()) + priors + log_det)
+    low = np.diag([float(params[f"sigma_{r.resp}" if r.resp else "sigma"]) for r in fit.model.responses]) @ np.asarray(
+        params.get("Lrescor", np.eye(1))
+    )
+    law = stats.multivariate_normal(np.asarray(mean(zero)), b @ b.T + np.kron(low @ low.T, np.eye(len(SIM))))
+    return float(law.logpdf(np.concatenate([SIM[r.name] for r in fit.model.responses])) + priors + log_det)
+
+
+LATER = [STRUCTURES[name][:2] for name in ("inflation", "categories", "widths", "memberships", "correlated levels", "missing")]
 
 
 @pytest.mark.default_precision
 @pytest.mark.parametrize(
-    ("formula", "family"), [("ycount ~ x + (1 + x | g) + (1 | g2)", "poisson"), ("y ~ x + (1 | g) + (1 | g2)", "gaussian")]
+    ("formula", "family"),
+    [
+        ("ycount ~ x + (1 + x | g) + (1 | g2)", "poisson"),
+        ("y ~ x + (1 | g) + (1 | g2)", "gaussian"),
+        STRUCTURES["scale, correlated"][:2],
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in LATER),
+    ],
 )
 def test_coordinates_do_not_change_the_posterior(formula, family):
     """Means and standard deviations of all parameters, effects and ``lp__``, within five combined Monte Carlo errors."""
-    run = {"family": family, "chains": 4, "iter": 2000, "seed": 1, "progress": False, "marginalize": False}
+    run = {"family": family, "data2": {"A": COV}, "chains": 4, "iter": 2000, "seed": 1, "progress": False, "marginalize": False}
     moved = brim.brm(formula, data=SIM, control={"adapt_delta": 0.9}, **run)
     own = brim.brm(formula, data=SIM, control={"adapted_effects": False, "adapt_delta": 0.95}, **run)
     assert "adapted to the data" in moved.engine
@@ -232,14 +315,15 @@ def test_effects_without_data_stay_standard_normal():
 @pytest.mark.parametrize(
     ("formula", "family"),
     [
-        ("ycount ~ x + (1 | mm(h1, h2))", "poisson"),
-        ("ycount ~ x + (1 | gr(g, dist = 'student'))", "poisson"),
-        (brim.bf("ycount ~ x", "shape ~ (1 | g)"), "negbinomial"),
+        ("ycount ~ mo(xo) + (mo(xo) | g)", "poisson"),
+        ("ycount ~ x + (1 | gr(g, pw = gw))", "poisson"),
+        ("yord ~ cs(x) + (1 | g)", "acat"),
+        (bf("y ~ x + (1 | g)"), brim.mixture("gaussian", nmix=2)),
         ("ycount ~ x", "poisson"),
     ],
 )
 def test_other_effects_keep_their_coordinates(formula, family):
-    fit = brim.brm(formula, data=SIM, family=family, empty=True)
+    fit = brim.brm(formula, data=SIM, family=family, empty=True, data2={"A": COV})
     assert not isinstance(coordinates(fit), Transported)
 
 

@@ -27,6 +27,7 @@ from brim.infer.marginal import Marginal, check_marginalize, eliminate
 from brim.infer.optimum import complete_mode
 from brim.infer.program import precompile
 from brim.infer.starts import read_init, start_of
+from brim.infer.transport import better_together
 from brim.infer.transported import transported
 from brim.model import Model, log_jacobian_function, log_joint_function, report_function
 from brim.post.draws import Posterior
@@ -290,8 +291,10 @@ def coordinates(fit: Fit, spread: float = 1.0, algorithm: str = "sampling") -> A
     if algorithm in _NESTED and marginal is not None and marginal.elimination.rest.blocks and s.marginalize is not True:
         marginal = None
     if algorithm in ("sampling", *_NESTED) and Control.read(dict(s.control)).adapted_effects:
+        if marginal is not None and s.marginalize is not True and better_together(marginal.elimination):
+            marginal = None
         moved = transported(fit.model, fit.frame, marginal, spread)
-        if moved is not None:
+        if moved is not None and (algorithm == "sampling" or moved.transport.nests):
             return moved
     return Own(target(fit, spread)) if marginal is None else marginal
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -42,6 +43,10 @@ class Predictor:
     name: str
     where: Where
     terms: tuple[AbstractTerm, ...]
+
+    def effects(self) -> Iterator[GroupEffect]:
+        """Its group effects."""
+        return (t for t in self.terms if isinstance(t, GroupEffect))
 
     def eta(self, rows: Any, params: Arrays, design: Arrays, skip: frozenset[str] = frozenset()) -> Any:
         """The predictor of every row; ``skip`` leaves terms out (group effects that ``re_formula`` excludes)."""
@@ -98,22 +103,29 @@ class ResponseModel:
 
     def effects(self) -> Iterator[GroupEffect]:
         """The group effects of all predictors."""
-        return (t for p in self.predictors for t in p.terms if isinstance(t, GroupEffect))
+        return (effect for p in self.predictors for effect in p.effects())
 
-    def etas(self, params: Arrays, design: Arrays, skip: frozenset[str] = frozenset()) -> dict[str, Any]:
-        """The linear predictor of each predicted parameter; later predictors can read earlier ones as ``params["eta:<name>"]``."""
+    def etas(
+        self, params: Arrays, design: Arrays, skip: frozenset[str] = frozenset(), given: Arrays = MappingProxyType({})
+    ) -> dict[str, Any]:
+        """The linear predictor of each predicted parameter, those in ``given`` as they are there.
+
+        Later predictors can read earlier ones as ``params["eta:<name>"]``.
+        """
         rows = design[self.rows_key]
         out: dict[str, Any] = {}
         for p in self.predictors:
             known = {f"eta:{name}": eta for name, eta in out.items()}
-            out[p.name] = p.eta(rows, {**params, **known}, design, skip)
+            out[p.name] = given[p.name] if p.name in given else p.eta(rows, {**params, **known}, design, skip)
         return out
 
-    def dpars(self, params: Arrays, design: Arrays, skip: frozenset[str] = frozenset()) -> dict[str, Dpar]:
+    def dpars(
+        self, params: Arrays, design: Arrays, skip: frozenset[str] = frozenset(), given: Arrays = MappingProxyType({})
+    ) -> dict[str, Dpar]:
         """Every distributional parameter, on its predictor's scale with its link."""
         out = {
             name: Dpar(eta, LINKS[self.family.links[name]])
-            for name, eta in self.etas(params, design, skip).items()
+            for name, eta in self.etas(params, design, skip, given).items()
             if name in self.family.links
         }
         for s in self.scalars:
@@ -155,12 +167,6 @@ class ResponseModel:
             return self.residual.log_lik(data["y"], self._margin(params, design, skip), params, design[self.residual.key])
         out = self.response.log_lik(self.distribution(params, design, skip), data)
         return jnp.where(jnp.isnan(data["y"]), jnp.nan, out) if self.imputed else out
-
-    def log_lik_at(self, eta: Any, params: Arrays, design: Arrays) -> Any:
-        """Pointwise log likelihood of the completed response with ``eta`` as linear predictor of the mean; other parameters as they are."""
-        dpars = {**self.dpars(params, design), "mu": Dpar(eta, LINKS[self.family.links["mu"]])}
-        data = {**design[self.data_key], "y": self.y(params, design)}
-        return self.response.log_lik(self.family.distribution(dpars, data), data)
 
     def y(self, params: Arrays, design: Arrays) -> Any:
         """The response, completed; ``params`` are transformed."""
@@ -330,6 +336,26 @@ class Model:
         if self.joint is not None and not self.prior_only:
             return jnp.sum(self.joint.log_lik([r.y(params, design) for r in self.responses], *self.all_dpars(params, design), params))
         return sum(jnp.sum(r.log_joint(params, design, self.prior_only)) for r in self.responses)
+
+    @property
+    def laws(self) -> tuple[tuple[int, ...], ...]:
+        """Responses whose rows are independent of all others given the predictors: each alone, or all that have a joint law."""
+        every = range(len(self.responses))
+        return tuple((i,) for i in every) if self.joint is None else (tuple(every),)
+
+    def log_lik_at(self, law: tuple[int, ...], etas: Mapping[tuple[int, str], Any], params: Arrays, design: Arrays) -> Any:
+        """Pointwise log likelihood (rows,) of the completed responses of one of ``laws``.
+
+        ``etas`` are predictors, by response and name, that take the place of their own; all else follows from ``params``, transformed.
+        """
+        members = [self.responses[i] for i in law]
+        given = [{name: eta for (i, name), eta in etas.items() if i == at} for at in law]
+        dpars = [r.dpars(params, design, given=own) for r, own in zip(members, given, strict=True)]
+        if self.joint is not None:
+            return self.joint.log_lik([r.y(params, design) for r in members], dpars, [design[r.data_key] for r in members], params)
+        (r,), (d,) = members, dpars
+        data = {**design[r.data_key], "y": r.y(params, design)}
+        return r.response.log_lik(r.family.distribution(d, data), data)
 
     def all_dpars(self, params: Arrays, design: Arrays, skip: frozenset[str] = frozenset()) -> tuple[list[dict[str, Dpar]], list[Arrays]]:
         """Distributional parameters and data of every response."""

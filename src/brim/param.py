@@ -60,12 +60,11 @@ class Piece:
     """The prior of some elements of a parameter: a law by name; its arguments travel with the data.
 
     ``index`` are flat positions in the parameter, ``None`` for all of it. ``log_mass``, the log probability between the
-    parameter's bounds, is subtracted once an element. ``of`` names the parameter that is the law's argument.
+    parameter's bounds, is subtracted once an element.
     """
 
     law: str
     index: tuple[int, ...] | None
-    of: str = ""
     args: tuple[float, ...] = field(compare=False, default=())
     log_mass: float = field(compare=False, default=0.0)
 

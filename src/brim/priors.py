@@ -371,8 +371,6 @@ def log_density(param: Param, values: Mapping[str, Any], args: tuple[Any, ...]) 
         if piece.law == "std_normal":
             total = total - 0.5 * jnp.sum(v * v) - 0.5 * math.log(2 * math.pi) * param.size
             continue
-        if piece.of:
-            given = (values[piece.of],)
         count = param.size if piece.index is None else len(piece.index)
         total = total + jnp.sum(LAWS[piece.law].distribution(*given).log_prob(v)) - count // param.copies * log_mass
     return total

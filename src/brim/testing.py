@@ -86,9 +86,7 @@ def _check_params(term: AbstractTerm) -> None:
         q = np.full(unconstrained_size(p), 0.3)
         values, _ = Layout((p,)).constrain(q, {})
         assert np.shape(values[p.name]) == p.shape, _say(term, f"'{p.name}' does not have its shape")
-        pieces = [x for x in p.pieces if not x.of]
-        if len(pieces) == len(p.pieces):
-            assert np.isfinite(log_density(p, values, prior_args((p,))[p.name])), _say(term, f"the prior of '{p.name}' is not finite")
+        assert np.isfinite(log_density(p, values, prior_args((p,))[p.name])), _say(term, f"the prior of '{p.name}' is not finite")
 
 
 def _check_learning(term: AbstractTerm, frame: Frame, other: Frame) -> None:

@@ -8,6 +8,7 @@ effects' modes, until neither moves.
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -18,12 +19,14 @@ from brim.infer.base import Target
 from brim.infer.chain import Chain
 from brim.infer.control import Control
 from brim.infer.counter import chain_stream
+from brim.infer.expansion import Expansion, Rows, coordinates_of, expander, seating
 from brim.infer.laplace import laplace, start_from
+from brim.infer.places import Seat
 from brim.infer.program import Program, device_data, precompile
 from brim.infer.progress import Report
 from brim.infer.transport import Transport
 from brim.infer.warmup import Start
-from brim.infer.working import Expansion, Rows, coordinates_of, expander, places, working
+from brim.infer.working import working
 
 __all__ = ["Search", "adapted"]
 
@@ -66,18 +69,18 @@ class Search:
         self.t, self.rows, self.target, self.control, self.seed = t, rows, target, control, seed
         self.inner = device_data(target.data["inner"])
         self.design = device_data(rows.design)
-        self.places = places(rows)
+        self.seating = seating(rows)
         self.expanding = expander(t, rows, target.data)
 
     # ------------------------------------------------------------------ evaluations
 
-    def at(self, theta: np.ndarray, work: Working, eta: np.ndarray | None = None) -> Expansion:
+    def at(self, theta: np.ndarray, work: Working, eta: tuple[np.ndarray, ...] | None = None) -> Expansion:
         """The likelihood expanded at ``eta``, or at the modes of the effects under ``work``."""
         use = np.bool_(eta is not None)
-        eta = np.zeros(len(self.rows.level[0])) if eta is None else eta
-        out = self.expanding.result().run(theta, eta, use, {"inner": self.inner, "working": work}, self.design, *self.places)
-        found = {key: np.asarray(value) for key, value in out.items() if key != "effects"}
-        return Expansion(theta, effects=tuple(np.asarray(r) for r in out["effects"]), **found)
+        if eta is None:
+            eta = tuple(np.zeros((len(unit.places), n)) for unit, n in zip(self.t.units, self.rows.sizes, strict=True))
+        out = self.expanding.result().run(theta, eta, use, {"inner": self.inner, "working": work}, self.design, *self.seating)
+        return Expansion(theta, **jax.tree.map(np.asarray, out))
 
     def density(self, work: Working) -> Evaluate:
         """``theta -> log density and gradient`` at ``e = 0``."""
@@ -98,12 +101,7 @@ class Search:
 
         The effects' own parameters, of which such a model says nothing, stay where they start.
         """
-        density, free = self.density(self.target.data["working"]), ~coordinates_of(self.t.rest, self.t.blocks)
-
-        def evaluate(theta: np.ndarray) -> tuple[float, np.ndarray]:
-            lp, grad = density(theta)
-            return lp, np.where(free, grad, 0.0)
-
+        evaluate = _holding(self.density(self.target.data["working"]), coordinates_of(self.t.rest, self.t.blocks))
         for _ in range(TRIES):
             theta = np.asarray(self.target.init(rng), np.float64)[: self.t.head]
             lp, grad = evaluate(theta)
@@ -112,50 +110,68 @@ class Search:
         return None
 
     def settle(self, theta: np.ndarray) -> tuple[np.ndarray, Working]:
-        """Climb and expand in turn until the log density stays; the best of all rounds."""
+        """Climb and expand in turn until the log density stays, or the best of all rounds.
+
+        Effects in scales and shapes wait for a round, with their own parameters: the first expansion says nothing of them.
+        """
         work = working(self.t, self.rows, self._loose(theta))
         best, before = (-np.inf, theta, self.target.data["working"]), -np.inf
-        for _ in range(ROUNDS):
+        behind = [b for b, seats in zip(self.t.blocks, self.t.seats, strict=True) if not all(self._leads(s) for s in seats)]
+        for k in range(ROUNDS):
             evaluate = self.density(work)
+            if k == 0:
+                evaluate = _holding(evaluate, coordinates_of(self.t.rest, behind))
             lp, grad = evaluate(theta)
             if not (np.isfinite(lp) and np.isfinite(grad).all()):
                 break
             theta = ascend(evaluate, theta).q[-1]
             expansion = self.at(theta, work)
-            if not all(np.isfinite(x).all() for x in (expansion.eta, expansion.score, expansion.precision)):
+            if not all(np.isfinite(x).all() for x in (*expansion.eta, *expansion.score, *expansion.precision)):
                 break
             work = working(self.t, self.rows, expansion)
             lp = self.density(work)(theta)[0]
             if lp > best[0]:
                 best = (lp, theta, work)
             if abs(lp - before) < SETTLED:
-                break
+                return theta, work
             before = lp
         return best[1], best[2]
 
+    def _leads(self, seat: Seat) -> bool:
+        return self.t.units[seat.unit].places[seat.place].leads(self.t.rest)
+
     def _loose(self, theta: np.ndarray) -> Expansion:
-        """Expanded where each row alone would have its predictor, held loosely at that of the fit without effects."""
+        """Expanded where each row alone would have its predictor, held loosely at that of the fit without effects.
+
+        Predictors of scales and shapes, of which a row alone says nothing, stay there, and nothing is said of them.
+        """
         none = self.target.data["working"]
         fixed = self.at(theta, none)
-        ridge = RIDGE * min(1.0, float(np.median(fixed.precision)) or 1.0)
+        free = [np.array([p.leads(self.t.rest) for p in unit.places])[:, None] for unit in self.t.units]
+        ridge = [RIDGE * np.fmin(1.0, _typical(_diagonal(w)))[:, None] for w in fixed.precision]
 
-        def penalised(e: Expansion) -> np.ndarray:
-            return e.value - 0.5 * ridge * (e.eta - fixed.eta) ** 2
+        def penalised(e: Expansion) -> list[np.ndarray]:
+            away = [0.5 * np.sum(k * (x - y) ** 2, axis=0) for k, x, y in zip(ridge, e.eta, fixed.eta, strict=True)]
+            return [value - a for value, a in zip(e.value, away, strict=True)]
 
-        now, step = fixed, None
-        value = penalised(now)
+        def newton(e: Expansion) -> list[np.ndarray]:
+            parts = zip(free, ridge, e.score, e.precision, e.eta, fixed.eta, strict=True)
+            return [f * (g - k * (x - y)) / (_diagonal(w) + k) for f, k, g, w, x, y in parts]
+
+        now, value, step = fixed, penalised(fixed), newton(fixed)
         for _ in range(60):
-            newton = (now.score - ridge * (now.eta - fixed.eta)) / (now.precision + ridge)
-            step = newton if step is None else step
-            new = self.at(theta, none, now.eta + step)
-            risen = np.nan_to_num(penalised(new), nan=-np.inf) >= value
+            new = self.at(theta, none, tuple(x + s for x, s in zip(now.eta, step, strict=True)))
+            risen = [np.nan_to_num(v, nan=-np.inf) >= w for v, w in zip(penalised(new), value, strict=True)]
             now = _where(risen, new, now)
             value = penalised(now)
-            newton = (now.score - ridge * (now.eta - fixed.eta)) / (now.precision + ridge)
-            step = np.where(risen, newton, 0.5 * step)
-            if np.all(np.abs(step) * np.sqrt(now.precision + ridge) < 0.1):
+            step = [np.where(up, full, 0.5 * s) for up, full, s in zip(risen, newton(now), step, strict=True)]
+            size = [np.abs(s) * np.sqrt(_diagonal(w) + k) for s, w, k in zip(step, now.precision, ridge, strict=True)]
+            if all(np.all(x < 0.1) for x in size):
                 break
-        return now
+        score = tuple(f * g for f, g in zip(free, now.score, strict=True))
+        precision = tuple(f * f[:, None] * w for f, w in zip(free, now.precision, strict=True))
+        slopes = tuple(f * s for f, s in zip(free, now.slopes, strict=True))
+        return replace(now, score=score, precision=precision, slopes=slopes)
 
     def start(self, work: Working, theta: np.ndarray, chains: int) -> Start | None:
         """Chains around the mode of ``theta``, their effects drawn from the approximation."""
@@ -172,8 +188,32 @@ class Search:
         return Start(q, (found.covariance, np.ones(tail)))
 
 
-def _where(risen: np.ndarray, new: Expansion, old: Expansion) -> Expansion:
+def _holding(evaluate: Evaluate, held: np.ndarray) -> Evaluate:
+    """The same with no slope along the coordinates of a mask."""
+
+    def moving(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        lp, grad = evaluate(theta)
+        return lp, np.where(held, 0.0, grad)
+
+    return moving
+
+
+def _diagonal(precision: np.ndarray) -> np.ndarray:
+    """Of (places, places, rows): (places, rows)."""
+    each = np.arange(len(precision))
+    return precision[each, each]
+
+
+def _typical(precision: np.ndarray) -> np.ndarray:
+    """The median by place, 1 where most rows have none."""
+    median = np.median(precision, axis=1)
+    return np.where(median > 0.0, median, 1.0)
+
+
+def _where(risen: list[np.ndarray], new: Expansion, old: Expansion) -> Expansion:
     """Row by row, the new expansion where the density rose."""
-    names = ("rest", "eta", "value", "score", "precision", "slopes")
-    chosen: dict[str, Any] = {name: np.where(risen, getattr(new, name), getattr(old, name)) for name in names}
+    names = ("rest", "eta", "value", "score", "curvature", "precision", "slopes")
+    chosen: dict[str, Any] = {
+        name: tuple(np.where(up, x, y) for up, x, y in zip(risen, getattr(new, name), getattr(old, name), strict=True)) for name in names
+    }
     return Expansion(old.theta, old.ref, effects=old.effects, growth=new.growth, **chosen)

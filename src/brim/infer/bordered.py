@@ -12,7 +12,7 @@ from jax.scipy.linalg import solve_triangular
 
 from brim.infer.gaussian import AbstractQuadratic, Chain, Stage, sum_by
 from brim.linalg import AbstractBatch, Stacked, Unrolled, batch
-from brim.terms.cholesky import inverse_lower
+from brim.terms.cholesky import cholesky, inverse_lower
 
 __all__ = ["Bordered"]
 
@@ -51,7 +51,7 @@ class Bordered(AbstractQuadratic):
     def draw(self, normals: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
         """Standardised effects of the chain and of the border (m,): the border first, the chain given it."""
         left, own = self._without_chain(), jnp.ravel(normals[-1])
-        low = jnp.linalg.cholesky(left.precision)
+        low = cholesky(left.precision)
         z = solve_triangular(low, solve_triangular(low, left.cross, lower=True) + own, lower=True, trans=1)
         effects = self._effects(z)[:, None]
         known = tuple(batch(jnp.sum(h * effects, axis=1)[:, None], self.chain.small) for h in left.couplings)

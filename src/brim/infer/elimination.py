@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from brim.model import Model, ResponseModel
 from brim.terms.base import AbstractTerm
 from brim.terms.group import GroupBlock, GroupEffect
 
-__all__ = ["Elimination", "cells_of", "chain_of", "effects_of", "find", "linear_columns", "reads_rows", "size_of", "unfit"]
+__all__ = ["Elimination", "cells_of", "chain_of", "find", "linear_columns", "reads_rows", "size_of", "unfit"]
 
 ADDITIONS = ("weights", "se", "subset", "mi", "index")  # with these the likelihood of a row stays that of a normal distribution
 LARGEST_DENSE = 300  # effects whose joint covariance is factorised at every gradient
@@ -83,18 +84,13 @@ class Elimination:
 
     def effects(self, block: GroupBlock) -> tuple[GroupEffect, ...]:
         """The parts of a block in the mean, in the order of its coefficients."""
-        return effects_of(block, self.model)
+        found = [e for e in self.model.responses[0].effects() if e.block.key == block.key]
+        return tuple(sorted(found, key=lambda e: e.member))
 
 
 def cells_of(block: GroupBlock) -> tuple[tuple[int, int], ...]:
     """Where ``diag(sd) L`` of a block is not zero."""
     return tuple((i, j) for i in range(len(block.coefs)) for j in range(i + 1) if block.has_cor or i == j)
-
-
-def effects_of(block: GroupBlock, model: Model) -> tuple[GroupEffect, ...]:
-    """The parts of a block in the first response, in the order of its coefficients."""
-    found = [e for e in model.responses[0].effects() if e.block.key == block.key]
-    return tuple(sorted(found, key=lambda e: e.member))
 
 
 def find(model: Model, frame: Frame) -> Elimination:
@@ -182,7 +178,8 @@ def _from(first: GroupBlock, able: list[GroupBlock], curves: tuple[AbstractTerm,
     """The elimination of a block, those around it and the curves; ``None`` if its levels are correlated and too many."""
     if first.grouping.cov is None:
         rows = model.responses[0].response.rows(frame)
-        chain = chain_of(first, able, frame if rows is None else frame.take(rows))
+        seen = frame if rows is None else frame.take(rows)
+        chain = chain_of(first, able, lambda block: block.grouping.codes(seen))
         return _with_likelihood(Elimination(model, chain, "rows", curves=curves), frame)
     out = _with_likelihood(Elimination(model, (first,), "rows", "dense"), frame)
     if len(first.coefs) == 1 and not first.grouping.by_name and out.likelihood == "sums" and size_of(first) <= LARGEST_ROTATED:
@@ -200,13 +197,13 @@ def _with_likelihood(e: Elimination, frame: Frame) -> Elimination:
     return _with_likelihood(replace(e, curves=()), frame)
 
 
-def chain_of(first: GroupBlock, able: list[GroupBlock], frame: Frame) -> tuple[GroupBlock, ...]:
-    """``first`` and every block that has the one before within its levels, largest first."""
-    chain, inner = [first], first.grouping.codes(frame)
+def chain_of(first: GroupBlock, able: list[GroupBlock], codes: Callable[[GroupBlock], np.ndarray]) -> tuple[GroupBlock, ...]:
+    """``first`` and every block that has the one before within its levels, largest first; ``codes`` gives the level of each row."""
+    chain, inner = [first], codes(first)
     for block in able:
         if block.key == first.key or block.grouping.cov is not None:
             continue
-        outer = block.grouping.codes(frame)
+        outer = codes(block)
         within = np.zeros(inner.max() + 1, outer.dtype)
         within[inner] = outer
         if np.array_equal(within[inner], outer):
@@ -223,7 +220,9 @@ def _likelihood(e: Elimination, frame: Frame) -> str:
         return "precisions"
     if r.imputed or reads_rows(e.rest, frame):
         return "rows"
-    columns = linear_columns(e.rest, frame)
+    mu = r.predictor("mu")
+    assert mu is not None
+    columns = linear_columns(e.rest, mu.terms, frame)
     # sums cost (columns x levels) at a gradient, rows at least (rows)
     levels = sum(size_of(b) for b in e.blocks)
     return "sums" if columns is not None and columns <= MOST_COLUMNS and columns * levels <= 8 * frame.n + 1000 else "rows"
@@ -238,14 +237,12 @@ def reads_rows(rest: Model, frame: Frame) -> bool:
     return any(shapes(t, 1) != shapes(t, 2) for t in rest.shared)
 
 
-def linear_columns(rest: Model, frame: Frame) -> int | None:
-    """Number of columns of the mean's terms in a model; ``None`` if one of them is not linear."""
-    mu = rest.responses[0].predictor("mu")
-    assert mu is not None
+def linear_columns(rest: Model, terms: tuple[AbstractTerm, ...], frame: Frame) -> int | None:
+    """Number of columns of these terms of a model; ``None`` if one of them is not linear."""
 
     def coefficients(q: Any, data: Any) -> list[Any]:
         full = rest.transform(rest.layout.constrain(q, data["fixed"])[0], data["design"])
-        return [t.coefficients(full) for t in mu.terms]
+        return [t.coefficients(full) for t in terms]
 
     with jax.enable_x64(True):
         shapes = jax.eval_shape(coefficients, np.zeros(rest.layout.dim), rest.data(frame.take(np.arange(1))))

@@ -24,7 +24,7 @@ import jax.numpy as jnp
 
 from brim.linalg import SMALL, AbstractBatch, Cells, Stacked, batch, sparse
 
-__all__ = ["AbstractQuadratic", "Chain", "Dense", "integrate", "sum_by"]
+__all__ = ["AbstractQuadratic", "Chain", "Dense", "Rotated", "integrate", "sum_by"]
 
 Pairs = Mapping[tuple[int, int], Any]
 
@@ -162,6 +162,45 @@ class Dense(AbstractQuadratic):
         return (drawn.array().reshape(normals[0].shape),), stage.log_density(e)
 
 
+@final
+@dataclass(frozen=True)
+class Rotated(AbstractQuadratic):
+    """The quadratic form of one effect a level, ``r = t z``, whose ``G`` over all levels is any matrix: that of ``Q' z`` is diagonal.
+
+    Attributes
+    ----------
+    scale
+        ``t``.
+    values, vectors
+        ``G = Q diag(values) Q'``, decomposed once.
+    cross
+        ``u`` (1, levels).
+    """
+
+    scale: Any
+    values: Any
+    vectors: Any
+    cross: Any
+
+    @property
+    def _precision(self) -> Any:
+        """Of each of ``Q' z``."""
+        return 1.0 + jnp.square(self.scale) * self.values
+
+    def _turned(self) -> Any:
+        """``Q' t u``."""
+        return self.scale * (self.cross[0] @ self.vectors)
+
+    def log_integral(self) -> Any:
+        precision = self._precision
+        return 0.5 * jnp.sum(jnp.square(self._turned()) / precision - jnp.log(precision))
+
+    def draw(self, normals: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
+        e, precision = normals[0][0], self._precision
+        z = self._turned() / precision + e / jnp.sqrt(precision)
+        return ((self.vectors @ z)[None],), 0.5 * jnp.sum(jnp.log(precision) - e * e) - 0.5 * math.log(2 * math.pi) * e.size
+
+
 @dataclass(frozen=True)
 class Stage:
     """A block integrated out: ``L`` with ``L L' = A``, ``L^-1 T' G_bc`` for the blocks around it, ``L^-1 T' u``."""
@@ -180,8 +219,8 @@ class Stage:
 
 
 def sum_by(values: Any, within: Any, groups: int) -> Any:
-    """Sums over the last axis, by group."""
-    return jnp.zeros((*values.shape[:-1], groups)).at[..., within].add(values)
+    """Sums over the last axes, by group: ``within`` has the group of each of their places."""
+    return jnp.zeros((*values.shape[: values.ndim - within.ndim], groups)).at[..., within].add(values)
 
 
 # --------------------------------------------------------------------------- the last block, with its derivatives

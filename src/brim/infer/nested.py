@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -67,9 +68,13 @@ def nested_mode(space: Transported, *, seed: int | None = None, thin: int = 1, c
         "thin": thin,
         "converged": converged,
         "sampling_seconds": time.perf_counter() - clock,
-        "verdict": "Estimates are the mode of the nested Laplace approximation (no draws: no errors or intervals)",
+        "verdict": f"Estimates are the mode of the nested Laplace approximation{_by_factor(space)} (no draws: no errors or intervals)",
     }
     return space.with_working(work), Draws(q[None, None], {"lp": np.array([[lp]])}, info)
+
+
+def _by_factor(space: Transported) -> str:
+    return "" if space.transport.joint else ", in which large crossed factors are integrated out as if apart"
 
 
 def nested_laplace(
@@ -118,11 +123,15 @@ def _marginal(search: Search, theta: np.ndarray, work: Working) -> tuple[float, 
     """The nested Laplace log density of the parameters at ``theta``: expanded until the modes of the effects stay."""
     before = -np.inf
     for _ in range(INNER):
-        work = working(search.t, search.rows, search.at(theta, work))
+        expansion = search.at(theta, work)
+        work = working(search.t, search.rows, expansion)
         lp = search.density(work)(theta)[0]
         if not np.isfinite(lp) or abs(lp - before) < EXACT:
             break
         before = lp
+    if not all(np.array_equal(c, w) for c, w in zip(expansion.curvature, expansion.precision, strict=True)):
+        # at the modes the sum of all curvatures is positive, though those of rows need not be
+        lp = search.density(working(search.t, search.rows, replace(expansion, precision=expansion.curvature)))(theta)[0]
     log_jacobian = search.target.log_jacobian
     assert log_jacobian is not None
     return lp - float(log_jacobian(theta, search.target.data)), work

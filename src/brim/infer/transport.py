@@ -6,37 +6,36 @@ are ``theta`` and ``e`` with ``r = m(theta) + A(theta)^(1/2) e``; the Jacobian m
 Where a level has little data this is the non-centred parameterisation, where it has much the centred one, and in between what
 lies between. In the new coordinates the effects are nearly standard normal and independent of ``theta`` (Kleppe 2019,
 "Dynamically rescaled Hamiltonian Monte Carlo", has the idea).
+
+Effects may enter any predictor of any response (``places``); a block whose coefficients stand in several has one law over all of them.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.linalg import block_diag
 
 from brim.frame import Frame
-from brim.infer.bordered import Bordered
-from brim.infer.elimination import Elimination, cells_of, chain_of, linear_columns, reads_rows, size_of, unfit
-from brim.infer.gaussian import Chain, sum_by
+from brim.infer.elimination import Elimination, chain_of, linear_columns, reads_rows, size_of
 from brim.infer.marginal import Marginal, log_marginal_function
+from brim.infer.places import Place, Seat, Unit, frames_of, seats_of, units_of
 from brim.linalg import SMALL
 from brim.model import Model, log_joint_function
 from brim.param import unconstrained_size
 from brim.terms.group import GroupBlock
 
-__all__ = ["Transport", "effects", "find_transport", "log_transported_function"]
+__all__ = ["Transport", "better_together", "find_transport", "is_joint"]
 
 Arrays = Mapping[str, Any]
 MOST_COLUMNS = 50  # linear columns of the predictor for which sums by level are kept
 MOST_BORDER = 64  # effects whose joint covariance is factorised at every gradient
+MOST_ROTATED = 1000  # effects whose joint precision is diagonalised at every expansion
 MOST_COUPLINGS = 2**17  # numbers that couple them to the chain
-FURTHEST = 3.0  # log precision of the rows: how far it follows the other parameters
 
 
 @dataclass(frozen=True)
@@ -51,13 +50,14 @@ class Transport:
         What is integrated out exactly (Gaussian models), or ``None``.
     chain
         Blocks transported together, innermost first: every level of one lies within one level of the next, and the law of an inner
-        effect is that given the outer ones.
+        effect is that given the outer ones. None, where rows belong to several levels.
     border
         Blocks of few effects that cross the chain: their joint law with the chain integrated out, before the chain given them.
     singles
-        Other blocks, each by its own law given ``theta`` (their dependence on all others is left in).
+        Other blocks, each by its own law given ``theta`` (their dependence on all others is left in). Those whose levels depend on
+        each other are rotated.
     linear
-        Whether the rest of the mean is linear in few columns, so that sums by level, taken once, stand for the rows.
+        Whether the rest of the predictors is linear in few columns, so that sums by level, taken once, stand for the rows.
     """
 
     model: Model
@@ -82,6 +82,31 @@ class Transport:
     def rest(self) -> Model:
         """The model of all else: ``theta``."""
         return self.model.without(self.blocks)
+
+    @cached_property
+    def units(self) -> tuple[Unit, ...]:
+        """The predictors that these effects enter."""
+        return units_of(self.model, self.blocks)
+
+    @cached_property
+    def seats(self) -> tuple[tuple[Seat, ...], ...]:
+        """Where in these the coefficients of each block stand."""
+        return tuple(seats_of(b, self.model, self.units) for b in self.blocks)
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """The predictors of all units."""
+        return tuple(p for unit in self.units for p in unit.places)
+
+    @property
+    def nests(self) -> bool:
+        """Whether the likelihood expanded at the effects' modes approximates that without effects: not with widths of their own."""
+        return all(b.grouping.dist == "gaussian" for b in self.blocks)
+
+    @property
+    def joint(self) -> bool:
+        """Whether the law of all effects is their joint law in the working model."""
+        return not self.singles or len(self.blocks) == 1
 
     @property
     def shapes(self) -> tuple[tuple[int, int], ...]:
@@ -126,170 +151,83 @@ class Transport:
 def find_transport(model: Model, frame: Frame, marginal: Marginal | None) -> Transport | None:
     """The transport of a model's effects, ``None`` where there are none that it could serve.
 
-    Single-response models whose mean is a sum of terms; effects that are normal, plain, uncorrelated between levels and of the mean.
+    Effects that are normal, of known columns and uncorrelated between levels, in predictors that are sums of terms.
     """
-    r = model.responses[0]
-    mu = r.predictor("mu")
-    if len(model.responses) > 1 or model.joint is not None or model.prior_only or r.residual is not None or r.imputed:
-        return None
-    if mu is None or any(t.stage != 0 for t in mu.terms):
+    if model.prior_only or any(r.residual is not None or r.family.components for r in model.responses):
         return None
     exact = None if marginal is None else marginal.elimination
     inner = model if exact is None else exact.rest
-    able = [b for b in inner.blocks if not unfit(b, inner) and b.grouping.cov is None and b.grouping.n_levels == len(b.grouping.levels)]
-    able.sort(key=size_of, reverse=True)
+    # where effects are integrated out of the mean, the likelihood is not expanded in other predictors: it would lack these effects
+    able = sorted((b for b in inner.blocks if _able(b, inner) and (exact is None or in_mean(b))), key=size_of, reverse=True)
     if not able:
         return None
-    rows = r.response.rows(frame)
-    seen = frame if rows is None else frame.take(rows)
-    chain = chain_of(able[0], able, seen)
+    chain = _chain(inner, able, frame)
     taken = {b.key for b in chain}
     left = [b for b in able if b.key not in taken]
     border = _border(chain, left)
-    rest = inner.without((*chain, *left))
-    columns = None if reads_rows(rest, frame) else linear_columns(rest, frame)
+    singles = tuple(b for b in left if b not in border and (not is_joint(b) or can_rotate(b)))
+    blocks = (*singles, *border, *chain)
+    if not blocks:
+        return None
+    rest = inner.without(blocks)
+    terms = tuple(t for unit in units_of(inner, blocks) for p in unit.places for t in p.predictor(rest).terms)
+    columns = None if reads_rows(rest, frame) else linear_columns(rest, terms, frame)
     linear = columns is not None and columns <= MOST_COLUMNS
     if exact is not None and exact.likelihood == "sums" and not linear:
         return None
-    return Transport(inner, exact, chain, border, tuple(b for b in left if b not in border), linear)
+    return Transport(inner, exact, chain, border, singles, linear)
+
+
+def in_mean(block: GroupBlock) -> bool:
+    """Whether all of a block's coefficients stand in the predictor of a mean."""
+    return not any(m.where.dpar or m.where.nlpar for m in block.members)
+
+
+def better_together(exact: Elimination) -> bool:
+    """Whether effects of the mean, which could be integrated out, are better transported with those of other predictors."""
+    return not exact.curves and any(_able(b, exact.rest) and not in_mean(b) for b in exact.rest.blocks)
+
+
+def is_joint(block: GroupBlock) -> bool:
+    """Whether its levels depend on each other: rows belong to several, or their prior correlates them."""
+    return block.grouping.is_mm or block.grouping.cov is not None
+
+
+def can_rotate(block: GroupBlock) -> bool:
+    """Whether the law of all its effects is diagonal after one rotation, whatever the parameters; found again at every expansion."""
+    group = block.grouping
+    return len(block.coefs) == 1 and group.dist == "gaussian" and not group.by_name and size_of(block) <= MOST_ROTATED
+
+
+def _able(block: GroupBlock, model: Model) -> bool:
+    """Whether a block can be transported."""
+    group = block.grouping
+    if group.weight_name or group.n_levels != len(group.levels):
+        return False
+    homes = [p for r in model.responses for p in r.predictors if any(e.block.key == block.key for e in p.effects())]
+    return all(t.stage == 0 for p in homes for t in p.terms) and all(e.linear for p in homes for e in p.effects())
+
+
+def _chain(model: Model, able: list[GroupBlock], frame: Frame) -> tuple[GroupBlock, ...]:
+    """The largest block whose rows have one level each, and those around it."""
+    single = [b for b in able if not is_joint(b)]
+    if not single:
+        return ()
+    frames = frames_of(model, units_of(model, tuple(single)), frame)
+    return chain_of(single[0], single, lambda block: np.concatenate([block.grouping.codes(rows) for rows in frames]))
 
 
 def _border(chain: tuple[GroupBlock, ...], left: list[GroupBlock]) -> tuple[GroupBlock, ...]:
     """The smallest of the other blocks, as many as may be joined to the chain."""
-    if max(len(b.coefs) for b in chain) > SMALL:
+    if max((len(b.coefs) for b in chain), default=0) > SMALL:
         return ()
     out: list[GroupBlock] = []
-    room = min(MOST_BORDER, MOST_COUPLINGS // sum(size_of(b) for b in chain))
+    room = min(MOST_BORDER, MOST_COUPLINGS // max(sum(size_of(b) for b in chain), 1))
     for block in reversed(left):
+        if not chain and can_rotate(block):
+            continue
         room -= size_of(block)
         if room < 0:
             break
         out.append(block)
     return tuple(out)
-
-
-# --------------------------------------------------------------------------- density
-
-
-@lru_cache(maxsize=64)
-def log_transported_function(t: Transport) -> Callable[[Any, Arrays], Any]:
-    """``(q, data) ->`` log density of ``theta`` and ``e``; equal transports share the function, and so the program."""
-    inner = t.inner()
-
-    def log_prob(q: Any, data: Arrays) -> Any:
-        theta, normals = t.split(q)
-        z, _, log_scale = effects(t, theta, normals, data)
-        return inner(t.joined(theta, z), data["inner"]) + log_scale
-
-    return log_prob
-
-
-def effects(t: Transport, theta: Any, normals: tuple[Any, ...], data: Arrays) -> tuple[tuple[Any, ...], tuple[Any, ...], Any]:
-    """Standardised effects, effects, and ``log |d z / d e|``."""
-    fixed, design = data["inner"]["fixed"], data["inner"]["design"]
-    full = t.rest.transform(t.rest.layout.constrain(theta, fixed)[0], design)
-    work = data["working"]
-    scale, moved = _moved(t, theta, full, data)
-    loadings = [_loadings(b, full, by) for b, by in zip(t.blocks, work["by"], strict=True)]
-    singles, border, chain = t.parts
-    drawn: dict[int, Any] = {}
-    r: dict[int, Any] = {}
-    log_density = jnp.zeros(())
-    for i in singles:
-        law = Chain((cells_of(t.blocks[i]),), (loadings[i],), {(0, 0): scale * work["gram"][i, i]}, (_cross(t, i, moved, work),), {}, None)
-        (drawn[i],), density = law.draw((normals[i],))
-        r[i] = _effects(loadings[i], drawn[i])
-        log_density = log_density + density
-    known = _on_rows(t, r, scale, work)
-    crosses = {i: _cross(t, i, moved, work, known) for i in (*border, *chain)}
-    grams = {(b, c): scale * work["gram"][chain[b], chain[c]] for b in range(len(chain)) for c in range(b, len(chain))}
-    cells = tuple(cells_of(b) for b in t.chain)
-    law = Chain(cells, tuple(loadings[i] for i in chain), grams, tuple(crosses[i] for i in chain), work["parents"], None)
-    if border:
-        z, density = _bordered(t, law, loadings, scale, crosses, normals, work)
-    else:
-        z, density = law.draw(tuple(normals[i] for i in chain))
-    drawn.update(zip((*border, *chain), z, strict=True))
-    r.update((i, _effects(loadings[i], drawn[i])) for i in (*border, *chain))
-    normal = sum(-0.5 * jnp.sum(e * e) - 0.5 * math.log(2 * math.pi) * e.size for e in normals)
-    order = range(len(t.blocks))
-    return tuple(drawn[i] for i in order), tuple(r[i] for i in order), normal - log_density - density
-
-
-def _bordered(
-    t: Transport, law: Chain, loadings: list[Any], scale: Any, crosses: Mapping[int, Any], normals: tuple[Any, ...], work: Arrays
-) -> tuple[tuple[Any, ...], Any]:
-    """Standardised effects of border and chain, and the log density of the draw."""
-    _, border, chain = t.parts
-    eyes = [jnp.einsum("abj,ji->ajbi", _wide(loadings[i], n), jnp.eye(n)).reshape(k * n, k * n) for i in border for k, n in [t.shapes[i]]]
-    bordered = Bordered(
-        law,
-        block_diag(*eyes),
-        scale * work["border_gram"],
-        jnp.concatenate([jnp.ravel(crosses[i]) for i in border]),
-        tuple(scale * c for c in work["couplings"]),
-    )
-    (*drawn, z), density = bordered.draw((*(normals[i] for i in chain), jnp.concatenate([jnp.ravel(normals[i]) for i in border])))
-    ends = np.cumsum([math.prod(t.shapes[i]) for i in border])[:-1]
-    parts = [part.reshape(t.shapes[i]) for part, i in zip(jnp.split(z, ends), border, strict=True)]
-    return (*parts, *drawn), density
-
-
-def _wide(low: Any, n: int) -> Any:
-    """Loadings of every level, (k, k, n)."""
-    return low if low.ndim == 3 else jnp.broadcast_to(low[:, :, None], (*low.shape, n))
-
-
-def _loadings(block: GroupBlock, full: Arrays, by: Any) -> Any:
-    """``diag(sd) L``: (k, k), or (k, k, levels) with ``gr(by = )``."""
-    low = block.loadings(full)
-    return jnp.moveaxis(low, 0, -1)[..., by] if low.ndim == 3 else low
-
-
-def _effects(low: Any, z: Any) -> Any:
-    """``T z`` of every level; a zero of ``T`` costs nothing that matters here."""
-    k = z.shape[0]
-    return jnp.stack([sum(low[i, j] * z[j] for j in range(i + 1)) for i in range(k)])
-
-
-def _moved(t: Transport, theta: Any, full: Arrays, data: Arrays) -> tuple[Any, Any]:
-    """How much more precise all rows are than where the likelihood was expanded, and how the working residuals moved.
-
-    Linear: the factors of the sums, ``(1, scale, scale (expanded - coefficients), other parameters - expanded)``; else, by row, the
-    score and the working residual.
-    """
-    work = data["working"]
-    mu = t.rest.responses[0].predictor("mu")
-    assert mu is not None
-    others = theta[work["at"]] - work["theta"]
-    scale = jnp.exp(jnp.clip(jnp.sum(work["growth"] * others), -FURTHEST, FURTHEST))
-    if t.linear:
-        beta = jnp.concatenate([c.coefficients(full) for c in mu.terms] or [jnp.zeros(0)])
-        return scale, jnp.concatenate([jnp.ones(1), scale[None], scale * (work["ref"] - beta), others])
-    design = data["inner"]["design"]
-    eta = mu.eta(design[t.rest.responses[0].rows_key], full, design)
-    return scale, (work["score"] + work["slopes"].T @ others, scale * work["precision"], eta - work["eta"])
-
-
-def _cross(t: Transport, i: int, moved: Any, work: Arrays, known: Any = None) -> Any:
-    """``Z' (working residual)`` of block ``i``, (k, levels); ``known``: what single blocks explain already, by row."""
-    if t.linear:
-        arrays = work["cross"][i]
-        out = jnp.tensordot(moved, arrays, 1) if len(arrays) > 8 else jnp.sum(arrays * moved.reshape(-1, 1, 1), axis=0)
-        return out if known is None else out - _by_level(t, i, known, work)
-    score, precision, change = moved
-    residual = score + precision * (work["own"][i] - change)
-    return _by_level(t, i, residual if known is None else residual - known, work)
-
-
-def _by_level(t: Transport, i: int, values: Any, work: Arrays) -> Any:
-    """Sums over rows of ``Z`` times ``values``, (k, levels)."""
-    return sum_by(work["columns"][i] * values, work["level"][i], t.shapes[i][1])
-
-
-def _on_rows(t: Transport, r: Mapping[int, Any], scale: Any, work: Arrays) -> Any:
-    """Precision times what the effects of the single blocks add to each row beyond the expansion; ``None`` without such blocks."""
-    if not t.singles:
-        return None
-    total = sum(jnp.sum(work["columns"][i] * r[i][:, work["level"][i]], axis=0) for i in t.parts[0])
-    return scale * work["precision"] * (total - work["singles"])

@@ -15,12 +15,14 @@ from brim.frame import Frame
 from brim.infer.adaptation import adapted
 from brim.infer.base import Draws, Target
 from brim.infer.compiled import Compiled, compiled
+from brim.infer.conditional import effects, log_transported_function
 from brim.infer.control import Control
 from brim.infer.coordinates import AbstractCoordinates
+from brim.infer.expansion import Rows, rows_of
 from brim.infer.marginal import Marginal
-from brim.infer.transport import Transport, effects, find_transport, log_transported_function
+from brim.infer.transport import Transport, find_transport
 from brim.infer.warmup import Start
-from brim.infer.working import Rows, no_working, rows_of
+from brim.infer.working import no_working
 from brim.model import Model, log_jacobian_function
 
 __all__ = ["Transported", "transported"]

@@ -1,151 +1,53 @@
-"""The working model of a transport: the log likelihood as a quadratic function of the linear predictor, row by row.
+"""The working model of a transport: the log likelihood as a quadratic function of the predictors that effects enter, row by row.
 
-Around ``eta``: ``l(eta + d) ~ l + g d - w d^2 / 2`` with score ``g`` and curvature ``w`` of each row; ``g`` moves with the other
-parameters of the law (thresholds, shapes) along its slopes. From these come, level by level, the sums that transports read.
+Around ``eta`` (the places of a unit): ``l(eta + d) ~ l + g' d - d' W d / 2`` with score ``g`` and precision ``W`` of each row; ``g`` moves
+with the other parameters of the law (thresholds, shapes) along its slopes. From these come, level by level, the sums that transports
+read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from concurrent.futures import Future
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from brim.frame import Frame
-from brim.infer.compiled import Compiled, compiled
-from brim.infer.elimination import effects_of
-from brim.infer.transport import Transport, effects
-from brim.model import Model
-from brim.param import unconstrained_size
-from brim.terms.base import AbstractTerm
+from brim.infer.conditional import on_rows
+from brim.infer.expansion import Expansion, Rows, linear_design
+from brim.infer.transport import Transport, is_joint
 
-__all__ = ["Expansion", "Rows", "coordinates_of", "expander", "no_working", "places", "rows_of", "working"]
-
-MOST_SLOPES = 20  # other parameters that the score is moved along
-
-Arrays = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Rows:
-    """What is known of the rows: the design of ``theta``'s model, and level and columns of each block."""
-
-    design: Any
-    level: tuple[np.ndarray, ...]
-    columns: tuple[np.ndarray, ...]
-    by: tuple[np.ndarray, ...]
-    parents: dict[tuple[int, int], np.ndarray]
-    at: np.ndarray
-
-
-@dataclass(frozen=True)
-class Expansion:
-    """Where the likelihood was expanded, and what it is there.
-
-    Attributes
-    ----------
-    theta
-        The other parameters, unconstrained.
-    ref
-        Coefficients of the linear part of the predictor at ``theta``.
-    rest, eta
-        Linear predictor of each row without and with the effects.
-    effects
-        The effects of each block, (coefficients, levels).
-    value, score, precision, slopes
-        Log likelihood of each row, its first derivative, minus its second (at least zero), and the derivative of the score with respect
-        to other parameters, (parameters, rows).
-    growth
-        Derivative of the logarithm of the mean precision with respect to those.
-    """
-
-    theta: np.ndarray
-    ref: np.ndarray
-    rest: np.ndarray
-    eta: np.ndarray
-    effects: tuple[np.ndarray, ...]
-    value: np.ndarray
-    score: np.ndarray
-    precision: np.ndarray
-    slopes: np.ndarray
-    growth: np.ndarray
+__all__ = ["no_working", "working"]
 
 
 def no_working(t: Transport, rows: Rows) -> dict[str, Any]:
     """The working model of no data: effects stay non-centred."""
-    n, theta = len(rows.level[0]), t.rest.layout.center()
+    shapes = [(len(unit.places), n) for unit, n in zip(t.units, rows.sizes, strict=True)]
+    none = tuple(np.zeros(shape) for shape in shapes)
     nothing = Expansion(
-        theta=theta,
-        ref=np.zeros(len(_linear_design(t, rows)) if t.linear else 0),
-        rest=np.zeros(n),
-        eta=np.zeros(n),
+        theta=t.rest.layout.center(),
+        ref=tuple(tuple(np.zeros(len(x)) for x in unit) for unit in linear_design(t, rows)) if t.linear else ((),) * len(shapes),
+        rest=none,
+        eta=none,
         effects=tuple(np.zeros(shape) for shape in t.shapes),
-        value=np.zeros(n),
-        score=np.zeros(n),
-        precision=np.zeros(n),
-        slopes=np.zeros((len(rows.at), n)),
-        growth=np.zeros(len(rows.at)),
+        value=tuple(np.zeros(n) for _, n in shapes),
+        score=none,
+        curvature=tuple(np.zeros((p, p, n)) for p, n in shapes),
+        precision=tuple(np.zeros((p, p, n)) for p, n in shapes),
+        slopes=tuple(np.zeros((len(rows.at), *shape)) for shape in shapes),
+        growth=tuple(np.zeros((len(rows.at), p)) for p, _ in shapes),
     )
     return working(t, rows, nothing)
-
-
-def rows_of(t: Transport, frame: Frame) -> Rows:
-    """The rows of a model's training data."""
-    response = t.model.responses[0].response
-    kept = response.rows(frame)
-    seen = frame if kept is None else frame.take(kept)
-    level, columns = [], []
-    for block in t.blocks:
-        parts = [effect.parts(effect.design(seen)) for effect in effects_of(block, t.model)]
-        level.append(np.asarray(parts[0][0]))
-        columns.append(np.concatenate([z for _, z in parts]))
-    parents = {}
-    first = t.parts[2].start
-    for b in range(len(t.chain)):
-        for c in range(b + 1, len(t.chain)):
-            parents[b, c] = np.zeros(t.shapes[first + b][1], np.int32)
-            parents[b, c][level[first + b]] = level[first + c]
-    by = tuple(b.grouping.by_index for b in t.blocks)
-    return Rows(t.rest.data(frame)["design"], tuple(level), tuple(columns), by, parents, _other_coordinates(t))
-
-
-def coordinates_of(model: Model, terms: Iterable[AbstractTerm]) -> np.ndarray:
-    """Which coordinates of a model are of these terms' parameters, a mask."""
-    own = {p.name for term in terms for p in term.params()}
-    return np.concatenate([np.zeros(0, bool), *(np.full(unconstrained_size(p), p.name in own) for p in model.params)])
-
-
-def _other_coordinates(t: Transport) -> np.ndarray:
-    """Coordinates of parameters of the law that are not in the predictor of the mean; none where there are too many."""
-    rest = t.rest
-    mu = rest.responses[0].predictor("mu")
-    assert mu is not None
-    out = np.flatnonzero(~coordinates_of(rest, (*mu.terms, *t.blocks, *rest.blocks, *rest.shared)))
-    return out[: len(out) if len(out) <= MOST_SLOPES else 0].astype(np.int32)
-
-
-def _linear_design(t: Transport, rows: Rows) -> np.ndarray:
-    """The columns of the rest of the mean, (columns, rows)."""
-    mu = t.rest.responses[0].predictor("mu")
-    assert mu is not None
-    parts = [np.asarray(term.columns(rows.design[term.key])) for term in mu.terms]
-    return np.concatenate([np.zeros((len(rows.level[0]), 0)), *parts], axis=1).T
-
-
-# --------------------------------------------------------------------------- sums
 
 
 def working(t: Transport, rows: Rows, e: Expansion) -> dict[str, Any]:
     """The arrays that transports read, from an expansion."""
     singles, border, chain = t.parts
-    on_rows = [np.einsum("kn,kn->n", rows.columns[i], e.effects[i][:, rows.level[i]]) for i in range(len(t.blocks))]
-    joint = sum((on_rows[i] for i in (*border, *chain)), np.zeros_like(e.eta))
-    own = [on_rows[i] for i in singles] + [joint] * (len(border) + len(chain))
-    pairs = [(i, i) for i in singles] + [(b, c) for b in chain for c in chain if c >= b]
+    each = [_added(t, rows, e, (i,)) for i in range(len(t.blocks))]
+    joint = _added(t, rows, e, (*border, *chain))
+    own = [each[i] for i in singles] + [joint] * (len(border) + len(chain))
+    turned = [i for i in singles if is_joint(t.blocks[i])]
+    roots = {i: root for i, b in enumerate(t.blocks) if (root := b.grouping.cholesky) is not None}
+    pairs = [(i, i) for i in singles if i not in turned] + [(b, c) for b in chain for c in chain if c >= b]
     out: dict[str, Any] = {
         "at": rows.at,
         "theta": e.theta[rows.at],
@@ -153,6 +55,8 @@ def working(t: Transport, rows: Rows, e: Expansion) -> dict[str, Any]:
         "by": rows.by,
         "parents": rows.parents,
         "gram": {(i, j): _gram(t, rows, e.precision, i, j) for i, j in pairs},
+        "rotation": {i: _rotation(_joint(t, rows, e.precision, i, i), roots.get(i)) for i in turned},
+        "roots": roots,
     }
     if border:
         out["border_gram"] = np.block([[_joint(t, rows, e.precision, i, j) for j in border] for i in border])
@@ -160,95 +64,89 @@ def working(t: Transport, rows: Rows, e: Expansion) -> dict[str, Any]:
             np.moveaxis(np.concatenate([_joint(t, rows, e.precision, i, b) for i in border]).reshape(-1, *t.shapes[b]), 0, 1) for b in chain
         )
     if t.linear:
-        x = _linear_design(t, rows) * e.precision
+        design = linear_design(t, rows)
         out["ref"] = e.ref
         out["cross"] = tuple(
-            np.stack([_sums(t, rows, i, v) for v in (e.score, e.precision * own[i], *x, *e.slopes)]) for i in range(len(t.blocks))
+            tuple(_crosses(t, rows, e, design, i, k, own[i]) for k in range(len(seats))) for i, seats in enumerate(t.seats)
         )
     else:
         out |= {"score": e.score, "slopes": e.slopes, "eta": e.rest, "own": tuple(own)}
     if not t.linear or singles:
-        none = np.zeros_like(e.eta)
-        singly = sum((on_rows[i] for i in singles), none)
-        out |= {"level": rows.level, "columns": rows.columns, "precision": e.precision, "singles": singly}
+        out |= {"level": rows.level, "columns": rows.columns, "precision": e.precision, "singles": _added(t, rows, e, singles)}
     return out
 
 
-def _joint(t: Transport, rows: Rows, precision: np.ndarray, i: int, j: int) -> np.ndarray:
-    """``Z_i' diag(precision) Z_j`` of all effects of two blocks, (effects of i, effects of j), levels within coefficients."""
+def _added(t: Transport, rows: Rows, e: Expansion, blocks: Iterable[int]) -> tuple[np.ndarray, ...]:
+    """What these blocks' effects add to the predictors, by unit (places, rows)."""
+    out = tuple(np.zeros_like(eta) for eta in e.eta)
+    for i in blocks:
+        for (u, p), values in on_rows(t, i, e.effects[i], rows.columns[i], rows.level[i]).items():
+            out[u][p] += values
+    return out
+
+
+def _crosses(
+    t: Transport, rows: Rows, e: Expansion, design: list[list[np.ndarray]], i: int, k: int, own: tuple[np.ndarray, ...]
+) -> np.ndarray:
+    """The sums of a seat of block ``i`` whose factors ``transport`` computes, (factors, coefficients, levels)."""
+    seat = t.seats[i][k]
+    w = e.precision[seat.unit][seat.place]
+    values = [e.score[seat.unit][seat.place]]
+    for q, x in enumerate(design[seat.unit]):
+        values += [w[q] * own[seat.unit][q], *(x * w[q])]
+    values += list(e.slopes[seat.unit][:, seat.place])
+    return np.stack([_sums(t, rows, i, k, v) for v in values])
+
+
+def _sums(t: Transport, rows: Rows, i: int, k: int, values: np.ndarray) -> np.ndarray:
+    """Sums over rows of the columns of a seat times values, (coefficients of the seat, levels)."""
+    level, n = rows.level[i][k].ravel(), t.shapes[i][1]
+    return np.stack([np.bincount(level, (z * values).ravel(), n) for z in rows.columns[i][k]])
+
+
+def _meetings(t: Transport, precision: tuple[np.ndarray, ...], i: int, j: int) -> Iterator[tuple[int, int, np.ndarray]]:
+    """Seats of two blocks in the same unit, and the precision between their places."""
+    for a, one in enumerate(t.seats[i]):
+        for b, other in enumerate(t.seats[j]):
+            if one.unit == other.unit:
+                yield a, b, precision[one.unit][one.place, other.place]
+
+
+def _gram(t: Transport, rows: Rows, precision: tuple[np.ndarray, ...], i: int, j: int) -> np.ndarray:
+    """``Z_i' W Z_j`` of each level of ``i``, (k_i, k_j, levels)."""
+    out = np.zeros((t.shapes[i][0], t.shapes[j][0], t.shapes[i][1]))
+    for a, b, w in _meetings(t, precision, i, j):
+        one, other = t.seats[i][a], t.seats[j][b]
+        cells = [_sums(t, rows, i, a, z * w) for z in rows.columns[j][b]]
+        out[one.start : one.stop, other.start : other.stop] = np.stack(cells, axis=1)
+    return out
+
+
+def _rotation(gram: np.ndarray, root: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues, none negative, and eigenvectors of ``gram``, or of ``root' gram root``."""
+    values, vectors = np.linalg.eigh(gram if root is None else root.T @ gram @ root)
+    return np.maximum(values, 0.0), vectors
+
+
+def _joint(t: Transport, rows: Rows, precision: tuple[np.ndarray, ...], i: int, j: int) -> np.ndarray:
+    """``Z_i' W Z_j`` of all effects of two blocks, (effects of i, effects of j), levels within coefficients."""
     (k, n), (other, m) = t.shapes[i], t.shapes[j]
-    cell = rows.level[i].astype(np.int64) * m + rows.level[j]
-    parts = [[np.bincount(cell, a * precision * b, n * m).reshape(n, m) for b in rows.columns[j]] for a in rows.columns[i]]
-    return np.array(parts).transpose(0, 2, 1, 3).reshape(k * n, other * m)
+    out = np.zeros((k, n, other, m))
+    for a, b, w in _meetings(t, precision, i, j):
+        left, right = t.seats[i][a], t.seats[j][b]
+        for one, x in _memberships(rows, i, a):
+            for two, y in _memberships(rows, j, b):
+                cell = one.astype(np.int64) * m + two
+                for c, xc in enumerate(x, left.start):
+                    for d, yd in enumerate(y, right.start):
+                        out[c, :, d] += np.bincount(cell, xc * w * yd, n * m).reshape(n, m)
+    return out.reshape(k * n, other * m)
 
 
-def _sums(t: Transport, rows: Rows, i: int, values: np.ndarray) -> np.ndarray:
-    """Sums over rows of ``Z`` times values, (k, levels)."""
-    return np.stack([np.bincount(rows.level[i], z * values, t.shapes[i][1]) for z in rows.columns[i]])
-
-
-def _gram(t: Transport, rows: Rows, precision: np.ndarray, i: int, j: int) -> np.ndarray:
-    """``Z_i' diag(precision) Z_j`` of each level of ``i``."""
-    return np.stack([_sums(t, rows, i, z * precision) for z in rows.columns[j]], axis=1)
-
-
-# --------------------------------------------------------------------------- expansion
-
-
-def expander(t: Transport, rows: Rows, data: Arrays) -> Future[Compiled]:
-    """The compiled ``(theta, eta, use, data, design) ->`` an expansion as a dict: at ``eta`` where ``use``, else at the effects' modes."""
-    eta = np.empty(len(rows.level[0]))
-    args = (np.empty(t.head), eta, np.bool_(False), data, rows.design, *places(rows))
-    return compiled(("expansion", t), lambda: _expand(t), args, lambda found: found, short=True)
-
-
-def places(rows: Rows) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Levels and columns of all blocks, as the expansion takes them."""
-    return [np.asarray(level, np.int64) for level in rows.level], list(rows.columns)
-
-
-def _expand(t: Transport) -> Any:
-    response = t.rest.responses[0]
-    mu = response.predictor("mu")
-    assert mu is not None
-
-    def run(theta: Any, eta: Any, use: Any, data: Arrays, design: Arrays, levels: Any, columns: Any) -> dict[str, Any]:
-        fixed, at = data["inner"]["fixed"], data["working"]["at"]
-
-        def params(theta: Any) -> Any:
-            return t.rest.transform(t.rest.layout.constrain(theta, fixed)[0], design)
-
-        full = params(theta)
-        _, r, _ = effects(t, theta, tuple(jnp.zeros(s) for s in t.shapes), data)
-        rest = mu.eta(design[response.rows_key], full, design)
-        own = sum(jnp.sum(z * x[:, j], axis=0) for z, x, j in zip(columns, r, levels, strict=True))
-        eta = jnp.where(use, eta, rest + own)
-
-        def derivatives(others: Any) -> tuple[Any, Any]:
-            known = params(theta.at[at].set(others))
-            score = jax.grad(lambda x: jnp.sum(response.log_lik_at(x, known, design)))
-            return jax.jvp(score, (eta,), (jnp.ones_like(eta),))
-
-        others = theta[at]
-        first, second = derivatives(others)
-        moves = [jax.jvp(derivatives, (others,), (d,))[1] for d in np.eye(len(others))]
-        return {
-            "ref": jnp.concatenate([c.coefficients(full) for c in mu.terms] or [jnp.zeros(0)]) if t.linear else jnp.zeros(0),
-            "rest": rest,
-            "eta": eta,
-            "effects": r,
-            "value": jnp.broadcast_to(response.log_lik_at(eta, full, design), eta.shape),
-            "score": first,
-            "precision": jnp.maximum(-second, 0.0),
-            "slopes": jnp.stack([move[0] for move in moves]) if moves else jnp.zeros((0, *eta.shape)),
-            "growth": jnp.stack([_growth(second, move[1]) for move in moves]) if moves else jnp.zeros(0),
-        }
-
-    return run
-
-
-def _growth(curvature: Any, change: Any) -> Any:
-    """Relative change of the total precision, over rows whose log likelihood is concave."""
-    concave = curvature < 0.0
-    total = jnp.sum(jnp.where(concave, curvature, 0.0))
-    return jnp.where(total < 0.0, jnp.sum(jnp.where(concave, change, 0.0)) / jnp.where(total < 0.0, total, 1.0), 0.0)
+def _memberships(rows: Rows, i: int, k: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Level (rows,) and columns (coefficients, rows) of a seat, for each membership of its rows."""
+    level, z = rows.level[i][k], rows.columns[i][k]
+    if level.ndim == 1:
+        yield level, z
+    else:
+        yield from ((level[m], z[:, m]) for m in range(len(level)))

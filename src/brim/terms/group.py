@@ -7,12 +7,14 @@ effects ``z``, and gives ``r = diag(sd) L z``. A *group effect* is the block's p
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any, Self, final
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.scipy.special import gammaln
 
 from brim.bases import ModelMatrix, brms_name
 from brim.errors import BrimError
@@ -93,7 +95,8 @@ class GroupBlock(AbstractTerm):
 
     With ``z`` standard normal, ``r_j = diag(sd) L z_j`` for level ``j``. ``gr(by = f)`` has its own ``sd`` and ``L`` for each
     level of ``f``; ``gr(cov = A)`` correlates the levels, ``z -> z chol(A)'``; ``gr(pw = w)`` weights the levels' prior
-    densities; ``gr(dist = "student")`` multiplies ``r_j`` with ``sqrt(df u_j)``, ``u_j ~ inv_chi_square(df)``.
+    densities; ``gr(dist = "student")`` multiplies ``r_j`` with ``sqrt(df u_j)``, ``u_j ~ inv_chi_square(df)``, sampled as
+    ``width_j = sqrt(df / 2) log(df u_j)``, whose law hardly depends on ``df``.
 
     Attributes
     ----------
@@ -169,9 +172,8 @@ class GroupBlock(AbstractTerm):
         if self.grouping.dist == "student":
             slot = Slot("df", group=group, own_default="gamma(2, 0.1)")
             out.append(Param(self._name("df"), (), (slot,), lb=1.0, center=2.0))
-            law = Piece("inv_chi_square", None, of=self._name("df"))
-            out.append(Param(self._name("udf"), (n,), lb=0.0, pieces=(law,), center=-3.0))
-        # weighted levels have their density in log_density
+            out.append(Param(self._name("width"), (n,)))
+        # widths and weighted levels have their density in log_density
         out.append(Param(self._name("z"), (k, n), pieces=() if self.grouping.weight_name else STANDARD_NORMAL))
         return tuple(out)
 
@@ -188,20 +190,27 @@ class GroupBlock(AbstractTerm):
         return out
 
     def log_density(self, params: Params, design: Design) -> Any:
-        """``sum_j w_j log p(z_j)`` with ``gr(pw = w)``."""
+        """``sum_j w_j log p(z_j)`` with ``gr(pw = w)``, and that of the widths with ``gr(dist = "student")``."""
+        out: Any = self._log_density_of_widths(params) if self.grouping.dist == "student" else 0.0
         if "pw" not in design:
-            return 0.0
+            return out
         z = params[self._name("z")]
-        return jnp.sum(design["pw"] * jnp.sum(-0.5 * z * z - 0.5 * np.log(2 * np.pi), axis=0))
+        return out + jnp.sum(design["pw"] * jnp.sum(-0.5 * z * z - 0.5 * np.log(2 * np.pi), axis=0))
+
+    def _log_density_of_widths(self, params: Params) -> Any:
+        """``x_j = 1 / u_j = df exp(-sqrt(2 / df) width_j) ~ chi_square(df)``, with the Jacobian ``x_j sqrt(2 / df)``."""
+        df = params[self._name("df")]
+        step = jnp.sqrt(2.0 / df)
+        log_x = jnp.log(df) - step * params[self._name("width")]
+        constant = jnp.log(step) - 0.5 * df * math.log(2.0) - gammaln(0.5 * df)
+        return jnp.sum(0.5 * (df * log_x - jnp.exp(log_x)) + constant)
 
     def transform(self, params: Params, design: Design) -> dict[str, Any]:
         z = params[self._name("z")]
         if "cholesky" in design:
             z = z @ design["cholesky"].T
         r = self._scale(params, z, design["by"])
-        if self.grouping.dist == "student":
-            r = r * jnp.sqrt(params[self._name("df")] * params[self._name("udf")])
-        out = {self._name("r"): r}
+        out = {self._name("r"): r * self.widths(params)}
         if self.has_cor:
             out[self._name("cor")] = self._correlations(params[self._name("L")])
         return out
@@ -225,6 +234,12 @@ class GroupBlock(AbstractTerm):
         """``diag(sd) L``, from standardised to actual effects: (k, k), with ``gr(by = )`` one for each of its levels, (levels, k, k)."""
         low = params[self._name("L")] if self.has_cor else jnp.eye(len(self.coefs))
         return params[self._name("sd")][..., None] * low
+
+    def widths(self, params: Params) -> Any:
+        """What multiplies all effects of a level besides, (levels,): ``sqrt(df u_j)`` with ``gr(dist = "student")``, else 1."""
+        if self.grouping.dist != "student":
+            return 1.0
+        return jnp.exp(0.5 * params[self._name("width")] * jnp.sqrt(2.0 / params[self._name("df")]))
 
     def _pairs(self) -> list[tuple[int, int]]:
         return [(i, j) for j in range(len(self.coefs)) for i in range(j)]
@@ -400,15 +415,26 @@ class GroupEffect(AbstractTerm):
         return eta
 
     @property
-    def plain(self) -> bool:
-        """Whether each row has one level and known columns: no memberships, special effects or thresholds."""
+    def linear(self) -> bool:
+        """Whether its columns are known: no special effects or thresholds."""
         member = self.block.members[self.member]
-        return not (self.block.grouping.is_mm or member.given or member.nthres)
+        return not (member.given or member.nthres)
+
+    @property
+    def plain(self) -> bool:
+        """Whether each row has one level, and columns are known."""
+        return self.linear and not self.block.grouping.is_mm
 
     def parts(self, design: Design) -> tuple[Any, Any]:
-        """Level of each row (rows,) and what its effects multiply (coefficients, rows), for plain effects."""
+        """Level of each row (rows,) and what its effects multiply (coefficients, rows), for linear effects.
+
+        With memberships (memberships, rows) and (coefficients, memberships, rows), weights included.
+        """
         j = design["J"]
-        return j, design.get("Z", np.ones((1, len(j))))
+        z = design.get("Z", np.ones((1, j.shape[-1])))
+        if j.ndim == 1:
+            return j, z
+        return j, (z[:, None] if z.ndim == 2 else np.swapaxes(z, 0, 1)) * design["W"]
 
     def coefficients(self, params: Params) -> Any:
         if not self.plain:
