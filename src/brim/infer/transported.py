@@ -59,8 +59,10 @@ class Transported(AbstractCoordinates):
 
     @property
     def advised(self) -> dict[str, Any]:
-        # trees are short: a little more caution costs nothing, and chains leave standard deviations near 0 again
-        return {"metric": "split", "adapt_delta": 0.9}
+        # trees are short: a little more caution costs nothing, and chains leave standard deviations near 0 again;
+        # of nonlinear predictors the working model tells only the slopes
+        nonlinear = any(p.predictor(self.transport.model).where.nlpar for p in self.transport.places)
+        return {"metric": "split", "adapt_delta": 0.95 if nonlinear else 0.9}
 
     @property
     def adaptation(self) -> int:
