@@ -77,7 +77,9 @@ class Marginal(AbstractCoordinates):
 
     @property
     def advised(self) -> dict[str, Any]:
-        return {"metric": "dense"} if self.regular else {}
+        # length scales trade off against standard deviations along a curved ridge
+        ridge = any(slot.class_ == "lscale" for t in self.elimination.curves for p in t.params() for slot in p.slots)
+        return ({"metric": "dense"} if self.regular else {}) | ({"adapt_delta": 0.95} if ridge else {})
 
     @property
     def note(self) -> str:
