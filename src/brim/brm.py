@@ -24,6 +24,7 @@ from brim.infer.control import Control
 from brim.infer.coordinates import AbstractCoordinates, Own, sample_in
 from brim.infer.engines import engine
 from brim.infer.marginal import Marginal, check_marginalize, eliminate
+from brim.infer.measured import measured
 from brim.infer.optimum import complete_mode
 from brim.infer.program import precompile
 from brim.infer.starts import read_init, start_of
@@ -35,6 +36,7 @@ from brim.priors import Priors, read_priors
 
 if TYPE_CHECKING:
     import pandas as pd
+from brim.terms.group import GroupBlock
 
 __all__ = ["brm", "default_prior", "target", "update"]
 
@@ -296,7 +298,17 @@ def coordinates(fit: Fit, spread: float = 1.0, algorithm: str = "sampling") -> A
         moved = transported(fit.model, fit.frame, marginal, spread)
         if moved is not None and (algorithm == "sampling" or moved.transport.nests):
             return moved
-    return Own(target(fit, spread)) if marginal is None else marginal
+    if marginal is None:
+        return _noise_free(Own(target(fit, spread)), fit, fit.model, (), algorithm)
+    return _noise_free(marginal, fit, marginal.elimination.rest, marginal.elimination.blocks, algorithm)
+
+
+def _noise_free(inner: AbstractCoordinates, fit: Fit, model: Model, blocks: tuple[GroupBlock, ...], algorithm: str) -> AbstractCoordinates:
+    """For chains of their own start, noise-free values in coordinates that follow the measurements."""
+    s = fit.settings
+    if algorithm != "sampling" or not Control.read(dict(s.control)).adapted_effects:
+        return inner
+    return measured(inner, model, blocks, fit.model, fit.frame)
 
 
 def _precompile(fit: Fit, space: AbstractCoordinates, control: Control) -> None:

@@ -226,6 +226,11 @@ class AbstractTerm(ABC):
         return None
 
     @property
+    def measured(self) -> str:
+        """The standard normal parameter behind values that were measured with error; empty: none."""
+        return ""
+
+    @property
     def latent(self) -> str:
         """The standard normal parameter ``z`` that the term is linear in, adding ``latent_columns @ (latent_loadings z)``; empty: none."""
         return ""

@@ -195,15 +195,29 @@ class NoiseFree(AbstractTerm):
 
     def transform(self, params: Params, design: Design) -> dict[str, Any]:
         z = params[self._name("zme")]
-        if self.has_cor:
-            z = params[self._name("Lme")] @ z
-        x = params[self._name("meanme")][:, None] + params[self._name("sdme")][:, None] * z
-        out = {f"Xme_{v.name}": x[i] for i, v in enumerate(self.noisy)}
+        mean, low = self.law(params)
+        x = mean[:, None] + (low @ z if self.has_cor else params[self._name("sdme")][:, None] * z)
+        out = dict(zip(self.values, x, strict=True))
         if self.has_cor:
             low = params[self._name("Lme")]
             rows, cols = np.array(self._pairs()).T
             out[self._name("corme")] = (low @ low.T)[rows, cols]
         return out
+
+    @property
+    def measured(self) -> str:
+        return self._name("zme")
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The noise-free values among transformed parameters, one key a variable."""
+        return tuple(f"Xme_{v.name}" for v in self.noisy)
+
+    def law(self, params: Params) -> tuple[Any, Any]:
+        """``meanme`` and ``diag(sdme) Lme``: the noise-free values are ``mean + T z``."""
+        k = len(self.noisy)
+        low = params[self._name("Lme")] if self.has_cor else jnp.eye(k)
+        return params[self._name("meanme")], params[self._name("sdme")][:, None] * low
 
     def _pairs(self) -> list[tuple[int, int]]:
         return [(i, j) for j in range(len(self.noisy)) for i in range(j)]
@@ -220,7 +234,7 @@ class NoiseFree(AbstractTerm):
         """``log normal(x | X, sdx)`` of all measured values."""
         if "x" not in design:
             return 0.0
-        true = jnp.stack([params[f"Xme_{v.name}"] for v in self.noisy])[:, design["at"]]
+        true = jnp.stack([params[name] for name in self.values])[:, design["at"]]
         z = (design["x"] - true) / design["sd"]
         return jnp.sum(-0.5 * jnp.square(z) - jnp.log(design["sd"])) - 0.5 * math.log(2 * math.pi) * z.size
 
