@@ -55,6 +55,7 @@ STRUCTURES = {
     "memberships beside": ("ycount ~ x + (1 | g) + (1 | mm(h1, h2))", "poisson", (0, 1, 1), True),
     "correlated levels": ("ycount ~ x + (1 | gr(g, cov = A))", "poisson", (1, 0, 0), True),
     "correlated levels beside": ("ycount ~ mo(xo) + (1 + x | gr(g, cov = A)) + (1 + x | g2)", "poisson", (0, 1, 1), False),
+    "special": ("ycount ~ mo(xo) * x + (1 + mo(xo):x | g)", "poisson", (0, 0, 1), False),
     "widths": ("ycount ~ x + (1 + x | gr(g, dist = 'student'))", "poisson", (0, 0, 1), True),
     "beyond the curves": ("y ~ s(x, k = 5) + (1 | g) + (1 + x | g2)", "gaussian", (0, 0, 1), True),
 }
@@ -315,7 +316,7 @@ def test_effects_without_data_stay_standard_normal():
 @pytest.mark.parametrize(
     ("formula", "family"),
     [
-        ("ycount ~ mo(xo) + (mo(xo) | g)", "poisson"),
+        ("yord ~ x + (cs(x) | g)", "acat"),
         ("ycount ~ x + (1 | gr(g, pw = gw))", "poisson"),
         ("yord ~ cs(x) + (1 | g)", "acat"),
         (bf("y ~ x + (1 | g)"), brim.mixture("gaussian", nmix=2)),

@@ -48,6 +48,13 @@ class Predictor:
         """Its group effects."""
         return (t for t in self.terms if isinstance(t, GroupEffect))
 
+    def given(self, params: Arrays, design: Arrays) -> dict[str, Any]:
+        """What its terms hand to each other: quantities of each row."""
+        known = dict(params)
+        for term in self.terms:
+            known.update(term.given(known, design[term.key]))
+        return known
+
     def eta(self, rows: Any, params: Arrays, design: Arrays, skip: frozenset[str] = frozenset()) -> Any:
         """The predictor of every row; ``skip`` leaves terms out (group effects that ``re_formula`` excludes)."""
         eta = jnp.zeros(rows.shape[0])

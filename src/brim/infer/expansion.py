@@ -81,14 +81,25 @@ class Expansion:
 
 def rows_of(t: Transport, frame: Frame) -> Rows:
     """The rows of a model's training data."""
-    frames = frames_of(t.model, t.units, frame)
-    parts = [[seat.effect.parts(seat.effect.design(frames[seat.unit])) for seat in seats] for seats in t.seats]
+    frames, data = frames_of(t.model, t.units, frame), t.rest.data(frame)
+    known = _known(t, data)
+    parts = [[s.effect.parts(s.effect.design(frames[s.unit]), known[s.unit][s.place]) for s in seats] for seats in t.seats]
     level = tuple(tuple(np.asarray(j) for j, _ in own) for own in parts)
     columns = tuple(tuple(np.asarray(z) for _, z in own) for own in parts)
     parents = {(b, c): _parents(t, frames, b, c) for b in range(len(t.chain)) for c in range(b + 1, len(t.chain))}
     by = tuple(b.grouping.by_index for b in t.blocks)
     sizes = tuple(rows.n for rows in frames)
-    return Rows(t.rest.data(frame)["design"], sizes, level, columns, by, parents, _other_coordinates(t))
+    return Rows(data["design"], sizes, level, columns, by, parents, _other_coordinates(t))
+
+
+def _known(t: Transport, data: Arrays) -> list[list[dict[str, Any]]]:
+    """For each place of each unit, what special effects multiply (``mo(x)``), about: at the centre of the parameters."""
+    if not any(s.effect.special for seats in t.seats for s in seats):
+        return [[{} for _ in unit.places] for unit in t.units]
+    with jax.enable_x64(True):
+        params = t.rest.layout.constrain(t.rest.layout.center(), data["fixed"])[0]
+        full = t.rest.transform(params, data["design"])
+        return [[p.predictor(t.rest).given(full, data["design"]) for p in unit.places] for unit in t.units]
 
 
 def _parents(t: Transport, frames: tuple[Frame, ...], b: int, c: int) -> np.ndarray:

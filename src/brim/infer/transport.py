@@ -205,7 +205,7 @@ def _able(block: GroupBlock, model: Model) -> bool:
     if group.weight_name or group.n_levels != len(group.levels):
         return False
     homes = [p for r in model.responses for p in r.predictors if any(e.block.key == block.key for e in p.effects())]
-    return all(t.stage == 0 for p in homes for t in p.terms) and all(e.linear for p in homes for e in p.effects())
+    return all(t.stage == 0 for p in homes for t in p.terms)
 
 
 def _chain(model: Model, able: list[GroupBlock], frame: Frame) -> tuple[GroupBlock, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, Self, final
 
 import jax
@@ -415,23 +416,27 @@ class GroupEffect(AbstractTerm):
         return eta
 
     @property
-    def linear(self) -> bool:
-        """Whether its columns are known: no special effects or thresholds."""
+    def plain(self) -> bool:
+        """Whether each row has one level and known columns: no memberships, special effects or thresholds."""
         member = self.block.members[self.member]
-        return not (member.given or member.nthres)
+        return not (self.block.grouping.is_mm or member.given or member.nthres)
 
     @property
-    def plain(self) -> bool:
-        """Whether each row has one level, and columns are known."""
-        return self.linear and not self.block.grouping.is_mm
+    def special(self) -> tuple[str, ...]:
+        """Keys of what the predictor gives its special effects to multiply."""
+        return self.block.members[self.member].given
 
-    def parts(self, design: Design) -> tuple[Any, Any]:
-        """Level of each row (rows,) and what its effects multiply (coefficients, rows), for linear effects.
+    def parts(self, design: Design, known: Params = MappingProxyType({})) -> tuple[Any, Any]:
+        """Level of each row (rows,) and what its effects multiply (coefficients, rows).
 
-        With memberships (memberships, rows) and (coefficients, memberships, rows), weights included.
+        With memberships (memberships, rows) and (coefficients, memberships, rows), weights included. ``known`` has what special
+        effects multiply.
         """
         j = design["J"]
         z = design.get("Z", np.ones((1, j.shape[-1])))
+        if self.special:
+            plain = np.ones((z.shape[-2] - len(self.special), j.shape[-1]))
+            z = z * np.concatenate([plain, [known[key] for key in self.special]])
         if j.ndim == 1:
             return j, z
         return j, (z[:, None] if z.ndim == 2 else np.swapaxes(z, 0, 1)) * design["W"]
