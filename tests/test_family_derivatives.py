@@ -10,9 +10,11 @@ import brim
 from brim.families import Seen, family
 from brim.families.base import Dpar
 from brim.families.conway import log_normaliser
+from brim.families.diffusion import log_first_passage
 from brim.families.gammas import digamma, lgamma_ratio, log_factorial, log_gamma, log_rising
 from brim.families.links import LINKS
 from brim.families.observe import log_lik
+from brim.families.rows import in_one_pass
 from brim.families.special import log_add, log_logistic_between, log_ndtr, log_ndtr_between, log_ndtr_odds
 from brim.families.tails import log_betainc, log_gamma_tails
 
@@ -411,6 +413,97 @@ def test_mixture():
     a, b = 0.3 * stats.norm(mu, 0.5).pdf(y), 0.7 * stats.norm(1.0, 1.5).pdf(y)
     share, z = a / (a + b), (y - mu) / 0.25
     check(f, mu, share * z, share * (-4.0) + share * (1 - share) * z**2, atol=1e-300)
+
+
+# time, bias, whether it hit 1, then the log density, its derivatives in time and in bias, and the second ones (time twice, mixed, bias
+# twice), by 25 images or 24 waves and central differences, with 80 digits (mpmath): starts close to either boundary, and either side of
+# where the two series meet
+FIRST_PASSAGE = [
+    (1e-08, 1e-10, False, 3.68623165278292, -149999999.99995, 9999999999.99, 1.499999999999e16, 1000000, -1.000000000001e20),
+    (1e-08, 0.6, True, -7999974.20420815, 799999850000000, 39999997.5, -1.59999985e23, -4e15, -100000006.25),
+    (0.0001, 1e-05, False, 1.38364605978937, -14999.995, 99999.9, 149999900, 1000, -10000010000),
+    (0.0001, 0.999, False, -4977.10942847764, 49885049.9995869, -9988.99904030047, -997851000074.35, 99899992.1527619, -10001.8279498156),
+    (0.02, 0.04, False, 1.69022015006935, -73, 23, 3550, 100, -675),
+    (0.02, 0.3, True, -7.65757896900136, 537.499999999739, 33.5714285714456, -57500.0000003649, -1749.99999997537, -52.0408163281932),
+    (0.2, 1e-10, True, -21.9511910301415, -1.24999770696665, 10000000000, -64.0622907285063, -4.27081938190042e-09, -1e20),
+    (0.2, 0.5, False, 0.156651779724446, -4.89065386826395, -0.651310919767697, -1.74485295714699, 9.6699174751907, -10.2055136507365),
+    (0.2, 0.93, False, -1.58669373414516, -1.35372812580772, -14.2244182347357, -62.0519326660858, 2.93808282933594, -205.041530368297),
+    (
+        0.3599,
+        0.003,
+        True,
+        -5.31533018171866,
+        -4.64197401968845,
+        333.324049344175,
+        -4.41486035885776,
+        -0.00882998158841539,
+        -111114.205819237,
+    ),
+    (
+        0.3601,
+        0.003,
+        True,
+        -5.3162586647296,
+        -4.64285563908858,
+        333.324047580884,
+        -4.40134077314474,
+        -0.00880294162094012,
+        -111114.206406981,
+    ),
+    (0.3599, 0.6, False, -0.687505492915496, -4.84540546468449, -1.07910323844608, -1.33268413948036, 0.868501936749751, -10.8552747285938),
+    (0.3601, 0.6, False, -0.688474600635447, -4.84567160159103, -1.0789297977639, -1.32868695860228, 0.865906193047349, -10.8554327116849),
+    (2.0, 1e-10, True, -30.6059955593316, -4.93480220053648, 10000000000, -1.21310337077388e-10, -8.08970515086405e-21, -1e20),
+    (2.0, 0.3, False, -8.93680987073997, -4.9348022005495, 2.28250066850079, 7.13044272251857e-11, 2.08264056491971e-11, -15.0794137028056),
+    (1000.0, 0.93, True, -4935.18007402017, -4.93480220054468, -14.054677606301, -8.63616855509444e-48, 0, -207.403567018149),
+]
+
+
+def test_first_passage():
+    time, bias, upper, value, in_time, in_bias, time_twice, mixed, bias_twice = np.array(FIRST_PASSAGE).T
+    upper = upper > 0
+
+    @jax.jit
+    def derivatives(t, b):
+        both = jax.grad(lambda t, b: jnp.sum(log_first_passage(t, b, upper)), (0, 1))
+        one, zero = jnp.ones_like(t), jnp.zeros_like(t)
+        return log_first_passage(t, b, upper), both(t, b), jax.jvp(both, (t, b), (one, zero))[1], jax.jvp(both, (t, b), (zero, one))[1]
+
+    found, slopes, of_time, of_bias = derivatives(time, bias)
+    np.testing.assert_allclose(found, value, rtol=1e-14, atol=1e-14)
+    assert np.all(np.abs(slopes[0] - in_time) < 1e-14 * (np.abs(in_time) + 1 / time))  # a sum of terms such as 1.5 / time
+    np.testing.assert_allclose(slopes[1], in_bias, rtol=1e-12)
+    assert np.all(np.abs(of_time[0] - time_twice) < 1e-12 * (np.abs(time_twice) + 1 / time**2))
+    # XLA's underflow: those below are of the order of exp(-5000)
+    least = np.minimum(bias, 1 - bias)
+    for found in (of_time[1], of_bias[0]):
+        assert np.all(np.abs(found - mixed) < 1e-11 * np.abs(mixed) + 1e-15 / (time * least))  # terms of that size cancel
+    np.testing.assert_allclose(of_bias[1], bias_twice, rtol=1e-11)
+
+
+def test_first_passage_far_out_is_finite():
+    """Times of next to nothing, and of ages: ``-start^2 / (2 time)`` and ``-pi^2 time / 2`` with their slopes."""
+    for time, value in ((1e-50, -0.045e50), (1e100, -0.5 * np.pi**2 * 1e100)):
+        found = [log_first_passage(time, 0.3, False), *jax.grad(log_first_passage, (0, 1))(time, 0.3, False)]
+        np.testing.assert_allclose(found[0], value, rtol=1e-12)
+        np.testing.assert_allclose(found[1], abs(value) / time if time < 1 else -0.5 * np.pi**2, rtol=1e-12)
+        np.testing.assert_allclose(found[2], -0.3 / time if time < 1 else np.pi / np.tan(0.3 * np.pi), rtol=1e-12)
+        assert np.all(np.isfinite(jax.hessian(lambda v: log_first_passage(v[0], v[1], False))(jnp.asarray([time, 0.3]))))
+
+
+def test_in_one_pass():
+    """Values, gradients and Hessians are those of the plain formula; a constant or a mask has none."""
+
+    def plain(x, y, mask):
+        return jnp.where(mask, jnp.exp(x * y) / (1.0 + x), jnp.sin(x) * y**3)
+
+    one, x, y, mask = in_one_pass(plain), jnp.asarray([0.3, 1.2, -0.4]), jnp.asarray(0.7), jnp.asarray([True, False, True])
+    np.testing.assert_array_equal(one(x, y, mask), plain(x, y, mask))
+    for order in (jax.grad, jax.hessian):
+        expected, found = (order(lambda v, f=f: jnp.sum(f(v[:3], v[3], mask)))(jnp.append(x, y)) for f in (plain, one))
+        np.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-15)
+    np.testing.assert_allclose(
+        jax.grad(lambda v: jnp.sum(one(x, v, mask)))(y), jax.grad(lambda v: jnp.sum(plain(x, v, mask)))(y), rtol=1e-14
+    )
 
 
 # ---------------------------------------------------------------------------------------------- special functions
