@@ -260,6 +260,40 @@ def test_student():
     assert np.all(np.isfinite(found[1]))
 
 
+@pytest.mark.parametrize("kappa", [0.3, 5.0, 1e8])
+@pytest.mark.parametrize("y", [-3.1, -0.2, 0.0, 1.7])
+def test_von_mises(kappa, y):
+    """Under the tan_half link, as a function of the predictor, of the response (which may be missing) and of ``kappa``."""
+    eta = np.array([-1e6, -30.0, -0.7, 0.0, 0.1, 2.0, 400.0])
+    angle, grow = y - 2 * np.arctan(eta), 2 / (1 + eta**2)
+    sine, cosine = np.sin(angle), np.cos(angle)
+    f = in_mu("von_mises", "tan_half", y, kappa=kappa)
+    np.testing.assert_allclose(f(eta), -2 * kappa * np.sin(angle / 2) ** 2 - np.log(2 * np.pi * special.i0e(kappa)), rtol=1e-13)
+    check(f, eta, kappa * sine * grow, -kappa * grow**2 * (cosine + eta * sine), atol=1e-15 * kappa)
+
+    def law(kappa):
+        return family("von_mises").distribution({"mu": Dpar(jnp.asarray(eta), LINKS["tan_half"]), "kappa": Dpar(kappa)}, {})
+
+    check(law(kappa).log_prob, np.full(eta.shape, y), -kappa * sine, -kappa * cosine, atol=1e-15 * kappa)
+    ratio = special.i1e(kappa) / special.i0e(kappa)
+    in_kappa = np.vectorize(
+        lambda k, e: jax.grad(
+            lambda k: family("von_mises").distribution({"mu": Dpar(e, LINKS["tan_half"]), "kappa": Dpar(k)}, {}).log_prob(y)
+        )(k)
+    )
+    np.testing.assert_allclose(in_kappa(kappa, eta), cosine - ratio, rtol=RTOL, atol=1e-15)
+
+
+def test_von_mises_far_out_points_backwards():
+    """Directions of nearly pi: the log density there, and slopes that are 0 instead of NaN."""
+    for eta in (-1e300, -1e150, 1e12, 1e150, np.inf):
+        f = in_mu("von_mises", "tan_half", 0.4, kappa=3.0)
+        np.testing.assert_allclose(f(eta), -6.0 * np.cos(0.2) ** 2 - np.log(2 * np.pi * special.i0e(3.0)), rtol=1e-11)
+        first, second = first_and_second(f, eta)
+        assert abs(first) < 1e-23
+        assert abs(second) < 1e-35
+
+
 @pytest.mark.parametrize("code", [-1, 0, 1])
 def test_censored_lognormal(code):
     mu, y, sigma = np.array([-40.0, -2.0, 0.0, 0.7, 30.0]), 2.0, 0.8
