@@ -15,6 +15,7 @@ from brim.families.gammas import digamma, lgamma_ratio, log_factorial, log_gamma
 from brim.families.links import LINKS
 from brim.families.observe import log_lik
 from brim.families.rows import in_one_pass
+from brim.families.simplex import LogisticNormal
 from brim.families.special import log_add, log_logistic_between, log_ndtr, log_ndtr_between, log_ndtr_odds
 from brim.families.tails import log_betainc, log_gamma_tails
 
@@ -410,6 +411,37 @@ def test_categorical():
             return bound.distribution({"mub": Dpar(eta), "muc": Dpar(jnp.asarray(logits[:, 1]))}, {}).log_prob(jnp.full(3, y))
 
         check(f, logits[:, 0], (y == 2) - p[:, 1], -p[:, 1] * (1 - p[:, 1]), atol=1e-16)
+
+
+def test_logistic_normal():
+    """Three log ratios against SciPy's normal law; derivatives against those of the density with the covariances inverted."""
+    y = np.array([[0.1, 0.2, 0.3, 0.4], [0.01, 0.9, 0.04, 0.05], [0.3, 0.3, 0.39, 0.01]])
+    loc, scale = np.array([[0.2, -1.0, 0.5], [2.0, 0.1, -0.3], [0.0, 1.5, 0.7]]), np.array([0.4, 1.3, 0.9])
+    low = np.linalg.cholesky(np.array([[1.0, 0.6, -0.3], [0.6, 1.0, 0.2], [-0.3, 0.2, 1.0]]))
+    ratios = np.log(y[:, [0, 1, 3]] / y[:, [2]])
+
+    def mine(loc, scale, low):
+        return LogisticNormal(loc, scale, low, 2).log_prob(y)
+
+    def plain(loc, scale, low):
+        cov = jnp.outer(scale, scale) * (low @ low.T)
+        z = ratios - loc
+        quadratic = jnp.sum(z * (z @ jnp.linalg.inv(cov)), axis=1)
+        return -0.5 * quadratic - 1.5 * jnp.log(2 * jnp.pi) - 0.5 * jnp.linalg.slogdet(cov)[1] - jnp.log(y).sum(axis=1)
+
+    cov = np.outer(scale, scale) * (low @ low.T)
+    expected = [stats.multivariate_normal(m, cov).logpdf(r) for m, r in zip(loc, ratios, strict=True)] - np.log(y).sum(axis=1)
+    np.testing.assert_allclose(mine(loc, scale, low), expected, rtol=1e-12)
+    # what lies above the factor's diagonal takes no part; the plain density would use it
+    part, at = np.tril(np.ones((3, 3))), [jnp.asarray(v) for v in (loc, scale, low)]
+    for order in (jax.grad, jax.hessian):
+        found, wanted = (
+            order(lambda v, f=f: jnp.sum(f(v[:9].reshape(3, 3), v[9:12], v[12:].reshape(3, 3) * part)))(
+                jnp.concatenate([jnp.ravel(a) for a in at])
+            )
+            for f in (mine, plain)
+        )
+        np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-10)
 
 
 # ---------------------------------------------------------------------------------------------- zeros and mixtures

@@ -243,10 +243,8 @@ def _off_direction_jvp(primals: tuple[Array, ...], tangents: tuple[Any, ...]) ->
     eta, sine, cosine = primals
     value, share = _off_direction(*primals), 1.0 / (1.0 + eta * eta)
     off, along_it = (sine - eta * cosine) * share, (cosine + eta * sine) * share
-    in_eta, in_sine, in_cosine = zip(
-        ((lambda: -2.0 * off * along_it), (lambda: 2.0 * off), (lambda: -2.0 * eta * off)), tangents, strict=True
-    )
-    return value, along(value, in_eta, in_sine, in_cosine)
+    d_eta, d_sine, d_cosine = tangents
+    return value, along(value, (lambda: -2.0 * off * along_it, d_eta), (lambda: 2.0 * off, d_sine), (lambda: -2.0 * eta * off, d_cosine))
 
 
 _off_direction.defjvp(_off_direction_jvp, symbolic_zeros=True)
