@@ -12,11 +12,12 @@ from brim.families.base import Dpar
 from brim.families.conway import log_normaliser
 from brim.families.diffusion import log_first_passage
 from brim.families.gammas import digamma, lgamma_ratio, log_factorial, log_gamma, log_rising
+from brim.families.intervals import log_cauchy_between, log_cloglog_between, log_logistic_between, log_ndtr_between
 from brim.families.links import LINKS
 from brim.families.observe import log_lik
 from brim.families.rows import in_one_pass
 from brim.families.simplex import LogisticNormal
-from brim.families.special import log_add, log_logistic_between, log_ndtr, log_ndtr_between, log_ndtr_odds
+from brim.families.special import log_add, log_ndtr, log_ndtr_odds
 from brim.families.tails import log_betainc, log_gamma_tails
 
 RTOL = 1e-8
@@ -339,15 +340,22 @@ def test_censored_in_an_interval(name):
 # ---------------------------------------------------------------------------------------------- categories
 
 THRES = np.array([-1.0, 0.2, 1.5])
-LAWS = {
-    "logit": (special.expit, lambda z: special.expit(z) * special.expit(-z)),
-    "probit": (special.ndtr, PHI),
+
+
+#: Distribution functions that take complex numbers.
+CUMULATIVE = {
+    "logit": lambda z: 1 / (1 + np.exp(-z)),
+    "probit": lambda z: 0.5 * special.erfc(-z / np.sqrt(2)),
+    "probit_approx": lambda z: 1 / (1 + np.exp(-(0.07056 * z**3 + 1.5976 * z))),
+    "cloglog": lambda z: 1 - np.exp(-np.exp(z)),
+    "cauchit": lambda z: 0.5 + np.arctan(z) / np.pi,
+    "softit": lambda z: 1 - 1 / (1 + np.log1p(np.exp(z))),
 }
 
 
 def ordinal_probabilities(name, link, eta):
     """Probabilities (4,) of the categories from their definitions; complex steps give their derivatives."""
-    f = (lambda z: 1 / (1 + np.exp(-z))) if link == "logit" else (lambda z: 0.5 * special.erfc(-z / np.sqrt(2)))
+    f = CUMULATIVE[link]
     z = THRES - eta
     if name == "cumulative":
         return np.diff(np.concatenate([[0.0], f(z), [1.0]]))
@@ -359,11 +367,13 @@ def ordinal_probabilities(name, link, eta):
     return odds / odds.sum()
 
 
-@pytest.mark.parametrize("link", ["logit", "probit"])
+@pytest.mark.parametrize("link", CUMULATIVE)
 @pytest.mark.parametrize("name", ["cumulative", "sratio", "cratio", "acat"])
 @pytest.mark.parametrize("y", [1, 2, 4])
 def test_ordinal(name, link, y):
-    etas = np.array([-1.7, 0.0, 0.6, 2.0])
+    if link == "softit" and name in ("sratio", "cratio"):
+        return  # no link of theirs
+    etas = np.array([-0.4, 0.0, 0.6, 1.0]) if link == "cloglog" else np.array([-1.7, 0.0, 0.6, 2.0])  # where 1 - F has digits
     bound = family(name, link=link).learn(Seen(np.array([1.0, 4.0])))
     h = 1e-20
 
@@ -387,7 +397,7 @@ def test_ordinal(name, link, y):
     np.testing.assert_allclose(found[1], (4 * quotients[1] - quotients[0]) / 3, rtol=RTOL)
 
 
-@pytest.mark.parametrize("link", ["logit", "probit"])
+@pytest.mark.parametrize("link", ["logit", "probit", "probit_approx", "cauchit", "softit"])
 def test_far_thresholds_keep_finite_derivatives(link):
     """Categories that cannot be: log probabilities of -300, with slopes to match."""
     bound = family("cumulative", link=link).learn(Seen(np.array([1.0, 4.0])))
@@ -641,6 +651,200 @@ def test_logistic_interval(low, high):
     hessian = jax.hessian(lambda v: log_logistic_between(v[0], v[1]))(jnp.asarray([low, high]))
     np.testing.assert_allclose(hessian[0, 1], gap * (1 + gap), rtol=RTOL, atol=1e-290)
     np.testing.assert_allclose(hessian[0, 0], -gap * (1 + gap) - special.expit(low) * special.expit(-low), rtol=RTOL, atol=1e-300)
+
+
+# a, b, then log(F(b) - F(a)), its derivatives in a and b, and the second ones, with 60 digits (mpmath)
+BETWEEN = {
+    "logistic": [
+        (
+            -1,
+            0.5,
+            -1.039821130623783,
+            -0.5561583381588634,
+            0.6647575855870137,
+            -0.5663224073200538,
+            0.3697104740785719,
+            -0.6047141862801664,
+        ),
+        (0.3, 0.3001, -10.61905830597065, -10000.07445085125, 9999.925541371973, -100000000.161147, 99999999.9166887, -100000000.1611434),
+        (-30, -29, -29.45867514538743, -0.58197670686942, 1.581976706869072, -0.9206735942078859, 0.9206735942077923, -0.9206735942080467),
+        (40, 41, -40.45867514538708, -1.581976706869326, 0.5819767068693265, -0.9206735942077924, 0.9206735942077923, -0.9206735942077923),
+        (
+            -4,
+            30,
+            -0.01814992791790503,
+            -0.01798620996209327,
+            9.529013811993501e-14,
+            -0.01766270621329283,
+            1.713908431542019e-15,
+            -9.529013811992625e-14,
+        ),
+        (-1e100, -2, -2.126928011042973, 0.0, 0.8807970779778824, 0.0, 0.0, -0.1049935854035065),
+        (-1e100, 30, -9.357622968839737e-14, 0.0, 9.357622968839299e-14, 0.0, 0.0, -9.357622968838423e-14),
+        (0.7, 1e100, -1.103186048885458, -0.668187772168166, 0.0, -0.221712873293109, 0.0, 0.0),
+        (-800, -700, -700, -3.720075976020836e-44, 1, -3.720075976020836e-44, 3.720075976020836e-44, -3.720075976020836e-44),
+    ],
+    "ndtr": [
+        (-1, 0.5, -0.6295956325528635, -0.4541431144034316, 0.6607743324649646, -0.66038908276348, 0.3000861132634876, -0.7670098846770019),
+        (0.3, 0.3001, -10.17429390681012, -10000.15001741789, 9999.849967418144, -100000000.3258579, 99999999.82585286, -100000000.3258479),
+        (
+            -31,
+            -30,
+            -454.3212439563433,
+            -1.704593283822866e-12,
+            30.03325966743533,
+            -5.284239179851176e-11,
+            5.119449272041843e-11,
+            -0.9988962285377113,
+        ),
+        (
+            20,
+            21,
+            -203.9171553722882,
+            -20.04975309240501,
+            2.506525629881658e-08,
+            -0.9975372183040062,
+            5.025521999891218e-07,
+            -5.263703829034151e-07,
+        ),
+        (-4, 30, -3.167174337748927e-05, -0.0001338344644685751, 0, -0.0005353557695381802, 0, 0),
+        (-1e100, -2, -3.783184333682032, 0.0, 2.373215532822841, 0.0, 0.0, -0.8857208995859187),
+        (-1e100, 6, -9.865876455243758e-10, 0.0, 6.075882855817676e-09, 0.0, 0.0, -3.645529717182241e-08),
+        (0.7, 1e100, -1.418967761531531, -1.290499339458167, 0.0, -0.7620390075212475, 0.0, 0.0),
+        (-60, -50, -1254.83136113942, 0, 50.01998403190564, 0, 0, -0.9996009568131961),
+        (-50.01, -50, -1255.763728294577, -77.0719777635049, 127.0765627829013, -9794.459364331075, 9794.042021066402, -9794.624669571585),
+        (36, 1e100, -652.5032275937984, -36.02773507528106, 0.0, -0.9992319445190266, 0.0, 0.0),
+        (-1e100, -300, -45006.62273211866, 0.0, 300.0033332592634, 0.0, 0.0, -0.999988889629561),
+    ],
+    "cloglog": [
+        (
+            -1,
+            0.5,
+            -0.6933372346043083,
+            -0.5093895624345317,
+            0.6342043638070021,
+            -0.5814733411847944,
+            0.3230570833737194,
+            -0.813637035844289,
+        ),
+        (0.3, 0.3001, -10.26021667469148, -10000.17495292331, 9999.825026620932, -100000000.4397901, 99999999.76483028, -100000000.4397968),
+        (-31, -30, -30.45867514538715, -0.5819767068693437, 1.58197670686928, -0.9206735942078095, 0.9206735942077923, -0.9206735942078391),
+        (
+            2,
+            3,
+            -7.389059160817259,
+            -7.389078723417205,
+            6.149973067864536e-05,
+            -7.389245897529431,
+            0.0004544263514534668,
+            -0.001173759162850257,
+        ),
+        (-4, 30, -0.01831563888873418, -0.01831563888873418, 0, -0.01831563888873418, 0, 0),
+        (-1e100, -2, -2.06690460644417, 0.0, 0.9338581959051936, 0.0, 0.0, -0.06461689759977088),
+        (-1e100, 1.5, -0.01137877984508326, 0.0, 0.05128739387195545, 0.0, 0.0, -0.1811971554602878),
+        (0.7, 1e100, -2.013752707470477, -2.013752707470477, 0.0, -2.013752707470477, 0.0, 0.0),
+        (-800, -700, -700, -3.720075976020836e-44, 1, -3.720075976020836e-44, 3.720075976020836e-44, -3.720075976020836e-44),
+        (
+            -40,
+            -35.5,
+            -35.5111711622683,
+            -0.01123379270248555,
+            1.011233792702485,
+            -0.01135999080096797,
+            0.01135999080096797,
+            -0.01135999080096816,
+        ),
+        (
+            -36.5,
+            -35.5,
+            -35.95867514538708,
+            -0.5819767068693265,
+            1.581976706869326,
+            -0.9206735942077924,
+            0.9206735942077923,
+            -0.9206735942077925,
+        ),
+        (3, 1e100, -20.08553692318767, -20.08553692318767, 0.0, -20.08553692318767, 0.0, 0.0),
+    ],
+    "cauchy": [
+        (
+            -1,
+            0.5,
+            -0.9223500081410605,
+            -0.4003055861115205,
+            0.6404889377784327,
+            -0.5605501483836084,
+            0.2563912996353406,
+            -0.9226172296392912,
+        ),
+        (0.3, 0.3001, -10.44127547942922, -10000.27525741413, 9999.724722110848, -100000000.4853754, 99999999.71947747, -100000000.4853023),
+        (-31, -30, -7.9809895476998, -0.9677758399561766, 1.033296734781179, -0.9989623238844663, 0.9999996154268297, -0.9988921486722968),
+        (
+            200,
+            300,
+            -7.541677133487274,
+            -0.01499988889142484,
+            0.006666709875955655,
+            -7.500152771931777e-05,
+            9.999990741069949e-05,
+            -8.888925925166148e-05,
+        ),
+        (
+            -4,
+            30,
+            -0.09275752665852899,
+            -0.02054401331719006,
+            0.0003876228927771709,
+            -0.0100898274559722,
+            7.963329871261933e-06,
+            -2.596309675298747e-05,
+        ),
+        (-1e100, -2, -1.91336036450401, 0.0, 0.431362086458322, 0.0, 0.0, 0.1590164195329807),
+        (-1e100, 1.5, -0.2072296540270027, 0.0, 0.1204940110442629, 0.0, 0.0, -0.1257440476614699),
+        (0.7, 1e100, -1.18547858888295, -0.6990539088360251, 0.0, 0.1681528086286146, 0.0, 0.0),
+        (
+            -100000000.0,
+            -10000000.0,
+            -17.36818605246555,
+            -1.111111111111115e-09,
+            1.111111111111104e-07,
+            -2.345679012345688e-17,
+            1.234567901234565e-16,
+            9.876543209876337e-15,
+        ),
+    ],
+}
+BETWEENS = {
+    "logistic": log_logistic_between,
+    "ndtr": log_ndtr_between,
+    "cloglog": log_cloglog_between,
+    "cauchy": log_cauchy_between,
+}
+
+
+@pytest.mark.parametrize("name", BETWEEN)
+def test_interval(name):
+    """Close points, distant ones, either tail, and outermost points that take no part."""
+    a, b, value, in_a, in_b, a_twice, mixed, b_twice = np.array(BETWEEN[name]).T
+    f = BETWEENS[name]
+
+    @jax.jit
+    def derivatives(a, b):
+        both = jax.grad(lambda a, b: jnp.sum(f(a, b)), (0, 1))
+        one, zero = jnp.ones_like(a), jnp.zeros_like(a)
+        return f(a, b), both(a, b), jax.jvp(both, (a, b), (one, zero))[1], jax.jvp(both, (a, b), (zero, one))[1]
+
+    found, slopes, of_a, of_b = derivatives(a, b)
+    tol = np.where(b - a < 1e-3, 1e-11, 1e-13)  # a difference of numbers that agree in three digits
+    largest = np.maximum(np.abs(in_a), np.abs(in_b))  # a slope next to nothing beside the other one need not have its digits
+    assert np.all(np.abs(found - value) <= tol * np.abs(value))
+    if name == "ndtr":  # the slopes are exponentials of differences of numbers as large as the value, the second derivatives of squares
+        tol = tol + 1e-15 * np.abs(value)
+    for mine, exact in zip(slopes, (in_a, in_b), strict=True):
+        assert np.all(np.abs(mine - exact) <= tol * np.abs(exact) + 1e-15 * largest)
+    lost = tol * largest**2 if name == "ndtr" else 1e-14 * largest
+    for mine, exact in zip((*of_a, *of_b), (a_twice, mixed, mixed, b_twice), strict=True):
+        assert np.all(np.abs(mine - exact) <= 10 * tol * np.abs(exact) + lost)
 
 
 @pytest.mark.parametrize(("a", "x"), [(0.4, 0.01), (3.0, 2.0), (3.0, 40.0), (200.0, 150.0)])

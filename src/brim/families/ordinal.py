@@ -25,7 +25,7 @@ Array = Any
 Dpars = Mapping[str, Dpar]
 Data = Mapping[str, Any]
 
-_OUTERMOST = 1e150  # its square is finite
+_OUTERMOST = 1e100  # its cube is finite
 
 
 @dataclass(frozen=True)
@@ -112,12 +112,8 @@ class Cumulative(Ordinal):
         first, last = y <= 1, y > count
         upper = self.disc * (take_category(thres, jnp.where(last, 1, y), 1) - self.eta)
         lower = self.disc * (take_category(thres, jnp.where(first, 2, y) - 1, 1) - self.eta)
-        if self.link.name in ("logit", "probit"):  # the outermost thresholds are far enough out to take no part
-            value = self.link.log_between(jnp.where(first, -_OUTERMOST, lower), jnp.where(last, _OUTERMOST, upper))
-        else:
-            both = ~first & ~last
-            between = self.link.log_between(jnp.where(both, lower, -1.0), jnp.where(both, upper, 1.0))
-            value = jnp.where(first, self.link.log_inverse(upper), jnp.where(last, self.link.log1m_inverse(lower), between))
+        # the outermost thresholds are far enough out to take no part
+        value = self.link.log_between(jnp.where(first, -_OUTERMOST, lower), jnp.where(last, _OUTERMOST, upper))
         return jnp.where((y >= 1) & (y <= count + 1), value, -jnp.inf)
 
     def log_table(self) -> Array:
