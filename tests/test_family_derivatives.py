@@ -411,6 +411,42 @@ def test_far_thresholds_keep_finite_derivatives(link):
         assert np.all(np.isfinite(found))
 
 
+@pytest.mark.parametrize("name", ["cumulative", "sratio", "cratio", "acat"])
+def test_ordinal_with_fewer_thresholds_in_some_rows(name):
+    """Each row's own thresholds, some absent, and (but for cumulative) an effect for each: the law of the thresholds that are there."""
+    thres = np.array([[-1.0, 0.2, 1.5], [-0.5, np.inf, np.inf], [0.3, 0.9, np.inf]])
+    eta = np.array([0.4, -0.7, 1.1])
+    shift = np.zeros((3, 3)) if name == "cumulative" else np.array([[0.0, 0.3, -0.2], [0.1, 0.0, 0.0], [-0.4, 0.2, 0.0]])
+    bound = family(name, link="probit").learn(Seen(np.array([1.0, 4.0])))
+    linear = eta if name == "cumulative" else eta[:, None] + shift
+
+    def log_prob(linear, y):
+        return bound.distribution({"mu": Dpar(linear, LINKS["probit"]), "thres": Dpar(jnp.asarray(thres))}, {}).log_prob(y)
+
+    table = np.asarray(
+        bound.distribution({"mu": Dpar(jnp.asarray(linear), LINKS["probit"]), "thres": Dpar(jnp.asarray(thres))}, {}).log_table()
+    )
+    for y in range(1, 5):
+        found, slope = (
+            log_prob(linear, np.full(3, float(y))),
+            jax.grad(lambda v, y=y: jnp.sum(log_prob(v, np.full(3, float(y)))))(jnp.asarray(linear)),
+        )
+        assert np.all(np.isfinite(slope))
+        for row in range(3):
+            there = thres[row][np.isfinite(thres[row])] - shift[row][np.isfinite(thres[row])]
+            if y > len(there) + 1:
+                assert found[row] == table[row, y - 1] == -np.inf
+                continue
+
+            def alone(e, there=there, y=y):
+                one = {"mu": Dpar(e, LINKS["probit"]), "thres": Dpar(jnp.asarray(there))}
+                return jnp.sum(bound.distribution(one, {}).log_prob(jnp.full(1, float(y))))
+
+            expected, in_eta = jax.value_and_grad(alone)(jnp.asarray([eta[row]]))
+            np.testing.assert_allclose([found[row], table[row, y - 1]], expected, rtol=1e-12)
+            np.testing.assert_allclose(np.sum(slope[row]), in_eta[0], rtol=1e-12)
+
+
 def test_categorical():
     logits = np.array([[0.3, -1.0], [-40.0, 30.0], [0.0, 0.0]])
     bound = family("categorical").learn(Seen(np.array([1.0, 2.0, 3.0]), ("a", "b", "c")))

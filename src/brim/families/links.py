@@ -20,6 +20,7 @@ from brim.families.special import (
     log_ndtr,
     log_ndtr_odds,
     logistic,
+    once,
     rate_of,
     softplus,
     times,
@@ -128,10 +129,9 @@ def _phi_cubic_root(y: Array) -> Array:
 @jax.custom_jvp
 def _log_cloglog(eta: Array) -> Array:
     """``log(1 - exp(-exp(eta)))``, the log of the inverse of cloglog."""
-    tiny = jnp.less(eta, -36.0)  # the next term, exp(eta) / 2, is below the last digit
-    rate = rate_of(jnp.where(tiny, 0.0, eta))
+    rate = rate_of(eta)
     near = jnp.where(rate < 0.6931471805599453, jnp.log(-jnp.expm1(-rate)), jnp.log1p(-jnp.exp(-rate)))
-    return jnp.where(tiny, eta, near)
+    return once(jnp.where(eta < -36.0, eta, near), eta)  # the next term, exp(eta) / 2, is below the last digit
 
 
 @_log_cloglog.defjvp

@@ -145,9 +145,18 @@ def _log_ndtr_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array,
 
 @jax.custom_jvp
 def log_ndtr_odds(x: Array) -> Array:
-    """``log(Phi(x) / Phi(-x))``, with one ``erfc``."""
-    tail = log_ndtr(-jnp.abs(x))
-    return jnp.sign(x) * (jnp.log1p(-jnp.exp(tail)) - tail)
+    """``log(Phi(x) / Phi(-x))``, with one ``erfc`` and one logarithm."""
+    size = jnp.abs(x)
+    tail, far, z = _small_tail(size)
+    odds = jnp.where(far, z / mills(z), 1.0) - 1.0
+    value = jnp.log1p(jnp.where(far, odds, (1.0 - 2.0 * tail) / tail)) - jnp.where(far, log_phi(z), 0.0)
+    return once(jnp.sign(x) * value, x)
+
+
+def _small_tail(size: Array) -> tuple[Array, Array, Array]:
+    """``Phi(-size)``, whether ``size`` is too far out for it to be a number, and such a ``size``."""
+    far = size > -FAR
+    return 0.5 * erfc(jnp.where(far, 0.0, size) * 0.7071067811865476), far, jnp.where(far, size, -FAR)
 
 
 @log_ndtr_odds.defjvp
@@ -155,9 +164,8 @@ def _log_ndtr_odds_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[A
     """The slope is ``phi(x) / (Phi(x) Phi(-x))``; far out ``phi / Phi`` alone, from the series."""
     (x,), (dx,) = primals, tangents
     size = jnp.abs(x)
-    tail, far = log_ndtr(-size), size > -FAR
-    near, z = jnp.where(far, 0.0, size), jnp.where(far, size, -FAR)
-    slope = jnp.exp(log_phi(near) - jnp.where(far, 0.0, tail)) / -jnp.expm1(jnp.where(far, 0.0, tail) - far)
+    tail, far, z = _small_tail(size)
+    slope = jnp.exp(log_phi(jnp.where(far, 0.0, size))) / (tail * (1.0 - tail))
     return log_ndtr_odds(x), jnp.where(far, z / mills(z), slope) * dx
 
 
@@ -182,9 +190,7 @@ _SERIES = 0.02  # where a few terms give all digits
 @jax.custom_jvp
 def fall_ratio(x: Array) -> Array:
     """``s = x / (exp(x) - 1)`` for ``x >= 0``."""
-    small = x < _SERIES
-    r = jnp.where(small, 1.0, x)
-    return jnp.where(small, 1.0 - x * (0.5 - x * (1.0 / 12.0 - x * x / 720.0)), r * jnp.exp(-r) / -jnp.expm1(-r))
+    return jnp.where(x < _SERIES, 1.0 - x * (0.5 - x * (1.0 / 12.0 - x * x / 720.0)), x * jnp.exp(-x) / -jnp.expm1(-x))
 
 
 @fall_ratio.defjvp
