@@ -17,6 +17,7 @@ from brim.families.links import LINKS
 from brim.families.observe import log_lik
 from brim.families.rows import in_one_pass
 from brim.families.simplex import LogisticNormal
+from brim.families.skewed import GenExtremeValue
 from brim.families.special import log_add, log_ndtr, log_ndtr_odds
 from brim.families.tails import log_betainc, log_gamma_tails
 
@@ -294,6 +295,69 @@ def test_von_mises_far_out_points_backwards():
         first, second = first_and_second(f, eta)
         assert abs(first) < 1e-23
         assert abs(second) < 1e-35
+
+
+# z, xi, then the log density with location 0 and scale 1, its derivatives in both, and the second ones (z twice, mixed, xi twice), by
+# central differences with 120 digits (mpmath)
+EXTREME_VALUE = [
+    (0.7, 0.0, -1.19658530379141, -0.5034146962085905, -0.5766633994288953, -0.4965853037914095, -0.5259463132250913, 0.3450783066068896),
+    (-1.9, 0.0, -4.785894442279269, 5.685894442279269, -8.36303946831408, -6.685894442279269, 21.87123890864469, -44.17251122670258),
+    (3.0, 1e-05, -3.04977430924153, -0.9501921854428954, 1.275867075586073, -0.04977681993063423, 2.074557247400078, -9.111330815561066),
+    (
+        -0.8,
+        -0.0002,
+        -1.425622493996603,
+        1.225402449229209,
+        0.407828134934712,
+        -2.224441515687638,
+        0.6921868406501117,
+        -0.006107178260042849,
+    ),
+    (
+        0.3,
+        0.0033,
+        -1.041769276002229,
+        -0.2621123409906683,
+        -0.2880604330353902,
+        -0.7385991904473115,
+        -0.8871901740473401,
+        0.08367271679915393,
+    ),
+    (2.5, 0.1, -2.561953246856307, -0.79410065408, 0.06585314140140376, -0.005191424409599997, 0.9870029001756574, -2.187151979798196),
+    (-4.0, 0.2, -3115.343372525398, 15619.00000000001, -186682.8990388969, -93744.0000000001, 1246188.315455431, -15542264.55357088),
+    (30.0, 0.9, -7.059317007319692, -0.06697631995020496, 1.779829103396389, 0.002121352323151663, 0.03862101649344144, -4.154887422934677),
+    (1.2, -0.6, -0.9684823816985472, -1.000576436345397, -1.111111722160028, -3.672645907261677, 2.260466202751611, 0.4466222548806506),
+    (-20.0, -0.3, -651.5949386764671, 93.63362795584707, -7922.587197169622, -9.377648509870422, 1401.316330499756, -131025.0504062374),
+    (0.0, 0.4, -1, -0.4, 0, -0.84, -1, 0),
+    (9.0, -0.1, -20.72326583704642, -8.999999999000005, 579.7414906336217, -9.00000000900001, 800.0000005797423, -59505.17022408301),
+]
+
+
+def test_gen_extreme_value():
+    z, xi, value, in_z, in_xi, z_twice, mixed, xi_twice = np.array(EXTREME_VALUE).T
+
+    @jax.jit
+    def derivatives(z, xi):
+        def f(z, xi):
+            return GenExtremeValue(jnp.zeros(()), jnp.ones(()), xi).log_prob(z)
+
+        both = jax.grad(lambda z, xi: jnp.sum(f(z, xi)), (0, 1))
+        one, zero = jnp.ones_like(z), jnp.zeros_like(z)
+        return f(z, xi), both(z, xi), jax.jvp(both, (z, xi), (one, zero))[1], jax.jvp(both, (z, xi), (zero, one))[1]
+
+    found, slopes, of_z, of_xi = derivatives(z, xi)
+    np.testing.assert_allclose(found, value, rtol=1e-14)
+    np.testing.assert_allclose(slopes, [in_z, in_xi], rtol=1e-11, atol=1e-15)
+    np.testing.assert_allclose(of_z, [z_twice, mixed], rtol=1e-11, atol=1e-15)
+    # in xi twice, terms in 1 / (xi z)^2 cancel
+    np.testing.assert_allclose(of_xi, [mixed, xi_twice], rtol=1e-9, atol=1e-15)
+
+
+def test_gen_extreme_value_outside_its_support():
+    """No density, and no slope."""
+    value, slopes = jax.value_and_grad(lambda v: GenExtremeValue(v[0], v[1], v[2]).log_prob(-9.0))(jnp.asarray([0.4, 1.3, 0.5]))
+    assert value == -np.inf
+    np.testing.assert_array_equal(slopes[jnp.asarray([0, 2])], 0.0)
 
 
 @pytest.mark.parametrize("code", [-1, 0, 1])
