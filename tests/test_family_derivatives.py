@@ -682,6 +682,27 @@ def test_in_one_pass():
     )
 
 
+def test_mixture_of_three():
+    """Log density, gradient and Hessian in two locations, far out as well, where all but one component have no number of their own."""
+    one = brim.mixture("gaussian", nmix=3)
+    scale, weights = np.array([0.5, 1.5, 0.9]), np.array([0.2, 0.5, 0.3])
+
+    def f(v, y):
+        values = {"sigma1": 0.5, "sigma2": 1.5, "sigma3": 0.9, "mu3": -1.0, "theta1": 0.2, "theta2": 0.5, "theta3": 0.3}
+        mus = {"mu1": Dpar(v[0]), "mu2": Dpar(v[1])}
+        return one.distribution({**mus, **{k: Dpar(jnp.asarray(x)) for k, x in values.items()}}, {}).log_prob(y)
+
+    for y in (-60.0, 0.4, 3.0, 80.0):
+        at = np.array([0.2, 1.0])
+        z = (y - np.array([*at, -1.0])) / scale
+        logs = np.log(weights / scale) + LOGPHI(z)
+        share, slope = special.softmax(logs)[:2], (z / scale)[:2]
+        np.testing.assert_allclose(f(at, y), special.logsumexp(logs), rtol=1e-14)
+        np.testing.assert_allclose(jax.grad(f)(at, y), share * slope, rtol=1e-12, atol=1e-300)
+        hessian = np.diag(share * (slope**2 - 1 / scale[:2] ** 2)) - np.outer(share * slope, share * slope)
+        np.testing.assert_allclose(jax.hessian(f)(jnp.asarray(at), y), hessian, rtol=1e-9, atol=1e-11)
+
+
 # ---------------------------------------------------------------------------------------------- special functions
 
 
