@@ -207,8 +207,10 @@ def _reduced(z: Array, xi: Array) -> tuple[Array, Array]:
 @jax.custom_jvp
 def _log_extreme_value(z: Array, xi: Array) -> Array:
     """The log density of the generalised extreme value law with location 0 and scale 1."""
-    s, inside = _reduced(z, xi)
-    s = once(s, z)
+    return _of_reduced(*_reduced(z, xi), xi)
+
+
+def _of_reduced(s: Array, inside: Array, xi: Array) -> Array:
     return jnp.where(inside, -(1.0 + xi) * s - jnp.exp(-s), -jnp.inf)
 
 
@@ -221,7 +223,7 @@ def _log_extreme_value_jvp(primals: tuple[Array, Array], tangents: tuple[Any, An
     # the same to the last digits where w is small; 0 / 0 at 0
     series = -z * z * (1 / 2 - w * (2 / 3 - w * (3 / 4 - w * (4 / 5 - w * 5 / 6))))
     s_in_xi = jnp.where(small, series, (z * share - s) / jnp.where(small, 1.0, xi))
-    return _log_extreme_value(z, xi), along(s, (lambda: in_s * share, tangents[0]), (lambda: in_s * s_in_xi - s, tangents[1]))
+    return _of_reduced(s, inside, xi), along(s, (lambda: in_s * share, tangents[0]), (lambda: in_s * s_in_xi - s, tangents[1]))
 
 
 _log_extreme_value.defjvp(_log_extreme_value_jvp, symbolic_zeros=True)
