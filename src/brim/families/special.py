@@ -53,6 +53,7 @@ def once(value: Array, like: Array) -> Array:
     >>> float(once(2.5, 0.0))
     2.5
     """
+    like = jax.lax.stop_gradient(like)
     return value / jnp.where(jnp.isnan(like), like, 1.0)
 
 
@@ -131,13 +132,13 @@ def log_ndtr(x: Array) -> Array:
     tail = 0.5 * erfc(jnp.abs(jnp.where(far, 0.0, x)) * 0.7071067811865476)
     z = jnp.where(far, x, FAR)
     lower = jnp.log(jnp.where(far, -mills(z) / z, tail)) + jnp.where(far, log_phi(z), 0.0)
-    return once(jnp.where(x < 0.0, lower, jnp.log1p(-tail)), x)
+    return jnp.where(x < 0.0, lower, jnp.log1p(-tail))
 
 
 @log_ndtr.defjvp
 def _log_ndtr_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     (x,), (dx,) = primals, tangents
-    value, far = log_ndtr(x), x < FAR
+    value, far = once(log_ndtr(x), x), x < FAR
     near, z = jnp.where(far, 0.0, x), jnp.where(far, x, FAR)
     slope = jnp.exp(log_phi(near) - jnp.where(far, 0.0, value))
     return value, jnp.where(far, -z / mills(z), slope) * dx
