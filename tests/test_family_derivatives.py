@@ -10,10 +10,15 @@ import brim
 from brim.families import Seen, family
 from brim.families.base import Dpar
 from brim.families.conway import log_normaliser
+from brim.families.diffusion import log_first_passage
 from brim.families.gammas import digamma, lgamma_ratio, log_factorial, log_gamma, log_rising
+from brim.families.intervals import log_cauchy_between, log_cloglog_between, log_logistic_between, log_ndtr_between
 from brim.families.links import LINKS
 from brim.families.observe import log_lik
-from brim.families.special import log_add, log_logistic_between, log_ndtr, log_ndtr_between, log_ndtr_odds
+from brim.families.rows import in_one_pass
+from brim.families.simplex import LogisticNormal
+from brim.families.skewed import GenExtremeValue
+from brim.families.special import log_add, log_ndtr, log_ndtr_odds
 from brim.families.tails import log_betainc, log_gamma_tails
 
 RTOL = 1e-8
@@ -258,6 +263,103 @@ def test_student():
     assert np.all(np.isfinite(found[1]))
 
 
+@pytest.mark.parametrize("kappa", [0.3, 5.0, 1e8])
+@pytest.mark.parametrize("y", [-3.1, -0.2, 0.0, 1.7])
+def test_von_mises(kappa, y):
+    """Under the tan_half link, as a function of the predictor, of the response (which may be missing) and of ``kappa``."""
+    eta = np.array([-1e6, -30.0, -0.7, 0.0, 0.1, 2.0, 400.0])
+    angle, grow = y - 2 * np.arctan(eta), 2 / (1 + eta**2)
+    sine, cosine = np.sin(angle), np.cos(angle)
+    f = in_mu("von_mises", "tan_half", y, kappa=kappa)
+    np.testing.assert_allclose(f(eta), -2 * kappa * np.sin(angle / 2) ** 2 - np.log(2 * np.pi * special.i0e(kappa)), rtol=1e-13)
+    check(f, eta, kappa * sine * grow, -kappa * grow**2 * (cosine + eta * sine), atol=1e-15 * kappa)
+
+    def law(kappa):
+        return family("von_mises").distribution({"mu": Dpar(jnp.asarray(eta), LINKS["tan_half"]), "kappa": Dpar(kappa)}, {})
+
+    check(law(kappa).log_prob, np.full(eta.shape, y), -kappa * sine, -kappa * cosine, atol=1e-15 * kappa)
+    ratio = special.i1e(kappa) / special.i0e(kappa)
+    in_kappa = np.vectorize(
+        lambda k, e: jax.grad(
+            lambda k: family("von_mises").distribution({"mu": Dpar(e, LINKS["tan_half"]), "kappa": Dpar(k)}, {}).log_prob(y)
+        )(k)
+    )
+    np.testing.assert_allclose(in_kappa(kappa, eta), cosine - ratio, rtol=RTOL, atol=1e-15)
+
+
+def test_von_mises_far_out_points_backwards():
+    """Directions of nearly pi: the log density there, and slopes that are 0 instead of NaN."""
+    for eta in (-1e300, -1e150, 1e12, 1e150, np.inf):
+        f = in_mu("von_mises", "tan_half", 0.4, kappa=3.0)
+        np.testing.assert_allclose(f(eta), -6.0 * np.cos(0.2) ** 2 - np.log(2 * np.pi * special.i0e(3.0)), rtol=1e-11)
+        first, second = first_and_second(f, eta)
+        assert abs(first) < 1e-23
+        assert abs(second) < 1e-35
+
+
+# z, xi, then the log density with location 0 and scale 1, its derivatives in both, and the second ones (z twice, mixed, xi twice), by
+# central differences with 120 digits (mpmath)
+EXTREME_VALUE = [
+    (0.7, 0.0, -1.19658530379141, -0.5034146962085905, -0.5766633994288953, -0.4965853037914095, -0.5259463132250913, 0.3450783066068896),
+    (-1.9, 0.0, -4.785894442279269, 5.685894442279269, -8.36303946831408, -6.685894442279269, 21.87123890864469, -44.17251122670258),
+    (3.0, 1e-05, -3.04977430924153, -0.9501921854428954, 1.275867075586073, -0.04977681993063423, 2.074557247400078, -9.111330815561066),
+    (
+        -0.8,
+        -0.0002,
+        -1.425622493996603,
+        1.225402449229209,
+        0.407828134934712,
+        -2.224441515687638,
+        0.6921868406501117,
+        -0.006107178260042849,
+    ),
+    (
+        0.3,
+        0.0033,
+        -1.041769276002229,
+        -0.2621123409906683,
+        -0.2880604330353902,
+        -0.7385991904473115,
+        -0.8871901740473401,
+        0.08367271679915393,
+    ),
+    (2.5, 0.1, -2.561953246856307, -0.79410065408, 0.06585314140140376, -0.005191424409599997, 0.9870029001756574, -2.187151979798196),
+    (-4.0, 0.2, -3115.343372525398, 15619.00000000001, -186682.8990388969, -93744.0000000001, 1246188.315455431, -15542264.55357088),
+    (30.0, 0.9, -7.059317007319692, -0.06697631995020496, 1.779829103396389, 0.002121352323151663, 0.03862101649344144, -4.154887422934677),
+    (1.2, -0.6, -0.9684823816985472, -1.000576436345397, -1.111111722160028, -3.672645907261677, 2.260466202751611, 0.4466222548806506),
+    (-20.0, -0.3, -651.5949386764671, 93.63362795584707, -7922.587197169622, -9.377648509870422, 1401.316330499756, -131025.0504062374),
+    (0.0, 0.4, -1, -0.4, 0, -0.84, -1, 0),
+    (9.0, -0.1, -20.72326583704642, -8.999999999000005, 579.7414906336217, -9.00000000900001, 800.0000005797423, -59505.17022408301),
+]
+
+
+def test_gen_extreme_value():
+    z, xi, value, in_z, in_xi, z_twice, mixed, xi_twice = np.array(EXTREME_VALUE).T
+
+    @jax.jit
+    def derivatives(z, xi):
+        def f(z, xi):
+            return GenExtremeValue(jnp.zeros(()), jnp.ones(()), xi).log_prob(z)
+
+        both = jax.grad(lambda z, xi: jnp.sum(f(z, xi)), (0, 1))
+        one, zero = jnp.ones_like(z), jnp.zeros_like(z)
+        return f(z, xi), both(z, xi), jax.jvp(both, (z, xi), (one, zero))[1], jax.jvp(both, (z, xi), (zero, one))[1]
+
+    found, slopes, of_z, of_xi = derivatives(z, xi)
+    np.testing.assert_allclose(found, value, rtol=1e-14)
+    np.testing.assert_allclose(slopes, [in_z, in_xi], rtol=1e-11, atol=1e-15)
+    np.testing.assert_allclose(of_z, [z_twice, mixed], rtol=1e-11, atol=1e-15)
+    # in xi twice, terms in 1 / (xi z)^2 cancel
+    np.testing.assert_allclose(of_xi, [mixed, xi_twice], rtol=1e-9, atol=1e-15)
+
+
+def test_gen_extreme_value_outside_its_support():
+    """No density, and no slope."""
+    value, slopes = jax.value_and_grad(lambda v: GenExtremeValue(v[0], v[1], v[2]).log_prob(-9.0))(jnp.asarray([0.4, 1.3, 0.5]))
+    assert value == -np.inf
+    np.testing.assert_array_equal(slopes[jnp.asarray([0, 2])], 0.0)
+
+
 @pytest.mark.parametrize("code", [-1, 0, 1])
 def test_censored_lognormal(code):
     mu, y, sigma = np.array([-40.0, -2.0, 0.0, 0.7, 30.0]), 2.0, 0.8
@@ -302,15 +404,22 @@ def test_censored_in_an_interval(name):
 # ---------------------------------------------------------------------------------------------- categories
 
 THRES = np.array([-1.0, 0.2, 1.5])
-LAWS = {
-    "logit": (special.expit, lambda z: special.expit(z) * special.expit(-z)),
-    "probit": (special.ndtr, PHI),
+
+
+#: Distribution functions that take complex numbers.
+CUMULATIVE = {
+    "logit": lambda z: 1 / (1 + np.exp(-z)),
+    "probit": lambda z: 0.5 * special.erfc(-z / np.sqrt(2)),
+    "probit_approx": lambda z: 1 / (1 + np.exp(-(0.07056 * z**3 + 1.5976 * z))),
+    "cloglog": lambda z: 1 - np.exp(-np.exp(z)),
+    "cauchit": lambda z: 0.5 + np.arctan(z) / np.pi,
+    "softit": lambda z: 1 - 1 / (1 + np.log1p(np.exp(z))),
 }
 
 
 def ordinal_probabilities(name, link, eta):
     """Probabilities (4,) of the categories from their definitions; complex steps give their derivatives."""
-    f = (lambda z: 1 / (1 + np.exp(-z))) if link == "logit" else (lambda z: 0.5 * special.erfc(-z / np.sqrt(2)))
+    f = CUMULATIVE[link]
     z = THRES - eta
     if name == "cumulative":
         return np.diff(np.concatenate([[0.0], f(z), [1.0]]))
@@ -322,11 +431,13 @@ def ordinal_probabilities(name, link, eta):
     return odds / odds.sum()
 
 
-@pytest.mark.parametrize("link", ["logit", "probit"])
+@pytest.mark.parametrize("link", CUMULATIVE)
 @pytest.mark.parametrize("name", ["cumulative", "sratio", "cratio", "acat"])
 @pytest.mark.parametrize("y", [1, 2, 4])
 def test_ordinal(name, link, y):
-    etas = np.array([-1.7, 0.0, 0.6, 2.0])
+    if link == "softit" and name in ("sratio", "cratio"):
+        return  # no link of theirs
+    etas = np.array([-0.4, 0.0, 0.6, 1.0]) if link == "cloglog" else np.array([-1.7, 0.0, 0.6, 2.0])  # where 1 - F has digits
     bound = family(name, link=link).learn(Seen(np.array([1.0, 4.0])))
     h = 1e-20
 
@@ -350,7 +461,7 @@ def test_ordinal(name, link, y):
     np.testing.assert_allclose(found[1], (4 * quotients[1] - quotients[0]) / 3, rtol=RTOL)
 
 
-@pytest.mark.parametrize("link", ["logit", "probit"])
+@pytest.mark.parametrize("link", ["logit", "probit", "probit_approx", "cauchit", "softit"])
 def test_far_thresholds_keep_finite_derivatives(link):
     """Categories that cannot be: log probabilities of -300, with slopes to match."""
     bound = family("cumulative", link=link).learn(Seen(np.array([1.0, 4.0])))
@@ -364,6 +475,42 @@ def test_far_thresholds_keep_finite_derivatives(link):
         assert np.all(np.isfinite(found))
 
 
+@pytest.mark.parametrize("name", ["cumulative", "sratio", "cratio", "acat"])
+def test_ordinal_with_fewer_thresholds_in_some_rows(name):
+    """Each row's own thresholds, some absent, and (but for cumulative) an effect for each: the law of the thresholds that are there."""
+    thres = np.array([[-1.0, 0.2, 1.5], [-0.5, np.inf, np.inf], [0.3, 0.9, np.inf]])
+    eta = np.array([0.4, -0.7, 1.1])
+    shift = np.zeros((3, 3)) if name == "cumulative" else np.array([[0.0, 0.3, -0.2], [0.1, 0.0, 0.0], [-0.4, 0.2, 0.0]])
+    bound = family(name, link="probit").learn(Seen(np.array([1.0, 4.0])))
+    linear = eta if name == "cumulative" else eta[:, None] + shift
+
+    def log_prob(linear, y):
+        return bound.distribution({"mu": Dpar(linear, LINKS["probit"]), "thres": Dpar(jnp.asarray(thres))}, {}).log_prob(y)
+
+    table = np.asarray(
+        bound.distribution({"mu": Dpar(jnp.asarray(linear), LINKS["probit"]), "thres": Dpar(jnp.asarray(thres))}, {}).log_table()
+    )
+    for y in range(1, 5):
+        found, slope = (
+            log_prob(linear, np.full(3, float(y))),
+            jax.grad(lambda v, y=y: jnp.sum(log_prob(v, np.full(3, float(y)))))(jnp.asarray(linear)),
+        )
+        assert np.all(np.isfinite(slope))
+        for row in range(3):
+            there = thres[row][np.isfinite(thres[row])] - shift[row][np.isfinite(thres[row])]
+            if y > len(there) + 1:
+                assert found[row] == table[row, y - 1] == -np.inf
+                continue
+
+            def alone(e, there=there, y=y):
+                one = {"mu": Dpar(e, LINKS["probit"]), "thres": Dpar(jnp.asarray(there))}
+                return jnp.sum(bound.distribution(one, {}).log_prob(jnp.full(1, float(y))))
+
+            expected, in_eta = jax.value_and_grad(alone)(jnp.asarray([eta[row]]))
+            np.testing.assert_allclose([found[row], table[row, y - 1]], expected, rtol=1e-12)
+            np.testing.assert_allclose(np.sum(slope[row]), in_eta[0], rtol=1e-12)
+
+
 def test_categorical():
     logits = np.array([[0.3, -1.0], [-40.0, 30.0], [0.0, 0.0]])
     bound = family("categorical").learn(Seen(np.array([1.0, 2.0, 3.0]), ("a", "b", "c")))
@@ -374,6 +521,37 @@ def test_categorical():
             return bound.distribution({"mub": Dpar(eta), "muc": Dpar(jnp.asarray(logits[:, 1]))}, {}).log_prob(jnp.full(3, y))
 
         check(f, logits[:, 0], (y == 2) - p[:, 1], -p[:, 1] * (1 - p[:, 1]), atol=1e-16)
+
+
+def test_logistic_normal():
+    """Three log ratios against SciPy's normal law; derivatives against those of the density with the covariances inverted."""
+    y = np.array([[0.1, 0.2, 0.3, 0.4], [0.01, 0.9, 0.04, 0.05], [0.3, 0.3, 0.39, 0.01]])
+    loc, scale = np.array([[0.2, -1.0, 0.5], [2.0, 0.1, -0.3], [0.0, 1.5, 0.7]]), np.array([0.4, 1.3, 0.9])
+    low = np.linalg.cholesky(np.array([[1.0, 0.6, -0.3], [0.6, 1.0, 0.2], [-0.3, 0.2, 1.0]]))
+    ratios = np.log(y[:, [0, 1, 3]] / y[:, [2]])
+
+    def mine(loc, scale, low):
+        return LogisticNormal(loc, scale, low, 2).log_prob(y)
+
+    def plain(loc, scale, low):
+        cov = jnp.outer(scale, scale) * (low @ low.T)
+        z = ratios - loc
+        quadratic = jnp.sum(z * (z @ jnp.linalg.inv(cov)), axis=1)
+        return -0.5 * quadratic - 1.5 * jnp.log(2 * jnp.pi) - 0.5 * jnp.linalg.slogdet(cov)[1] - jnp.log(y).sum(axis=1)
+
+    cov = np.outer(scale, scale) * (low @ low.T)
+    expected = [stats.multivariate_normal(m, cov).logpdf(r) for m, r in zip(loc, ratios, strict=True)] - np.log(y).sum(axis=1)
+    np.testing.assert_allclose(mine(loc, scale, low), expected, rtol=1e-12)
+    # what lies above the factor's diagonal takes no part; the plain density would use it
+    part, at = np.tril(np.ones((3, 3))), [jnp.asarray(v) for v in (loc, scale, low)]
+    for order in (jax.grad, jax.hessian):
+        found, wanted = (
+            order(lambda v, f=f: jnp.sum(f(v[:9].reshape(3, 3), v[9:12], v[12:].reshape(3, 3) * part)))(
+                jnp.concatenate([jnp.ravel(a) for a in at])
+            )
+            for f in (mine, plain)
+        )
+        np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-10)
 
 
 # ---------------------------------------------------------------------------------------------- zeros and mixtures
@@ -411,6 +589,118 @@ def test_mixture():
     a, b = 0.3 * stats.norm(mu, 0.5).pdf(y), 0.7 * stats.norm(1.0, 1.5).pdf(y)
     share, z = a / (a + b), (y - mu) / 0.25
     check(f, mu, share * z, share * (-4.0) + share * (1 - share) * z**2, atol=1e-300)
+
+
+# time, bias, whether it hit 1, then the log density, its derivatives in time and in bias, and the second ones (time twice, mixed, bias
+# twice), by 25 images or 24 waves and central differences, with 80 digits (mpmath): starts close to either boundary, and either side of
+# where the two series meet
+FIRST_PASSAGE = [
+    (1e-08, 1e-10, False, 3.68623165278292, -149999999.99995, 9999999999.99, 1.499999999999e16, 1000000, -1.000000000001e20),
+    (1e-08, 0.6, True, -7999974.20420815, 799999850000000, 39999997.5, -1.59999985e23, -4e15, -100000006.25),
+    (0.0001, 1e-05, False, 1.38364605978937, -14999.995, 99999.9, 149999900, 1000, -10000010000),
+    (0.0001, 0.999, False, -4977.10942847764, 49885049.9995869, -9988.99904030047, -997851000074.35, 99899992.1527619, -10001.8279498156),
+    (0.02, 0.04, False, 1.69022015006935, -73, 23, 3550, 100, -675),
+    (0.02, 0.3, True, -7.65757896900136, 537.499999999739, 33.5714285714456, -57500.0000003649, -1749.99999997537, -52.0408163281932),
+    (0.2, 1e-10, True, -21.9511910301415, -1.24999770696665, 10000000000, -64.0622907285063, -4.27081938190042e-09, -1e20),
+    (0.2, 0.5, False, 0.156651779724446, -4.89065386826395, -0.651310919767697, -1.74485295714699, 9.6699174751907, -10.2055136507365),
+    (0.2, 0.93, False, -1.58669373414516, -1.35372812580772, -14.2244182347357, -62.0519326660858, 2.93808282933594, -205.041530368297),
+    (
+        0.3599,
+        0.003,
+        True,
+        -5.31533018171866,
+        -4.64197401968845,
+        333.324049344175,
+        -4.41486035885776,
+        -0.00882998158841539,
+        -111114.205819237,
+    ),
+    (
+        0.3601,
+        0.003,
+        True,
+        -5.3162586647296,
+        -4.64285563908858,
+        333.324047580884,
+        -4.40134077314474,
+        -0.00880294162094012,
+        -111114.206406981,
+    ),
+    (0.3599, 0.6, False, -0.687505492915496, -4.84540546468449, -1.07910323844608, -1.33268413948036, 0.868501936749751, -10.8552747285938),
+    (0.3601, 0.6, False, -0.688474600635447, -4.84567160159103, -1.0789297977639, -1.32868695860228, 0.865906193047349, -10.8554327116849),
+    (2.0, 1e-10, True, -30.6059955593316, -4.93480220053648, 10000000000, -1.21310337077388e-10, -8.08970515086405e-21, -1e20),
+    (2.0, 0.3, False, -8.93680987073997, -4.9348022005495, 2.28250066850079, 7.13044272251857e-11, 2.08264056491971e-11, -15.0794137028056),
+    (1000.0, 0.93, True, -4935.18007402017, -4.93480220054468, -14.054677606301, -8.63616855509444e-48, 0, -207.403567018149),
+]
+
+
+def test_first_passage():
+    time, bias, upper, value, in_time, in_bias, time_twice, mixed, bias_twice = np.array(FIRST_PASSAGE).T
+    upper = upper > 0
+
+    @jax.jit
+    def derivatives(t, b):
+        both = jax.grad(lambda t, b: jnp.sum(log_first_passage(t, b, upper)), (0, 1))
+        one, zero = jnp.ones_like(t), jnp.zeros_like(t)
+        return log_first_passage(t, b, upper), both(t, b), jax.jvp(both, (t, b), (one, zero))[1], jax.jvp(both, (t, b), (zero, one))[1]
+
+    found, slopes, of_time, of_bias = derivatives(time, bias)
+    np.testing.assert_allclose(found, value, rtol=1e-14, atol=1e-14)
+    assert np.all(np.abs(slopes[0] - in_time) < 1e-14 * (np.abs(in_time) + 1 / time))  # a sum of terms such as 1.5 / time
+    np.testing.assert_allclose(slopes[1], in_bias, rtol=1e-12)
+    assert np.all(np.abs(of_time[0] - time_twice) < 1e-12 * (np.abs(time_twice) + 1 / time**2))
+    # XLA's underflow: those below are of the order of exp(-5000)
+    least = np.minimum(bias, 1 - bias)
+    for found in (of_time[1], of_bias[0]):
+        assert np.all(np.abs(found - mixed) < 1e-11 * np.abs(mixed) + 1e-15 / (time * least))  # terms of that size cancel
+    np.testing.assert_allclose(of_bias[1], bias_twice, rtol=1e-11)
+
+
+def test_first_passage_far_out_is_finite():
+    """Times of next to nothing, and of ages: ``-start^2 / (2 time)`` and ``-pi^2 time / 2`` with their slopes."""
+    for time, value in ((1e-50, -0.045e50), (1e100, -0.5 * np.pi**2 * 1e100)):
+        found = [log_first_passage(time, 0.3, False), *jax.grad(log_first_passage, (0, 1))(time, 0.3, False)]
+        np.testing.assert_allclose(found[0], value, rtol=1e-12)
+        np.testing.assert_allclose(found[1], abs(value) / time if time < 1 else -0.5 * np.pi**2, rtol=1e-12)
+        np.testing.assert_allclose(found[2], -0.3 / time if time < 1 else np.pi / np.tan(0.3 * np.pi), rtol=1e-12)
+        assert np.all(np.isfinite(jax.hessian(lambda v: log_first_passage(v[0], v[1], False))(jnp.asarray([time, 0.3]))))
+
+
+def test_in_one_pass():
+    """Values, gradients and Hessians are those of the plain formula; a constant or a mask has none."""
+
+    def plain(x, y, mask):
+        return jnp.where(mask, jnp.exp(x * y) / (1.0 + x), jnp.sin(x) * y**3)
+
+    one, x, y, mask = in_one_pass(plain), jnp.asarray([0.3, 1.2, -0.4]), jnp.asarray(0.7), jnp.asarray([True, False, True])
+    np.testing.assert_array_equal(one(x, y, mask), plain(x, y, mask))
+    for order in (jax.grad, jax.hessian):
+        expected, found = (order(lambda v, f=f: jnp.sum(f(v[:3], v[3], mask)))(jnp.append(x, y)) for f in (plain, one))
+        np.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-15)
+    np.testing.assert_allclose(
+        jax.grad(lambda v: jnp.sum(one(x, v, mask)))(y), jax.grad(lambda v: jnp.sum(plain(x, v, mask)))(y), rtol=1e-14
+    )
+
+
+def test_mixture_of_three():
+    """Log density, gradient and Hessian in two locations, far out as well, where all but one component have no number of their own."""
+    one = brim.mixture("gaussian", nmix=3)
+    scale, weights = np.array([0.5, 1.5, 0.9]), np.array([0.2, 0.5, 0.3])
+
+    def f(v, y):
+        values = {"sigma1": 0.5, "sigma2": 1.5, "sigma3": 0.9, "mu3": -1.0, "theta1": 0.2, "theta2": 0.5, "theta3": 0.3}
+        mus = {"mu1": Dpar(v[0]), "mu2": Dpar(v[1])}
+        return one.distribution({**mus, **{k: Dpar(jnp.asarray(x)) for k, x in values.items()}}, {}).log_prob(y)
+
+    for y in (-60.0, 0.4, 3.0, 80.0):
+        at = np.array([0.2, 1.0])
+        z = (y - np.array([*at, -1.0])) / scale
+        logs = np.log(weights / scale) + LOGPHI(z)
+        share, slope = special.softmax(logs)[:2], (z / scale)[:2]
+        np.testing.assert_allclose(f(at, y), special.logsumexp(logs), rtol=1e-14)
+        np.testing.assert_allclose(jax.grad(f)(at, y), share * slope, rtol=1e-12, atol=1e-300)
+        hessian = np.diag(share * (slope**2 - 1 / scale[:2] ** 2)) - np.outer(share * slope, share * slope)
+        np.testing.assert_allclose(jax.hessian(f)(jnp.asarray(at), y), hessian, rtol=1e-9, atol=1e-11)
 
 
 # ---------------------------------------------------------------------------------------------- special functions
@@ -482,6 +772,200 @@ def test_logistic_interval(low, high):
     hessian = jax.hessian(lambda v: log_logistic_between(v[0], v[1]))(jnp.asarray([low, high]))
     np.testing.assert_allclose(hessian[0, 1], gap * (1 + gap), rtol=RTOL, atol=1e-290)
     np.testing.assert_allclose(hessian[0, 0], -gap * (1 + gap) - special.expit(low) * special.expit(-low), rtol=RTOL, atol=1e-300)
+
+
+# a, b, then log(F(b) - F(a)), its derivatives in a and b, and the second ones, with 60 digits (mpmath)
+BETWEEN = {
+    "logistic": [
+        (
+            -1,
+            0.5,
+            -1.039821130623783,
+            -0.5561583381588634,
+            0.6647575855870137,
+            -0.5663224073200538,
+            0.3697104740785719,
+            -0.6047141862801664,
+        ),
+        (0.3, 0.3001, -10.61905830597065, -10000.07445085125, 9999.925541371973, -100000000.161147, 99999999.9166887, -100000000.1611434),
+        (-30, -29, -29.45867514538743, -0.58197670686942, 1.581976706869072, -0.9206735942078859, 0.9206735942077923, -0.9206735942080467),
+        (40, 41, -40.45867514538708, -1.581976706869326, 0.5819767068693265, -0.9206735942077924, 0.9206735942077923, -0.9206735942077923),
+        (
+            -4,
+            30,
+            -0.01814992791790503,
+            -0.01798620996209327,
+            9.529013811993501e-14,
+            -0.01766270621329283,
+            1.713908431542019e-15,
+            -9.529013811992625e-14,
+        ),
+        (-1e100, -2, -2.126928011042973, 0.0, 0.8807970779778824, 0.0, 0.0, -0.1049935854035065),
+        (-1e100, 30, -9.357622968839737e-14, 0.0, 9.357622968839299e-14, 0.0, 0.0, -9.357622968838423e-14),
+        (0.7, 1e100, -1.103186048885458, -0.668187772168166, 0.0, -0.221712873293109, 0.0, 0.0),
+        (-800, -700, -700, -3.720075976020836e-44, 1, -3.720075976020836e-44, 3.720075976020836e-44, -3.720075976020836e-44),
+    ],
+    "ndtr": [
+        (-1, 0.5, -0.6295956325528635, -0.4541431144034316, 0.6607743324649646, -0.66038908276348, 0.3000861132634876, -0.7670098846770019),
+        (0.3, 0.3001, -10.17429390681012, -10000.15001741789, 9999.849967418144, -100000000.3258579, 99999999.82585286, -100000000.3258479),
+        (
+            -31,
+            -30,
+            -454.3212439563433,
+            -1.704593283822866e-12,
+            30.03325966743533,
+            -5.284239179851176e-11,
+            5.119449272041843e-11,
+            -0.9988962285377113,
+        ),
+        (
+            20,
+            21,
+            -203.9171553722882,
+            -20.04975309240501,
+            2.506525629881658e-08,
+            -0.9975372183040062,
+            5.025521999891218e-07,
+            -5.263703829034151e-07,
+        ),
+        (-4, 30, -3.167174337748927e-05, -0.0001338344644685751, 0, -0.0005353557695381802, 0, 0),
+        (-1e100, -2, -3.783184333682032, 0.0, 2.373215532822841, 0.0, 0.0, -0.8857208995859187),
+        (-1e100, 6, -9.865876455243758e-10, 0.0, 6.075882855817676e-09, 0.0, 0.0, -3.645529717182241e-08),
+        (0.7, 1e100, -1.418967761531531, -1.290499339458167, 0.0, -0.7620390075212475, 0.0, 0.0),
+        (-60, -50, -1254.83136113942, 0, 50.01998403190564, 0, 0, -0.9996009568131961),
+        (-50.01, -50, -1255.763728294577, -77.0719777635049, 127.0765627829013, -9794.459364331075, 9794.042021066402, -9794.624669571585),
+        (36, 1e100, -652.5032275937984, -36.02773507528106, 0.0, -0.9992319445190266, 0.0, 0.0),
+        (-1e100, -300, -45006.62273211866, 0.0, 300.0033332592634, 0.0, 0.0, -0.999988889629561),
+    ],
+    "cloglog": [
+        (
+            -1,
+            0.5,
+            -0.6933372346043083,
+            -0.5093895624345317,
+            0.6342043638070021,
+            -0.5814733411847944,
+            0.3230570833737194,
+            -0.813637035844289,
+        ),
+        (0.3, 0.3001, -10.26021667469148, -10000.17495292331, 9999.825026620932, -100000000.4397901, 99999999.76483028, -100000000.4397968),
+        (-31, -30, -30.45867514538715, -0.5819767068693437, 1.58197670686928, -0.9206735942078095, 0.9206735942077923, -0.9206735942078391),
+        (
+            2,
+            3,
+            -7.389059160817259,
+            -7.389078723417205,
+            6.149973067864536e-05,
+            -7.389245897529431,
+            0.0004544263514534668,
+            -0.001173759162850257,
+        ),
+        (-4, 30, -0.01831563888873418, -0.01831563888873418, 0, -0.01831563888873418, 0, 0),
+        (-1e100, -2, -2.06690460644417, 0.0, 0.9338581959051936, 0.0, 0.0, -0.06461689759977088),
+        (-1e100, 1.5, -0.01137877984508326, 0.0, 0.05128739387195545, 0.0, 0.0, -0.1811971554602878),
+        (0.7, 1e100, -2.013752707470477, -2.013752707470477, 0.0, -2.013752707470477, 0.0, 0.0),
+        (-800, -700, -700, -3.720075976020836e-44, 1, -3.720075976020836e-44, 3.720075976020836e-44, -3.720075976020836e-44),
+        (
+            -40,
+            -35.5,
+            -35.5111711622683,
+            -0.01123379270248555,
+            1.011233792702485,
+            -0.01135999080096797,
+            0.01135999080096797,
+            -0.01135999080096816,
+        ),
+        (
+            -36.5,
+            -35.5,
+            -35.95867514538708,
+            -0.5819767068693265,
+            1.581976706869326,
+            -0.9206735942077924,
+            0.9206735942077923,
+            -0.9206735942077925,
+        ),
+        (3, 1e100, -20.08553692318767, -20.08553692318767, 0.0, -20.08553692318767, 0.0, 0.0),
+    ],
+    "cauchy": [
+        (
+            -1,
+            0.5,
+            -0.9223500081410605,
+            -0.4003055861115205,
+            0.6404889377784327,
+            -0.5605501483836084,
+            0.2563912996353406,
+            -0.9226172296392912,
+        ),
+        (0.3, 0.3001, -10.44127547942922, -10000.27525741413, 9999.724722110848, -100000000.4853754, 99999999.71947747, -100000000.4853023),
+        (-31, -30, -7.9809895476998, -0.9677758399561766, 1.033296734781179, -0.9989623238844663, 0.9999996154268297, -0.9988921486722968),
+        (
+            200,
+            300,
+            -7.541677133487274,
+            -0.01499988889142484,
+            0.006666709875955655,
+            -7.500152771931777e-05,
+            9.999990741069949e-05,
+            -8.888925925166148e-05,
+        ),
+        (
+            -4,
+            30,
+            -0.09275752665852899,
+            -0.02054401331719006,
+            0.0003876228927771709,
+            -0.0100898274559722,
+            7.963329871261933e-06,
+            -2.596309675298747e-05,
+        ),
+        (-1e100, -2, -1.91336036450401, 0.0, 0.431362086458322, 0.0, 0.0, 0.1590164195329807),
+        (-1e100, 1.5, -0.2072296540270027, 0.0, 0.1204940110442629, 0.0, 0.0, -0.1257440476614699),
+        (0.7, 1e100, -1.18547858888295, -0.6990539088360251, 0.0, 0.1681528086286146, 0.0, 0.0),
+        (
+            -100000000.0,
+            -10000000.0,
+            -17.36818605246555,
+            -1.111111111111115e-09,
+            1.111111111111104e-07,
+            -2.345679012345688e-17,
+            1.234567901234565e-16,
+            9.876543209876337e-15,
+        ),
+    ],
+}
+BETWEENS = {
+    "logistic": log_logistic_between,
+    "ndtr": log_ndtr_between,
+    "cloglog": log_cloglog_between,
+    "cauchy": log_cauchy_between,
+}
+
+
+@pytest.mark.parametrize("name", BETWEEN)
+def test_interval(name):
+    """Close points, distant ones, either tail, and outermost points that take no part."""
+    a, b, value, in_a, in_b, a_twice, mixed, b_twice = np.array(BETWEEN[name]).T
+    f = BETWEENS[name]
+
+    @jax.jit
+    def derivatives(a, b):
+        both = jax.grad(lambda a, b: jnp.sum(f(a, b)), (0, 1))
+        one, zero = jnp.ones_like(a), jnp.zeros_like(a)
+        return f(a, b), both(a, b), jax.jvp(both, (a, b), (one, zero))[1], jax.jvp(both, (a, b), (zero, one))[1]
+
+    found, slopes, of_a, of_b = derivatives(a, b)
+    tol = np.where(b - a < 1e-3, 1e-11, 1e-13)  # a difference of numbers that agree in three digits
+    largest = np.maximum(np.abs(in_a), np.abs(in_b))  # a slope next to nothing beside the other one need not have its digits
+    assert np.all(np.abs(found - value) <= tol * np.abs(value))
+    if name == "ndtr":  # the slopes are exponentials of differences of numbers as large as the value, the second derivatives of squares
+        tol = tol + 1e-15 * np.abs(value)
+    for mine, exact in zip(slopes, (in_a, in_b), strict=True):
+        assert np.all(np.abs(mine - exact) <= tol * np.abs(exact) + 1e-15 * largest)
+    lost = tol * largest**2 if name == "ndtr" else 1e-14 * largest
+    for mine, exact in zip((*of_a, *of_b), (a_twice, mixed, mixed, b_twice), strict=True):
+        assert np.all(np.abs(mine - exact) <= 10 * tol * np.abs(exact) + lost)
 
 
 @pytest.mark.parametrize(("a", "x"), [(0.4, 0.01), (3.0, 2.0), (3.0, 40.0), (200.0, 150.0)])

@@ -16,7 +16,7 @@ from brim.families.base import Dpar
 from brim.families.constructor import Constructor
 from brim.families.distributions import Distribution
 from brim.families.dpars import KAPPA, PHI, PROBABILITY_LINKS, mu
-from brim.families.gammas import log_gamma, log_rising
+from brim.families.gammas import along, log_gamma, log_rising
 from brim.families.tails import log_betainc, log_tail
 
 __all__ = ["FAMILIES", "Beta", "VonMises", "XBeta"]
@@ -156,8 +156,17 @@ class XBeta(Distribution):
 class VonMises(Distribution):
     """Von Mises law of angles in ``[-pi, pi]``; brms takes ``loc``, the mean direction, for its expectation."""
 
-    loc: Array
+    direction: Dpar
     kappa: Array
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        return jnp.broadcast_shapes(jnp.shape(self.direction.eta), jnp.shape(self.kappa))
+
+    @property
+    def loc(self) -> Array:
+        """The mean direction as an angle."""
+        return self.direction.value
 
     @property
     def lower(self) -> Array:
@@ -178,7 +187,13 @@ class VonMises(Distribution):
 
     def log_prob(self, y: Array) -> Array:
         # cos(x) - 1 = -2 sin(x / 2)^2 keeps its digits where kappa is large
-        return -2.0 * self.kappa * jnp.square(jnp.sin(0.5 * (y - self.loc))) - self._log_norm()
+        return -2.0 * self.kappa * self._half_sine_squared(y) - self._log_norm()
+
+    def _half_sine_squared(self, y: Array) -> Array:
+        """``sin((y - loc) / 2)^2``; under the tan_half link from the sine and cosine of data alone."""
+        if self.direction.link.name == "tan_half":
+            return _off_direction(jnp.clip(self.direction.eta, -_STEEPEST, _STEEPEST), jnp.sin(0.5 * y), jnp.cos(0.5 * y))
+        return jnp.square(jnp.sin(0.5 * (y - self.loc)))
 
     def _log_norm(self) -> Array:
         return jnp.log(2.0 * jnp.pi * i0e(self.kappa))
@@ -214,6 +229,27 @@ class VonMises(Distribution):
         return NumPyroVonMises(jnp.broadcast_to(self.loc, shape), self.kappa).sample(key)
 
 
+_STEEPEST = 1e150  # its square is finite, and the direction pi to the last digit
+
+
+@jax.custom_jvp
+def _off_direction(eta: Array, sine: Array, cosine: Array) -> Array:
+    """``sin(a - atan(eta))^2`` from the sine and cosine of the angle ``a``."""
+    return jnp.square(sine - eta * cosine) / (1.0 + eta * eta)
+
+
+def _off_direction_jvp(primals: tuple[Array, ...], tangents: tuple[Any, ...]) -> tuple[Array, Array]:
+    """The slope in ``eta`` is ``-2 sin cos (a - atan(eta)) / (1 + eta^2)``, free of the cancellation in that of the quotient."""
+    eta, sine, cosine = primals
+    value, share = _off_direction(*primals), 1.0 / (1.0 + eta * eta)
+    off, along_it = (sine - eta * cosine) * share, (cosine + eta * sine) * share
+    d_eta, d_sine, d_cosine = tangents
+    return value, along(value, (lambda: -2.0 * off * along_it, d_eta), (lambda: 2.0 * off, d_sine), (lambda: -2.0 * eta * off, d_cosine))
+
+
+_off_direction.defjvp(_off_direction_jvp, symbolic_zeros=True)
+
+
 def _wrap(angle: Array) -> Array:
     """The same direction in ``[-pi, pi)``."""
     return jnp.mod(angle + jnp.pi, 2.0 * jnp.pi) - jnp.pi
@@ -244,7 +280,7 @@ FAMILIES = (
         name="von_mises",
         summary="Von Mises distribution of angles from -pi to pi: mean direction ``mu``, concentration ``kappa``.",
         dpars=(mu(("tan_half", "identity")), KAPPA),
-        distribution=lambda d, data: VonMises(d["mu"].value, d["kappa"].value),
+        distribution=lambda d, data: VonMises(d["mu"], d["kappa"].value),
         support=support.interval(-np.pi, np.pi, "angles from -pi to pi", closed=(True, True)),
         kind="angle",
         additions=_ADDITIONS,

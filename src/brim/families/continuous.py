@@ -16,7 +16,8 @@ from brim.families.constructor import Constructor
 from brim.families.distributions import Distribution
 from brim.families.dpars import NU, REAL_LINKS, SIGMA, UNIT_LINKS, mu
 from brim.families.gammas import log_gamma
-from brim.families.special import HALF_LOG_2PI, log_ndtr, log_ndtr_between
+from brim.families.intervals import log_ndtr_between
+from brim.families.special import HALF_LOG_2PI, log_ndtr
 from brim.families.tails import log_betainc
 
 __all__ = ["FAMILIES", "Normal", "StudentT"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,18 +16,20 @@ from brim.families.base import Dpar
 from brim.families.constructor import Constructor
 from brim.families.distributions import Distribution
 from brim.families.dpars import BIAS, BS, NDT, mu
+from brim.families.gammas import polynomial
+from brim.families.rows import in_one_pass
+from brim.families.special import HALF_LOG_2PI
 
-__all__ = ["FAMILIES", "Wiener"]
+__all__ = ["FAMILIES", "Wiener", "log_first_passage"]
 
 Array = Any
 Dpars = Mapping[str, Dpar]
 Data = Mapping[str, Any]
 
-# Navarro and Fuss (2009): two series of the same density. With these many terms each is exact to double precision on its
-# side of the switch, and well beyond it.
-_SWITCH = 0.4
-_SHORT = np.arange(-3.0, 4.0)
-_LONG = np.arange(1.0, 7.0)
+_SWITCH = 0.36  # on either side, the terms left out are below the last digit
+_EARLIEST = 1e-60  # the powers of its reciprocal that second derivatives hold are finite
+_DECAY = 0.5 * np.pi**2
+_FALL = tuple((-1.0) ** k / math.factorial(k + 1) for k in range(13))
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class Wiener(Distribution):
         inside = time > 0.0
         time = jnp.where(inside, time, 1.0)
         scaled = time / jnp.square(self.separation)
-        value = _log_first_passage(scaled, start) - 2.0 * jnp.log(self.separation)
+        value = log_first_passage(scaled, self.bias, upper) - 2.0 * jnp.log(self.separation)
         value = value - drift * self.separation * start - 0.5 * jnp.square(drift) * time
         return jnp.where(inside, value, -jnp.inf)
 
@@ -91,28 +94,81 @@ class Wiener(Distribution):
         """Quantiles ``u`` of the time to a boundary in units of ``separation^2``."""
         grid = jnp.linspace(-9.0, 5.0, 1024)
         time = jnp.exp(grid)
-        start = jnp.where(upper, 1.0 - self.bias, self.bias)[..., None]
+        bias, hit = (jnp.broadcast_to(v, jnp.shape(upper))[..., None] for v in (self.bias, upper))
         speed = jnp.square(jnp.broadcast_to(self.drift * self.separation, jnp.shape(upper)))[..., None]
-        density = jnp.exp(_log_first_passage(time, start) - 0.5 * speed * time + grid)
+        density = jnp.exp(log_first_passage(time, bias, hit) - 0.5 * speed * time + grid)
         mass = jnp.cumsum(0.5 * (density[..., 1:] + density[..., :-1]), axis=-1)
         mass = jnp.concatenate([jnp.zeros_like(mass[..., :1]), mass], axis=-1) / mass[..., -1:]
         flat = jax.vmap(lambda v, m: jnp.interp(v, m, grid))(jnp.ravel(u), mass.reshape(-1, grid.size))
         return jnp.exp(flat.reshape(jnp.shape(u)))
 
 
-def _log_first_passage(time: Array, start: Array) -> Array:
-    """Log density of the time to 0 of a driftless diffusion between 0 and 1 started at ``start``."""
-    time, start = jnp.broadcast_arrays(time, start)
+@in_one_pass
+def log_first_passage(time: Array, bias: Array, upper: Array) -> Array:
+    """Log density of the time to 0 (to 1 where ``upper``) of a driftless diffusion between 0 and 1 started at ``bias``.
+
+    Navarro and Fuss (2009): two series of the same density. Either is written relative to its leading term, and in the distance
+    to the nearer boundary, so that no digits are lost where the start is close to a boundary; two exponentials serve both.
+    """
+    low = bias < 0.5
+    least = jnp.where(low, bias, 1.0 - bias)
+    near = low != upper  # whether the boundary hit is the nearer one
     early = time < _SWITCH
-    t = jnp.where(early, time, _SWITCH)[..., None]
-    place = start[..., None] + 2.0 * _SHORT
-    lead = jnp.square(start)[..., None]
-    images = jnp.sum(place * jnp.exp(-(jnp.square(place) - lead) / (2.0 * t)), axis=-1)
-    short = jnp.log(images) - 0.5 * lead[..., 0] / t[..., 0] - 1.5 * jnp.log(t[..., 0]) - 0.5 * jnp.log(2.0 * jnp.pi)
-    t = jnp.where(early, _SWITCH, time)[..., None]
-    waves = jnp.sum(_LONG * jnp.sin(jnp.pi * _LONG * start[..., None]) * jnp.exp(-0.5 * jnp.pi**2 * (_LONG**2 - 1.0) * t), axis=-1)
-    long = jnp.log(jnp.pi * waves) - 0.5 * jnp.pi**2 * t[..., 0]
-    return jnp.where(early, short, long)
+    rate = 1.0 / jnp.where(early, jnp.maximum(time, _EARLIEST), _SWITCH)
+    late = jnp.where(early, _SWITCH, time)
+    turn = 2.0 * least * rate
+    p = _exponential(jnp.where(early, -turn, -_DECAY * late))
+    q = _exponential(2.0 * (least - 1.0) * rate)
+    images = least * _images(p, q, 2.0 * rate * _mean_fall(turn, p), near) * rate * jnp.sqrt(rate)
+    start = jnp.where(near, least, 1.0 - least)
+    cosine = jnp.cos(jnp.pi * least)
+    waves = jnp.pi * jnp.sin(jnp.pi * least) * _waves(p, jnp.where(near, cosine, -cosine))
+    lead = jnp.where(early, -0.5 * jnp.square(start) * rate - HALF_LOG_2PI, -_DECAY * late)
+    return jnp.log(jnp.where(early, images, waves)) + lead
+
+
+@jax.custom_jvp
+def _exponential(x: Array) -> Array:
+    """``exp(x)``, kept by the maximum from XLA, which makes another exponential of every power of a plain one."""
+    return jnp.maximum(jnp.exp(x), 0.0)
+
+
+@_exponential.defjvp
+def _exponential_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    value = _exponential(*primals)
+    return value, value * tangents[0]
+
+
+def _images(p: Array, q: Array, fall: Array, near: Array) -> Array:
+    """The images of the start, ``sum (start + 2 k) exp(-2 k (start + k) / time)``, over the distance ``m`` to the nearer boundary.
+
+    ``p = exp(-2 m / time)``, ``q = exp(-2 (1 - m) / time)``, ``fall = (1 - p) / m``. Images whose weights differ little are taken
+    together: ``k`` and ``-k`` from the nearer boundary, ``k`` and ``-1 - k`` from the other one.
+    """
+    p2 = p * p
+    p4, sum2 = p2 * p2, 1.0 + p + p2
+    up, q2 = 1.0 + p, q * q
+    q4 = q2 * q2
+    to_near = 1.0 + q * (1.0 + p2 - 2.0 * fall * up) + p2 * q4 * (1.0 + p4 - 4.0 * fall * up * (1.0 + p2))
+    second = 3.0 * fall * sum2 - 1.0 - p2 * p
+    third = 5.0 * fall * (sum2 + p2 * p + p4) - 1.0 - p4 * p
+    return jnp.where(near, to_near, fall - up + p * q2 * (second + p2 * p * q4 * third))
+
+
+def _mean_fall(x: Array, p: Array) -> Array:
+    """``(1 - p) / x`` for ``p = exp(-x)``."""
+    small = x < 0.25
+    series = polynomial(_FALL, jnp.where(small, x, 0.0))
+    return jnp.where(small, series, (1.0 - p) / jnp.where(small, 1.0, x))
+
+
+def _waves(u: Array, cosine: Array) -> Array:
+    """``sum over k of k sin(k a) / sin(a) u^(k^2 - 1)`` for ``cosine = cos(a)``."""
+    u2 = u * u
+    u3, u5 = u2 * u, u2 * u2 * u
+    square = cosine * cosine
+    fourth = 16.0 * cosine * (2.0 * square - 1.0) * u5 * u2
+    return 1.0 + u3 * (4.0 * cosine + u5 * (3.0 * (4.0 * square - 1.0) + fourth))
 
 
 def _epred(d: Dpars, data: Data) -> Array:

@@ -12,15 +12,16 @@ import jax.numpy as jnp
 from jax.scipy.special import ndtr, ndtri
 
 from brim.errors import BrimError, suggest
+from brim.families.intervals import log_cauchy_between, log_cloglog_between, log_logistic_between, log_ndtr_between
 from brim.families.special import (
+    fall_ratio,
     log0,
     log1mexp,
-    log_interval,
-    log_logistic_between,
     log_ndtr,
-    log_ndtr_between,
     log_ndtr_odds,
     logistic,
+    once,
+    rate_of,
     softplus,
     times,
 )
@@ -84,11 +85,8 @@ class Link:
         return times(successes, self.log_inverse(eta)) + times(failures, self.log1m_inverse(eta))
 
     def log_between(self, low: Array, high: Array) -> Array:
-        """``log(inverse(high) - inverse(low))`` for ``low < high``; either may be as far out as 1e150."""
-        if self.name in _BETWEEN:
-            return _BETWEEN[self.name](low, high)
-        pair = (low, high)
-        return log_interval(tuple(map(self.log_inverse, pair)), tuple(map(self.log1m_inverse, pair)))
+        """``log(inverse(high) - inverse(low))`` for ``low < high`` under a link to probabilities; either may be as far out as 1e100."""
+        return _BETWEEN[self.name](low, high)
 
 
 def _link(
@@ -128,59 +126,22 @@ def _phi_cubic_root(y: Array) -> Array:
     return 2.0 * r * jnp.sinh(jnp.arcsinh(y / (2.0 * _PHI_CUBIC * r**3)) / 3.0)
 
 
-_SERIES = 0.02  # where a few terms in the rate give all digits
-_FULL = 690.0  # exp(690) is finite, and so is its product with what multiplies it
-
-
-@jax.custom_jvp
-def _rate(eta: Array) -> Array:
-    """``exp(eta)``, huge instead of infinite far out, so that a zero times its derivative is 0 and not NaN."""
-    return jnp.exp(jnp.minimum(eta, _FULL))
-
-
-@_rate.defjvp
-def _rate_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    rate = _rate(*primals)
-    return rate, rate * tangents[0]
-
-
 @jax.custom_jvp
 def _log_cloglog(eta: Array) -> Array:
     """``log(1 - exp(-exp(eta)))``, the log of the inverse of cloglog."""
-    tiny = jnp.less(eta, -36.0)  # the next term, exp(eta) / 2, is below the last digit
-    rate = _rate(jnp.where(tiny, 0.0, eta))
+    rate = rate_of(eta)
     near = jnp.where(rate < 0.6931471805599453, jnp.log(-jnp.expm1(-rate)), jnp.log1p(-jnp.exp(-rate)))
-    return jnp.where(tiny, eta, near)
+    return once(jnp.where(eta < -36.0, eta, near), eta)  # the next term, exp(eta) / 2, is below the last digit
 
 
 @_log_cloglog.defjvp
 def _log_cloglog_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    return _log_cloglog(*primals), _cloglog_slope(*primals) * tangents[0]
-
-
-@jax.custom_jvp
-def _cloglog_slope(eta: Array) -> Array:
-    """``s = r / (exp(r) - 1)`` at the rate ``r = exp(eta)``."""
-    rate = _rate(eta)
-    small = rate < _SERIES
-    r = jnp.where(small, 1.0, rate)
-    return jnp.where(small, 1.0 - rate * (0.5 - rate * (1.0 / 12.0 - rate * rate / 720.0)), r * jnp.exp(-r) / -jnp.expm1(-r))
-
-
-@_cloglog_slope.defjvp
-def _cloglog_slope_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    """``s (1 - r - s)``, whose terms cancel where the rate is small."""
-    (eta,), (d_eta,) = primals, tangents
-    rate, slope = _rate(eta), _cloglog_slope(eta)
-    small = rate < _SERIES
-    r = jnp.where(small, rate, 0.0)
-    rest = jnp.where(small, -r * (0.5 + r * (1.0 / 12.0 - r * r / 720.0)), 1.0 - rate - slope)
-    return slope, slope * rest * d_eta
+    return _log_cloglog(*primals), fall_ratio(rate_of(*primals)) * tangents[0]
 
 
 def _logit_cloglog(eta: Array) -> Array:
     """``log(exp(exp(eta)) - 1)``: the logit of the inverse of cloglog."""
-    return _log_cloglog(eta) + _rate(eta)
+    return _log_cloglog(eta) + rate_of(eta)
 
 
 def _log_softplus(eta: Array) -> Array:
@@ -220,9 +181,9 @@ _LINKS = (
     _link(
         "cloglog",
         lambda mu: jnp.log(-jnp.log1p(-mu)),
-        lambda e: -jnp.expm1(-_rate(e)),
+        lambda e: -jnp.expm1(-rate_of(e)),
         _log_cloglog,
-        lambda e: -_rate(e),
+        lambda e: -rate_of(e),
         _logit_cloglog,
     ),
     _link(
@@ -251,7 +212,14 @@ _LINKS = (
     ),
 )
 
-_BETWEEN: dict[str, Callable[[Any, Any], Any]] = {"logit": log_logistic_between, "probit": log_ndtr_between}
+_BETWEEN: dict[str, Callable[[Any, Any], Any]] = {
+    "logit": log_logistic_between,
+    "probit": log_ndtr_between,
+    "probit_approx": lambda low, high: log_logistic_between(_phi_cubic(low), _phi_cubic(high)),
+    "cloglog": log_cloglog_between,
+    "cauchit": log_cauchy_between,
+    "softit": lambda low, high: log_logistic_between(_log_softplus(low), _log_softplus(high)),
+}
 
 #: Every link under brms' name.
 LINKS: dict[str, Link] = {entry.name: entry for entry in _LINKS}

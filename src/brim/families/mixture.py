@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any, final
 
 import jax
@@ -14,7 +15,7 @@ import numpy as np
 from brim.errors import BrimError
 from brim.families.base import Dpar, DparSpec, Extra, Family, Seen
 from brim.families.distributions import Distribution
-from brim.families.special import log_mix
+from brim.families.special import log_add
 from brim.param import RANKS, Param, Reported, Slot, Where
 
 __all__ = ["ComponentExtra", "MixingProportions", "Mixture", "mixture_family"]
@@ -53,10 +54,10 @@ class Mixture(Distribution):
         weights = jnp.exp(self.log_weights)
         return sum(_like(weights[..., k], c.mean, len(self.batch_shape)) * c.mean for k, c in enumerate(self.components))
 
-    def _combined(self, parts: list[Array]) -> Array:
-        shape = jnp.broadcast_shapes(*(p.shape for p in parts), self.batch_shape)
-        stacked = jnp.stack([jnp.broadcast_to(p, shape) for p in parts], axis=-1)
-        return log_mix(stacked + self.log_weights)
+    def _combined(self, logs: list[Array]) -> Array:
+        """``log(sum of weight * exp(log))`` over the components, pair by pair: no array of all of them is stored."""
+        weights = jnp.asarray(self.log_weights)
+        return reduce(log_add, [log + weights[..., k] for k, log in enumerate(logs)])
 
     def log_joint(self, y: Array) -> Array:
         """Log weight plus log density of each component, (..., K): the log posterior memberships up to a constant."""
@@ -65,7 +66,7 @@ class Mixture(Distribution):
         return jnp.stack([jnp.broadcast_to(p, shape) for p in parts], axis=-1) + self.log_weights
 
     def log_prob(self, y: Array) -> Array:
-        return log_mix(self.log_joint(y))
+        return self._combined([jnp.asarray(c.log_prob(y)) for c in self.components])
 
     def log_cdf(self, y: Array) -> Array:
         return jnp.minimum(self._combined([jnp.asarray(c.log_cdf(y)) for c in self.components]), 0.0)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import reduce
+from itertools import accumulate
 from typing import Any, ClassVar
 
 import jax
@@ -25,7 +27,7 @@ Array = Any
 Dpars = Mapping[str, Dpar]
 Data = Mapping[str, Any]
 
-_OUTERMOST = 1e150  # its square is finite
+_OUTERMOST = 1e100  # its cube is finite
 
 
 @dataclass(frozen=True)
@@ -72,11 +74,16 @@ class Ordinal(Distribution):
     def mean(self) -> Array:
         return jnp.exp(self.log_table())
 
-    def _z(self) -> tuple[Array, Array]:
-        """``disc * (thres - eta)`` (N, K), 0 where there is no threshold, and where there is one."""
-        eta = self.eta if self._specific else jnp.asarray(self.eta)[..., None]
-        present = jnp.isfinite(self.thres)
-        return jnp.where(present, jnp.asarray(self.disc)[..., None] * (jnp.where(present, self.thres, 0.0) - eta), 0.0), present
+    def _z(self, rank: int = 0) -> tuple[Array, Array]:
+        """``disc * (thres - eta)`` (K, N), 0 where there is no threshold, and where there is one; at least ``rank`` axes after K.
+
+        Thresholds come first, so that what is summed over them is a sum of arrays of rows.
+        """
+        rows = max(len(self.batch_shape), rank)
+        thres = _first(self.thres, rows)
+        eta = _first(self.eta, rows) if self._specific else self.eta
+        present = jnp.isfinite(thres)
+        return jnp.where(present, self.disc * (jnp.where(present, thres, 0.0) - eta), 0.0), present
 
     @abstractmethod
     def log_table(self) -> Array:
@@ -87,13 +94,12 @@ class Ordinal(Distribution):
 
     def _log_prob_by_steps(self, y: Array, sign: float) -> Array:
         """One term for each threshold up to the one that stops; ``F(sign * z)`` is for stopping if ``sign = 1``, else for passing."""
-        z, present = self._z()
-        y = jnp.asarray(y)[..., None]
-        k = jnp.arange(1, z.shape[-1] + 1)
+        z, present = self._z(jnp.ndim(y))
+        k = _first(jnp.arange(1, z.shape[0] + 1), z.ndim - 1)
         outcome = jnp.where(k == y, sign, -sign) > 0.0
-        terms = jnp.where((k <= y) & present, self.link.outcome_log(sign * z, outcome), 0.0)
-        count = jnp.sum(present, axis=-1)
-        return jnp.where((y[..., 0] >= 1) & (y[..., 0] <= count + 1), jnp.sum(terms, axis=-1), -jnp.inf)
+        terms = jnp.where((k <= y) & present, self.link.outcome_log(z if sign > 0.0 else -z, outcome), 0.0)
+        count = jnp.sum(present, axis=0)
+        return jnp.where((y >= 1) & (y <= count + 1), jnp.sum(terms, axis=0), -jnp.inf)
 
     def log_cdf(self, y: Array) -> Array:
         return log_cumulative(self.log_table(), y, 1)
@@ -102,22 +108,25 @@ class Ordinal(Distribution):
         return jax.random.categorical(key, self.log_table(), shape=self._shape(sample_shape)) + 1.0
 
 
+def _first(table: Array, rows: int) -> Array:
+    """``table`` (N, K) or (K,) with its last axis first, before so many axes of rows."""
+    table = jnp.moveaxis(jnp.asarray(table), -1, 0)
+    return jnp.reshape(table, table.shape[:1] + (1,) * (rows + 1 - table.ndim) + table.shape[1:])
+
+
 @dataclass(frozen=True)
 class Cumulative(Ordinal):
     """``P(Y <= k) = F(disc (thres_k - eta))``."""
 
     def log_prob(self, y: Array) -> Array:
         y, thres = jnp.asarray(y), jnp.asarray(self.thres)
-        count = jnp.sum(jnp.isfinite(thres), axis=-1)
+        there = jnp.isfinite(thres)
+        count, thres = jnp.sum(there, axis=-1), jnp.where(there, thres, 0.0)
         first, last = y <= 1, y > count
         upper = self.disc * (take_category(thres, jnp.where(last, 1, y), 1) - self.eta)
         lower = self.disc * (take_category(thres, jnp.where(first, 2, y) - 1, 1) - self.eta)
-        if self.link.name in ("logit", "probit"):  # the outermost thresholds are far enough out to take no part
-            value = self.link.log_between(jnp.where(first, -_OUTERMOST, lower), jnp.where(last, _OUTERMOST, upper))
-        else:
-            both = ~first & ~last
-            between = self.link.log_between(jnp.where(both, lower, -1.0), jnp.where(both, upper, 1.0))
-            value = jnp.where(first, self.link.log_inverse(upper), jnp.where(last, self.link.log1m_inverse(lower), between))
+        # the outermost thresholds are far enough out to take no part
+        value = self.link.log_between(jnp.where(first, -_OUTERMOST, lower), jnp.where(last, _OUTERMOST, upper))
         return jnp.where((y >= 1) & (y <= count + 1), value, -jnp.inf)
 
     def log_table(self) -> Array:
@@ -155,20 +164,54 @@ class ContinuationRatio(Ordinal):
 
 def _sequential(stop: Array, go: Array) -> Array:
     """Log probabilities from those of stopping at and of passing each threshold."""
-    passed = jnp.cumsum(go, axis=-1)
-    none = jnp.zeros_like(passed[..., :1])
-    return jnp.concatenate([none, passed], axis=-1) + jnp.concatenate([stop, none], axis=-1)
+    passed = jnp.cumsum(go, axis=0)
+    none = jnp.zeros_like(passed[:1])
+    return jnp.moveaxis(jnp.concatenate([none, passed]) + jnp.concatenate([stop, none]), 0, -1)
 
 
 @dataclass(frozen=True)
 class AdjacentCategory(Ordinal):
     """``P(Y = k + 1 | Y in {k, k + 1}) = F(disc (eta - thres_k))``."""
 
+    def _steps(self, rank: int = 0) -> Array:
+        """``log(P(Y = k + 1) / P(Y = k))`` (K, N)."""
+        z, present = self._z(rank)
+        return jnp.where(present, self.link.logit_inverse(-z), -jnp.inf)
+
     def log_table(self) -> Array:
-        z, present = self._z()
-        steps = jnp.where(present, self.link.logit_inverse(-z), -jnp.inf)
-        total = jnp.cumsum(steps, axis=-1)
-        return jax.nn.log_softmax(jnp.concatenate([jnp.zeros_like(total[..., :1]), total], axis=-1), axis=-1)
+        total = jnp.cumsum(self._steps(), axis=0)
+        return jnp.moveaxis(jax.nn.log_softmax(jnp.concatenate([jnp.zeros_like(total[:1]), total]), axis=0), 0, -1)
+
+    def log_prob(self, y: Array) -> Array:
+        steps = self._steps(jnp.ndim(y))
+        y = jnp.asarray(y, steps.dtype)
+        return jnp.where((y >= 1) & (y <= steps.shape[0] + 1), _log_adjacent(steps, y), -jnp.inf)
+
+
+@jax.custom_jvp
+def _log_adjacent(steps: Array, y: Array) -> Array:
+    """``log P(Y = y)`` from the log odds ``steps`` (K, N) of each category to the one before."""
+    # a cumulative sum is a program of its own, so that the compiler computes the steps once, before it
+    return _shares(steps, y, jnp.cumsum(steps, axis=0))[0]
+
+
+def _shares(steps: Array, y: Array, totals: Iterable[Array]) -> tuple[Array, list[Array]]:
+    """The log probability of ``y``, and all probabilities over the largest one, from the sums of the steps up to each."""
+    logs = [jnp.zeros_like(steps[0]), *totals]
+    most = reduce(jnp.maximum, logs)
+    parts = [jnp.exp(log - most) for log in logs]
+    taken = sum(jnp.where(y > k + 1, step, 0.0) for k, step in enumerate(steps))
+    return taken - most - jnp.log(sum(parts)), parts
+
+
+@_log_adjacent.defjvp
+def _log_adjacent_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    """The slope in each step is whether ``y`` lies beyond it, less the probability of lying there."""
+    steps, y = primals
+    value, parts = _shares(steps, y, accumulate(steps))
+    total, beyond = sum(parts), accumulate(reversed(parts[1:]))
+    slopes = [jnp.where(y > k, 1.0, 0.0) - part / total for k, part in zip(range(len(steps), 0, -1), beyond, strict=True)]
+    return value, jnp.sum(jnp.stack(slopes[::-1]) * tangents[0], axis=0)
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from brim.families.base import Dpar
 from brim.families.constructor import Constructor
 from brim.families.distributions import Distribution
 from brim.families.dpars import ALPHA, BETA, QUANTILE, REAL_LINKS, SIGMA, UNIT_LINKS, XI, mu
-from brim.families.gammas import log_gamma
-from brim.families.special import HALF_LOG_2PI, log1mexp, log1p_ratio, log_add, log_diff_exp, log_ndtr
+from brim.families.gammas import along, log_gamma
+from brim.families.special import HALF_LOG_2PI, log1mexp, log1p_ratio, log_add, log_diff_exp, log_ndtr, once
 from brim.families.tails import log_tail
 
 __all__ = ["FAMILIES", "AsymLaplace", "ExGaussian", "GenExtremeValue", "SkewNormal"]
@@ -177,15 +177,10 @@ class GenExtremeValue(Distribution):
         return jnp.where(finite, self.loc + self.scale * factor, jnp.inf)
 
     def _reduced(self, y: Array) -> tuple[Array, Array]:
-        """``log(1 + xi z) / xi`` (``z`` itself for ``xi = 0``), and whether ``y`` lies inside the support."""
-        z = (y - self.loc) / self.scale
-        inside = 1.0 + self.xi * z > 0.0
-        z = jnp.where(inside, z, 0.0)
-        return z * log1p_ratio(self.xi * z), inside
+        return _reduced((y - self.loc) / self.scale, self.xi)
 
     def log_prob(self, y: Array) -> Array:
-        s, inside = self._reduced(y)
-        return jnp.where(inside, -jnp.log(self.scale) - (1.0 + self.xi) * s - jnp.exp(-s), -jnp.inf)
+        return _log_extreme_value((y - self.loc) / self.scale, self.xi) - jnp.log(self.scale)
 
     def log_cdf(self, y: Array) -> Array:
         s, inside = self._reduced(y)
@@ -200,6 +195,38 @@ class GenExtremeValue(Distribution):
         small = jnp.abs(self.xi) < 1e-9
         xi = jnp.where(small, 1.0, self.xi)
         return self.loc + self.scale * jnp.where(small, s, jnp.expm1(xi * s) / xi)
+
+
+def _reduced(z: Array, xi: Array) -> tuple[Array, Array]:
+    """``log(1 + xi z) / xi`` (``z`` itself for ``xi = 0``), and whether ``z`` lies inside the support."""
+    inside = 1.0 + xi * z > 0.0
+    z = jnp.where(inside, z, 0.0)
+    return z * log1p_ratio(xi * z), inside
+
+
+@jax.custom_jvp
+def _log_extreme_value(z: Array, xi: Array) -> Array:
+    """The log density of the generalised extreme value law with location 0 and scale 1."""
+    return _of_reduced(*_reduced(z, xi), xi)
+
+
+def _of_reduced(s: Array, inside: Array, xi: Array) -> Array:
+    return jnp.where(inside, -(1.0 + xi) * s - jnp.exp(-s), -jnp.inf)
+
+
+def _log_extreme_value_jvp(primals: tuple[Array, Array], tangents: tuple[Any, Any]) -> tuple[Array, Array]:
+    """By ``s = log(1 + xi z) / xi``, whose derivatives are ``1 / (1 + xi z)`` in ``z`` and ``(z / (1 + xi z) - s) / xi`` in ``xi``."""
+    z, xi = primals
+    s, inside = _reduced(z, xi)
+    s, w = once(s, z), jnp.where(inside, xi * z, 0.0)
+    in_s, share, small = jnp.where(inside, jnp.exp(-s) - 1.0 - xi, 0.0), 1.0 / (1.0 + w), jnp.abs(w) < 1e-3
+    # the same to the last digits where w is small; 0 / 0 at 0
+    series = -z * z * (1 / 2 - w * (2 / 3 - w * (3 / 4 - w * (4 / 5 - w * 5 / 6))))
+    s_in_xi = jnp.where(small, series, (z * share - s) / jnp.where(small, 1.0, xi))
+    return _of_reduced(s, inside, xi), along(s, (lambda: in_s * share, tangents[0]), (lambda: in_s * s_in_xi - s, tangents[1]))
+
+
+_log_extreme_value.defjvp(_log_extreme_value_jvp, symbolic_zeros=True)
 
 
 _ADDITIONS = ("weights", "subset", "cens", "trunc", "mi", "index")

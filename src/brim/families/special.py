@@ -13,7 +13,9 @@ from jax.scipy.special import erfc
 from brim.families.gammas import log_factorial
 
 __all__ = [
+    "FAR",
     "HALF_LOG_2PI",
+    "fall_ratio",
     "log0",
     "log1mexp",
     "log1p_ratio",
@@ -21,13 +23,15 @@ __all__ = [
     "log_choose",
     "log_diff_exp",
     "log_interval",
-    "log_logistic_between",
     "log_mix",
     "log_ndtr",
-    "log_ndtr_between",
     "log_ndtr_odds",
+    "log_phi",
     "log_sum",
     "logistic",
+    "mills",
+    "once",
+    "rate_of",
     "softplus",
     "times",
 ]
@@ -35,6 +39,22 @@ __all__ = [
 Array = Any
 
 HALF_LOG_2PI = 0.9189385332046727
+
+
+def once(value: Array, like: Array) -> Array:
+    """``value``, which the compiler then computes in one go and keeps for all that read it.
+
+    XLA repeats sums and selections for each of their readers, and stores what costs more and is read by several: where a formula
+    ends in a selection, all that enters it is torn into arrays of their own. A quotient is stored. The divisor is 1, or NaN where
+    ``like`` is, so that XLA cannot leave it out.
+
+    Examples
+    --------
+    >>> float(once(2.5, 0.0))
+    2.5
+    """
+    like = jax.lax.stop_gradient(like)
+    return value / jnp.where(jnp.isnan(like), like, 1.0)
 
 
 @jax.custom_jvp
@@ -91,16 +111,16 @@ def _log0_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Arr
     return log0(x), dx / jnp.where(jnp.equal(x, 0.0), 1e-150, x)
 
 
-_FAR = -37.0  # below, erfc underflows and the asymptotic series has all digits
+FAR = -37.0  # below, erfc underflows and the asymptotic series has all digits
 
 
-def _mills(x: Array) -> Array:
+def mills(x: Array) -> Array:
     """``Phi(x) / phi(x) * -x`` for ``x`` far below 0."""
     r = 1.0 / (x * x)
     return 1.0 - r * (1.0 - 3.0 * r * (1.0 - 5.0 * r * (1.0 - 7.0 * r)))
 
 
-def _log_phi(x: Array) -> Array:
+def log_phi(x: Array) -> Array:
     """``log`` of the standard normal density."""
     return -0.5 * x * x - HALF_LOG_2PI
 
@@ -108,27 +128,36 @@ def _log_phi(x: Array) -> Array:
 @jax.custom_jvp
 def log_ndtr(x: Array) -> Array:
     """``log`` of the standard normal distribution function, with one ``erfc`` and one logarithm a side."""
-    far = x < _FAR
+    far = x < FAR
     tail = 0.5 * erfc(jnp.abs(jnp.where(far, 0.0, x)) * 0.7071067811865476)
-    z = jnp.where(far, x, _FAR)
-    lower = jnp.log(jnp.where(far, -_mills(z) / z, tail)) + jnp.where(far, _log_phi(z), 0.0)
+    z = jnp.where(far, x, FAR)
+    lower = jnp.log(jnp.where(far, -mills(z) / z, tail)) + jnp.where(far, log_phi(z), 0.0)
     return jnp.where(x < 0.0, lower, jnp.log1p(-tail))
 
 
 @log_ndtr.defjvp
 def _log_ndtr_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     (x,), (dx,) = primals, tangents
-    value, far = log_ndtr(x), x < _FAR
-    near, z = jnp.where(far, 0.0, x), jnp.where(far, x, _FAR)
-    slope = jnp.exp(_log_phi(near) - jnp.where(far, 0.0, value))
-    return value, jnp.where(far, -z / _mills(z), slope) * dx
+    value, far = once(log_ndtr(x), x), x < FAR
+    near, z = jnp.where(far, 0.0, x), jnp.where(far, x, FAR)
+    slope = jnp.exp(log_phi(near) - jnp.where(far, 0.0, value))
+    return value, jnp.where(far, -z / mills(z), slope) * dx
 
 
 @jax.custom_jvp
 def log_ndtr_odds(x: Array) -> Array:
-    """``log(Phi(x) / Phi(-x))``, with one ``erfc``."""
-    tail = log_ndtr(-jnp.abs(x))
-    return jnp.sign(x) * (jnp.log1p(-jnp.exp(tail)) - tail)
+    """``log(Phi(x) / Phi(-x))``, with one ``erfc`` and one logarithm."""
+    size = jnp.abs(x)
+    tail, far, z = _small_tail(size)
+    odds = jnp.where(far, z / mills(z), 1.0) - 1.0
+    value = jnp.log1p(jnp.where(far, odds, (1.0 - 2.0 * tail) / tail)) - jnp.where(far, log_phi(z), 0.0)
+    return once(jnp.sign(x) * value, x)
+
+
+def _small_tail(size: Array) -> tuple[Array, Array, Array]:
+    """``Phi(-size)``, whether ``size`` is too far out for it to be a number, and such a ``size``."""
+    far = size > -FAR
+    return 0.5 * erfc(jnp.where(far, 0.0, size) * 0.7071067811865476), far, jnp.where(far, size, -FAR)
 
 
 @log_ndtr_odds.defjvp
@@ -136,39 +165,43 @@ def _log_ndtr_odds_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[A
     """The slope is ``phi(x) / (Phi(x) Phi(-x))``; far out ``phi / Phi`` alone, from the series."""
     (x,), (dx,) = primals, tangents
     size = jnp.abs(x)
-    tail, far = log_ndtr(-size), size > -_FAR
-    near, z = jnp.where(far, 0.0, size), jnp.where(far, size, -_FAR)
-    slope = jnp.exp(_log_phi(near) - jnp.where(far, 0.0, tail)) / -jnp.expm1(jnp.where(far, 0.0, tail) - far)
-    return log_ndtr_odds(x), jnp.where(far, z / _mills(z), slope) * dx
+    tail, far, z = _small_tail(size)
+    slope = jnp.exp(log_phi(jnp.where(far, 0.0, size))) / (tail * (1.0 - tail))
+    return log_ndtr_odds(x), jnp.where(far, z / mills(z), slope) * dx
+
+
+_FULL = 690.0  # exp(690) is finite, and so is its product with what multiplies it
 
 
 @jax.custom_jvp
-def log_ndtr_between(a: Array, b: Array) -> Array:
-    """``log(Phi(b) - Phi(a))`` for ``a < b``, on the side of 0 where the probabilities are small."""
-    flip = a + b > 0.0
-    low, high = jnp.where(flip, -b, a), jnp.where(flip, -a, b)
-    return log_diff_exp(log_ndtr(high), log_ndtr(low))
+def rate_of(eta: Array) -> Array:
+    """``exp(eta)``, huge instead of infinite far out, so that a zero times its derivative is 0 and not NaN."""
+    return jnp.exp(jnp.minimum(eta, _FULL))
 
 
-@log_ndtr_between.defjvp
-def _log_ndtr_between_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
-    (a, b), (da, db) = primals, tangents
-    value = log_ndtr_between(a, b)
-    return value, jnp.exp(_log_phi(b) - value) * db - jnp.exp(_log_phi(a) - value) * da
+@rate_of.defjvp
+def _rate_of_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    rate = rate_of(*primals)
+    return rate, rate * tangents[0]
+
+
+_SERIES = 0.02  # where a few terms give all digits
 
 
 @jax.custom_jvp
-def log_logistic_between(a: Array, b: Array) -> Array:
-    """``log(F(b) - F(a))`` of the logistic distribution function for ``a < b``."""
-    return log1mexp(a - b) - softplus(-b) - softplus(a)
+def fall_ratio(x: Array) -> Array:
+    """``s = x / (exp(x) - 1)`` for ``x >= 0``."""
+    return jnp.where(x < _SERIES, 1.0 - x * (0.5 - x * (1.0 / 12.0 - x * x / 720.0)), x * jnp.exp(-x) / -jnp.expm1(-x))
 
 
-@log_logistic_between.defjvp
-def _log_logistic_between_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
-    """``1 / (exp(b - a) - 1)`` is common to both slopes."""
-    (a, b), (da, db) = primals, tangents
-    common = 1.0 / jnp.expm1(jnp.minimum(b - a, 700.0))
-    return log_logistic_between(a, b), (logistic(-b) + common) * db - (logistic(a) + common) * da
+@fall_ratio.defjvp
+def _fall_ratio_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    """``s (1 - x - s) / x``, whose terms cancel where ``x`` is small."""
+    (x,), (dx,) = primals, tangents
+    ratio, small = fall_ratio(x), x < _SERIES
+    r = jnp.where(small, x, 0.0)
+    rest = jnp.where(small, -0.5 - r * (1.0 / 12.0 - r * r / 720.0), (1.0 - x - ratio) / jnp.where(small, 1.0, x))
+    return ratio, ratio * rest * dx
 
 
 def times(y: Array, x: Array) -> Array:
