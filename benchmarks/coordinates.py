@@ -79,6 +79,19 @@ def _members() -> pd.DataFrame:
     )
 
 
+def _noisy() -> pd.DataFrame:
+    rng = np.random.default_rng(13)
+    x = rng.normal(size=150)
+    return pd.DataFrame({"x": x + rng.normal(0.0, 0.7, 150), "sdx": 0.7, "y": 2.0 * x + rng.normal(0.0, 0.5, 150)})
+
+
+def _steps() -> pd.DataFrame:
+    rng, _, u, d = _rows()
+    step = rng.integers(0, 4, len(d))
+    y = u[:, 0] + (0.4 + 0.1 * u[:, 1]) * step + 0.5 * rng.normal(size=len(d))
+    return d.assign(step=pd.Categorical(step, ordered=True), y=y)
+
+
 def _tails() -> pd.DataFrame:
     rng, group, _, d = _rows()
     u = rng.standard_t(4, _GROUPS)[group]
@@ -102,6 +115,8 @@ MODELS: Mapping[str, tuple[Any, str, Callable[[], pd.DataFrame], dict[str, Any]]
     "mm, gaussian": ("y ~ 1 + (1 | mm(a, b))", "gaussian", _members, {}),
     "mm, poisson": ("count ~ 1 + (1 | mm(a, b))", "poisson", _members, {}),
     "student effects": ("y ~ x + (1 | gr(g, dist = 'student'))", "gaussian", _tails, {}),
+    "monotonic effects by group": ("y ~ mo(step) + (mo(step) | g)", "gaussian", _steps, {}),
+    "measured with error": ("y ~ me(x, sdx)", "gaussian", _noisy, {}),
     "nonlinear": (
         bf("cum ~ ult * (1 - exp(-(dev / theta)^omega))", "ult ~ 1 + (1 | AY)", "omega ~ 1", "theta ~ 1", nl=True),
         "gaussian",

@@ -7,7 +7,8 @@ import jax
 import numpy as np
 import pytest
 
-from benchmarks import families, results, sources
+import brim
+from benchmarks import coordinates, families, results, sources
 from benchmarks.__main__ import main
 from benchmarks.measures import measure, read_draws
 from benchmarks.models import MODELS
@@ -15,6 +16,7 @@ from benchmarks.peers import PEERS, Tools, find
 from benchmarks.peers.job import Job, Result
 from benchmarks.report import disagreement, markdown, pairs, ratios
 from benchmarks.runner import Options, fit, rounds, skipped
+from brim.brm import coordinates as brim_coordinates
 
 
 @pytest.mark.default_precision
@@ -215,3 +217,28 @@ def test_cases_of_families(name):
     assert all(np.all(np.isfinite(g)) and np.any(g != 0.0) for g in gradient.values())
     if name.endswith("+trunc"):
         assert np.min(one.y) >= 1.0
+
+
+# --------------------------------------------------------------------------- coordinates
+
+
+@pytest.mark.parametrize("name", coordinates.MODELS)
+def test_models_of_coordinates(name):
+    """Each has coordinates adapted to the data, unless it is asked not to."""
+    formula, family, rows, more = coordinates.MODELS[name]
+    table = rows()
+    for adapted in (True, False):
+        fit = brim.brm(formula, table, family=family, control={"adapted_effects": adapted}, empty=True, **more)
+        assert ("adapted" in brim_coordinates(fit).note) == adapted
+
+
+@pytest.mark.default_precision
+def test_table_of_coordinates(capsys):
+    coordinates.main(["mm, poisson", "--iter", "200"])
+    line = capsys.readouterr().out.splitlines()[-1]
+    name, *cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert name == "mm, poisson"
+    adapted, plain = cells[:6], cells[6:12]
+    assert float(adapted[5].replace(",", "")) == pytest.approx(float(adapted[0].replace(",", "")) / float(adapted[4]), rel=0.5)
+    assert float(adapted[0].replace(",", "")) > 3 * float(plain[0].replace(",", ""))
+    assert float(cells[12]) > 1.0

@@ -56,6 +56,7 @@ STRUCTURES = {
     "correlated levels": ("ycount ~ x + (1 | gr(g, cov = A))", "poisson", (1, 0, 0), True),
     "correlated levels beside": ("ycount ~ mo(xo) + (1 + x | gr(g, cov = A)) + (1 + x | g2)", "poisson", (0, 1, 1), False),
     "special": ("ycount ~ mo(xo) * x + (1 + mo(xo):x | g)", "poisson", (0, 0, 1), False),
+    "two terms of a block": ("ycount ~ mo(xo) + (1 | p | g) + (0 + x | p | g)", "poisson", (0, 0, 1), False),
     "widths": ("ycount ~ x + (1 + x | gr(g, dist = 'student'))", "poisson", (0, 0, 1), True),
     "beyond the curves": ("y ~ s(x, k = 5) + (1 | g) + (1 + x | g2)", "gaussian", (0, 0, 1), True),
 }
@@ -163,6 +164,7 @@ def test_blocks_beyond_the_border_stand_alone(formula, monkeypatch):
     [
         "y ~ x + (1 + x | g)",
         "y ~ x + (1 | g2 / f3)",
+        "y ~ x + (1 | p | g) + (0 + x | p | g)",
         "y ~ x + (1 + x | g) + (1 | g2)",
         "y ~ x + (1 | mm(h1, h2, weights = cbind(w1, w2)))",
         "y ~ x + (1 | g) + (1 + x | mm(h1, h2))",
@@ -195,6 +197,7 @@ def test_effects_of_a_normal_likelihood_are_standardised_exactly(formula):
         "tied responses",
         "memberships beside",
         "correlated levels",
+        "two terms of a block",
         "widths",
     ],
 )

@@ -192,8 +192,11 @@ def _by_level(t: Transport, i: int, values: Any, work: Arrays) -> Any:
 
 def on_rows(t: Transport, i: int, r: Any, columns: Any, levels: Any) -> dict[tuple[int, int], Any]:
     """What the effects ``r`` (k, levels) of block ``i`` add to the rows of its places: ``(unit, place) -> (rows,)``."""
-    seats = zip(t.seats[i], columns, levels, strict=True)
-    return {(s.unit, s.place): (z * r[s.start : s.stop][:, level]).reshape(-1, z.shape[-1]).sum(0) for s, z, level in seats}
+    out: dict[tuple[int, int], Any] = {}
+    for s, z, level in zip(t.seats[i], columns, levels, strict=True):
+        added = (z * r[s.start : s.stop][:, level]).reshape(-1, z.shape[-1]).sum(0)
+        out[s.unit, s.place] = out[s.unit, s.place] + added if (s.unit, s.place) in out else added
+    return out
 
 
 def _explained(t: Transport, r: Mapping[int, Any], roots: tuple[Any, ...], work: Arrays) -> Any:

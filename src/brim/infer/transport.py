@@ -151,7 +151,7 @@ class Transport:
 def find_transport(model: Model, frame: Frame, marginal: Marginal | None) -> Transport | None:
     """The transport of a model's effects, ``None`` where there are none that it could serve.
 
-    Effects that are normal, of known columns and uncorrelated between levels, in predictors that are sums of terms.
+    Effects in predictors that are sums of terms, of responses whose rows are independent (or tied row by row) and no mixtures.
     """
     if model.prior_only or any(r.residual is not None or r.family.components for r in model.responses):
         return None
