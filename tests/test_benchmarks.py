@@ -207,7 +207,19 @@ def test_costs_of_families(capsys):
     assert families.Cost("x", 0.5, 0.75).ratio == 1.5
 
 
-@pytest.mark.parametrize("name", ["gaussian+trunc", "poisson+trunc", "bernoulli:probit", "acat", "mixture", "categorical", "cox", "wiener"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "gaussian+trunc",
+        pytest.param("poisson+trunc", marks=pytest.mark.slow),
+        "bernoulli:probit",
+        "acat",
+        "mixture",
+        "categorical",
+        "cox",
+        "wiener",
+    ],
+)
 def test_cases_of_families(name):
     """Every kind of case has a finite log likelihood and gradient, in the parameters that its family has."""
     one = families.case(name, rows=40)
