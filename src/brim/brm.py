@@ -36,7 +36,6 @@ from brim.priors import Priors, read_priors
 
 if TYPE_CHECKING:
     import pandas as pd
-from brim.terms.group import GroupBlock
 
 __all__ = ["brm", "default_prior", "target", "update"]
 
@@ -292,23 +291,17 @@ def coordinates(fit: Fit, spread: float = 1.0, algorithm: str = "sampling") -> A
     marginal = eliminate(fit.model, fit.frame, s.marginalize, spread)
     if algorithm in _NESTED and marginal is not None and marginal.elimination.rest.blocks and s.marginalize is not True:
         marginal = None
-    if algorithm in ("sampling", *_NESTED) and Control.read(dict(s.control)).adapted_effects:
+    adapted = Control.read(dict(s.control)).adapted_effects
+    if adapted and algorithm in ("sampling", *_NESTED):
         if marginal is not None and s.marginalize is not True and better_together(marginal.elimination):
             marginal = None
         moved = transported(fit.model, fit.frame, marginal, spread)
         if moved is not None and (algorithm == "sampling" or moved.transport.nests):
             return moved
-    if marginal is None:
-        return _noise_free(Own(target(fit, spread)), fit, fit.model, (), algorithm)
-    return _noise_free(marginal, fit, marginal.elimination.rest, marginal.elimination.blocks, algorithm)
-
-
-def _noise_free(inner: AbstractCoordinates, fit: Fit, model: Model, blocks: tuple[GroupBlock, ...], algorithm: str) -> AbstractCoordinates:
-    """For chains of their own start, noise-free values in coordinates that follow the measurements."""
-    s = fit.settings
-    if algorithm != "sampling" or not Control.read(dict(s.control)).adapted_effects:
+    inner = Own(target(fit, spread)) if marginal is None else marginal
+    if not adapted or algorithm != "sampling":
         return inner
-    return measured(inner, model, blocks, fit.model, fit.frame)
+    return measured(inner, fit.model, None if marginal is None else marginal.elimination, fit.frame)
 
 
 def _precompile(fit: Fit, space: AbstractCoordinates, control: Control) -> None:

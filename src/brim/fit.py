@@ -213,8 +213,7 @@ class Fit:
     def nobs(self, resp: str | None = None) -> int:
         """Number of observations the model was fitted to."""
         response = self.model.responses[0] if resp is None else self.model.response(resp)
-        keep = response.response.rows(self.frame)
-        return self.frame.n if keep is None else self.frame.take(keep).n
+        return response.response.kept(self.frame).n
 
     def ngrps(self) -> dict[str, int]:
         """Number of levels of each grouping factor."""

@@ -52,8 +52,7 @@ def _numbers(node: Node | None, frame: Frame) -> Callable[[Frame], Any] | None:
 def _bounds(response: Response, family: Family, frame: Frame) -> tuple[float | None, float | None]:
     """The bounds of the family's values, and those of ``trunc()``: the narrowest of all rows, as in brms."""
     low, high = _BOUNDS.get(family.kind, (None, None))
-    rows = response.rows(frame)
-    data = response.design(frame if rows is None else frame.take(rows), family)
+    data = response.design(response.kept(frame), family)
     if any(spec.ub == "min_Y" for spec in family.dpars):
         low = float(np.nanmin(data["y"]))
     lows = [b for b in (low, float(np.max(data.get("lb", -np.inf)))) if b is not None and b > -np.inf]

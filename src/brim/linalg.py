@@ -7,7 +7,7 @@ rows of vectors over the groups; a structural zero is ``None`` and costs nothing
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, final
 
@@ -16,11 +16,24 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.linalg import solve_triangular
 
-__all__ = ["SMALL", "AbstractBatch", "Cells", "Stacked", "Unrolled", "batch", "sparse"]
+__all__ = ["SMALL", "AbstractBatch", "Cells", "Stacked", "Unrolled", "batch", "lower_cells", "sparse", "whitened"]
 
 SMALL = 4  # the largest matrices that are written out: beyond, programs get long
 
 Cells = tuple[tuple[int, int], ...]
+
+
+def lower_cells(k: int, whole: bool) -> Cells:
+    """The places of a lower triangular matrix, or of a diagonal one."""
+    return tuple((i, j) for i in range(k) for j in range(i + 1) if whole or i == j)
+
+
+def whitened(low: Any, columns: Sequence[Any]) -> list[Any]:
+    """``low^-1`` times a vector whose elements are arrays of rows: forward substitution, written out as the matrix is tiny."""
+    out: list[Any] = []
+    for i, column in enumerate(columns):
+        out.append((column - sum(low[i, j] * w for j, w in enumerate(out))) / low[i, i])
+    return out
 
 
 class AbstractBatch(ABC):

@@ -179,6 +179,11 @@ class ResponseModel:
         """The response, completed; ``params`` are transformed."""
         return params[completed_key(self.resp)] if self.imputed else design[self.data_key]["y"]
 
+    def log_lik_of(self, dpars: Mapping[str, Dpar], params: Arrays, design: Arrays) -> Any:
+        """Pointwise log likelihood (rows,) of the completed response under these distributional parameters."""
+        data = {**design[self.data_key], "y": self.y(params, design)}
+        return self.response.log_lik(self.family.distribution(dpars, data), data)
+
     def log_joint(self, params: Arrays, design: Arrays, only_latent: bool = False) -> Any:
         """Log density of the completed response, one value a row: what the joint density takes.
 
@@ -189,8 +194,7 @@ class ResponseModel:
         if self.residual is not None:
             y = design[self.data_key]["y"]
             return self.residual.log_joint(y, self._margin(params, design), params, design[self.residual.key])
-        data = {**design[self.data_key], "y": self.y(params, design)}
-        out = self.response.log_lik(self.distribution(params, design), data)
+        out = self.log_lik_of(self.dpars(params, design), params, design)
         return jnp.where(design[self.imputed]["at"] >= 0, out, 0.0) if only_latent else out
 
 
@@ -304,8 +308,7 @@ class Model:
         for r in self.responses:
             if only is not None and r.name != only:
                 continue
-            keep = r.response.rows(frame) if with_y else None
-            mine = frame if keep is None else frame.take(keep)
+            mine = r.response.kept(frame) if with_y else frame
             out[r.rows_key] = np.zeros(mine.n, np.int8)
             out[r.data_key] = r.response.design(mine, r.family, with_y)
             for p in r.predictors:
@@ -341,7 +344,7 @@ class Model:
     def log_lik(self, params: Arrays, design: Arrays) -> Any:
         """Log density of all responses, completed; of estimated ones alone when the model samples its prior. ``params`` are transformed."""
         if self.joint is not None and not self.prior_only:
-            return jnp.sum(self.joint.log_lik([r.y(params, design) for r in self.responses], *self.all_dpars(params, design), params))
+            return jnp.sum(self.log_lik_at(self.laws[0], {}, params, design))
         return sum(jnp.sum(r.log_joint(params, design, self.prior_only)) for r in self.responses)
 
     @property
@@ -360,9 +363,7 @@ class Model:
         dpars = [r.dpars(params, design, given=own) for r, own in zip(members, given, strict=True)]
         if self.joint is not None:
             return self.joint.log_lik([r.y(params, design) for r in members], dpars, [design[r.data_key] for r in members], params)
-        (r,), (d,) = members, dpars
-        data = {**design[r.data_key], "y": r.y(params, design)}
-        return r.response.log_lik(r.family.distribution(d, data), data)
+        return members[0].log_lik_of(dpars[0], params, design)
 
     def all_dpars(self, params: Arrays, design: Arrays, skip: frozenset[str] = frozenset()) -> tuple[list[dict[str, Dpar]], list[Arrays]]:
         """Distributional parameters and data of every response."""

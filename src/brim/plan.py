@@ -65,8 +65,7 @@ class Plan:
 
     def rows(self, frame: Frame) -> Frame:
         """The rows of this response: all, or those that ``subset()`` keeps."""
-        keep = self.response.rows(frame)
-        out = frame if keep is None else frame.take(keep)
+        out = self.response.kept(frame)
         if out.n == 0:
             raise BrimError(f"subset() keeps no row for '{self.response.name}'")
         return out

@@ -15,6 +15,7 @@ from jax.scipy.special import gammaln
 from brim.errors import BrimError
 from brim.families.additions import scale_of
 from brim.frame import Frame
+from brim.linalg import whitened
 from brim.param import RANKS, Param, Reported, Slot
 from brim.terms.base import AbstractTerm, Design, Params
 
@@ -98,14 +99,9 @@ class ResidualCorrelation(AbstractTerm):
         """Joint log density of each row, ``(rows,)``."""
         low, k = params["Lrescor"], len(self.names)
         scales = [scale_of(d, x) for d, x in zip(dpars, data, strict=True)]
-        z: list[Any] = []
-        log_det: Any = 0.0
-        # forward substitution written out: the matrices are tiny and the rows many
-        for i in range(k):
-            e = (y[i] - dpars[i]["mu"].value) / scales[i]
-            z.append((e - sum((low[i, j] * z[j] for j in range(i)), jnp.zeros(()))) / low[i, i])
-            log_det = log_det + jnp.log(scales[i]) + jnp.log(low[i, i])
-        distance = sum(v * v for v in z)
+        e = [(y[i] - dpars[i]["mu"].value) / scales[i] for i in range(k)]
+        log_det = sum(jnp.log(scale) for scale in scales) + jnp.sum(jnp.log(jnp.diagonal(low)))
+        distance = sum(v * v for v in whitened(low, e))
         if not self.student:
             return -0.5 * distance - log_det - 0.5 * k * math.log(2 * math.pi)
         nu = params["nu"]

@@ -136,6 +136,11 @@ class Response:
             raise BrimError("subset() has missing values", source=call.source or None, span=call.span)
         return np.asarray(value.values, bool)
 
+    def kept(self, frame: Frame) -> Frame:
+        """The frame of these rows."""
+        rows = self.rows(frame)
+        return frame if rows is None else frame.take(rows)
+
     # ------------------------------------------------------------------ design
 
     def design(self, frame: Frame, family: Family, with_y: bool = True) -> dict[str, np.ndarray]:

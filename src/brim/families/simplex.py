@@ -19,6 +19,7 @@ from brim.families.distributions import Distribution
 from brim.families.dpars import PHI, SIGMA, mu
 from brim.families.gammas import log_gamma
 from brim.families.special import HALF_LOG_2PI
+from brim.linalg import whitened
 from brim.param import RANKS, Param, Reported, Slot, Where
 
 __all__ = ["FAMILIES", "Dirichlet", "LogisticNormal"]
@@ -94,7 +95,7 @@ class LogisticNormal(Distribution):
         others = np.delete(np.arange(jnp.shape(y)[-1]), self.reference)
         z = (log_y[..., others] - log_y[..., self.reference, None] - self.loc) / self.scale
         log_det = jnp.sum(jnp.log(self.scale), axis=-1) + jnp.sum(jnp.log(jnp.diagonal(self.corr_low)))
-        squares = sum(jnp.square(w) for w in _whitened(z, self.corr_low))
+        squares = sum(jnp.square(w) for w in whitened(self.corr_low, jnp.unstack(z, axis=-1)))
         value = -0.5 * squares - HALF_LOG_2PI * len(others) - log_det - jnp.sum(log_y, axis=-1)
         return jnp.where(inside, value, -jnp.inf)
 
@@ -103,14 +104,6 @@ class LogisticNormal(Distribution):
         white = jax.random.normal(key, (*self._shape(sample_shape), n))
         ratios = self.loc + self.scale * (white @ jnp.transpose(self.corr_low))
         return jax.nn.softmax(jnp.insert(ratios, self.reference, 0.0, axis=-1), axis=-1)
-
-
-def _whitened(z: Array, low: Array) -> list[Array]:
-    """The columns of ``z inverse(low)'``, by forward substitution column by column: a batched solver is slow on small factors."""
-    out: list[Array] = []
-    for i in range(jnp.shape(low)[0]):
-        out.append((z[..., i] - sum(low[i, j] * w for j, w in enumerate(out))) / low[i, i])
-    return out
 
 
 @final

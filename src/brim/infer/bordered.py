@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -10,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular
 
-from brim.infer.gaussian import AbstractQuadratic, Chain, Stage, sum_by
+from brim.infer.gaussian import AbstractQuadratic, Chain, Stage, log_normal, sum_by
 from brim.linalg import AbstractBatch, Stacked, Unrolled, batch
 from brim.terms.cholesky import cholesky, inverse_lower
 
@@ -56,7 +55,7 @@ class Bordered(AbstractQuadratic):
         effects = self._effects(z)[:, None]
         known = tuple(batch(jnp.sum(h * effects, axis=1)[:, None], self.chain.small) for h in left.couplings)
         drawn, log_density = self.chain.back(left.stages, normals[:-1], known)
-        density = jnp.sum(jnp.log(jnp.diagonal(low))) - 0.5 * jnp.sum(own * own) - 0.5 * math.log(2 * math.pi) * own.size
+        density = jnp.sum(jnp.log(jnp.diagonal(low))) + log_normal(own)
         return (*drawn, z.reshape(normals[-1].shape)), log_density + density
 
     def _effects(self, z: Any) -> Any:

@@ -6,7 +6,7 @@ Singles come first, each by its own law; then the border with the chain integrat
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -16,7 +16,7 @@ from jax.scipy.linalg import block_diag
 
 from brim.infer.bordered import Bordered
 from brim.infer.elimination import cells_of
-from brim.infer.gaussian import AbstractQuadratic, Chain, Rotated, sum_by
+from brim.infer.gaussian import AbstractQuadratic, Chain, Rotated, log_normal, sum_by
 from brim.infer.transport import Transport
 from brim.terms.group import GroupBlock
 
@@ -72,9 +72,8 @@ def effects(t: Transport, theta: Any, normals: tuple[Any, ...], data: Arrays) ->
         z, density = law.draw(tuple(normals[i] for i in chain))
     drawn.update(zip((*border, *chain), z, strict=True))
     r.update((i, _effects(loadings[i], drawn[i], work["roots"].get(i))) for i in (*border, *chain))
-    normal = sum(-0.5 * jnp.sum(e * e) - 0.5 * math.log(2 * math.pi) * e.size for e in normals)
     order = range(len(t.blocks))
-    return tuple(drawn[i] for i in order), tuple(r[i] for i in order), normal - log_density - density
+    return tuple(drawn[i] for i in order), tuple(r[i] for i in order), sum(map(log_normal, normals)) - log_density - density
 
 
 def _alone(t: Transport, i: int, low: Any, scale: Any, cross: Any, work: Arrays) -> AbstractQuadratic:
@@ -152,10 +151,9 @@ def _moved(t: Transport, full: Arrays, others: Any, roots: tuple[Any, ...], data
         )
     out = []
     for unit, refs, root in zip(t.units, work["ref"], roots, strict=True):
-        terms = [p.predictor(t.rest).terms for p in unit.places]
-        now = [jnp.concatenate([c.coefficients(full) for c in own] or [jnp.zeros(0)]) for own in terms]
+        now = [p.coefficients(t.rest, full) for p in unit.places]
         gone = [jnp.concatenate([jnp.ones(1), ref - beta]) * root[q] for q, (ref, beta) in enumerate(zip(refs, now, strict=True))]
-        out.append(tuple(jnp.concatenate([jnp.ones(1), *(root[p] * g for g in gone), others]) for p in range(len(terms))))
+        out.append(tuple(jnp.concatenate([jnp.ones(1), *(root[p] * g for g in gone), others]) for p in range(len(now))))
     return tuple(out)
 
 
@@ -190,12 +188,13 @@ def _by_level(t: Transport, i: int, values: Any, work: Arrays) -> Any:
     return jnp.concatenate([sum_by(z * values[s.unit][s.place], level, n) for s, z, level in seats])
 
 
-def on_rows(t: Transport, i: int, r: Any, columns: Any, levels: Any) -> dict[tuple[int, int], Any]:
-    """What the effects ``r`` (k, levels) of block ``i`` add to the rows of its places: ``(unit, place) -> (rows,)``."""
+def on_rows(t: Transport, blocks: Iterable[int], r: Any, columns: Any, levels: Any) -> dict[tuple[int, int], Any]:
+    """What the effects ``r`` (k, levels) of these blocks add to the rows of their places: ``(unit, place) -> (rows,)``."""
     out: dict[tuple[int, int], Any] = {}
-    for s, z, level in zip(t.seats[i], columns, levels, strict=True):
-        added = (z * r[s.start : s.stop][:, level]).reshape(-1, z.shape[-1]).sum(0)
-        out[s.unit, s.place] = out[s.unit, s.place] + added if (s.unit, s.place) in out else added
+    for i in blocks:
+        for s, z, level in zip(t.seats[i], columns[i], levels[i], strict=True):
+            added = (z * r[i][s.start : s.stop][:, level]).reshape(-1, z.shape[-1]).sum(0)
+            out[s.unit, s.place] = out[s.unit, s.place] + added if (s.unit, s.place) in out else added
     return out
 
 
@@ -204,7 +203,6 @@ def _explained(t: Transport, r: Mapping[int, Any], roots: tuple[Any, ...], work:
     if not t.singles:
         return None
     added = [jnp.negative(then) for then in work["singles"]]
-    for i in t.parts[0]:
-        for (u, p), values in on_rows(t, i, r[i], work["columns"][i], work["level"][i]).items():
-            added[u] = added[u].at[p].add(values)
+    for (u, p), values in on_rows(t, t.parts[0], r, work["columns"], work["level"]).items():
+        added[u] = added[u].at[p].add(values)
     return tuple(_precise(w, root, change) for w, root, change in zip(work["precision"], roots, added, strict=True))

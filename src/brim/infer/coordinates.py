@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self, final
 
@@ -17,10 +17,11 @@ from brim.infer.program import precompile
 from brim.infer.sampling import fresh_seed, sample
 from brim.infer.warmup import Start
 
-__all__ = ["AbstractCoordinates", "Block", "Own", "sample_in"]
+__all__ = ["AbstractCoordinates", "Block", "Own", "ends", "sample_in"]
 
 _NUMBERS = 2**19  # of completed draws held at once: some MB
 _MOST = 1000  # draws completed at once
+_FEW = 250  # draws that tell variances
 
 
 @final
@@ -124,6 +125,19 @@ class AbstractCoordinates(ABC):
     def told(self, draws: Draws) -> Mapping[str, Any]:
         """What a fit keeps of ``draws.info``."""
         return draws.info
+
+
+def ends(draws: Draws, size: int, move: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> dict[str, np.ndarray]:
+    """Where another fit may start, in other coordinates: each chain's last draw there, and variances of draws spread over all.
+
+    ``move: (draws (size, dim), their flat numbers) -> (size, dim)``.
+    """
+    chains, n, _ = draws.q.shape
+    flat = draws.q.reshape(chains * n, -1)
+    spread = np.linspace(0, len(flat) - 1, -(-max(_FEW, 2 * chains) // size) * size).astype(int)
+    spread[:chains] = n * np.arange(1, chains + 1) - 1  # the last draws
+    moved = np.concatenate([move(flat[part], part) for part in spread.reshape(-1, size)])
+    return {"last_q": moved[:chains], "covariance": moved.var(0)}
 
 
 @final

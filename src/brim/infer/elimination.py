@@ -11,11 +11,12 @@ import numpy as np
 
 from brim.errors import BrimError
 from brim.frame import Frame
+from brim.linalg import lower_cells
 from brim.model import Model, ResponseModel
 from brim.terms.base import AbstractTerm
 from brim.terms.group import GroupBlock, GroupEffect
 
-__all__ = ["Elimination", "cells_of", "chain_of", "find", "linear_columns", "reads_rows", "size_of", "unfit"]
+__all__ = ["Elimination", "cells_of", "chain_of", "find", "in_mean", "is_normal", "linear_columns", "reads_rows", "size_of", "unfit"]
 
 ADDITIONS = ("weights", "se", "subset", "mi", "index")  # with these the likelihood of a row stays that of a normal distribution
 LARGEST_DENSE = 300  # effects whose joint covariance is factorised at every gradient
@@ -90,7 +91,7 @@ class Elimination:
 
 def cells_of(block: GroupBlock) -> tuple[tuple[int, int], ...]:
     """Where ``diag(sd) L`` of a block is not zero."""
-    return tuple((i, j) for i in range(len(block.coefs)) for j in range(i + 1) if block.has_cor or i == j)
+    return lower_cells(len(block.coefs), block.has_cor)
 
 
 def find(model: Model, frame: Frame) -> Elimination:
@@ -132,7 +133,7 @@ def _check_response(model: Model) -> None:
     r = model.responses[0]
     if len(model.responses) > 1:
         raise _cannot("it has several responses")
-    if r.family.name != "gaussian" or r.family.links["mu"] != "identity":
+    if not is_normal(r):
         raise _cannot("only the gaussian family with identity link has effects that can be integrated out exactly")
     if model.prior_only:
         raise _cannot("its likelihood is left out (sample_prior = 'only')")
@@ -155,11 +156,21 @@ def unfit(block: GroupBlock, model: Model) -> str:
         return f"the effects of '{label}' are not normally distributed"
     if block.grouping.weight_name:
         return f"the prior densities of '{label}' are weighted"
-    if any(m.where.dpar or m.where.nlpar for m in block.members):
+    if not in_mean(block):
         return f"the effects of '{label}' enter other parameters than the mean"
     if not all(e.plain for e in model.responses[0].effects() if e.block.key == block.key):
         return f"special effects vary by '{label}'"
     return ""
+
+
+def in_mean(block: GroupBlock) -> bool:
+    """Whether all of a block's coefficients stand in the predictor of a mean."""
+    return not any(m.where.dpar or m.where.nlpar for m in block.members)
+
+
+def is_normal(r: ResponseModel) -> bool:
+    """Whether a response is normal around its linear predictor."""
+    return r.family.name == "gaussian" and r.family.links["mu"] == "identity"
 
 
 def _curves(model: Model) -> tuple[AbstractTerm, ...]:
@@ -177,8 +188,7 @@ def _curves(model: Model) -> tuple[AbstractTerm, ...]:
 def _from(first: GroupBlock, able: list[GroupBlock], curves: tuple[AbstractTerm, ...], model: Model, frame: Frame) -> Elimination | None:
     """The elimination of a block, those around it and the curves; ``None`` if its levels are correlated and too many."""
     if first.grouping.cov is None:
-        rows = model.responses[0].response.rows(frame)
-        seen = frame if rows is None else frame.take(rows)
+        seen = model.responses[0].response.kept(frame)
         chain = chain_of(first, able, lambda block: block.grouping.codes(seen))
         return _with_likelihood(Elimination(model, chain, "rows", curves=curves), frame)
     out = _with_likelihood(Elimination(model, (first,), "rows", "dense"), frame)

@@ -83,13 +83,18 @@ def rows_of(t: Transport, frame: Frame) -> Rows:
     """The rows of a model's training data."""
     frames, data = frames_of(t.model, t.units, frame), t.rest.data(frame)
     known = _known(t, data)
-    parts = [[s.effect.parts(s.effect.design(frames[s.unit]), known[s.unit][s.place]) for s in seats] for seats in t.seats]
-    level = tuple(tuple(np.asarray(j) for j, _ in own) for own in parts)
-    columns = tuple(tuple(np.asarray(z) for _, z in own) for own in parts)
-    parents = {(b, c): _parents(t, frames, b, c) for b in range(len(t.chain)) for c in range(b + 1, len(t.chain))}
+    level, columns = [], []
+    for block, seats in zip(t.blocks, t.seats, strict=True):
+        # levels are known by their text, which takes long
+        codes = {u: block.grouping.codes(frames[u]) for u in {s.unit for s in seats}}
+        parts = [s.effect.parts(s.effect.design(frames[s.unit], codes[s.unit]), known[s.unit][s.place]) for s in seats]
+        level.append(tuple(np.asarray(j) for j, _ in parts))
+        columns.append(tuple(np.asarray(z) for _, z in parts))
+    first = t.parts[2].start
+    parents = {(b, c): _parents(t, level, first + b, first + c) for b in range(len(t.chain)) for c in range(b + 1, len(t.chain))}
     by = tuple(b.grouping.by_index for b in t.blocks)
     sizes = tuple(rows.n for rows in frames)
-    return Rows(data["design"], sizes, level, columns, by, parents, _other_coordinates(t))
+    return Rows(data["design"], sizes, tuple(level), tuple(columns), by, parents, _other_coordinates(t))
 
 
 def _known(t: Transport, data: Arrays) -> list[list[dict[str, Any]]]:
@@ -102,12 +107,13 @@ def _known(t: Transport, data: Arrays) -> list[list[dict[str, Any]]]:
         return [[p.predictor(t.rest).given(full, data["design"]) for p in unit.places] for unit in t.units]
 
 
-def _parents(t: Transport, frames: tuple[Frame, ...], b: int, c: int) -> np.ndarray:
-    """The level of block ``c`` of the chain around each level of block ``b``."""
-    inner, outer = t.chain[b].grouping, t.chain[c].grouping
-    out = np.zeros(len(inner.levels), np.int32)
-    for rows in frames:
-        out[inner.codes(rows)] = outer.codes(rows)
+def _parents(t: Transport, level: list[tuple[np.ndarray, ...]], i: int, j: int) -> np.ndarray:
+    """The level of block ``j`` of the chain around each level of block ``i``, where rows of both are tied; else it does not matter."""
+    out = np.zeros(t.shapes[i][1], np.int32)
+    for one, inner in zip(t.seats[i], level[i], strict=True):
+        for other, outer in zip(t.seats[j], level[j], strict=True):
+            if one.unit == other.unit:
+                out[inner] = outer
     return out
 
 
@@ -157,20 +163,13 @@ def _expand(t: Transport) -> Any:
         others = theta[at]
         full = params(others)
         _, r, _ = effects(t, theta, tuple(jnp.zeros(s) for s in t.shapes), data)
-        added: dict[tuple[int, int], Any] = {}
-        for i in range(len(t.blocks)):
-            for place, values in on_rows(t, i, r[i], columns[i], levels[i]).items():
-                added[place] = added.get(place, 0.0) + values
+        added = on_rows(t, range(len(t.blocks)), r, columns, levels)
         out: dict[str, Any] = {"effects": r}
         for u, unit in enumerate(t.units):
             rest = jnp.stack(unit.rest(t.rest, full, design))
             here = jnp.where(use, eta[u], rest + jnp.stack([added[u, p] for p in range(len(unit.places))]))
-            found = {"rest": rest, "eta": here, **_derivatives(unit, t.rest, here, others, params, design)}
-            if t.linear:
-                terms = [p.predictor(t.rest).terms for p in unit.places]
-                found["ref"] = tuple(jnp.concatenate([c.coefficients(full) for c in own] or [jnp.zeros(0)]) for own in terms)
-            else:
-                found["ref"] = ()
+            ref = tuple(p.coefficients(t.rest, full) for p in unit.places) if t.linear else ()
+            found = {"rest": rest, "eta": here, "ref": ref, **_derivatives(unit, t.rest, here, others, params, design)}
             for name, value in found.items():
                 out[name] = (*out.get(name, ()), value)
         return out

@@ -24,7 +24,7 @@ import jax.numpy as jnp
 
 from brim.linalg import SMALL, AbstractBatch, Cells, Stacked, batch, sparse
 
-__all__ = ["AbstractQuadratic", "Chain", "Dense", "Rotated", "integrate", "sum_by"]
+__all__ = ["AbstractQuadratic", "Chain", "Dense", "Rotated", "integrate", "log_normal", "sum_by"]
 
 Pairs = Mapping[tuple[int, int], Any]
 
@@ -198,7 +198,7 @@ class Rotated(AbstractQuadratic):
     def draw(self, normals: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
         e, precision = normals[0][0], self._precision
         z = self._turned() / precision + e / jnp.sqrt(precision)
-        return ((self.vectors @ z)[None],), 0.5 * jnp.sum(jnp.log(precision) - e * e) - 0.5 * math.log(2 * math.pi) * e.size
+        return ((self.vectors @ z)[None],), 0.5 * jnp.sum(jnp.log(precision)) + log_normal(e)
 
 
 @dataclass(frozen=True)
@@ -215,7 +215,12 @@ class Stage:
 
     def log_density(self, normals: Any) -> Any:
         """Log density, given the blocks around it, of the effects drawn with these standard normals."""
-        return jnp.sum(self.low.log_diagonal()) - 0.5 * jnp.sum(normals * normals) - 0.5 * math.log(2 * math.pi) * normals.size
+        return jnp.sum(self.low.log_diagonal()) + log_normal(normals)
+
+
+def log_normal(e: Any) -> Any:
+    """Log density of independent standard normal numbers."""
+    return -0.5 * jnp.sum(e * e) - 0.5 * math.log(2 * math.pi) * e.size
 
 
 def sum_by(values: Any, within: Any, groups: int) -> Any:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Any, Self, cast, final
+from typing import Any, Self, final
 
 import jax
 import jax.numpy as jnp
@@ -23,13 +23,15 @@ from brim.frame import Frame
 from brim.infer.base import Draws, Target
 from brim.infer.compiled import Compiled, compiled
 from brim.infer.control import Control
-from brim.infer.coordinates import AbstractCoordinates
-from brim.infer.gaussian import Chain, sum_by
+from brim.infer.coordinates import AbstractCoordinates, ends
+from brim.infer.elimination import Elimination, is_normal
+from brim.infer.gaussian import Chain, log_normal, sum_by
 from brim.infer.warmup import Start
+from brim.linalg import lower_cells
 from brim.model import Model, ResponseModel, log_jacobian_function
 from brim.param import unconstrained_size
+from brim.terms.base import AbstractNoiseFree
 from brim.terms.group import GroupBlock
-from brim.terms.me import NoiseFree
 
 __all__ = ["Measured", "measured"]
 
@@ -54,7 +56,7 @@ class Noise:
     """
 
     model: Model
-    term: NoiseFree
+    term: AbstractNoiseFree
     informed: tuple[int, ...]
     blocks: tuple[GroupBlock, ...]
 
@@ -64,38 +66,37 @@ class Noise:
         start = 0
         for p in self.model.params:
             size = unconstrained_size(p)
-            if p.name == self.term.measured:
+            if p.name == self.term.standardised:
                 return slice(start, start + size)
             start += size
-        raise KeyError(self.term.measured)
+        raise KeyError(self.term.standardised)
 
     def standardised(self, q: Any, data: Arrays) -> tuple[Any, Any]:
         """Coordinates with ``z`` in place of ``e``, and ``log |dz / de|``."""
-        shape = (len(self.term.noisy), self.term.size)
+        shape = (len(self.term.values), self.term.size)
         params, _ = self.model.layout.constrain(q, data["inner"]["fixed"])
-        full = self.model.transform({**params, self.term.measured: jnp.zeros(shape)}, data["inner"]["design"])
+        full = self.model.transform({**params, self.term.standardised: jnp.zeros(shape)}, data["inner"]["design"])
         mean, low = self.term.law(full)
         gram, cross = self._from_measurements(mean, data)
         for i in self.informed:
             more, score = self._from_response(self.model.responses[i], full, mean, data["rows"][i], data)
             gram, cross = gram + more, cross + score
-        cells = tuple((a, b) for a in range(shape[0]) for b in range(a + 1) if self.term.has_cor or a == b)
+        cells = lower_cells(shape[0], self.term.has_cor)
         e = q[self.at].reshape(shape)
         (z,), log_density = Chain((cells,), (low,), {(0, 0): gram}, (cross,), {}, None).draw((e,))
-        log_normal = -0.5 * jnp.sum(e * e) - 0.5 * np.log(2 * np.pi) * e.size
-        return q.at[self.at].set(jnp.ravel(z)), log_normal - log_density
+        return q.at[self.at].set(jnp.ravel(z)), log_normal(e) - log_density
 
     def _from_measurements(self, mean: Any, data: Arrays) -> tuple[Any, Any]:
         """``1 / s^2`` and ``(x - m) / s^2`` of every value, (k, k, values) and (k, values)."""
-        k, n = len(self.term.noisy), self.term.size
+        k, n = len(self.term.values), self.term.size
         at, precision = data["measured"]["at"], 1.0 / jnp.square(data["measured"]["sd"])
         gram = jnp.zeros((k, k, n)).at[jnp.arange(k)[:, None], jnp.arange(k)[:, None], at].set(precision)
         return gram, jnp.zeros((k, n)).at[:, at].set(precision * (data["measured"]["x"] - mean[:, None]))
 
     def _from_response(self, r: ResponseModel, full: Arrays, mean: Any, level: Any, data: Arrays) -> tuple[Any, Any]:
         """Sums over rows of ``c c' / sigma^2`` and ``c (y - eta) / sigma^2``: ``eta`` at ``X = m``, ``c`` its slope in each variable."""
-        design, k = data["inner"]["design"], len(self.term.noisy)
-        rows = {**design[r.data_key]}
+        design, k = data["inner"]["design"], len(self.term.values)
+        rows = design[r.data_key]
 
         def eta(values: Arrays) -> Any:
             return r.etas({**full, **values}, design)["mu"]
@@ -112,9 +113,11 @@ class Noise:
 
     def _of_effects(self, full: Arrays, data: Arrays) -> Any:
         """Variance of each row by the group effects that the inner density integrates out (on average over ``gr(by = )``)."""
-        lows = [b.loadings(full) for b in self.blocks]
-        lows = [low if low.ndim == 2 else low.mean(0) for low in lows]
-        return sum((jnp.sum(jnp.square(low.T @ z), axis=0) for low, z in zip(lows, data["effects"], strict=True)), jnp.zeros(()))
+        total = jnp.zeros(())
+        for block, z in zip(self.blocks, data["inner"]["columns"] if self.blocks else (), strict=True):
+            low = block.loadings(full)
+            total = total + jnp.sum(jnp.square((low if low.ndim == 2 else low.mean(0)).T @ z), axis=0)
+        return total
 
 
 @lru_cache(maxsize=64)
@@ -185,13 +188,8 @@ class Measured(AbstractCoordinates):
 
     def told(self, draws: Draws) -> Mapping[str, Any]:
         """Where another fit may start is told in the inner coordinates."""
-        chains, n, _ = draws.q.shape
-        flat, size = draws.q.reshape(chains * n, -1), self.size(chains * n)
-        few = np.linspace(0, len(flat) - 1, -(-chains // size) * size).astype(int)
-        few[:chains] = n * np.arange(1, chains + 1) - 1  # the last draws
-        last = np.concatenate([self._own(flat[part])[0] for part in few.reshape(-1, size)])[:chains]
-        variances = np.concatenate([self._own(flat[at : at + size])[0] for at in range(0, len(flat) - size + 1, size)]).var(0)
-        return {**self.inner.told(draws), "last_q": last, "covariance": variances}
+        size = self.size(draws.q.shape[0] * draws.q.shape[1])
+        return {**self.inner.told(draws), **ends(draws, size, lambda q, _: self._own(q)[0])}
 
 
 def _way_back(noise: Noise) -> Any:
@@ -201,64 +199,42 @@ def _way_back(noise: Noise) -> Any:
     return run
 
 
-def measured(inner: AbstractCoordinates, model: Model, blocks: tuple[GroupBlock, ...], full: Model, frame: Frame) -> AbstractCoordinates:
+def measured(inner: AbstractCoordinates, model: Model, exact: Elimination | None, frame: Frame) -> AbstractCoordinates:
     """``inner`` with noise-free values that follow the measurements; ``inner`` itself where the model has none.
 
     Parameters
     ----------
     inner
-        Coordinates whose density is that of ``model``, ``blocks`` integrated out.
-    full
-        The model with these blocks.
+        Coordinates whose density is that of the model without what ``exact`` integrates out.
     """
-    found = [cast(NoiseFree, t) for t in model.shared if t.measured]
+    model, blocks = (model, ()) if exact is None else (exact.rest, exact.blocks)
+    found = [term for t in model.shared if (term := t.noise_free) is not None]
     if len(found) != 1:
         return inner
-    term = found[0]
-    informed = tuple(i for i, r in enumerate(model.responses) if _is_linear(model, i, term, frame))
+    (term,), own = found, inner.target
+    informed = tuple(i for i, r in enumerate(model.responses) if model.joint is None and _is_linear(r, model, term, own.data))
     noise = Noise(model, term, informed, blocks)
-    rows: dict[int, np.ndarray] = {}
-    effects: tuple[np.ndarray, ...] = ()
-    for i in informed:
-        kept = model.responses[i].response.rows(frame)
-        seen = frame if kept is None else frame.take(kept)
-        rows[i] = term.codes(seen)
-        effects = tuple(_columns(full.responses[i], b, seen) for b in blocks)
-    data = {"inner": inner.target.data, "measured": term.design(frame), "rows": rows, "effects": effects}
-    constrain, jacobian = inner.target.constrain, log_jacobian_function(model.layout)
-
-    def own(q: Any, data: Arrays) -> dict[str, Any]:
-        return constrain(noise.standardised(q, data)[0], data["inner"])
-
+    rows = {i: term.codes(model.responses[i].response.kept(frame)) for i in informed}
+    jacobian = log_jacobian_function(model.layout)
     target = replace(
-        inner.target,
-        log_prob=_log_prob(noise, inner.target.log_prob),
-        data=data,
-        constrain=own,
+        own,
+        log_prob=_log_prob(noise, own.log_prob),
+        data={"inner": own.data, "measured": term.design(frame), "rows": rows},
+        constrain=lambda q, data: own.constrain(noise.standardised(q, data)[0], data["inner"]),
         log_jacobian=lambda q, data: jacobian(noise.standardised(q, data)[0], data["inner"]),
     )
     return Measured(noise, inner, target)
 
 
-def _columns(r: ResponseModel, block: GroupBlock, frame: Frame) -> np.ndarray:
-    """What a block's effects multiply, (coefficients, rows)."""
-    effects = sorted((e for e in r.effects() if e.block.key == block.key), key=lambda e: e.member)
-    return np.concatenate([e.parts(e.design(frame))[1] for e in effects])
-
-
-def _is_linear(model: Model, i: int, term: NoiseFree, frame: Frame) -> bool:
+def _is_linear(r: ResponseModel, model: Model, term: AbstractNoiseFree, data: Arrays) -> bool:
     """Whether a response is normal, its mean linear in the noise-free values, and its spread free of them."""
-    r = model.responses[i]
-    if r.family.name != "gaussian" or r.family.links["mu"] != "identity" or r.residual is not None or r.imputed or model.joint is not None:
-        return False
-    if any(call.fn not in _ADDITIONS for call in r.response.additions):
+    if not is_normal(r) or r.residual is not None or r.imputed or any(call.fn not in _ADDITIONS for call in r.response.additions):
         return False
     rng = np.random.default_rng(1)
-    data = model.data(frame)
     with jax.enable_x64(True):
         q = model.layout.center() + 0.1 * rng.normal(size=model.layout.dim)
         full = model.transform(model.layout.constrain(q, data["fixed"])[0], data["design"])
-        x, step = rng.normal(size=(2, len(term.noisy), term.size))
+        x, step = rng.normal(size=(2, len(term.values), term.size))
 
         def at(k: float) -> dict[str, Any]:
             return r.dpars({**full, **dict(zip(term.values, x + k * step, strict=True))}, data["design"])

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import jax.numpy as jnp
+
 from brim.frame import Frame
 from brim.model import Model, Predictor
 from brim.terms.group import GroupBlock, GroupEffect
@@ -35,6 +37,10 @@ class Place:
     def eta(self, model: Model, params: Arrays, design: Arrays) -> Any:
         """The predictor of every row in that model; ``params`` are transformed."""
         return self.predictor(model).eta(design[model.responses[self.response].rows_key], params, design)
+
+    def coefficients(self, model: Model, params: Arrays) -> Any:
+        """The coefficients of its terms there, all of them linear."""
+        return jnp.concatenate([term.coefficients(params) for term in self.predictor(model).terms] or [jnp.zeros(0)])
 
     def leads(self, model: Model) -> bool:
         """Whether it is (part of) the main predictor of its response: a single row says little of the others, of scales and shapes."""
@@ -105,8 +111,4 @@ def seats_of(block: GroupBlock, model: Model, units: tuple[Unit, ...]) -> tuple[
 
 def frames_of(model: Model, units: tuple[Unit, ...], frame: Frame) -> tuple[Frame, ...]:
     """The rows of each unit."""
-    out = []
-    for unit in units:
-        rows = model.responses[unit.law[0]].response.rows(frame)
-        out.append(frame if rows is None else frame.take(rows))
-    return tuple(out)
+    return tuple(model.responses[unit.law[0]].response.kept(frame) for unit in units)

@@ -132,8 +132,7 @@ class _Chunks:
     @staticmethod
     def of(e: Elimination, frame: Frame) -> _Chunks:
         """The rows that the response keeps."""
-        kept = e.response.response.rows(frame)
-        frame = frame if kept is None else frame.take(kept)
+        frame = e.response.response.kept(frame)
         return _Chunks(e, frame, tuple(b.grouping.codes(frame) for b in e.blocks))
 
     def some(self) -> _Rows:

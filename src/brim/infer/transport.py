@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from brim.frame import Frame
-from brim.infer.elimination import Elimination, chain_of, linear_columns, reads_rows, size_of
+from brim.infer.elimination import Elimination, chain_of, in_mean, linear_columns, reads_rows, size_of
 from brim.infer.marginal import Marginal, log_marginal_function
 from brim.infer.places import Place, Seat, Unit, frames_of, seats_of, units_of
 from brim.linalg import SMALL
@@ -176,11 +176,6 @@ def find_transport(model: Model, frame: Frame, marginal: Marginal | None) -> Tra
     if exact is not None and exact.likelihood == "sums" and not linear:
         return None
     return Transport(inner, exact, chain, border, singles, linear)
-
-
-def in_mean(block: GroupBlock) -> bool:
-    """Whether all of a block's coefficients stand in the predictor of a mean."""
-    return not any(m.where.dpar or m.where.nlpar for m in block.members)
 
 
 def better_together(exact: Elimination) -> bool:

@@ -17,7 +17,7 @@ from brim.infer.base import Draws, Target
 from brim.infer.compiled import Compiled, compiled
 from brim.infer.conditional import effects, log_transported_function
 from brim.infer.control import Control
-from brim.infer.coordinates import AbstractCoordinates
+from brim.infer.coordinates import AbstractCoordinates, ends
 from brim.infer.expansion import Rows, rows_of
 from brim.infer.marginal import Marginal
 from brim.infer.transport import Transport, find_transport
@@ -28,7 +28,6 @@ from brim.model import Model, log_jacobian_function
 __all__ = ["Transported", "transported"]
 
 Arrays = Mapping[str, Any]
-_FEW = 250  # draws that tell variances
 
 
 @final
@@ -126,12 +125,8 @@ class Transported(AbstractCoordinates):
         info = {k: v for k, v in draws.info.items() if k not in ("last_q", "covariance")}
         if self.marginal is not None:
             return info
-        chains, n, _ = draws.q.shape
-        flat, size = draws.q.reshape(chains * n, -1), self.size(chains * n)
-        spread = np.linspace(0, len(flat) - 1, -(-max(_FEW, 2 * chains) // size) * size).astype(int)
-        spread[:chains] = n * np.arange(1, chains + 1) - 1  # the last draws
-        own = np.concatenate([self.whole(flat[part], part, draws)[0] for part in spread.reshape(-1, size)])
-        return {**info, "last_q": own[:chains], "covariance": own.var(0)}
+        size = self.size(draws.q.shape[0] * draws.q.shape[1])
+        return {**info, **ends(draws, size, lambda q, numbers: self.whole(q, numbers, draws)[0])}
 
 
 def transported(model: Model, frame: Frame, marginal: Marginal | None, spread: float = 1.0) -> Transported | None:

@@ -42,9 +42,7 @@ def no_working(t: Transport, rows: Rows) -> dict[str, Any]:
 def working(t: Transport, rows: Rows, e: Expansion) -> dict[str, Any]:
     """The arrays that transports read, from an expansion."""
     singles, border, chain = t.parts
-    each = [_added(t, rows, e, (i,)) for i in range(len(t.blocks))]
-    joint = _added(t, rows, e, (*border, *chain))
-    own = [each[i] for i in singles] + [joint] * (len(border) + len(chain))
+    own = [_added(t, rows, e, (i,)) for i in singles] + [_added(t, rows, e, (*border, *chain))] * (len(border) + len(chain))
     turned = [i for i in singles if is_joint(t.blocks[i])]
     roots = {i: root for i, b in enumerate(t.blocks) if (root := b.grouping.cholesky) is not None}
     pairs = [(i, i) for i in singles if i not in turned] + [(b, c) for b in chain for c in chain if c >= b]
@@ -79,9 +77,8 @@ def working(t: Transport, rows: Rows, e: Expansion) -> dict[str, Any]:
 def _added(t: Transport, rows: Rows, e: Expansion, blocks: Iterable[int]) -> tuple[np.ndarray, ...]:
     """What these blocks' effects add to the predictors, by unit (places, rows)."""
     out = tuple(np.zeros_like(eta) for eta in e.eta)
-    for i in blocks:
-        for (u, p), values in on_rows(t, i, e.effects[i], rows.columns[i], rows.level[i]).items():
-            out[u][p] += values
+    for (u, p), values in on_rows(t, blocks, e.effects, rows.columns, rows.level).items():
+        out[u][p] = values
     return out
 
 

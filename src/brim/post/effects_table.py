@@ -182,9 +182,8 @@ class Points:
     """The observations that belong to each panel."""
 
     def __init__(self, fit: Any, response: ResponseModel, known: Variables, settings: Settings, near: float) -> None:
-        rows = response.response.rows(fit.frame)
         self.response, self.known, self.held, self.labels, self.near = response, known, settings.conditions, settings.labels, near
-        self.frame = fit.frame if rows is None else fit.frame.take(rows)
+        self.frame = response.response.kept(fit.frame)
         self.data = response.response.design(self.frame, response.family)
 
     def table(self, g: Grid, kinds: tuple[str, ...]) -> pd.DataFrame:

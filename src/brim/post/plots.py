@@ -136,11 +136,7 @@ def _kind(type: str, group: str | None) -> str:
 
 def _observed(fit: Any, response: ResponseModel, newdata: Any) -> tuple[Frame, np.ndarray]:
     """The rows that are replicated, and the responses observed there."""
-    if newdata is not None:
-        frame = Frame.read(newdata)
-    else:
-        rows = response.response.rows(fit.frame)
-        frame = fit.frame if rows is None else fit.frame.take(rows)
+    frame = response.response.kept(fit.frame) if newdata is None else Frame.read(newdata)
     y = np.asarray(response.response.design(frame, response.family)["y"], float)
     if y.ndim > 1:
         raise BrimError(f"each observation of '{response.name}' is a vector; pp_check shows single numbers")

@@ -311,7 +311,5 @@ def residuals(
 
 def _observed(fit: Fit, response: ResponseModel, newdata: Any) -> np.ndarray:
     """The response of the rows that predictions are for."""
-    frame = fit.frame if newdata is None else Frame.read(newdata)
-    rows = response.response.rows(frame) if newdata is None else None
-    mine = frame if rows is None else frame.take(rows)
-    return response.response.design(mine, response.family)["y"]
+    frame = response.response.kept(fit.frame) if newdata is None else Frame.read(newdata)
+    return response.response.design(frame, response.family)["y"]

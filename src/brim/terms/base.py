@@ -11,7 +11,7 @@ from brim.formula import Terms
 from brim.frame import Frame
 from brim.param import Param, Reported, Where
 
-__all__ = ["AbstractTerm", "Context", "Design", "Imputable", "Params", "Read", "given_key"]
+__all__ = ["AbstractNoiseFree", "AbstractTerm", "Context", "Design", "Imputable", "Params", "Read", "given_key"]
 
 Design = dict[str, Any]
 Params = Mapping[str, Any]
@@ -226,9 +226,9 @@ class AbstractTerm(ABC):
         return None
 
     @property
-    def measured(self) -> str:
-        """The standard normal parameter behind values that were measured with error; empty: none."""
-        return ""
+    def noise_free(self) -> AbstractNoiseFree | None:
+        """Itself, if it is the law of values that were measured with error."""
+        return None
 
     @property
     def latent(self) -> str:
@@ -262,3 +262,39 @@ class AbstractTerm(ABC):
     def reported(self) -> tuple[Reported, ...]:
         """What the user sees, under brms' names."""
         return ()
+
+
+class AbstractNoiseFree(AbstractTerm):
+    """Values behind measurements, ``X_j = m + T z_j`` with standard normal ``z``: the law of ``size`` vectors of ``len(values)``.
+
+    ``design`` has the measurements of training rows: ``x`` and ``sd`` (variables, n), and ``at``, the number of the value of each.
+    """
+
+    size: int
+
+    @property
+    def noise_free(self) -> AbstractNoiseFree:
+        return self
+
+    @property
+    @abstractmethod
+    def standardised(self) -> str:
+        """Name of ``z``, (variables, size)."""
+
+    @property
+    @abstractmethod
+    def values(self) -> tuple[str, ...]:
+        """The keys of ``X`` among transformed parameters, one a variable."""
+
+    @property
+    @abstractmethod
+    def has_cor(self) -> bool:
+        """Whether ``T`` is triangular, else diagonal."""
+
+    @abstractmethod
+    def law(self, params: Params) -> tuple[Any, Any]:
+        """``m`` (variables,) and ``T``."""
+
+    @abstractmethod
+    def codes(self, frame: Frame) -> Any:
+        """The number of each row's value."""

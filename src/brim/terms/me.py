@@ -15,7 +15,7 @@ from brim.expressions import Expression
 from brim.formula import Call, Name, arguments, deparse, fault, variables
 from brim.frame import Frame
 from brim.param import RANKS, Param, Piece, Reported, Slot
-from brim.terms.base import AbstractTerm, Context, Design, Params
+from brim.terms.base import AbstractNoiseFree, AbstractTerm, Context, Design, Params
 from brim.terms.special_variable import Place, SpecialVariable, call_name
 
 __all__ = ["NoiseFree", "Noisy", "NoisyVariable", "read"]
@@ -80,7 +80,7 @@ class Noisy:
 
 @final
 @dataclass(frozen=True)
-class NoiseFree(AbstractTerm):
+class NoiseFree(AbstractNoiseFree):
     """The noise-free values behind all ``me()`` terms of one grouping: ``X_j = meanme + diag(sdme) Lme z_j``, ``x ~ normal(X, sdx)``.
 
     There is one vector ``X_j`` for each row of the training data, or each level of ``group``. New rows draw their own
@@ -194,9 +194,9 @@ class NoiseFree(AbstractTerm):
         return (*out, Param(self._name("zme"), (k, self.size), pieces=(Piece("std_normal", None),)))
 
     def transform(self, params: Params, design: Design) -> dict[str, Any]:
-        z = params[self._name("zme")]
-        mean, low = self.law(params)
-        x = mean[:, None] + (low @ z if self.has_cor else params[self._name("sdme")][:, None] * z)
+        z = params[self.standardised]
+        mean, scaled = self.law(params)
+        x = mean[:, None] + (scaled @ z if self.has_cor else jnp.diagonal(scaled)[:, None] * z)
         out = dict(zip(self.values, x, strict=True))
         if self.has_cor:
             low = params[self._name("Lme")]
@@ -205,18 +205,16 @@ class NoiseFree(AbstractTerm):
         return out
 
     @property
-    def measured(self) -> str:
+    def standardised(self) -> str:
         return self._name("zme")
 
     @property
     def values(self) -> tuple[str, ...]:
-        """The noise-free values among transformed parameters, one key a variable."""
         return tuple(f"Xme_{v.name}" for v in self.noisy)
 
     def law(self, params: Params) -> tuple[Any, Any]:
-        """``meanme`` and ``diag(sdme) Lme``: the noise-free values are ``mean + T z``."""
-        k = len(self.noisy)
-        low = params[self._name("Lme")] if self.has_cor else jnp.eye(k)
+        """``meanme`` and ``diag(sdme) Lme``."""
+        low = params[self._name("Lme")] if self.has_cor else jnp.eye(len(self.noisy))
         return params[self._name("meanme")], params[self._name("sdme")][:, None] * low
 
     def _pairs(self) -> list[tuple[int, int]]:
