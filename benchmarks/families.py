@@ -18,11 +18,12 @@ import numpy as np
 
 import brim
 from benchmarks import machine
-from brim.families import Seen, family, observe
+from brim.compile.xla import options
+from brim.distributions import observe
+from brim.families import Seen, family
 from brim.families.base import Dpar, Family
 from brim.families.links import LINKS
 from brim.families.registry import CONSTRUCTORS
-from brim.infer.xla import options
 
 __all__ = ["Case", "Cost", "case", "main", "markdown", "measure"]
 

@@ -167,7 +167,7 @@ def test_a_fit_that_cannot_be_saved_leaves_nothing_behind(tmp_path, monkeypatch)
         raise OSError("disk full")
 
     (tmp_path / "fit.nc").write_bytes(b"before")
-    monkeypatch.setattr(import_module("brim.post.io"), "_write", half)
+    monkeypatch.setattr(import_module("brim.post.files.io"), "_write", half)
     result = run("fit", "dist ~ 1", "--data", small(tmp_path), "--chains", 1, "--iter", 20, "--quiet", "--out", tmp_path / "fit.nc")
     assert result.exit_code == 2
     assert "disk full" in result.stderr

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -37,9 +38,14 @@ def test_public_names(name):
     assert name in dir(brim)
 
 
-def test_functions_win_over_modules_of_their_name():
-    """brim.brm and brim.bf are modules too, and importing one would otherwise hide the function."""
-    assert python("import brim.brm, brim.bf; print(type(brim.brm).__name__, type(brim.bf).__name__)") == ["function", "function"]
+def test_rooms_do_not_hide_public_names():
+    """Importing a package of brim sets an attribute of its name: no public name may be one of those."""
+    rooms = {p.stem for p in Path(brim.__file__).parent.iterdir()} - {"__init__", "data", "families"}
+    assert not rooms & set(brim.__all__)
+    assert python("import brim.api.brm, brim.language.brms; print(type(brim.brm).__name__, type(brim.bf).__name__)") == [
+        "function",
+        "function",
+    ]
     assert python("import brim.data; print(type(brim.data).__name__)") == ["module"]
 
 
@@ -51,5 +57,5 @@ def test_an_unknown_name_is_an_attribute_error():
 
 
 def test_float64_is_not_switched_on_for_the_caller():
-    code = "import jax, brim.brm, brim.families, brim.infer.nuts; print(jax.numpy.ones(1).dtype)"
+    code = "import jax, brim.api.brm, brim.families, brim.infer.nuts.tree; print(jax.numpy.ones(1).dtype)"
     assert python(code) == ["float32"]

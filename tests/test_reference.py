@@ -13,7 +13,7 @@ from references import CHANGED_DEFAULTS, array, draws, model, reference
 
 pytestmark = pytest.mark.default_precision
 
-# all references but those of smooths, whose parameters are determined up to signs (tests/test_smooths.py compares them)
+# all references but those of smooths, whose parameters are determined up to signs (tests/terms/test_smooths.py compares them)
 BUILT = (
     "gpa_demo gpa_lm sleep_slopes sim_int two_groups nested_colon interaction_factor no_intercept weights se_meta rate student"
     " bernoulli binomial poisson negbinomial distributional gr_by mm mo me mi acat_cs gp ar2 skew_normal lognormal gamma weibull"

@@ -19,9 +19,9 @@ def main() -> None:
         import jax
 
         import brim
-        from brim.brm import target, with_engine_draws
-        from brim.infer.base import Draws
-        from brim.infer.coordinates import Own
+        from brim.api.brm import target, with_engine_draws
+        from brim.coordinates.base import Own
+        from brim.infer.target import Draws
     with result.timed("data"):
         data = job.rows()
     result.loaded(data)

@@ -14,23 +14,23 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from brim.bf import acformula as acformula
-    from brim.bf import bf as bf
-    from brim.bf import lf as lf
-    from brim.bf import mvbf as mvbf
-    from brim.bf import mvbind as mvbind
-    from brim.bf import nlf as nlf
-    from brim.bf import set_mecor as set_mecor
-    from brim.bf import set_nl as set_nl
-    from brim.bf import set_rescor as set_rescor
-    from brim.brm import brm as brm
-    from brim.brm import default_prior as default_prior
+    from brim.api.brm import brm as brm
+    from brim.api.brm import default_prior as default_prior
+    from brim.api.fit import Fit as Fit
+    from brim.api.fit import load as load
     from brim.data import load_data as load_data
     from brim.errors import BrimError as BrimError
     from brim.errors import BrimWarning as BrimWarning
-    from brim.fit import Fit as Fit
-    from brim.fit import load as load
-    from brim.priors import prior as prior
+    from brim.language.brms import acformula as acformula
+    from brim.language.brms import bf as bf
+    from brim.language.brms import lf as lf
+    from brim.language.brms import mvbf as mvbf
+    from brim.language.brms import mvbind as mvbind
+    from brim.language.brms import nlf as nlf
+    from brim.language.brms import set_mecor as set_mecor
+    from brim.language.brms import set_nl as set_nl
+    from brim.language.brms import set_rescor as set_rescor
+    from brim.parameters.prior import prior as prior
 
 __version__ = "0.1.0"
 
@@ -39,21 +39,21 @@ __version__ = "0.1.0"
 _HOMES = {
     "BrimError": "brim.errors",
     "BrimWarning": "brim.errors",
-    "Fit": "brim.fit",
-    "acformula": "brim.bf",
-    "bf": "brim.bf",
-    "brm": "brim.brm",
-    "default_prior": "brim.brm",
-    "lf": "brim.bf",
-    "load": "brim.fit",
+    "Fit": "brim.api.fit",
+    "acformula": "brim.language.brms",
+    "bf": "brim.language.brms",
+    "brm": "brim.api.brm",
+    "default_prior": "brim.api.brm",
+    "lf": "brim.language.brms",
+    "load": "brim.api.fit",
     "load_data": "brim.data",
-    "mvbf": "brim.bf",
-    "mvbind": "brim.bf",
-    "nlf": "brim.bf",
-    "prior": "brim.priors",
-    "set_mecor": "brim.bf",
-    "set_nl": "brim.bf",
-    "set_rescor": "brim.bf",
+    "mvbf": "brim.language.brms",
+    "mvbind": "brim.language.brms",
+    "nlf": "brim.language.brms",
+    "prior": "brim.parameters.prior",
+    "set_mecor": "brim.language.brms",
+    "set_nl": "brim.language.brms",
+    "set_rescor": "brim.language.brms",
 }
 _MODULES = ("data", "families")
 
@@ -79,14 +79,3 @@ def __dir__() -> list[str]:
 
 def _families() -> ModuleType:
     return import_module("brim.families")
-
-
-class _Package(ModuleType):
-    """``brm`` and ``bf`` are functions and modules: for the user ``brim.brm`` is the function, whoever imported the module first."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if not (isinstance(value, ModuleType) and name in _HOMES):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

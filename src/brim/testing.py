@@ -9,13 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from brim.compile.xla import options
 from brim.families.conformance import check_family
-from brim.frame import Frame
+from brim.frames.frame import Frame
 from brim.infer.conformance import check_engine
-from brim.infer.xla import options
-from brim.model import Model
-from brim.param import Layout, unconstrained_size
-from brim.priors import log_density, prior_args
+from brim.model.model import Model
+from brim.parameters.param import Layout, unconstrained_size
+from brim.parameters.prior import log_density, prior_args
 from brim.terms.base import AbstractTerm
 
 __all__ = ["check_engine", "check_family", "check_model"]
@@ -155,7 +155,7 @@ def _check_inverse(model: Model, frame: Frame, params: dict[str, Any], full: dic
 
 def _check_gradient(model: Model, frame: Frame, seed: int) -> None:
     """The log joint density and its gradient are finite; the gradient is that of finite differences."""
-    from brim.model import log_joint
+    from brim.model.model import log_joint
 
     data = model.data(frame)
     rng = np.random.default_rng(seed)

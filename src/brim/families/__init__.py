@@ -12,13 +12,13 @@ did you mean 'gaussian' or 'exgaussian' or 'inverse_gaussian'?
 
 from __future__ import annotations
 
+from brim.distributions.base import Distribution as Distribution
 from brim.families.base import Dpar as Dpar
 from brim.families.base import DparSpec as DparSpec
 from brim.families.base import Family as Family
 from brim.families.base import Seen as Seen
 from brim.families.constructor import Constructor as Constructor
 from brim.families.custom import custom_family as custom_family
-from brim.families.distributions import Distribution as Distribution
 from brim.families.registry import CONSTRUCTORS
 from brim.families.registry import family as family
 from brim.families.registry import mixture as mixture

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from brim.distributions.base import Distribution
 from brim.errors import BrimError, name_rows, suggest
-from brim.families.distributions import Distribution
 from brim.families.links import LINKS, Link
-from brim.param import Param, Reported, Where
+from brim.parameters.param import Param, Reported, Where
 
 __all__ = ["Dpar", "DparSpec", "Extra", "Family", "Seen", "Support", "as_it_is"]
 

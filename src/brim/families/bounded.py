@@ -11,13 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import i0e, i1e
 
+from brim.distributions.base import Distribution
+from brim.distributions.numerics.gammas import along, log_gamma, log_rising
+from brim.distributions.numerics.tails import log_betainc, log_tail
 from brim.families import support
 from brim.families.base import Dpar
 from brim.families.constructor import Constructor
-from brim.families.distributions import Distribution
 from brim.families.dpars import KAPPA, PHI, PROBABILITY_LINKS, mu
-from brim.families.gammas import along, log_gamma, log_rising
-from brim.families.tails import log_betainc, log_tail
 
 __all__ = ["FAMILIES", "Beta", "VonMises", "XBeta"]
 

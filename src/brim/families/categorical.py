@@ -10,14 +10,14 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.special import logsumexp
 
+from brim.distributions.base import Distribution
+from brim.distributions.numerics.gammas import lgamma_ratio, log_factorial
+from brim.distributions.numerics.logspace import log_mix, times
 from brim.families import support
 from brim.families.base import Dpar
 from brim.families.categories import CategoryBinding, unbound
 from brim.families.constructor import Constructor
-from brim.families.distributions import Distribution
 from brim.families.dpars import PHI, mu
-from brim.families.gammas import lgamma_ratio, log_factorial
-from brim.families.special import log_mix, times
 
 __all__ = ["FAMILIES", "Categorical", "DirichletMultinomial", "Multinomial"]
 

@@ -10,13 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from brim.distributions.base import Distribution
+from brim.distributions.numerics.logspace import log1mexp, log_add, log_diff_exp
 from brim.families import bounded, continuous, counts, dispersed, positive, skewed, support
 from brim.families.base import Dpar, DparSpec, Support
 from brim.families.bounded import Beta
 from brim.families.constructor import Constructor
-from brim.families.distributions import Distribution
 from brim.families.dpars import COI, HU, PHI, PROBABILITY_LINKS, ZI, ZOI, mu
-from brim.families.special import log1mexp, log_add, log_diff_exp
 
 __all__ = ["FAMILIES", "MassAtZero", "ZeroOneInflatedBeta"]
 

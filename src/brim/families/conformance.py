@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from brim.distributions.base import Distribution
 from brim.families.base import Dpar, Family
-from brim.families.distributions import Distribution
 from brim.families.links import LINKS, Link
 
 __all__ = ["check_family"]

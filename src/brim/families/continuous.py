@@ -9,16 +9,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from brim.distributions.base import Distribution
+from brim.distributions.numerics.gammas import log_gamma
+from brim.distributions.numerics.intervals import log_ndtr_between
+from brim.distributions.numerics.logspace import HALF_LOG_2PI, log_ndtr
+from brim.distributions.numerics.tails import log_betainc
 from brim.families import support
 from brim.families.additions import scale_of
 from brim.families.base import Dpar
 from brim.families.constructor import Constructor
-from brim.families.distributions import Distribution
 from brim.families.dpars import NU, REAL_LINKS, SIGMA, UNIT_LINKS, mu
-from brim.families.gammas import log_gamma
-from brim.families.intervals import log_ndtr_between
-from brim.families.special import HALF_LOG_2PI, log_ndtr
-from brim.families.tails import log_betainc
 
 __all__ = ["FAMILIES", "Normal", "StudentT"]
 

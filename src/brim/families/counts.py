@@ -9,16 +9,16 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
+from brim.distributions.base import Distribution
+from brim.distributions.numerics.gammas import lgamma_ratio, log_factorial
+from brim.distributions.numerics.logspace import log1mexp, log_choose, softplus, times
+from brim.distributions.numerics.tails import log_betainc, log_gammainc, log_gammaincc
 from brim.families import support
 from brim.families.additions import log_exposed
 from brim.families.base import Dpar
 from brim.families.constructor import Constructor
-from brim.families.distributions import Distribution
 from brim.families.dpars import COUNT_LINKS, PROBABILITY_LINKS, SHAPE_NB, SIGMA, mu
-from brim.families.gammas import lgamma_ratio, log_factorial
 from brim.families.links import LINKS
-from brim.families.special import log1mexp, log_choose, softplus, times
-from brim.families.tails import log_betainc, log_gammainc, log_gammaincc
 
 __all__ = ["FAMILIES", "Bernoulli", "Binomial", "NegBinomial", "Poisson"]
 

@@ -10,10 +10,10 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from brim.distributions.base import Distribution
 from brim.errors import BrimError, suggest
 from brim.families import dpars as known
 from brim.families.base import Dpar, DparSpec, Family, Support
-from brim.families.distributions import Distribution
 from brim.families.links import LINKS
 from brim.families.support import real
 

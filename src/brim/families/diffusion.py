@@ -11,14 +11,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from brim.distributions.base import Distribution
+from brim.distributions.numerics.gammas import polynomial
+from brim.distributions.numerics.logspace import HALF_LOG_2PI
+from brim.distributions.numerics.rows import in_one_pass
 from brim.families import support
 from brim.families.base import Dpar
 from brim.families.constructor import Constructor
-from brim.families.distributions import Distribution
 from brim.families.dpars import BIAS, BS, NDT, mu
-from brim.families.gammas import polynomial
-from brim.families.rows import in_one_pass
-from brim.families.special import HALF_LOG_2PI
 
 __all__ = ["FAMILIES", "Wiener", "log_first_passage"]
 

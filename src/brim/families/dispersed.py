@@ -10,16 +10,16 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.special import logsumexp
 
+from brim.distributions.base import Distribution
+from brim.distributions.numerics.conway import HEAD, com_log_mass, com_log_sum, com_mean, log_normaliser
+from brim.distributions.numerics.gammas import lgamma_ratio, log_gamma, log_rising
+from brim.distributions.numerics.logspace import log1mexp, log_choose, log_diff_exp, log_sum
+from brim.distributions.numerics.tails import log_gammaincc
 from brim.families import support
 from brim.families.base import Dpar
 from brim.families.constructor import Constructor
-from brim.families.conway import HEAD, com_log_mass, com_log_sum, com_mean, log_normaliser
 from brim.families.counts import at_or_above
-from brim.families.distributions import Distribution
 from brim.families.dpars import COUNT_LINKS, PHI, SHAPE, UNIT_LINKS, mu
-from brim.families.gammas import lgamma_ratio, log_gamma, log_rising
-from brim.families.special import log1mexp, log_choose, log_diff_exp, log_sum
-from brim.families.tails import log_gammaincc
 
 __all__ = ["FAMILIES", "BetaBinomial", "ComPoisson", "DiscreteWeibull"]
 

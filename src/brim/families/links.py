@@ -11,9 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.special import ndtr, ndtri
 
-from brim.errors import BrimError, suggest
-from brim.families.intervals import log_cauchy_between, log_cloglog_between, log_logistic_between, log_ndtr_between
-from brim.families.special import (
+from brim.distributions.numerics.intervals import log_cauchy_between, log_cloglog_between, log_logistic_between, log_ndtr_between
+from brim.distributions.numerics.logspace import (
     fall_ratio,
     log0,
     log1mexp,
@@ -25,6 +24,7 @@ from brim.families.special import (
     softplus,
     times,
 )
+from brim.errors import BrimError, suggest
 
 __all__ = ["LINKS", "Link", "link"]
 

@@ -12,11 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from brim.distributions.base import Distribution
+from brim.distributions.numerics.logspace import log_add
 from brim.errors import BrimError
 from brim.families.base import Dpar, DparSpec, Extra, Family, Seen
-from brim.families.distributions import Distribution
-from brim.families.special import log_add
-from brim.param import RANKS, Param, Reported, Slot, Where
+from brim.parameters.param import RANKS, Param, Reported, Slot, Where
 
 __all__ = ["ComponentExtra", "MixingProportions", "Mixture", "mixture_family"]
 

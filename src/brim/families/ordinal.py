@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
+from brim.distributions.base import Distribution
 from brim.families import support
 from brim.families.base import Dpar
 from brim.families.categorical import log_cumulative, take_category
 from brim.families.constructor import Constructor
-from brim.families.distributions import Distribution
 from brim.families.dpars import DISC, HU, UNIT_LINKS, mu
 from brim.families.links import Link
 from brim.families.thresholds import ThresholdBinding

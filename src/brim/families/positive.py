@@ -9,14 +9,14 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
+from brim.distributions.base import Distribution
+from brim.distributions.numerics.gammas import log_gamma
+from brim.distributions.numerics.logspace import HALF_LOG_2PI, log1mexp, log_add, log_diff_exp, log_ndtr
+from brim.distributions.numerics.tails import log_gammainc, log_gammaincc
 from brim.families import support
 from brim.families.base import Dpar
 from brim.families.constructor import Constructor
-from brim.families.distributions import Distribution
 from brim.families.dpars import NDT, NU, POSITIVE_LINKS, SHAPE, SIGMA, mu
-from brim.families.gammas import log_gamma
-from brim.families.special import HALF_LOG_2PI, log1mexp, log_add, log_diff_exp, log_ndtr
-from brim.families.tails import log_gammainc, log_gammaincc
 
 __all__ = ["FAMILIES", "Frechet", "Gamma", "InverseGaussian", "LogNormal", "Weibull"]
 

@@ -10,17 +10,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from brim.distributions.base import Distribution
+from brim.distributions.numerics.gammas import log_gamma
+from brim.distributions.numerics.logspace import HALF_LOG_2PI
 from brim.errors import BrimError
 from brim.families import support
 from brim.families.base import Dpar, Extra
 from brim.families.categories import CategoryBinding, unbound
 from brim.families.constructor import Constructor
-from brim.families.distributions import Distribution
 from brim.families.dpars import PHI, SIGMA, mu
-from brim.families.gammas import log_gamma
-from brim.families.special import HALF_LOG_2PI
 from brim.linalg import whitened
-from brim.param import RANKS, Param, Reported, Slot, Where
+from brim.parameters.param import RANKS, Param, Reported, Slot, Where
 
 __all__ = ["FAMILIES", "Dirichlet", "LogisticNormal"]
 

@@ -9,15 +9,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from brim.distributions.base import Distribution
+from brim.distributions.numerics.gammas import along, log_gamma
+from brim.distributions.numerics.logspace import HALF_LOG_2PI, log1mexp, log1p_ratio, log_add, log_diff_exp, log_ndtr, once
+from brim.distributions.numerics.tails import log_tail
 from brim.families import support
 from brim.families.additions import scale_of
 from brim.families.base import Dpar
 from brim.families.constructor import Constructor
-from brim.families.distributions import Distribution
 from brim.families.dpars import ALPHA, BETA, QUANTILE, REAL_LINKS, SIGMA, UNIT_LINKS, XI, mu
-from brim.families.gammas import along, log_gamma
-from brim.families.special import HALF_LOG_2PI, log1mexp, log1p_ratio, log_add, log_diff_exp, log_ndtr, once
-from brim.families.tails import log_tail
 
 __all__ = ["FAMILIES", "AsymLaplace", "ExGaussian", "GenExtremeValue", "SkewNormal"]
 

@@ -10,14 +10,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from brim.distributions.base import Distribution
+from brim.distributions.numerics.logspace import log0, log1mexp
 from brim.errors import BrimError
 from brim.families import support
 from brim.families.base import Dpar, Extra, Family, Seen
 from brim.families.constructor import Constructor
-from brim.families.distributions import Distribution
 from brim.families.dpars import mu
-from brim.families.special import log0, log1mexp
-from brim.param import RANKS, Param, Reported, Slot, Where
+from brim.parameters.param import RANKS, Param, Reported, Slot, Where
 
 __all__ = ["FAMILIES", "BaselineHazard", "Cox", "i_splines", "m_splines"]
 

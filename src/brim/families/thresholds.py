@@ -11,7 +11,7 @@ import numpy as np
 
 from brim.errors import BrimError
 from brim.families.base import Dpar, Extra, Family, Seen
-from brim.param import RANKS, Param, Reported, Slot, Where
+from brim.parameters.param import RANKS, Param, Reported, Slot, Where
 
 __all__ = ["ThresholdBinding", "Thresholds"]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from brim.infer.base import Draws, Target
-from brim.infer.control import Control
 from brim.infer.diagnostics import mcse_mean, rhat
+from brim.infer.nuts.control import Control
+from brim.infer.target import Draws, Target
 
 __all__ = ["check_engine", "normal_target"]
 

@@ -11,21 +11,21 @@ from collections.abc import Callable
 from importlib import import_module
 
 from brim.errors import BrimError, suggest
-from brim.infer.base import Draws
+from brim.infer.target import Draws
 
 __all__ = ["ALGORITHMS", "EXACT", "engine"]
 
 # name -> "module:function". Modules are imported when asked for, since some need optional packages.
 _ENGINES: dict[str, str] = {
-    "sampling": "brim.infer.sampling:sample",
-    "map": "brim.infer.optimum:maximum",
-    "laplace": "brim.infer.approximation:sample_laplace",
-    "pathfinder": "brim.infer.pathfinder:sample_pathfinder",
-    "meanfield": "brim.infer.variational:sample_meanfield",
-    "fullrank": "brim.infer.variational:sample_fullrank",
-    "nutpie": "brim.infer.external:sample_nutpie",
-    "numpyro": "brim.infer.external:sample_numpyro",
-    "blackjax": "brim.infer.external:sample_blackjax",
+    "sampling": "brim.infer.nuts.sampling:sample",
+    "map": "brim.infer.approximate.mode:maximum",
+    "laplace": "brim.infer.approximate.normal:sample_laplace",
+    "pathfinder": "brim.infer.approximate.pathfinder:sample_pathfinder",
+    "meanfield": "brim.infer.approximate.variational:sample_meanfield",
+    "fullrank": "brim.infer.approximate.variational:sample_fullrank",
+    "nutpie": "brim.infer.external.engines:sample_nutpie",
+    "numpyro": "brim.infer.external.engines:sample_numpyro",
+    "blackjax": "brim.infer.external.engines:sample_blackjax",
 }
 
 ALGORITHMS = tuple(_ENGINES)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from brim.errors import BrimError, suggest
-from brim.infer.base import Target
 from brim.infer.engines import engine
-from brim.infer.sampling import fresh_seed
-from brim.infer.warmup import Start
+from brim.infer.nuts.sampling import fresh_seed
+from brim.infer.nuts.warmup import Start
+from brim.infer.target import Target
 
 __all__ = ["Init", "read_init", "start_of"]
 

@@ -12,13 +12,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from brim.compile.xla import options
 from brim.errors import BrimError, suggest
 from brim.families.base import Dpar
-from brim.formula import Group, expand, parse
-from brim.frame import Frame
-from brim.infer.xla import options
-from brim.model import Model, ResponseModel
-from brim.post.draws import Posterior
+from brim.fit.draws import Posterior
+from brim.frames.frame import Frame
+from brim.language.expand import Group, expand, parse
+from brim.model.model import Model, ResponseModel
 
 __all__ = ["HOW", "Query", "evaluate", "log_prior", "pick_draws"]
 
@@ -105,10 +105,10 @@ def skipped(model: Model, re_formula: Any) -> tuple[frozenset[str], dict[str, np
 
 def _wanted(text: str) -> list[tuple[str, tuple[str, ...]]]:
     """(group label, coefficients) of each group term of a formula."""
-    from brim.bases import brms_name
-    from brim.formula import label as term_label
+    from brim.design.matrix import brms_name
+    from brim.language.expand import label as term_label
     from brim.terms.cs import without_cs
-    from brim.terms.grouping import parse_grouping
+    from brim.terms.groups.grouping import parse_grouping
 
     node = parse(text if "~" in text else f"~ {text}")
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from brim.formula import Terms
-from brim.frame import Frame
-from brim.param import Param, Reported, Where
+from brim.frames.frame import Frame
+from brim.language.expand import Terms
+from brim.parameters.param import Param, Reported, Where
 
 __all__ = ["AbstractNoiseFree", "AbstractTerm", "Context", "Design", "Imputable", "Params", "Read", "given_key"]
 

@@ -7,10 +7,10 @@ from typing import Any, ClassVar, Self, final
 
 import numpy as np
 
-from brim.bases import ModelMatrix, brms_name
-from brim.formula import Call, Node, Terms, arguments, deparse, expand, fault, special, variables
-from brim.frame import Frame
-from brim.param import RANKS, Param, Reported, Slot, Where
+from brim.design.matrix import ModelMatrix, brms_name
+from brim.frames.frame import Frame
+from brim.language.expand import Call, Node, Terms, arguments, deparse, expand, fault, special, variables
+from brim.parameters.param import RANKS, Param, Reported, Slot, Where
 from brim.terms.base import AbstractTerm, Context, Design, Params, Read
 
 __all__ = ["CategorySpecific", "inner_terms", "read", "without_cs"]

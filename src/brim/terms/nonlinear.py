@@ -12,9 +12,9 @@ import numpy as np
 from jax.scipy import special as jsp
 
 from brim.errors import BrimError, suggest
-from brim.formula import Binary, Call, Constant, Name, Node, Number, Paren, Unary, deparse, variables
-from brim.frame import Frame
-from brim.param import Where
+from brim.frames.frame import Frame
+from brim.language.expand import Binary, Call, Constant, Name, Node, Number, Paren, Unary, deparse, variables
+from brim.parameters.param import Where
 from brim.terms.base import AbstractTerm, Design, Params
 
 __all__ = ["FUNCTIONS", "Nonlinear"]

@@ -8,8 +8,8 @@ from typing import Any, Self, final
 import jax.numpy as jnp
 
 from brim.errors import BrimError
-from brim.frame import Frame
-from brim.param import Param
+from brim.frames.frame import Frame
+from brim.parameters.param import Param
 from brim.terms.base import AbstractTerm, Design, Params
 
 __all__ = ["OrderedIntercepts"]

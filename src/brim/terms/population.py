@@ -8,12 +8,12 @@ from typing import Any, Self, final
 import jax.numpy as jnp
 import numpy as np
 
-from brim.bases import ModelMatrix, brms_name
+from brim.design.expressions import Expression
+from brim.design.matrix import ModelMatrix, brms_name
 from brim.errors import BrimError
-from brim.expressions import Expression
-from brim.formula import Terms, variables
-from brim.frame import Frame
-from brim.param import RANKS, Param, Reported, Slot, Where
+from brim.frames.frame import Frame
+from brim.language.expand import Terms, variables
+from brim.parameters.param import RANKS, Param, Reported, Slot, Where
 from brim.terms.base import AbstractTerm, Design, Params
 
 __all__ = ["Population"]

@@ -9,22 +9,22 @@ from collections.abc import Callable
 from importlib import import_module
 
 from brim.errors import BrimError
-from brim.formula import Call, Node, deparse, special
+from brim.language.expand import Call, Node, deparse, special
 from brim.terms.base import Context, Read
-from brim.terms.special_variable import SpecialVariable
+from brim.terms.special.variable import SpecialVariable
 
 __all__ = ["TOGETHER", "Reader", "VariableReader", "reader", "variable_reader"]
 
 Reader = Callable[[tuple[tuple[Node, ...], ...], Context], Read]
 VariableReader = Callable[[Call, Context], SpecialVariable]
 
-#: kind (see ``brim.specials``) -> "module:function"; ``None``: planned, not built. Imported when a formula uses it.
+#: kind (see ``brim.language.specials``) -> "module:function"; ``None``: planned, not built. Imported when a formula uses it.
 _READERS: dict[str, str | None] = {
-    "smooth": "brim.terms.smooth:read",
-    "gp": "brim.terms.gp:read",
-    "sp": "brim.terms.sp:read",
+    "smooth": "brim.terms.curves.smooth:read",
+    "gp": "brim.terms.curves.gp:read",
+    "sp": "brim.terms.special.products:read",
     "cs": "brim.terms.cs:read",
-    "autocor": "brim.terms.autocor:read",
+    "autocor": "brim.terms.residuals.reader:read",
 }
 
 #: Kinds that may interact with each other and are read together, under one name.
@@ -48,7 +48,7 @@ def reader(kind: str, node: Node) -> Reader:
 
 
 #: The special variables that ``sp`` multiplies with each other and with plain columns.
-_VARIABLES = {"mo": "brim.terms.mo:read", "me": "brim.terms.me:read", "mi": "brim.terms.mi:read"}
+_VARIABLES = {"mo": "brim.terms.special.mo:read", "me": "brim.terms.special.me:read", "mi": "brim.terms.special.mi:read"}
 
 
 def variable_reader(call: Call) -> VariableReader:

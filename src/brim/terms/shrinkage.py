@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from brim.errors import BrimError, suggest
-from brim.frame import Frame
-from brim.laws import parse_prior
-from brim.param import RANKS, Param, Piece, Reported, Where
+from brim.frames.frame import Frame
+from brim.parameters.laws import parse_prior
+from brim.parameters.param import RANKS, Param, Piece, Reported, Where
 from brim.terms.base import AbstractTerm, Design, Params
 
 __all__ = ["SHRINKAGE", "Shrinkage", "Shrunk", "main_arguments"]

@@ -1,0 +1,4 @@
+"""What the user calls: ``brm()``, ``Fit``, ``load()``.
+
+May import: every other room.
+"""

@@ -1,0 +1,4 @@
+"""Programs compiled once, kept on disk.
+
+May import: errors only.
+"""

@@ -1,0 +1,223 @@
+"""The log likelihood expanded in the predictors that effects enter, row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from brim.compile.compiled import Compiled, compiled
+from brim.coordinates.adapted.law import effects, on_rows
+from brim.coordinates.adapted.places import Place, Unit, frames_of
+from brim.coordinates.adapted.which import Transport
+from brim.frames.frame import Frame
+from brim.model.model import Model
+from brim.parameters.param import unconstrained_size
+from brim.terms.base import AbstractTerm
+
+__all__ = ["Expansion", "Rows", "coordinates_of", "expander", "linear_design", "rows_of", "seating"]
+
+MOST_SLOPES = 20  # other parameters that the score is moved along
+
+Arrays = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What is known of the rows: the design of ``theta``'s model, and levels and columns of each block, seat by seat.
+
+    ``sizes`` are the numbers of rows of the units.
+    """
+
+    design: Any
+    sizes: tuple[int, ...]
+    level: tuple[tuple[np.ndarray, ...], ...]
+    columns: tuple[tuple[np.ndarray, ...], ...]
+    by: tuple[np.ndarray, ...]
+    parents: dict[tuple[int, int], np.ndarray]
+    at: np.ndarray
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """Where the likelihood was expanded, and what it is there; what is said of rows is given for each unit.
+
+    Attributes
+    ----------
+    theta
+        The other parameters, unconstrained.
+    ref
+        For each place of each unit, the coefficients of the linear part of the predictor at ``theta``.
+    rest, eta
+        Predictors without and with the effects, (places, rows).
+    effects
+        The effects of each block, (coefficients, levels).
+    value
+        Log likelihood of each row.
+    score, curvature, precision, slopes
+        Its first derivative (places, rows), minus its second (places, places, rows), what of that is positive, and the derivative of the
+        score with respect to other parameters, (parameters, places, rows).
+    growth
+        Derivative of the logarithm of the mean precision with respect to those, (parameters, places).
+    """
+
+    theta: np.ndarray
+    ref: tuple[tuple[np.ndarray, ...], ...]
+    rest: tuple[np.ndarray, ...]
+    eta: tuple[np.ndarray, ...]
+    effects: tuple[np.ndarray, ...]
+    value: tuple[np.ndarray, ...]
+    score: tuple[np.ndarray, ...]
+    curvature: tuple[np.ndarray, ...]
+    precision: tuple[np.ndarray, ...]
+    slopes: tuple[np.ndarray, ...]
+    growth: tuple[np.ndarray, ...]
+
+
+def rows_of(t: Transport, frame: Frame) -> Rows:
+    """The rows of a model's training data."""
+    frames, data = frames_of(t.model, t.units, frame), t.rest.data(frame)
+    known = _known(t, data)
+    level, columns = [], []
+    for block, seats in zip(t.blocks, t.seats, strict=True):
+        # levels are known by their text, which takes long
+        codes = {u: block.grouping.codes(frames[u]) for u in {s.unit for s in seats}}
+        parts = [s.effect.parts(s.effect.design(frames[s.unit], codes[s.unit]), known[s.unit][s.place]) for s in seats]
+        level.append(tuple(np.asarray(j) for j, _ in parts))
+        columns.append(tuple(np.asarray(z) for _, z in parts))
+    first = t.parts[2].start
+    parents = {(b, c): _parents(t, level, first + b, first + c) for b in range(len(t.chain)) for c in range(b + 1, len(t.chain))}
+    by = tuple(b.grouping.by_index for b in t.blocks)
+    sizes = tuple(rows.n for rows in frames)
+    return Rows(data["design"], sizes, tuple(level), tuple(columns), by, parents, _other_coordinates(t))
+
+
+def _known(t: Transport, data: Arrays) -> list[list[dict[str, Any]]]:
+    """For each place of each unit, what special effects multiply (``mo(x)``), about: at the centre of the parameters."""
+    if not any(s.effect.special for seats in t.seats for s in seats):
+        return [[{} for _ in unit.places] for unit in t.units]
+    with jax.enable_x64(True):
+        params = t.rest.layout.constrain(t.rest.layout.center(), data["fixed"])[0]
+        full = t.rest.transform(params, data["design"])
+        return [[p.predictor(t.rest).given(full, data["design"]) for p in unit.places] for unit in t.units]
+
+
+def _parents(t: Transport, level: list[tuple[np.ndarray, ...]], i: int, j: int) -> np.ndarray:
+    """The level of block ``j`` of the chain around each level of block ``i``, where rows of both are tied; else it does not matter."""
+    out = np.zeros(t.shapes[i][1], np.int32)
+    for one, inner in zip(t.seats[i], level[i], strict=True):
+        for other, outer in zip(t.seats[j], level[j], strict=True):
+            if one.unit == other.unit:
+                out[inner] = outer
+    return out
+
+
+def coordinates_of(model: Model, terms: Iterable[AbstractTerm]) -> np.ndarray:
+    """Which coordinates of a model are of these terms' parameters, a mask."""
+    own = {p.name for term in terms for p in term.params()}
+    return np.concatenate([np.zeros(0, bool), *(np.full(unconstrained_size(p), p.name in own) for p in model.params)])
+
+
+def _other_coordinates(t: Transport) -> np.ndarray:
+    """Coordinates of parameters of the laws that are in no place's predictor; none where there are too many."""
+    rest = t.rest
+    terms = [term for p in t.places for term in p.predictor(rest).terms]
+    out = np.flatnonzero(~coordinates_of(rest, (*terms, *t.blocks, *rest.blocks, *rest.shared)))
+    return out[: len(out) if len(out) <= MOST_SLOPES else 0].astype(np.int32)
+
+
+def linear_design(t: Transport, rows: Rows) -> list[list[np.ndarray]]:
+    """For each place of each unit, the columns of the rest of its predictor, (columns, rows)."""
+
+    def columns(place: Place, n: int) -> np.ndarray:
+        parts = [np.asarray(term.columns(rows.design[term.key])) for term in place.predictor(t.rest).terms]
+        return np.concatenate([np.zeros((n, 0)), *parts], axis=1).T
+
+    return [[columns(p, n) for p in unit.places] for unit, n in zip(t.units, rows.sizes, strict=True)]
+
+
+def expander(t: Transport, rows: Rows, data: Arrays) -> Future[Compiled]:
+    """The compiled ``(theta, eta, use, data, design) ->`` an expansion as a dict: at ``eta`` where ``use``, else at the effects' modes."""
+    eta = tuple(np.empty((len(unit.places), n)) for unit, n in zip(t.units, rows.sizes, strict=True))
+    args = (np.empty(t.head), eta, np.bool_(False), data, rows.design, *seating(rows))
+    return compiled(("expansion", t), lambda: _expand(t), args, lambda found: found, short=True)
+
+
+def seating(rows: Rows) -> tuple[Any, Any]:
+    """Levels and columns of all blocks, as the expansion takes them."""
+    return tuple(tuple(np.asarray(j, np.int64) for j in own) for own in rows.level), rows.columns
+
+
+def _expand(t: Transport) -> Any:
+    def run(theta: Any, eta: Any, use: Any, data: Arrays, design: Arrays, levels: Any, columns: Any) -> dict[str, Any]:
+        fixed, at = data["inner"]["fixed"], data["working"]["at"]
+
+        def params(others: Any) -> Any:
+            return t.rest.transform(t.rest.layout.constrain(theta.at[at].set(others), fixed)[0], design)
+
+        others = theta[at]
+        full = params(others)
+        _, r, _ = effects(t, theta, tuple(jnp.zeros(s) for s in t.shapes), data)
+        added = on_rows(t, range(len(t.blocks)), r, columns, levels)
+        out: dict[str, Any] = {"effects": r}
+        for u, unit in enumerate(t.units):
+            rest = jnp.stack(unit.rest(t.rest, full, design))
+            here = jnp.where(use, eta[u], rest + jnp.stack([added[u, p] for p in range(len(unit.places))]))
+            ref = tuple(p.coefficients(t.rest, full) for p in unit.places) if t.linear else ()
+            found = {"rest": rest, "eta": here, "ref": ref, **_derivatives(unit, t.rest, here, others, params, design)}
+            for name, value in found.items():
+                out[name] = (*out.get(name, ()), value)
+        return out
+
+    return run
+
+
+def _derivatives(unit: Unit, model: Model, eta: Any, others: Any, params: Callable[[Any], Any], design: Arrays) -> dict[str, Any]:
+    """The log likelihood of a unit's rows around ``eta``, see ``Expansion``."""
+    axes = [jnp.zeros_like(eta).at[p].set(1.0) for p in range(len(unit.places))]
+
+    def derivatives(others: Any) -> tuple[Any, Any]:
+        known = params(others)
+        score = jax.grad(lambda x: jnp.sum(unit.log_lik(model, x, known, design)))
+        moves = [jax.jvp(score, (eta,), (axis,)) for axis in axes]
+        return moves[0][0], jnp.stack([second for _, second in moves])
+
+    first, second = derivatives(others)
+    moves = [jax.jvp(derivatives, (others,), (d,))[1] for d in np.eye(len(others))]
+    value = unit.log_lik(model, eta, params(others), design)
+    return {
+        "value": jnp.broadcast_to(value, eta.shape[1:]),
+        "score": first,
+        "curvature": -second,
+        "precision": _positive(-second),
+        "slopes": jnp.stack([move[0] for move in moves]) if moves else jnp.zeros((0, *eta.shape)),
+        "growth": jnp.stack([_growth(second, move[1]) for move in moves]) if moves else jnp.zeros((0, len(eta))),
+    }
+
+
+def _positive(precision: Any) -> Any:
+    """Of rows whose precision (places, places, rows) is positive definite all of it; of others what is positive on its diagonal."""
+    places = len(precision)
+    each = jnp.arange(places)
+    diagonal = jnp.maximum(precision[each, each], 0.0)
+    alone = jnp.zeros_like(precision).at[each, each].set(diagonal)
+    if places == 1:
+        return alone
+    # relative to the diagonal: its determinants tell
+    whole = jnp.moveaxis(precision / jnp.sqrt(diagonal[:, None] * diagonal + 1e-300), -1, 0)
+    definite = jnp.all(diagonal > 0.0, axis=0) & (jnp.linalg.eigvalsh(whole)[:, 0] > 1e-8)
+    return jnp.where(definite, precision, alone)
+
+
+def _growth(second: Any, change: Any) -> Any:
+    """Relative change of each place's total precision, over rows whose log likelihood is concave."""
+    each = jnp.arange(len(second))
+    curvature, change = second[each, each], change[each, each]
+    concave = curvature < 0.0
+    total = jnp.sum(jnp.where(concave, curvature, 0.0), axis=1)
+    return jnp.where(total < 0.0, jnp.sum(jnp.where(concave, change, 0.0), axis=1) / jnp.where(total < 0.0, total, 1.0), 0.0)

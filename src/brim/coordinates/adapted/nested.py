@@ -1,0 +1,164 @@
+"""The nested Laplace approximation itself: estimates by marginal maximum likelihood, and a normal law of all parameters.
+
+At every ``theta`` the likelihood is expanded at the modes of the effects, which are integrated out of the expansion; with flat priors
+its maximum is what lme4's ``glmer`` (``nAGQ = 1``) computes. Draws of ``theta`` from the normal law at the mode, each with effects from
+their conditional normal law, are the approximation that INLA starts from (Rue, Martino & Chopin 2009).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from brim.coordinates.adapted.density import Transported
+from brim.coordinates.adapted.search import Search, Working
+from brim.coordinates.adapted.sums import working
+from brim.errors import BrimError, BrimWarning
+from brim.infer.approximate.evaluate import Density
+from brim.infer.approximate.laplace import Laplace, laplace
+from brim.infer.approximate.normal import counted, judged
+from brim.infer.approximate.psis import psis
+from brim.infer.nuts.control import Control
+from brim.infer.nuts.program import precompile
+from brim.infer.nuts.sampling import fresh_seed
+from brim.infer.target import Draws
+
+__all__ = ["nested_laplace", "nested_mode"]
+
+INNER = 50  # expansions until the modes of the effects stay
+EXACT = 1e-9  # change in log density at which they do
+ROUNDS = 4  # restarts of the search, each in units of the curvature where the last one ended
+STEP = 1e-3  # of differences, in standard deviations
+PROMISE = 1e-7  # gain in log density of a round that ends them
+FLAT = 1e-5  # slope, by standard deviation, that counts as none
+
+
+def nested_mode(space: Transported, *, seed: int | None = None, thin: int = 1, control: Control, **_: Any) -> tuple[Transported, Draws]:
+    """``theta`` at the maximum of its nested Laplace density, without the Jacobian, and the effects at their modes: one draw.
+
+    Returns
+    -------
+    The coordinates expanded there, and the draw in them.
+    """
+    clock = time.perf_counter()
+    seed = fresh_seed() if seed is None else int(seed)
+    search, theta, work, found = _settled(space, control, seed)
+    with jax.enable_x64(True):
+        scale = np.ones(len(theta)) if found is None else np.sqrt(np.diag(found.covariance))
+        theta, work, converged = _maximise(search, theta, work, scale)
+        lp = search.density(work)(theta)[0]
+    if not converged:
+        warnings.warn(
+            BrimWarning(
+                "the search for the mode did not converge, or it lies where a standard deviation is 0 (a singular fit): look at the "
+                "estimates with care, or use algorithm='sampling'"
+            ),
+            stacklevel=2,
+        )
+    q = np.concatenate([theta, np.zeros(space.target.dim - len(theta))])
+    info = {
+        "engine": "map",
+        "seed": seed,
+        "thin": thin,
+        "converged": converged,
+        "sampling_seconds": time.perf_counter() - clock,
+        "verdict": f"Estimates are the mode of the nested Laplace approximation{_by_factor(space)} (no draws: no errors or intervals)",
+    }
+    return space.with_working(work), Draws(q[None, None], {"lp": np.array([[lp]])}, info)
+
+
+def _by_factor(space: Transported) -> str:
+    return "" if space.transport.joint else ", in which large crossed factors are integrated out as if apart"
+
+
+def nested_laplace(
+    space: Transported, *, chains: int, draws: int, seed: int | None = None, thin: int = 1, control: Control, **_: Any
+) -> tuple[Transported, Draws]:
+    """Draws of ``theta`` from the normal law at its mode, and of the effects given it.
+
+    Raises
+    ------
+    BrimError
+        When there is no mode with a definite curvature.
+    """
+    clock = time.perf_counter()
+    seed = fresh_seed() if seed is None else int(seed)
+    _search, theta, work, found = _settled(space, control, seed)
+    if found is None:
+        raise BrimError(
+            "the density has no mode with a definite curvature: there is no Laplace approximation",
+            hint="use algorithm='sampling'; or proper priors, where some are flat",
+        )
+    space, n = space.with_working(work), counted(draws, thin)
+    z = np.random.default_rng(seed).standard_normal((chains * n, space.target.dim))
+    low = np.linalg.cholesky(found.covariance)
+    log_q = -0.5 * (z**2).sum(1) - np.log(np.diag(low)).sum() - 0.5 * z.shape[1] * math.log(2 * math.pi)
+    q = np.concatenate([found.mode + z[:, : len(theta)] @ low.T, z[:, len(theta) :]], axis=1)
+    lp = Density(space.target).values(q)
+    verdict = judged("Nested Laplace approximation", psis(lp - log_q)[1])
+    info = {"engine": "laplace", "seed": seed, "thin": thin, "sampling_seconds": time.perf_counter() - clock, **verdict}
+    return space, Draws(q.reshape(chains, n, -1), {"lp": lp.reshape(chains, n)}, info)
+
+
+def _settled(space: Transported, control: Control, seed: int) -> tuple[Search, np.ndarray, Working, Laplace | None]:
+    """The search of the effects' modes done, and the normal law of ``theta`` there."""
+    with jax.enable_x64(True):
+        search = Search(space.transport, space.rows, space.target, control, seed)
+        search.program = precompile(space.target, control).result()
+        theta = search.first(np.random.default_rng([seed, 1]))
+        if theta is None:
+            raise BrimError("found no point where the log density is finite", hint="check bounds and priors against the data, or give init")
+        theta, work = search.settle(theta)
+        found = laplace(search.density(work), theta)
+    return search, theta if found is None else found.mode, work, found
+
+
+def _marginal(search: Search, theta: np.ndarray, work: Working) -> tuple[float, Working]:
+    """The nested Laplace log density of the parameters at ``theta``: expanded until the modes of the effects stay."""
+    before = -np.inf
+    for _ in range(INNER):
+        expansion = search.at(theta, work)
+        work = working(search.t, search.rows, expansion)
+        lp = search.density(work)(theta)[0]
+        if not np.isfinite(lp) or abs(lp - before) < EXACT:
+            break
+        before = lp
+    if not all(np.array_equal(c, w) for c, w in zip(expansion.curvature, expansion.precision, strict=True)):
+        # at the modes the sum of all curvatures is positive, though those of rows need not be
+        lp = search.density(working(search.t, search.rows, replace(expansion, precision=expansion.curvature)))(theta)[0]
+    log_jacobian = search.target.log_jacobian
+    assert log_jacobian is not None
+    return lp - float(log_jacobian(theta, search.target.data)), work
+
+
+def _maximise(search: Search, theta: np.ndarray, work: Working, scale: np.ndarray) -> tuple[np.ndarray, Working, bool]:
+    """BFGS on the exact nested density, by differences in units of ``scale``."""
+    from scipy.optimize import minimize
+
+    state = {"work": work}
+
+    def loss(x: np.ndarray) -> float:
+        lp, after = _marginal(search, x * scale, state["work"])
+        if not np.isfinite(lp):
+            return 1e300
+        state["work"] = after
+        return -lp
+
+    def slope(x: np.ndarray) -> np.ndarray:
+        return np.array([(loss(x + h) - loss(x - h)) / (2.0 * STEP) for h in STEP * np.eye(len(x))])
+
+    best, converged = loss(theta / scale), False
+    for _ in range(ROUNDS):
+        found = minimize(loss, theta / scale, jac=slope, method="BFGS", options={"gtol": FLAT})
+        theta = found.x * scale
+        converged = bool(best - found.fun < PROMISE)
+        best = min(best, float(found.fun))
+        if converged:
+            break
+    return theta, _marginal(search, theta, state["work"])[1], converged

@@ -1,0 +1,114 @@
+"""Where group effects enter a model: which predictors of which responses, and with which coefficients.
+
+The likelihood is expanded in *places*, the predictors that effects enter. Places whose rows are tied by one law (those of one
+response, or of responses with correlated residuals) make a *unit*; rows of different units are independent given the predictors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+
+from brim.frames.frame import Frame
+from brim.model.model import Model, Predictor
+from brim.terms.groups.group import GroupBlock, GroupEffect
+
+__all__ = ["Place", "Seat", "Unit", "frames_of", "seats_of", "units_of"]
+
+Arrays = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A predictor that effects enter: the number of its response, and its name."""
+
+    response: int
+    name: str
+
+    def predictor(self, model: Model) -> Predictor:
+        """It, in a model of these responses."""
+        found = model.responses[self.response].predictor(self.name)
+        assert found is not None
+        return found
+
+    def eta(self, model: Model, params: Arrays, design: Arrays) -> Any:
+        """The predictor of every row in that model; ``params`` are transformed."""
+        return self.predictor(model).eta(design[model.responses[self.response].rows_key], params, design)
+
+    def coefficients(self, model: Model, params: Arrays) -> Any:
+        """The coefficients of its terms there, all of them linear."""
+        return jnp.concatenate([term.coefficients(params) for term in self.predictor(model).terms] or [jnp.zeros(0)])
+
+    def leads(self, model: Model) -> bool:
+        """Whether it is (part of) the main predictor of its response: a single row says little of the others, of scales and shapes."""
+        where, family = self.predictor(model).where, model.responses[self.response].family
+        return bool(where.nlpar) or self.name in family.mus
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Places whose rows one law ties together.
+
+    Attributes
+    ----------
+    law
+        The responses of that law, one of ``model.laws``.
+    places
+        Those of their predictors that effects enter.
+    """
+
+    law: tuple[int, ...]
+    places: tuple[Place, ...]
+
+    def log_lik(self, model: Model, etas: Any, params: Arrays, design: Arrays) -> Any:
+        """Pointwise log likelihood (rows,) at the predictors ``etas`` (places, rows), all else as ``params`` say."""
+        given = {(p.response, p.name): etas[i] for i, p in enumerate(self.places)}
+        return model.log_lik_at(self.law, given, params, design)
+
+    def rest(self, model: Model, params: Arrays, design: Arrays) -> list[Any]:
+        """The predictors of its places in that model."""
+        return [p.eta(model, params, design) for p in self.places]
+
+
+@dataclass(frozen=True)
+class Seat:
+    """Where some coefficients of a block stand: unit, place within it, the effect, and ``start:stop`` among the block's."""
+
+    unit: int
+    place: int
+    effect: GroupEffect
+    start: int
+
+    @property
+    def stop(self) -> int:
+        return self.start + len(self.effect.coefs)
+
+
+def units_of(model: Model, blocks: tuple[GroupBlock, ...]) -> tuple[Unit, ...]:
+    """The units that these blocks' effects enter."""
+    keys, units = {b.key for b in blocks}, []
+    for law in model.laws:
+        entered = [Place(i, p.name) for i in law for p in model.responses[i].predictors if any(e.block.key in keys for e in p.effects())]
+        if entered:
+            units.append(Unit(law, tuple(entered)))
+    return tuple(units)
+
+
+def seats_of(block: GroupBlock, model: Model, units: tuple[Unit, ...]) -> tuple[Seat, ...]:
+    """The seats of a block, in the order of its coefficients."""
+    out = [
+        Seat(u, k, effect, sum(len(m.coefs) for m in block.members[: effect.member]))
+        for u, unit in enumerate(units)
+        for k, place in enumerate(unit.places)
+        for effect in place.predictor(model).effects()
+        if effect.block.key == block.key
+    ]
+    return tuple(sorted(out, key=lambda seat: seat.start))
+
+
+def frames_of(model: Model, units: tuple[Unit, ...], frame: Frame) -> tuple[Frame, ...]:
+    """The rows of each unit."""
+    return tuple(model.responses[unit.law[0]].response.kept(frame) for unit in units)

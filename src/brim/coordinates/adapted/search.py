@@ -1,0 +1,219 @@
+"""Where transported effects are expanded, and where their chains start: a nested Laplace approximation of ``theta``.
+
+With ``e = 0`` the transported density is the Laplace approximation of the density of ``theta`` with the effects integrated out, its
+curvature held at the last expansion. It is climbed with the compiled sampler program, and the likelihood expanded again at the
+effects' modes, until neither moves.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from brim.coordinates.adapted.expansion import Expansion, Rows, coordinates_of, expander, seating
+from brim.coordinates.adapted.places import Seat
+from brim.coordinates.adapted.sums import working
+from brim.coordinates.adapted.which import Transport
+from brim.infer.approximate.ascent import Evaluate, ascend
+from brim.infer.approximate.laplace import laplace, start_from
+from brim.infer.nuts.chain import Chain
+from brim.infer.nuts.control import Control
+from brim.infer.nuts.program import Program, device_data, precompile
+from brim.infer.nuts.progress import Report
+from brim.infer.nuts.random import chain_stream
+from brim.infer.nuts.warmup import Start
+from brim.infer.target import Target
+
+__all__ = ["Search", "adapted"]
+
+Working = dict[str, Any]
+
+ROUNDS = 10
+SETTLED = 0.05  # gain in log density of a round that ends them
+RIDGE = 0.25  # precision that holds the first predictor of a row near that of the fit without effects, in units of its scale
+TRIES = 20
+MOST = 60  # coordinates of theta whose Hessian is computed
+
+
+def adapted(
+    t: Transport, rows: Rows, target: Target, control: Control, chains: int, seed: int
+) -> tuple[dict[str, Any] | None, Start | None]:
+    """The working model at the effects' modes, and first points and metric of the chains.
+
+    Returns
+    -------
+    ``None`` in place of the working model where nothing can be expanded: the effects stay non-centred. ``None`` in place of the start
+    where there is no mode with a definite Hessian, or ``theta`` has too many coordinates: then the usual warm-up is the way.
+    """
+    compiling = precompile(target, control)
+    with jax.enable_x64(True):
+        search = Search(t, rows, target, control, seed)
+        search.program = compiling.result()
+        theta = search.first(np.random.default_rng([seed, chains]))
+        if theta is None:
+            return None, None
+        theta, work = search.settle(theta)
+        return work, search.start(work, theta, chains) if len(theta) <= MOST else None
+
+
+class Search:
+    """The expansions of one model."""
+
+    program: Program
+
+    def __init__(self, t: Transport, rows: Rows, target: Target, control: Control, seed: int) -> None:
+        self.t, self.rows, self.target, self.control, self.seed = t, rows, target, control, seed
+        self.inner = device_data(target.data["inner"])
+        self.design = device_data(rows.design)
+        self.seating = seating(rows)
+        self.expanding = expander(t, rows, target.data)
+
+    # ------------------------------------------------------------------ evaluations
+
+    def at(self, theta: np.ndarray, work: Working, eta: tuple[np.ndarray, ...] | None = None) -> Expansion:
+        """The likelihood expanded at ``eta``, or at the modes of the effects under ``work``."""
+        use = np.bool_(eta is not None)
+        if eta is None:
+            eta = tuple(np.zeros((len(unit.places), n)) for unit, n in zip(self.t.units, self.rows.sizes, strict=True))
+        out = self.expanding.result().run(theta, eta, use, {"inner": self.inner, "working": work}, self.design, *self.seating)
+        return Expansion(theta, **jax.tree.map(np.asarray, out))
+
+    def density(self, work: Working) -> Evaluate:
+        """``theta -> log density and gradient`` at ``e = 0``."""
+        data = {"inner": self.inner, "working": device_data(work)}
+        chain = Chain(self.program, data, chain_stream(self.seed, 0), self.control, threading.Event(), Report(0, 0, 0))
+        head, tail = self.t.head, np.zeros(self.t.dim - self.t.head)
+
+        def evaluate(theta: np.ndarray) -> tuple[float, np.ndarray]:
+            point = chain.place(np.concatenate([theta, tail])).point
+            return float(point.lp), np.asarray(point.grad)[:head]
+
+        return evaluate
+
+    # ------------------------------------------------------------------ the way
+
+    def first(self, rng: np.random.Generator) -> np.ndarray | None:
+        """``theta`` of the model without effects; ``None`` if no point of finite density is found.
+
+        The effects' own parameters, of which such a model says nothing, stay where they start.
+        """
+        evaluate = _holding(self.density(self.target.data["working"]), coordinates_of(self.t.rest, self.t.blocks))
+        for _ in range(TRIES):
+            theta = np.asarray(self.target.init(rng), np.float64)[: self.t.head]
+            lp, grad = evaluate(theta)
+            if np.isfinite(lp) and np.isfinite(grad).all():
+                return ascend(evaluate, theta).q[-1]
+        return None
+
+    def settle(self, theta: np.ndarray) -> tuple[np.ndarray, Working]:
+        """Climb and expand in turn until the log density stays, or the best of all rounds.
+
+        Effects in scales and shapes wait for a round, with their own parameters: the first expansion says nothing of them.
+        """
+        work = working(self.t, self.rows, self._loose(theta))
+        best, before = (-np.inf, theta, self.target.data["working"]), -np.inf
+        behind = [b for b, seats in zip(self.t.blocks, self.t.seats, strict=True) if not all(self._leads(s) for s in seats)]
+        for k in range(ROUNDS):
+            evaluate = self.density(work)
+            if k == 0:
+                evaluate = _holding(evaluate, coordinates_of(self.t.rest, behind))
+            lp, grad = evaluate(theta)
+            if not (np.isfinite(lp) and np.isfinite(grad).all()):
+                break
+            theta = ascend(evaluate, theta).q[-1]
+            expansion = self.at(theta, work)
+            if not all(np.isfinite(x).all() for x in (*expansion.eta, *expansion.score, *expansion.precision)):
+                break
+            work = working(self.t, self.rows, expansion)
+            lp = self.density(work)(theta)[0]
+            if lp > best[0]:
+                best = (lp, theta, work)
+            if abs(lp - before) < SETTLED:
+                return theta, work
+            before = lp
+        return best[1], best[2]
+
+    def _leads(self, seat: Seat) -> bool:
+        return self.t.units[seat.unit].places[seat.place].leads(self.t.rest)
+
+    def _loose(self, theta: np.ndarray) -> Expansion:
+        """Expanded where each row alone would have its predictor, held loosely at that of the fit without effects.
+
+        Predictors of scales and shapes, of which a row alone says nothing, stay there, and nothing is said of them.
+        """
+        none = self.target.data["working"]
+        fixed = self.at(theta, none)
+        free = [np.array([p.leads(self.t.rest) for p in unit.places])[:, None] for unit in self.t.units]
+        ridge = [RIDGE * np.fmin(1.0, _typical(_diagonal(w)))[:, None] for w in fixed.precision]
+
+        def penalised(e: Expansion) -> list[np.ndarray]:
+            away = [0.5 * np.sum(k * (x - y) ** 2, axis=0) for k, x, y in zip(ridge, e.eta, fixed.eta, strict=True)]
+            return [value - a for value, a in zip(e.value, away, strict=True)]
+
+        def newton(e: Expansion) -> list[np.ndarray]:
+            parts = zip(free, ridge, e.score, e.precision, e.eta, fixed.eta, strict=True)
+            return [f * (g - k * (x - y)) / (_diagonal(w) + k) for f, k, g, w, x, y in parts]
+
+        now, value, step = fixed, penalised(fixed), newton(fixed)
+        for _ in range(60):
+            new = self.at(theta, none, tuple(x + s for x, s in zip(now.eta, step, strict=True)))
+            risen = [np.nan_to_num(v, nan=-np.inf) >= w for v, w in zip(penalised(new), value, strict=True)]
+            now = _where(risen, new, now)
+            value = penalised(now)
+            step = [np.where(up, full, 0.5 * s) for up, full, s in zip(risen, newton(now), step, strict=True)]
+            size = [np.abs(s) * np.sqrt(_diagonal(w) + k) for s, w, k in zip(step, now.precision, ridge, strict=True)]
+            if all(np.all(x < 0.1) for x in size):
+                break
+        score = tuple(f * g for f, g in zip(free, now.score, strict=True))
+        precision = tuple(f * f[:, None] * w for f, w in zip(free, now.precision, strict=True))
+        slopes = tuple(f * s for f, s in zip(free, now.slopes, strict=True))
+        return replace(now, score=score, precision=precision, slopes=slopes)
+
+    def start(self, work: Working, theta: np.ndarray, chains: int) -> Start | None:
+        """Chains around the mode of ``theta``, their effects drawn from the approximation."""
+        evaluate = self.density(work)
+        found = laplace(evaluate, theta)
+        if found is None:
+            return None
+        rng = np.random.default_rng([self.seed, chains, 1])
+        head = start_from(evaluate, found, chains, rng)
+        if head is None:
+            return None
+        tail = self.t.dim - self.t.head
+        q = np.concatenate([head.q, rng.standard_normal((chains, tail))], axis=1)
+        return Start(q, (found.covariance, np.ones(tail)))
+
+
+def _holding(evaluate: Evaluate, held: np.ndarray) -> Evaluate:
+    """The same with no slope along the coordinates of a mask."""
+
+    def moving(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        lp, grad = evaluate(theta)
+        return lp, np.where(held, 0.0, grad)
+
+    return moving
+
+
+def _diagonal(precision: np.ndarray) -> np.ndarray:
+    """Of (places, places, rows): (places, rows)."""
+    each = np.arange(len(precision))
+    return precision[each, each]
+
+
+def _typical(precision: np.ndarray) -> np.ndarray:
+    """The median by place, 1 where most rows have none."""
+    median = np.median(precision, axis=1)
+    return np.where(median > 0.0, median, 1.0)
+
+
+def _where(risen: list[np.ndarray], new: Expansion, old: Expansion) -> Expansion:
+    """Row by row, the new expansion where the density rose."""
+    names = ("rest", "eta", "value", "score", "curvature", "precision", "slopes")
+    chosen: dict[str, Any] = {
+        name: tuple(np.where(up, x, y) for up, x, y in zip(risen, getattr(new, name), getattr(old, name), strict=True)) for name in names
+    }
+    return Expansion(old.theta, old.ref, effects=old.effects, growth=new.growth, **chosen)

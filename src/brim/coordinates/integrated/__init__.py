@@ -1,0 +1,4 @@
+"""Latent normal vectors of Gaussian models, integrated out exactly.
+
+May import: model, terms, coordinates.quadratic.
+"""

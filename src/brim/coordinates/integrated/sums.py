@@ -1,0 +1,257 @@
+"""Sums over the rows that hold all the data say about a linear Gaussian model: one pass, in chunks of rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from brim.coordinates.integrated.which import Elimination
+from brim.frames.frame import Frame
+
+__all__ = ["compressed", "curve_columns", "group_columns", "known_border", "known_gram", "known_precision", "padded", "rotated", "row_sums"]
+
+CHUNK = 2**19  # numbers of the design held at once: some MB, which the processor's cache holds
+_RIDGE = 1e-3  # of the size of a column
+REFERENCE = 2**15  # rows that the reference coefficients are estimated from
+
+Sums = dict[str, Any]
+
+
+def known_precision(data: Mapping[str, Any], n: int) -> tuple[np.ndarray, float, float]:
+    """What is known of the likelihood of ``n`` rows with ``weights()`` and ``se()`` but no predicted ``sigma``.
+
+    Returns
+    -------
+    The rows' precisions in units of ``1 / sigma^2``, the factor of ``-log(sigma)`` in the log likelihood, and its constant part.
+    With ``se()`` there is no ``sigma``: its place is taken by 1.
+    """
+    weights = data.get("weights", np.ones(n))
+    total = float(weights.sum())
+    constant = -0.5 * math.log(2 * math.pi) * total
+    if "se" not in data:
+        return weights, total, constant
+    se = data["se"]
+    return weights / se**2, 0.0, constant - float(weights @ np.log(se))
+
+
+def row_sums(e: Elimination, frame: Frame) -> Sums:
+    """Sums over rows of products of residual, columns (the curves' last) and group design, weighted with the known precision of each row.
+
+    The residual ``y - X ref`` is that of (penalised) least-squares coefficients ``ref`` from some of the rows. With these taken off
+    first, no large numbers cancel in the quadratic form, however large the mean of ``y`` or good the fit.
+
+    Returns
+    -------
+    dict
+        ``ref`` (p,); with ``V = (y - X ref, X)`` ``squares``, V'V (1 + p, 1 + p), and ``cross[b]``, Z_b'V by level (1 + p, k_b, levels);
+        ``gram[b, c]``, Z_b'Z_c by level of ``b`` (k_b, k_c, levels) for blocks ``c`` around ``b``; ``log_sigma`` and ``constant`` as in
+        ``known_precision``.
+    """
+    chunks = _Chunks.of(e, frame)
+    ref = _reference(chunks.some(), e.width)
+    levels = [len(b.grouping.levels) for b in e.blocks]
+    total = _zeros(len(ref), [len(b.coefs) for b in e.blocks], levels)
+    for part in chunks:
+        _add(total, part, ref, levels)
+    return {**total, "ref": ref}
+
+
+def _reference(rows: _Rows, width: int) -> np.ndarray:
+    """Coefficients of least squares; those of the ``width`` last columns, the curves', with a penalty.
+
+    Columns of curves may be nearly collinear. Coefficients of 1e8 that cancel each other would cost all digits, since the curves'
+    coefficients, unlike the others, are not measured from the reference: here they stay below some hundred times what they explain.
+    """
+    root = np.sqrt(rows.precision)
+    x = rows.x * root[:, None]
+    free = x.shape[1] - width
+    penalty = np.diag(_RIDGE * np.linalg.norm(x, axis=0))[free:]
+    return np.linalg.lstsq(np.concatenate([x, penalty]), np.append(rows.y * root, np.zeros(width)), rcond=None)[0]
+
+
+class _Rows:
+    """Some rows of a linear Gaussian model: response, columns, precisions, and (level, columns) of each block."""
+
+    def __init__(self, e: Elimination, design: Mapping[str, Any]) -> None:
+        data = design[e.response.data_key]
+        mu = e.response.predictor("mu")
+        assert mu is not None
+        self.y = data["y"]
+        columns = (*(t.columns(design[t.key]) for t in mu.terms), curve_columns(e, design))
+        self.x = np.concatenate([np.zeros((len(self.y), 0)), *columns], axis=1)
+        self.precision, self.log_sigma, self.constant = known_precision(data, len(self.y))
+        self.groups = [group_columns(e, b, design) for b in range(len(e.blocks))]
+
+
+def curve_columns(e: Elimination, design: Mapping[str, Any]) -> np.ndarray:
+    """What the coefficients of the curves multiply, (rows, width)."""
+    parts = [t.latent_columns(design[t.key]) for t in e.curves]
+    return np.concatenate(parts, axis=1) if parts else np.zeros((len(design[e.response.data_key]["y"]), 0))
+
+
+def group_columns(e: Elimination, b: int, design: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Level of each row in block ``b`` and what its effects multiply, (k, rows)."""
+    parts = [effect.parts(design[effect.key]) for effect in e.effects(e.blocks[b])]
+    return parts[0][0], np.concatenate([z for _, z in parts])
+
+
+def known_gram(e: Elimination, groups: list[tuple[Any, Any]], precision: np.ndarray) -> dict[tuple[int, int], np.ndarray]:
+    """``Z_b' diag(precision) Z_c`` of every level of ``b``: (k_b, k_c, levels of b) for ``b <= c``."""
+    pairs = [(b, c) for b in range(len(groups)) for c in range(b, len(groups))]
+    return {(b, c): _by_level(e, b, groups[b], groups[c][1] * precision) for b, c in pairs}
+
+
+def known_border(e: Elimination, groups: list[tuple[Any, Any]], precision: np.ndarray, s: np.ndarray) -> tuple[Any, tuple[Any, ...]]:
+    """``S' diag(precision) S`` of the curves' columns, and ``Z_b' diag(precision) S`` of every level, (k, width, levels)."""
+    weighted = s.T * precision
+    return weighted @ s, tuple(_by_level(e, b, group, weighted) for b, group in enumerate(groups))
+
+
+def _by_level(e: Elimination, b: int, group: tuple[Any, Any], others: np.ndarray) -> np.ndarray:
+    """Sums over the rows of each level of block ``b`` of the products of its columns and ``others``: (k, len(others), levels)."""
+    (level, z), n = group, e.blocks[b].grouping.n_levels
+    cells = [np.bincount(level, zi * other, n) for zi in z for other in others]
+    return np.reshape(cells, (len(z), len(others), n))
+
+
+@dataclass(frozen=True)
+class _Chunks:
+    """The rows of the response in chunks of bounded size; the design is that of the model, chunk by chunk.
+
+    ``codes`` are the levels of all rows in each block, found once: levels are known by their text, which takes long.
+    """
+
+    e: Elimination
+    frame: Frame
+    codes: tuple[np.ndarray, ...]
+
+    @staticmethod
+    def of(e: Elimination, frame: Frame) -> _Chunks:
+        """The rows that the response keeps."""
+        frame = e.response.response.kept(frame)
+        return _Chunks(e, frame, tuple(b.grouping.codes(frame) for b in e.blocks))
+
+    def some(self) -> _Rows:
+        """About ``REFERENCE`` rows, evenly spread."""
+        rows = np.arange(0, self.frame.n, max(1, self.frame.n // REFERENCE))
+        return self._design(self.frame.take(rows), [codes[rows] for codes in self.codes])
+
+    def _design(self, part: Frame, codes: Iterable[np.ndarray]) -> _Rows:
+        effects = [(effect, level) for b, level in zip(self.e.blocks, codes, strict=True) for effect in self.e.effects(b)]
+        design = self.e.model.design(part, skip=frozenset(effect.key for effect, _ in effects))
+        return _Rows(self.e, {**design, **{effect.key: effect.design(part, level) for effect, level in effects}})
+
+    def __iter__(self) -> Iterator[_Rows]:
+        start, size = 0, 2**12
+        while start < self.frame.n:
+            stop = min(start + size, self.frame.n)
+            part = self._design(self.frame.part(start, stop), [codes[start:stop] for codes in self.codes])
+            yield part
+            start = stop
+            width = part.x.shape[1] + sum(len(z) for _, z in part.groups) + 4
+            size = max(2**12, CHUNK // width)
+
+
+def _zeros(p: int, coefs: list[int], levels: list[int]) -> Sums:
+    blocks = range(len(coefs))
+    return {
+        "squares": np.zeros((1 + p, 1 + p)),
+        "log_sigma": 0.0,
+        "constant": 0.0,
+        "cross": tuple(np.zeros((1 + p, coefs[b], levels[b])) for b in blocks),
+        "gram": {(b, c): np.zeros((coefs[b], coefs[c], levels[b])) for b in blocks for c in blocks if c >= b},
+    }
+
+
+def _add(total: Sums, rows: _Rows, ref: np.ndarray, levels: list[int]) -> None:
+    """Add the products of some rows."""
+    columns = np.concatenate([(rows.y - rows.x @ ref)[None], rows.x.T])
+    total["squares"] += (columns * rows.precision) @ columns.T
+    total["log_sigma"] += rows.log_sigma
+    total["constant"] += rows.constant
+    for b, (codes, z) in enumerate(rows.groups):
+        level = codes.astype(np.intp)  # what bincount would make of it each time
+        for i, zi in enumerate(z):
+            weighted = zi * rows.precision
+            for j, column in enumerate(columns):
+                total["cross"][b][j, i] += np.bincount(level, weighted * column, levels[b])
+            for c in range(b, len(levels)):
+                for j, other in enumerate(rows.groups[c][1]):
+                    total["gram"][b, c][i, j] += np.bincount(level, weighted * other, levels[b])
+
+
+# --------------------------------------------------------------------------- the same sums in fewer levels
+
+
+def rotated(sums: Sums, low: np.ndarray) -> tuple[Sums, np.ndarray]:
+    """Sums of one block with one coefficient, its levels correlated by ``low low'``, as of independent levels.
+
+    With ``low' G low = Q D Q'`` and ``z = Q s``: effects ``s`` have independent levels with ``gram`` D and ``cross`` Q' low' u.
+
+    Returns
+    -------
+    The sums, and Q.
+    """
+    values, q = np.linalg.eigh(low.T @ (sums["gram"][0, 0][0, 0][:, None] * low))
+    back = q.T @ low.T
+    return {
+        **sums,
+        "gram": {(0, 0): np.maximum(values, 0.0)[None, None]},
+        "cross": (sums["cross"][0] @ back.T,),
+    }, q
+
+
+def compressed(sums: Sums, by: np.ndarray) -> tuple[Sums, np.ndarray, np.ndarray]:
+    """The sums of one block with levels of equal ``gram`` (and ``by``) put together.
+
+    Of many such levels the integral sees only ``sum_j u_j u_j'``, which ``k (1 + p)`` levels made up for it give as well (the triangular
+    factor of the levels' sums); in the determinant one of them counts for all. Balanced data, and random intercepts whatever the data,
+    so cost the same for any number of levels.
+
+    Returns
+    -------
+    The sums, ``by``, and how often each level counts in the determinant.
+    """
+    gram = sums["gram"][0, 0]
+    k, _, n = gram.shape
+    cross = sums["cross"][0].reshape(-1, n)
+    flat = gram.reshape(k * k, n)
+    scale = np.maximum(np.abs(flat).max(axis=1), 1e-300)
+    key = np.concatenate([np.round(flat / scale[:, None], 11), by[None]])
+    _, first, kind, size = np.unique(key, axis=1, return_index=True, return_inverse=True, return_counts=True)
+    few = len(cross)
+    if np.minimum(size, few).sum() > 0.7 * n:
+        return sums, by, np.ones(n)
+    order = np.argsort(np.ravel(kind), kind="stable")
+    made, at, count = [], [], []
+    for levels in np.split(order, np.cumsum(size)[:-1]):
+        columns = cross[:, levels]
+        if len(levels) > few:
+            columns = np.asarray(np.linalg.qr(columns.T, mode="r")).T
+        made.append(columns)
+        at.append(np.full(columns.shape[1], first[kind.ravel()[levels[0]]]))
+        count.append(np.r_[float(len(levels) - columns.shape[1] + 1), np.ones(columns.shape[1] - 1)])
+    place = np.concatenate(at)
+    out = {**sums, "gram": {(0, 0): gram[..., place]}, "cross": (np.concatenate(made, axis=1).reshape(-1, k, len(place)),)}
+    return out, by[place], np.concatenate(count)
+
+
+def padded(sums: Sums, by: np.ndarray, count: np.ndarray) -> tuple[Sums, np.ndarray, np.ndarray]:
+    """Levels without data added up to a round number, so that data of similar size share a compiled program."""
+    n = len(count)
+    unit = 2 ** max(3, n.bit_length() - 4)
+    extra = -n % unit
+
+    def pad(x: np.ndarray) -> np.ndarray:
+        return np.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, extra)])
+
+    out = {
+        **sums,
+        "gram": {key: pad(x) for key, x in sums["gram"].items()},
+        "cross": tuple(map(pad, sums["cross"])),
+    }
+    return out, pad(by), pad(count)

@@ -1,0 +1,259 @@
+"""Which group effects and curves can be integrated out of a model, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from brim.errors import BrimError
+from brim.frames.frame import Frame
+from brim.linalg import lower_cells
+from brim.model.model import Model, ResponseModel
+from brim.terms.base import AbstractTerm
+from brim.terms.groups.group import GroupBlock, GroupEffect
+
+__all__ = ["Elimination", "cells_of", "chain_of", "find", "in_mean", "is_normal", "linear_columns", "reads_rows", "size_of", "unfit"]
+
+ADDITIONS = ("weights", "se", "subset", "mi", "index")  # with these the likelihood of a row stays that of a normal distribution
+LARGEST_DENSE = 300  # effects whose joint covariance is factorised at every gradient
+LARGEST_ROTATED = 1000  # levels whose covariance is diagonalised once
+MOST_COLUMNS = 200  # linear columns of the predictor for which sums over rows are kept
+MOST_CURVES = 200  # coefficients of curves, whose joint covariance is factorised at every gradient
+MOST_WORK = 2e6  # products that their coupling to the effects, or to rows of unknown precision, takes at every gradient
+
+
+@dataclass(frozen=True)
+class Elimination:
+    """What is integrated out of a model: hashable, the static part of the compiled density.
+
+    Attributes
+    ----------
+    model
+        The model with all its effects.
+    blocks
+        The blocks integrated out, a chain: every level of one lies within one level of the next. None, where only curves are.
+    curves
+        Terms of the mean whose ``latent`` coefficients are integrated out: smooths and Gaussian processes.
+    likelihood
+        ``"sums"``: all that the data say is in sums over the rows, taken once; ``"rows"``: the predictor has other parts, whose
+        residuals are computed at every gradient; ``"precisions"``: the residual precision of a row depends on parameters too.
+    levels
+        ``"independent"``; or correlated by ``gr(cov = )``: ``"rotated"`` to be independent, or ``"dense"``.
+    """
+
+    model: Model
+    blocks: tuple[GroupBlock, ...]
+    likelihood: str
+    levels: str = "independent"
+    curves: tuple[AbstractTerm, ...] = ()
+
+    @property
+    def response(self) -> ResponseModel:
+        """The response, without the effects integrated out."""
+        return self.rest.responses[0]
+
+    @property
+    def rest(self) -> Model:
+        """The model of all else: sampled parameters, their priors, what the effects are added to."""
+        return self.model.without(self.blocks, self.curves)
+
+    @property
+    def width(self) -> int:
+        """Number of coefficients of the curves."""
+        return sum(size for _, size in self.latent)
+
+    @property
+    def latent(self) -> tuple[tuple[str, int], ...]:
+        """Name and size of the standard normal parameter of each curve."""
+        sizes = {p.name: p.size for p in self.model.params}
+        return tuple((t.latent, sizes[t.latent]) for t in self.curves)
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Of the standardised effects of each block, and of the curves together."""
+        blocks = ((len(b.coefs), len(b.grouping.levels)) for b in self.blocks)
+        return (*blocks, (self.width,)) if self.curves else tuple(blocks)
+
+    @property
+    def cells(self) -> tuple[tuple[tuple[int, int], ...], ...]:
+        """Where each block's ``diag(sd) L`` is not zero."""
+        return tuple(cells_of(b) for b in self.blocks)
+
+    def effects(self, block: GroupBlock) -> tuple[GroupEffect, ...]:
+        """The parts of a block in the mean, in the order of its coefficients."""
+        found = [e for e in self.model.responses[0].effects() if e.block.key == block.key]
+        return tuple(sorted(found, key=lambda e: e.member))
+
+
+def cells_of(block: GroupBlock) -> tuple[tuple[int, int], ...]:
+    """Where ``diag(sd) L`` of a block is not zero."""
+    return lower_cells(len(block.coefs), block.has_cor)
+
+
+def find(model: Model, frame: Frame) -> Elimination:
+    """The elimination that leaves the fewest coordinates to be sampled.
+
+    Raises
+    ------
+    BrimError
+        With the reason, when no effects of the model can be integrated out.
+    """
+    _check_response(model)
+    curves = _curves(model)
+    if not model.blocks and not curves:
+        raise _cannot("it has no group effects, and no smooths")
+    reasons = {b.key: unfit(b, model) for b in model.blocks}
+    able = sorted((b for b in model.blocks if not reasons[b.key]), key=size_of, reverse=True)
+    for first in able:
+        found = _from(first, able, curves, model, frame)
+        if found is not None:
+            return found
+        reasons[first.key] = f"the levels of '{first.grouping.label}' are correlated, and too many"
+    alone = _with_likelihood(Elimination(model, (), "rows", curves=curves), frame) if curves else None
+    if alone is not None and alone.curves:
+        return alone
+    largest = max(model.blocks, key=size_of, default=None)
+    raise _cannot(reasons[largest.key] if largest else "its smooths have too many coefficients for the number of rows")
+
+
+def _cannot(why: str) -> BrimError:
+    return BrimError(f"the model has no group effects that can be integrated out: {why}", hint="use marginalize='auto' or False")
+
+
+def size_of(block: GroupBlock) -> int:
+    """Number of effects."""
+    return len(block.coefs) * len(block.grouping.levels)
+
+
+def _check_response(model: Model) -> None:
+    r = model.responses[0]
+    if len(model.responses) > 1:
+        raise _cannot("it has several responses")
+    if not is_normal(r):
+        raise _cannot("only the gaussian family with identity link has effects that can be integrated out exactly")
+    if model.prior_only:
+        raise _cannot("its likelihood is left out (sample_prior = 'only')")
+    mu = r.predictor("mu")
+    if mu is None or any(t.stage != 0 for t in mu.terms):
+        raise _cannot("the mean is not a sum of effects")
+    if r.residual is not None:
+        raise _cannot("its residuals are correlated")
+    for call in r.response.additions:
+        if call.fn not in ADDITIONS:
+            raise _cannot(f"with {call.fn}() the likelihood is not that of a normal distribution")
+
+
+def unfit(block: GroupBlock, model: Model) -> str:
+    """Why a block cannot be integrated out; empty if it can."""
+    label = block.grouping.label
+    if block.grouping.is_mm:
+        return f"rows belong to several levels of '{label}'"
+    if block.grouping.dist != "gaussian":
+        return f"the effects of '{label}' are not normally distributed"
+    if block.grouping.weight_name:
+        return f"the prior densities of '{label}' are weighted"
+    if not in_mean(block):
+        return f"the effects of '{label}' enter other parameters than the mean"
+    if not all(e.plain for e in model.responses[0].effects() if e.block.key == block.key):
+        return f"special effects vary by '{label}'"
+    return ""
+
+
+def in_mean(block: GroupBlock) -> bool:
+    """Whether all of a block's coefficients stand in the predictor of a mean."""
+    return not any(m.where.dpar or m.where.nlpar for m in block.members)
+
+
+def is_normal(r: ResponseModel) -> bool:
+    """Whether a response is normal around its linear predictor."""
+    return r.family.name == "gaussian" and r.family.links["mu"] == "identity"
+
+
+def _curves(model: Model) -> tuple[AbstractTerm, ...]:
+    """Terms of the mean that are linear in standard normal coefficients, as many as may be integrated out together."""
+    mu = model.responses[0].predictor("mu")
+    assert mu is not None
+    sizes, total, out = {p.name: p.size for p in model.params}, 0, []
+    for term in mu.terms:
+        if term.latent and total + sizes[term.latent] <= MOST_CURVES:
+            total += sizes[term.latent]
+            out.append(term)
+    return tuple(out)
+
+
+def _from(first: GroupBlock, able: list[GroupBlock], curves: tuple[AbstractTerm, ...], model: Model, frame: Frame) -> Elimination | None:
+    """The elimination of a block, those around it and the curves; ``None`` if its levels are correlated and too many."""
+    if first.grouping.cov is None:
+        seen = model.responses[0].response.kept(frame)
+        chain = chain_of(first, able, lambda block: block.grouping.codes(seen))
+        return _with_likelihood(Elimination(model, chain, "rows", curves=curves), frame)
+    out = _with_likelihood(Elimination(model, (first,), "rows", "dense"), frame)
+    if len(first.coefs) == 1 and not first.grouping.by_name and out.likelihood == "sums" and size_of(first) <= LARGEST_ROTATED:
+        return replace(out, levels="rotated")
+    return out if size_of(first) <= LARGEST_DENSE else None
+
+
+def _with_likelihood(e: Elimination, frame: Frame) -> Elimination:
+    """How the likelihood is computed; curves whose products would take too long stay parameters."""
+    out = replace(e, likelihood=_likelihood(e, frame))
+    width, effects = out.width, sum(size_of(b) for b in out.blocks)
+    rows = frame.n if out.likelihood == "precisions" else 0
+    if not e.curves or width * width * max(effects, rows) <= MOST_WORK:
+        return out
+    return _with_likelihood(replace(e, curves=()), frame)
+
+
+def chain_of(first: GroupBlock, able: list[GroupBlock], codes: Callable[[GroupBlock], np.ndarray]) -> tuple[GroupBlock, ...]:
+    """``first`` and every block that has the one before within its levels, largest first; ``codes`` gives the level of each row."""
+    chain, inner = [first], codes(first)
+    for block in able:
+        if block.key == first.key or block.grouping.cov is not None:
+            continue
+        outer = codes(block)
+        within = np.zeros(inner.max() + 1, outer.dtype)
+        within[inner] = outer
+        if np.array_equal(within[inner], outer):
+            chain.append(block)
+            inner = outer
+    return tuple(chain)
+
+
+def _likelihood(e: Elimination, frame: Frame) -> str:
+    """How much of the likelihood depends on parameters, see ``Elimination``."""
+    r = e.response
+    se = any(call.fn == "se" for call in r.response.additions)
+    if r.predictor("sigma") is not None or (se and r.response.estimates_sigma):
+        return "precisions"
+    if r.imputed or reads_rows(e.rest, frame):
+        return "rows"
+    mu = r.predictor("mu")
+    assert mu is not None
+    columns = linear_columns(e.rest, mu.terms, frame)
+    # sums cost (columns x levels) at a gradient, rows at least (rows)
+    levels = sum(size_of(b) for b in e.blocks)
+    return "sums" if columns is not None and columns <= MOST_COLUMNS and columns * levels <= 8 * frame.n + 1000 else "rows"
+
+
+def reads_rows(rest: Model, frame: Frame) -> bool:
+    """Whether a shared term's arrays have a row for each observation."""
+
+    def shapes(term: Any, n: int) -> list[tuple[int, ...]]:
+        return [np.shape(x) for x in term.design(frame.take(np.arange(n))).values()]
+
+    return any(shapes(t, 1) != shapes(t, 2) for t in rest.shared)
+
+
+def linear_columns(rest: Model, terms: tuple[AbstractTerm, ...], frame: Frame) -> int | None:
+    """Number of columns of these terms of a model; ``None`` if one of them is not linear."""
+
+    def coefficients(q: Any, data: Any) -> list[Any]:
+        full = rest.transform(rest.layout.constrain(q, data["fixed"])[0], data["design"])
+        return [t.coefficients(full) for t in terms]
+
+    with jax.enable_x64(True):
+        shapes = jax.eval_shape(coefficients, np.zeros(rest.layout.dim), rest.data(frame.take(np.arange(1))))
+    return None if any(s is None for s in shapes) else sum(s.shape[0] for s in shapes)

@@ -1,0 +1,4 @@
+"""Values of a formula's nodes: functions, transforms, contrasts, design matrices, splines.
+
+May import: language, frames.
+"""

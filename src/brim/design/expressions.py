@@ -1,0 +1,241 @@
+"""The value of one formula node on a data frame; what it learns on the training data is kept and replayed on new data."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, final
+
+import numpy as np
+
+from brim.design.functions import FUNCTIONS, Value, as_factor, numbers
+from brim.design.operators import OPERATORS
+from brim.design.transforms import LEARNERS, Summary, match_levels
+from brim.errors import BrimError, name_rows, suggest
+from brim.frames.columns import Column, Factor, Logical, Matrix, Numeric
+from brim.frames.frame import Frame
+from brim.language.expand import Binary, Call, Constant, Name, Node, Number, Paren, Text, Unary, deparse, fault, variables
+
+__all__ = ["Expression"]
+
+INTERCEPTS = ("Intercept", "intercept")  # brms: the intercept as an ordinary coefficient, y ~ 0 + Intercept
+
+
+@final
+@dataclass(frozen=True)
+class _Known:
+    """What a column was in the training data; a factor's levels are those in use."""
+
+    kind: str
+    levels: tuple[str, ...] = ()
+    ordered: bool = False
+    text: bool = False
+
+
+@final
+@dataclass(frozen=True)
+class Expression:
+    """One piece of a formula, such as ``log(x + 1)``, ``poly(x, 2)`` or ``factor(g)``.
+
+    Attributes
+    ----------
+    node
+        The piece.
+    state
+        What was learned: for each call or name in it, its transform (centre and scale, polynomial, levels, ...).
+
+    Examples
+    --------
+    >>> from brim.language.expand import parse
+    >>> train, new = Frame.read({"x": [1.0, 2.0, 3.0]}), Frame.read({"x": [4.0]})
+    >>> Expression(parse("scale(x)")).learn(train).value(new).values
+    array([2.])
+    """
+
+    node: Node
+    state: Mapping[Node, Any] | None = field(default=None, compare=False, repr=False)
+
+    def learn(self, frame: Frame) -> Expression:
+        """The expression with everything learned from the training data."""
+        state: dict[Node, Any] = {}
+        value = _Evaluation(frame, state, learning=True).value(self.node)
+        if isinstance(value, Factor) and not isinstance(self.node, Name):
+            state[_result(self.node)] = _Known("factor", value.levels_used, value.ordered)
+        return Expression(self.node, state)
+
+    def value(self, frame: Frame) -> Value:
+        """The value: a column, a ``Matrix`` of columns, or a constant where no column is used.
+
+        Raises
+        ------
+        BrimError
+            For an unknown column or function, wrong types, new levels of a factor, and rows that are not finite (or that
+            fit no level) although the columns used are there: the formula's own doing, such as ``log(0)``.
+        """
+        if self.state is None:
+            raise ValueError("learn() comes before value()")
+        value = _Evaluation(frame, dict(self.state), learning=False).value(self.node)
+        known = self.state.get(_result(self.node))
+        if known is not None and isinstance(value, Factor):
+            try:
+                value = match_levels(value, known.levels, known.ordered, deparse(self.node))
+            except BrimError as error:
+                raise fault(self.node, error.what, error.hint) from None
+        if not isinstance(self.node, Name):
+            self._check_finite(value, frame)
+        return value
+
+    def numbers(self, frame: Frame) -> np.ndarray:
+        """The value as one float64 number a row; a constant is repeated."""
+        value = self.value(frame)
+        if isinstance(value, (Factor, Matrix, tuple)):
+            what = "a factor" if isinstance(value, Factor) else "several columns" if isinstance(value, Matrix) else "several numbers"
+            raise fault(self.node, f"'{deparse(self.node)}' is {what}, and one number a row is needed here")
+        try:
+            return np.broadcast_to(np.asarray(numbers(value), dtype=np.float64), (frame.n,))
+        except BrimError as error:
+            raise fault(self.node, error.what, error.hint) from None
+
+    def _check_finite(self, value: Value, frame: Frame) -> None:
+        if isinstance(value, (Matrix, Numeric)):
+            bad = ~np.isfinite(value.values)
+            bad = bad.any(axis=1) if bad.ndim == 2 else bad
+        elif isinstance(value, (float, str, bool, tuple)) or value is None:
+            return
+        else:
+            bad = value.missing
+        if not bad.any():
+            return
+        used = [name for name in variables(self.node) if name in frame]
+        bad = bad & frame.complete(used)
+        if bad.any():
+            row = int(np.argmax(bad))
+            how = "is not finite" if isinstance(value, (Matrix, Numeric)) else "has no value"
+            where = name_rows(np.flatnonzero(bad))
+            raise fault(self.node, f"{deparse(self.node)} {how} in {where}{_shown(used, frame, row)}")
+
+
+def _shown(names: list[str], frame: Frame, row: int) -> str:
+    parts = []
+    for name in names[:3]:
+        column = frame[name]
+        cell = column.labels[row] if isinstance(column, Factor) else f"{column.numbers[row]:g}"
+        parts.append(f"{name} = {cell}")
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+def _result(node: Node) -> Node:
+    """The key under which the levels of the whole expression are kept, apart from the state of its outermost call."""
+    return Paren(node)
+
+
+class _Evaluation:
+    """One walk over a tree with a frame; when ``learning``, it fills ``state``."""
+
+    def __init__(self, frame: Frame, state: dict[Node, Any], learning: bool) -> None:
+        self.frame, self.state, self.learning = frame, state, learning
+
+    def value(self, node: Node) -> Value:
+        match node:
+            case Number(value):
+                return float(value)
+            case Text(value) | Constant(value):
+                return value
+            case Paren(inner):
+                return self.value(inner)
+            case Name():
+                return self.column(node)
+            case Unary("+", operand):
+                return self.value(operand)
+            case Unary("-", operand):
+                return self.applied(node, OPERATORS["*"], -1.0, self.value(operand))
+            case Unary("!", operand):
+                return self.applied(node, OPERATORS["!"], self.value(operand), None)
+            case Binary(op, left, right) if op in OPERATORS:
+                return self.applied(node, OPERATORS[op], self.value(left), self.value(right))
+            case Call():
+                return self.call(node)
+        raise fault(node, f"'{deparse(node)}' has no value here")
+
+    def column(self, node: Name) -> Value:
+        if node.name in INTERCEPTS and node.name not in self.frame:
+            return Numeric(np.ones(self.frame.n))
+        column = self.frame.column(node.name, source=node.source or None, span=node.span)
+        if self.learning:
+            if isinstance(column, Factor):
+                self.state[node] = _Known("factor", column.levels_used, column.ordered, column.text)
+            else:
+                self.state[node] = _Known(column.kind)
+        return self.applied(node, _as_known, column, self.state[node], node.name)
+
+    def call(self, node: Call) -> Value:
+        name = node.fn.rpartition("::")[2]
+        if name == "C":
+            return self.applied(node, as_factor, self.value(node.args[0] if node.args else Constant(None)))
+        if name == "cbind":
+            return self.cbind(node)
+        if name in LEARNERS:
+            return self.learned(node, LEARNERS[name])
+        if name not in FUNCTIONS:
+            raise fault(node, f"unknown function '{node.fn}'", suggest(node.fn, sorted({*FUNCTIONS, *LEARNERS, "C", "cbind"}), "functions"))
+        kwargs = {key.replace(".", "_"): self.value(value) for key, value in node.kwargs}
+        return self.applied(node, FUNCTIONS[name], *(self.value(arg) for arg in node.args), **kwargs)
+
+    def learned(self, node: Call, learner: Callable[..., Any]) -> Value:
+        """The transform of a call; on new data only its first argument is evaluated."""
+        kwargs = {key.replace(".", "_"): value for key, value in node.kwargs}
+        if self.learning:
+            options = {key: self.value(value) for key, value in kwargs.items()}
+            values = [self.value(arg) for arg in node.args]
+            self.state[node] = self.applied(node, learner, *values, **options)
+        transform = self.state[node]
+        if isinstance(transform, Summary):
+            return transform.value
+        first = node.args[0] if "x" not in kwargs else kwargs["x"]
+        return self.applied(node, transform, self.value(first))
+
+    def cbind(self, node: Call) -> Matrix:
+        parts = [np.broadcast_to(self.applied(arg, numbers, self.value(arg)), (self.frame.n,)) for arg in node.args]
+        parts += [np.broadcast_to(self.applied(arg, numbers, self.value(arg)), (self.frame.n,)) for _, arg in node.kwargs]
+        names = [arg.name if isinstance(arg, Name) else "" for arg in node.args] + [key for key, _ in node.kwargs]
+        if not any(names):
+            names = [str(i + 1) for i in range(len(parts))]
+        return Matrix(np.column_stack(parts), tuple(names))
+
+    def applied(self, node: Node, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """``fn`` of the values, with errors that mark the node."""
+        try:
+            if isinstance(node, Call):
+                inspect.signature(fn).bind(*args, **kwargs)
+            return fn(*args, **kwargs)
+        except BrimError as error:
+            raise error if error.source is not None else fault(node, error.what, error.hint) from None
+        except TypeError as error:
+            if not isinstance(node, Call):
+                raise
+            known = ", ".join(p.replace("_", ".") for p in inspect.signature(fn).parameters)
+            raise fault(node, f"{node.fn}(): {error}", f"its arguments: {known}") from None
+
+
+def _as_known(column: Column, known: _Known, name: str) -> Column:
+    """A column read as it was in the training data."""
+    if known.kind == "factor":
+        factor = match_levels(column.as_factor(), known.levels, known.ordered, f"column '{name}'")
+        return factor if factor.text == known.text else replace(factor, text=known.text)
+    if isinstance(column, Factor):
+        if not column.levels_used:
+            return Numeric(np.full(column.n, np.nan))
+        raise BrimError(
+            f"column '{name}' was {known.kind} in the data of the fit, and here holds text: {', '.join(column.levels_used[:3])}",
+            hint="give it the same type as in the data of the fit",
+        )
+    if known.kind == "logical" and column.kind == "numeric" and not np.all(np.isin(column.numbers[~column.missing], (0.0, 1.0))):
+        raise BrimError(f"column '{name}' was logical in the data of the fit, and here holds numbers", hint="give True and False")
+    if known.kind == column.kind:
+        return column
+    return Numeric(column.numbers) if known.kind == "numeric" else _truth_of(column)
+
+
+def _truth_of(column: Column) -> Column:
+    return Logical(column.numbers == 1, column.missing if column.missing.any() else None)

@@ -1,0 +1,4 @@
+"""Laws: densities, tails, samplers, censoring and truncation.
+
+May import: linalg and errors only.
+"""

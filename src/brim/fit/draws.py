@@ -1,0 +1,189 @@
+"""Posterior draws: arrays by parameter, brms' flat names, data frames in and out, the ArviZ object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from brim.errors import BrimError, suggest
+from brim.parameters.param import Reported
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from brim.frames.frame import Frame
+    from brim.model.model import Model
+
+__all__ = ["Posterior"]
+
+#: Variables every fit has besides the model's own.
+EXTRA = ("lprior", "lp__")
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Draws of everything a model reports.
+
+    Attributes
+    ----------
+    reported
+        What the model reports, in brms' order.
+    arrays
+        ``key -> (chains, draws, *shape)`` for the keys of ``reported``, and ``lprior``, ``lp__``.
+    extra
+        Further variables by their flat name, ``(chains, draws)`` (draws from priors).
+    """
+
+    reported: tuple[Reported, ...] = field(repr=False)
+    arrays: Mapping[str, np.ndarray] = field(repr=False)
+    extra: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
+
+    @property
+    def chains(self) -> int:
+        """Number of chains."""
+        return len(next(iter(self.arrays.values())))
+
+    @property
+    def draws(self) -> int:
+        """Draws a chain."""
+        return next(iter(self.arrays.values())).shape[1]
+
+    @cached_property
+    def variables(self) -> tuple[str, ...]:
+        """All flat names, in brms' order."""
+        names = [str(n) for q in self.reported for n in np.ravel(q.names)]
+        return (*names, *self.extra, *(e for e in EXTRA if e in self.arrays))
+
+    def array(self, q: Reported) -> np.ndarray:
+        """The draws of one reported array, ``(chains, draws, *shape)``."""
+        a = self.arrays[q.key]
+        return a if q.rows is None else a[:, :, q.rows[0] : q.rows[1]]
+
+    @cached_property
+    def _places(self) -> dict[str, tuple[Reported, int]]:
+        return {str(n): (q, i) for q in self.reported for i, n in enumerate(np.ravel(q.names))}
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """Draws of one variable by its flat name, ``(chains, draws)``."""
+        if name in self.extra:
+            return self.extra[name]
+        if name in EXTRA and name in self.arrays:
+            return self.arrays[name]
+        if name not in self._places:
+            raise BrimError(f"the fit has no variable '{name}'", hint=suggest(name, self.variables, "variables"))
+        q, i = self._places[name]
+        a = self.array(q)
+        return a.reshape(*a.shape[:2], -1)[:, :, i]
+
+    def expand(self, variable: str | Iterable[str]) -> tuple[str, ...]:
+        """Flat names of variables, each given by its own name or by what stands before its index (``simo_moincome1``)."""
+        out: list[str] = []
+        for name in (variable,) if isinstance(variable, str) else variable:
+            elements = [v for v in self.variables if v.startswith(f"{name}[")]
+            out += [name] if name in self.variables or not elements else elements
+        return tuple(out)
+
+    def matrix(self, names: tuple[str, ...] | None = None) -> np.ndarray:
+        """``(chains, draws, variables)`` of the named variables (all by default)."""
+        names = self.variables if names is None else names
+        if not names:
+            return np.zeros((self.chains, self.draws, 0))
+        return np.stack([self[n] for n in names], axis=-1)
+
+    def frame(self, variable: str | Iterable[str] | None = None) -> pd.DataFrame:
+        """One row a draw (chains in order), one column a variable, then ``.chain``, ``.iteration``, ``.draw`` from 1."""
+        import pandas as pd
+
+        names = self.variables if variable is None else self.expand(variable)
+        flat = self.matrix(names).reshape(self.chains * self.draws, -1)
+        out = pd.DataFrame(flat, columns=list(names))
+        n = np.arange(self.chains * self.draws)
+        out[".chain"], out[".iteration"], out[".draw"] = n // self.draws + 1, n % self.draws + 1, n + 1
+        return out
+
+    def flat(self, keep: np.ndarray | None = None) -> dict[str, np.ndarray]:
+        """``key -> (draws, *shape)`` with chains in order; ``keep`` selects draws."""
+        out = {}
+        for key, a in self.arrays.items():
+            whole = a.reshape(-1, *a.shape[2:])
+            out[key] = whole if keep is None else whole[keep]
+        return out
+
+    @staticmethod
+    def read(
+        reported: tuple[Reported, ...], shapes: Mapping[str, tuple[int, ...]], columns: Mapping[str, np.ndarray], chains: int = 1
+    ) -> Posterior:
+        """Draws from columns under brms' names.
+
+        Raises
+        ------
+        BrimError
+            When a variable of the model is missing.
+        """
+        n = len(next(iter(columns.values())))
+        arrays = {key: np.full((n, *shape), np.nan) for key, shape in shapes.items()}
+        for q in reported:
+            target = arrays[q.key] if q.rows is None else arrays[q.key][:, q.rows[0] : q.rows[1]]
+            for at in np.ndindex(q.names.shape):
+                name = str(q.names[at])
+                if name not in columns:
+                    raise BrimError(f"the draws have no column '{name}'", hint=suggest(name, columns, "columns"))
+                target[(slice(None), *at)] = columns[name]
+        for name in EXTRA:
+            if name in columns:
+                arrays[name] = np.asarray(columns[name], float)
+        return Posterior(reported, {k: a.reshape(chains, n // chains, *a.shape[1:]) for k, a in arrays.items()})
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Draws by variable with named axes: what ArviZ and the file of a fit hold.
+
+    ``dims`` are those after chain and draw (of variables that have any), ``coords`` the labels of each dim.
+    """
+
+    values: Mapping[str, np.ndarray]
+    dims: Mapping[str, tuple[str, ...]]
+    coords: Mapping[str, tuple[str, ...]]
+
+
+def safe_name(name: str) -> str:
+    """A name that trees of data sets and netCDF take: in them ``/`` opens a group."""
+    return name.replace("/", "\u2215")
+
+
+def labelled(posterior: Posterior) -> Labelled:
+    """The draws with named axes. A dim that is called as a variable (a grouping factor ``b`` or ``sigma``) gets the suffix ``_dim``."""
+    single = {name: posterior[name] for name in (*posterior.extra, *(e for e in EXTRA if e in posterior.arrays))}
+    taken = {*single, *(q.label for q in posterior.reported)}
+
+    def dim(name: str) -> str:
+        return safe_name(f"{name}_dim" if name in taken else name)
+
+    return Labelled(
+        values={safe_name(name): a for name, a in [*((q.label, posterior.array(q)) for q in posterior.reported), *single.items()]},
+        dims={safe_name(q.label): tuple(dim(d) for d in q.dims) for q in posterior.reported},
+        coords={dim(name): tuple(labels) for q in posterior.reported for name, labels in q.coords.items()},
+    )
+
+
+def observed(model: Model, frame: Frame) -> dict[str, np.ndarray]:
+    """The responses of these rows by name."""
+    return {r.name: model.design(frame, only=r.name)[r.data_key]["y"] for r in model.responses}
+
+
+def dataset(posterior: Posterior, stats: Mapping[str, np.ndarray], responses: Mapping[str, np.ndarray]) -> Any:
+    """The ArviZ ``DataTree``: ``posterior`` with named dims and coords, ``sample_stats``, ``observed_data``."""
+    from arviz_base import from_dict
+
+    draws = labelled(posterior)
+    groups: dict[str, Mapping[str, np.ndarray]] = {"posterior": draws.values}
+    if stats:
+        groups["sample_stats"] = stats
+    groups["observed_data"] = responses
+    dims = {name: list(d) for name, d in draws.dims.items()}
+    return from_dict(groups, dims=dims, coords={name: list(labels) for name, labels in draws.coords.items()})

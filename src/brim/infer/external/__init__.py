@@ -1,0 +1,4 @@
+"""Samplers of other packages, for the same density.
+
+May import: compile.
+"""

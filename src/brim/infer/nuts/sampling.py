@@ -1,0 +1,250 @@
+"""``sample``: chains in threads on one device, chunk by chunk."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from brim.errors import BrimError
+from brim.infer.nuts.chain import Chain, Halted
+from brim.infer.nuts.control import Control
+from brim.infer.nuts.program import Program, device_data, precompile
+from brim.infer.nuts.progress import Progress, Report
+from brim.infer.nuts.random import chain_stream
+from brim.infer.nuts.tree import STATS
+from brim.infer.nuts.warmup import AbstractWarmup, FromStart, Start, Windows, climb, first_point, first_step_size
+from brim.infer.target import Draws, Target
+
+__all__ = ["Control", "Start", "precompile", "sample"]
+
+_POLL = 0.1  # seconds between looks at the chains
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What every chain is to do."""
+
+    target: Target
+    control: Control
+    warmup: int
+    draws: int
+    thin: int
+    seed: int
+    start: Start | None
+
+
+@dataclass
+class Times:
+    """Seconds and leapfrog steps of a chain."""
+
+    warmup: float = 0.0
+    sampling: float = 0.0
+    warmup_steps: int = 0
+
+
+def sample(
+    target: Target,
+    *,
+    chains: int = 4,
+    warmup: int = 1000,
+    draws: int = 1000,
+    thin: int = 1,
+    cores: int | None = None,
+    seed: int | None = None,
+    control: Control | None = None,
+    start: Start | None = None,
+    progress: bool = True,
+    callback: Callable[[tuple[Report, ...]], None] | None = None,
+) -> Draws:
+    """Draw from the target with the no-U-turn sampler.
+
+    Parameters
+    ----------
+    target
+        The log density and its data.
+    chains, warmup, draws
+        Number of chains, and iterations of each in warm-up and after it.
+    thin
+        Every ``thin``-th iteration is kept, the first one included: ``ceil(draws / thin)`` draws a chain.
+    cores
+        Chains run at the same time (threads of this process); by default as many as there are processors. Draws do not depend on it.
+    seed
+        The same seed gives bitwise the same draws on the same machine; ``None`` takes a fresh one, kept in ``info["seed"]``.
+    control
+        Step size target, tree depth and metric.
+    start
+        First points and metric from an approximation; then warm-up only adapts the step size.
+    progress
+        Show a progress bar (a terminal) or lines (a file) on stderr.
+    callback
+        Called about ten times a second, in the calling thread, with one ``Report`` a chain.
+
+    Returns
+    -------
+    Draws
+        ``stats`` has ``energy`` besides those documented there. ``info`` has ``engine``, ``seed``, ``warmup``, ``thin``, ``cores``,
+        ``control``, ``max_treedepth``, ``compile_seconds`` (0 when the program was compiled for an earlier fit), ``compiled_from_disk``,
+        ``warmup_seconds`` and ``sampling_seconds`` (wall clock, shared out as the chains' own), ``chain_seconds`` (chains, 2),
+        ``warmup_steps`` (leapfrog steps, a chain), ``inv_mass`` (chains, dim; its diagonal), ``last_q`` (chains, dim; the last draws).
+
+    Raises
+    ------
+    BrimError
+        For arguments out of range, or when no finite starting point is found.
+    """
+    control = Control() if control is None else control
+    _check_counts(target, chains=chains, warmup=warmup, draws=draws, thin=thin, cores=cores, start=start)
+    seed = fresh_seed() if seed is None else int(seed)
+    cores = min(chains, processors() if cores is None else cores)
+    plan = Plan(target, control, warmup, draws, thin, seed, start)
+    compiling = precompile(target, control)
+    reused = compiling.done()
+    run = _Run(plan, chains)
+    with Progress(chains, warmup, draws, shown=progress, callback=callback) as shown:
+        program = compiling.result()
+        clock = time.perf_counter()
+        run.go(program, cores, shown)
+        seconds = time.perf_counter() - clock
+    return run.result(program, cores, seconds, 0.0 if reused else program.seconds)
+
+
+def processors() -> int:
+    """Processors this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        return os.cpu_count() or 1
+
+
+def fresh_seed() -> int:
+    """A new seed below 2^31, short enough to be typed."""
+    return int(np.random.SeedSequence().generate_state(1)[0] >> 1)
+
+
+class _Run:
+    """The arrays that the chains fill, each its own row."""
+
+    def __init__(self, plan: Plan, chains: int) -> None:
+        kept = -(-plan.draws // plan.thin)
+        self.plan = plan
+        self.q = np.empty((chains, kept, plan.target.dim))
+        self.stats = np.empty((chains, kept, len(STATS)))
+        self.times = [Times() for _ in range(chains)]
+        self.reports = [Report(chain=c + 1, warmup=plan.warmup, draws=plan.draws) for c in range(chains)]
+        self.inv_mass = np.empty((chains, plan.target.dim))
+        self.halt = threading.Event()
+
+    def go(self, program: Program, cores: int, shown: Progress) -> None:
+        """Run all chains; an exception in one, or Ctrl-C, stops the others at the end of their chunk."""
+        with jax.enable_x64(True):
+            data = device_data(self.plan.target.data)
+        with ThreadPoolExecutor(cores, thread_name_prefix="brim-chain") as pool:
+            futures = [pool.submit(self.chain, c, program, data) for c in range(len(self.q))]
+            try:
+                self._watch(futures, shown)
+            except BaseException:
+                self.halt.set()
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+        shown.update(self.reports)
+
+    def _watch(self, futures: list[Future[None]], shown: Progress) -> None:
+        waiting = set(futures)
+        while waiting:
+            done, waiting = wait(waiting, timeout=_POLL, return_when=FIRST_EXCEPTION)
+            shown.update(self.reports)
+            failed = [error for f in done if (error := f.exception()) is not None and not isinstance(error, Halted)]
+            if failed:
+                raise failed[0]
+
+    def chain(self, number: int, program: Program, data: Any) -> None:
+        """One chain, in its thread. ``enable_x64`` is thread-local, so every worker enters it."""
+        plan, report = self.plan, self.reports[number]
+        with jax.enable_x64(True):
+            clock = time.perf_counter()
+            chain = Chain(program, data, chain_stream(plan.seed, number), plan.control, self.halt, report)
+            warm_up(chain, plan, number)
+            self.times[number] = Times(time.perf_counter() - clock, 0.0, report.leapfrogs)
+            self.inv_mass[number] = program.metric.inv_mass(jax.tree.map(np.asarray, chain.state.scale))
+
+            def keep(done: int, draws: np.ndarray, stats: np.ndarray) -> None:
+                first = -done % plan.thin
+                rows = slice(-(-done // plan.thin), -(-(done + len(draws)) // plan.thin))
+                self.q[number, rows], self.stats[number, rows] = draws[first :: plan.thin], stats[first :: plan.thin]
+
+            clock = time.perf_counter()
+            chain.advance(plan.draws, adapting=False, sink=keep)
+            self.times[number].sampling = time.perf_counter() - clock
+
+    def result(self, program: Program, cores: int, seconds: float, compile_seconds: float) -> Draws:
+        """The draws, and what the run cost."""
+        plan = self.plan
+        chain_seconds = np.array([[t.warmup, t.sampling] for t in self.times])
+        warmup_seconds, sampling_seconds = seconds * chain_seconds.sum(0) / max(chain_seconds.sum(), 1e-9)
+        columns = np.moveaxis(self.stats, 2, 0)
+        stats: dict[str, np.ndarray] = {
+            name: column.astype(_KINDS.get(name, np.float64)) for name, column in zip(STATS, columns, strict=True)
+        }
+        info = {
+            "engine": "sampling",
+            "seed": plan.seed,
+            "warmup": plan.warmup,
+            "thin": plan.thin,
+            "cores": cores,
+            "control": plan.control,
+            "max_treedepth": plan.control.max_treedepth,
+            "compile_seconds": compile_seconds,
+            "compiled_from_disk": program.from_disk,
+            "warmup_seconds": float(warmup_seconds),
+            "sampling_seconds": float(sampling_seconds),
+            "chain_seconds": chain_seconds,
+            "warmup_steps": np.array([t.warmup_steps for t in self.times]),
+            "inv_mass": self.inv_mass,
+            "last_q": self.q[:, -1],
+        }
+        return Draws(self.q, stats, info)
+
+
+_KINDS: dict[str, type] = {"n_steps": np.int64, "diverging": np.bool_, "tree_depth": np.int64}
+
+
+def warm_up(chain: Chain, plan: Plan, number: int) -> None:
+    """Place the chain, find a first step size, and adapt."""
+    rng = np.random.default_rng([plan.seed, number])
+    strategy: AbstractWarmup
+    if plan.start is None:
+        first_point(chain, plan.target, rng, number)
+        climb(chain)
+        strategy = Windows()
+    else:
+        given = plan.start
+        first_point(chain, replace(plan.target, init=lambda _: given.q[number]), rng, number)
+        chain.state = chain.state._replace(scale=chain.program.metric.begin(given.inv_mass))
+        strategy = FromStart()
+    first_step_size(chain, plan.control.step_size if plan.start is None else plan.start.step_size or plan.control.step_size)
+    strategy.run(chain, plan.warmup)
+
+
+def _check_counts(target: Target, *, chains: int, warmup: int, draws: int, thin: int, cores: int | None, start: Start | None) -> None:
+    for name, value, least in (
+        ("chains", chains, 1),
+        ("warmup", warmup, 0),
+        ("draws", draws, 1),
+        ("thin", thin, 1),
+        ("cores", 1 if cores is None else cores, 1),
+    ):
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+            raise BrimError(f"{name} must be a whole number of at least {least}, not {value!r}")
+    square = (target.dim, target.dim)
+    if start is None or isinstance(start.inv_mass, tuple):
+        return
+    if np.shape(start.q) != (chains, target.dim) or np.shape(start.inv_mass) not in (square[:1], square):
+        raise BrimError(f"start must have q ({chains}, {target.dim}) and inv_mass ({target.dim},) or {square}")

@@ -1,0 +1,4 @@
+"""Text to tree to terms: parser, expansion, and the formula objects of brms.
+
+May import: errors only.
+"""

@@ -1,0 +1,128 @@
+"""Calls with a meaning of their own: special terms, and the addition terms of a response. One table for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from brim.errors import suggest
+from brim.language.nodes import Call, Node, fault
+
+__all__ = ["ADDITIONS", "SPECIALS", "Special", "arguments", "special"]
+
+
+@dataclass(frozen=True)
+class Special:
+    """A function that is a term of its own, not a transformation of columns.
+
+    Attributes
+    ----------
+    kind
+        What it builds: ``"smooth"``, ``"gp"``, ``"mo"``, ``"me"``, ``"mi"``, ``"cs"``, ``"mmc"``, ``"autocor"``, ``"group"``,
+        ``"offset"`` or, left of ``~``, ``"addition"``.
+    args
+        Its arguments in R's order; ``...`` takes any number of positional ones.
+    outside
+        Arguments whose names are not columns (matrices in ``data2``, lists).
+    """
+
+    kind: str
+    args: tuple[str, ...]
+    outside: tuple[str, ...] = ()
+
+
+def _table(kind: str, *signatures: str) -> dict[str, Special]:
+    """Read signatures such as ``"car(@M gr type)"``; ``@`` marks an argument that names no column."""
+    table = {}
+    for signature in signatures:
+        fn, _, words = signature.removesuffix(")").partition("(")
+        args = tuple(word.lstrip("@") for word in words.split())
+        table[fn] = Special(kind, args, tuple(word[1:] for word in words.split() if word.startswith("@")))
+    return table
+
+
+SPECIALS: Mapping[str, Special] = {
+    **_table("smooth", "s(... k fx bs m by @xt id sp pc)", "t2(... k bs m d by @xt id sp full ord pc)"),
+    **_table("smooth", "te(... k bs m d by fx np @xt id sp pc)", "ti(... k bs m d by fx np @xt id sp mc pc)"),
+    **_table("gp", "gp(... by k cov iso gr cmc scale c)"),
+    **_table("mo", "mo(x id)"),
+    **_table("me", "me(x sdx gr)"),
+    **_table("mi", "mi(x idx)"),
+    **_table("cs", "cs(expr)", "cse(expr)"),
+    **_table("mmc", "mmc(...)"),
+    **_table("autocor", "ar(time gr p cov)", "ma(time gr q cov)", "arma(time gr p q cov)", "cosy(time gr)", "unstr(time gr)"),
+    **_table("autocor", "sar(@M type)", "car(@M gr type)", "fcor(@M)"),
+    **_table("group", "gr(... by cor id @cov dist pw)", "mm(... weights scale by cor id @cov dist)"),
+    **_table("offset", "offset(x)"),
+}
+
+ADDITIONS: Mapping[str, Special] = _table(
+    "addition",
+    "se(x sigma)",
+    "weights(x scale)",
+    "subset(x)",
+    "cens(x y2)",
+    "trunc(lb ub)",
+    "trials(x)",
+    "cat(x)",
+    "dec(x)",
+    "thres(x gr)",
+    "mi(sdy)",
+    "rate(denom)",
+    "vreal(...)",
+    "vint(...)",
+    "bhaz(gr df @args)",
+    "index(x)",
+)
+
+
+def special(node: Node) -> Special | None:
+    """The entry of a call in the table of special terms; None for columns and transformations.
+
+    Examples
+    --------
+    >>> from brim.language.parser import parse
+    >>> special(parse("s(x, k = 5)")).kind
+    'smooth'
+    >>> special(parse("log(x)")) is None
+    True
+    """
+    return SPECIALS.get(node.fn) if isinstance(node, Call) else None
+
+
+def arguments(call: Call, table: Mapping[str, Special] = SPECIALS) -> tuple[tuple[Node, ...], dict[str, Node]]:
+    """Match the arguments of a special call as R does.
+
+    Returns
+    -------
+    dots
+        What ``...`` takes.
+    named
+        The other arguments that are given, by name.
+
+    Raises
+    ------
+    BrimError
+        For an argument that the function does not have, or one too many.
+
+    Examples
+    --------
+    >>> from brim.language.parser import parse
+    >>> dots, named = arguments(parse("arma(week, p = 2)"))
+    >>> named
+    {'time': Name(name='week'), 'p': Number(value=2.0)}
+    """
+    known = table[call.fn].args
+    named = dict(call.kwargs)
+    for key, value in call.kwargs:
+        if key not in known or key == "...":
+            options = [arg for arg in known if arg != "..."]
+            hint = suggest(key, options, f"arguments of {call.fn}()") if options else f"{call.fn}() has no named arguments"
+            # The key has no node of its own: it is what stands last before its value.
+            start = max(value.source.rfind(key, 0, value.span[0]), 0)
+            raise fault(replace(value, span=(start, start + len(key))), f"{call.fn}() has no argument {key!r}", hint)
+    free = [arg for arg in known[: known.index("...") if "..." in known else None] if arg not in named]
+    surplus = call.args[len(free) :]
+    if surplus and "..." not in known:
+        raise fault(surplus[0], f"{call.fn}() has one argument too many", f"its arguments are {', '.join(known)}")
+    return surplus, dict(zip(free, call.args, strict=False)) | named

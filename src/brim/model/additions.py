@@ -1,0 +1,189 @@
+"""Addition terms, what stands right of a response's bar: read from the formula, learned, turned into arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import final
+
+import numpy as np
+
+from brim.design.expressions import Expression
+from brim.errors import BrimError, name_rows, suggest
+from brim.frames.columns import Factor, Logical, Numeric
+from brim.frames.frame import Frame
+from brim.language.expand import ADDITIONS, Call, Constant, Node, arguments, deparse
+
+__all__ = ["Addition", "read_addition"]
+
+#: The words of ``cens()`` and their codes.
+CENSORED = {"left": -1.0, "none": 0.0, "right": 1.0, "interval": 2.0}
+#: The words of ``dec()``.
+DECISIONS = {"lower": 0.0, "upper": 1.0}
+#: Arguments that are flags, not variables.
+FLAGS = ("scale", "sigma")
+
+
+@final
+@dataclass(frozen=True)
+class Addition:
+    """One addition term, learned: the expressions of its arguments, and the levels of those that are factors."""
+
+    call: Call
+    flags: Mapping[str, bool] = field(default_factory=dict)
+    values: Mapping[str, Expression] = field(default_factory=dict, repr=False)
+    dots: tuple[Expression, ...] = field(default=(), repr=False)
+    levels: tuple[str, ...] = ()
+
+    @property
+    def fn(self) -> str:
+        return self.call.fn
+
+    def error(self, what: str, hint: str | None = None) -> BrimError:
+        return BrimError(what, source=self.call.source or None, span=self.call.span, hint=hint)
+
+    def arrays(self, frame: Frame) -> dict[str, np.ndarray]:
+        """What the family and the likelihood read, one value a row."""
+        return READERS[self.fn](self, frame)
+
+    def numbers(self, name: str, frame: Frame, wanted: str, good: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """A numeric argument, checked."""
+        value = np.array(self.values[name].numbers(frame))
+        bad = ~(good(value) & ~np.isnan(value))
+        if bad.any():
+            held = ", ".join(f"{v:g}" for v in value[bad][:5])
+            raise self.error(f"{self.fn}() needs {wanted}; {name_rows(np.flatnonzero(bad))} hold{'s' * int(bad.sum() == 1)} {held}")
+        return value
+
+    def coded(self, name: str, frame: Frame, words: Mapping[str, float]) -> np.ndarray:
+        """An argument in words or their codes; TRUE is 1."""
+        value = self.values[name].value(frame)
+        if isinstance(value, Logical):
+            return np.asarray(value.numbers, float)
+        if isinstance(value, Factor):
+            codes = {**words, **{f"{v:g}": v for v in words.values()}}
+            unknown = [level for level in value.levels_used if level not in codes]
+            if unknown:
+                raise self.error(f"{self.fn}() does not know '{unknown[0]}'", suggest(unknown[0], words, "words"))
+            return np.array([codes.get(level, np.nan) for level in value.levels])[value.codes]
+        return self.numbers(
+            name, frame, f"{', '.join(words)} or {', '.join(f'{v:g}' for v in words.values())}", lambda v: np.isin(v, list(words.values()))
+        )
+
+    def group(self, name: str, frame: Frame) -> np.ndarray:
+        """Codes of a factor argument in its learned levels."""
+        value = self.values[name].value(frame)
+        factor = value if isinstance(value, Factor) else value.as_factor() if isinstance(value, Numeric | Logical) else None
+        if factor is None:
+            raise self.error(f"{self.fn}({name} = ) needs a column")
+        unknown = [level for level in factor.levels_used if level not in self.levels]
+        if unknown:
+            raise self.error(f"'{unknown[0]}' is a new level of {self.fn}({name} = )", suggest(unknown[0], self.levels, "levels"))
+        return np.asarray(factor.recode(self.levels).codes, np.int32)
+
+
+def read_addition(call: Call, frame: Frame) -> Addition:
+    """Learn an addition term from the training rows.
+
+    Raises
+    ------
+    BrimError
+        The term is not built, lacks its argument, or an argument does not fit.
+    """
+    if call.fn not in READERS:
+        raise BrimError(f"the addition term {call.fn}() is not built yet", source=call.source or None, span=call.span)
+    dots, named = arguments(call, ADDITIONS)
+    flags = {k: _flag(call, k, node) for k, node in named.items() if k in FLAGS}
+    values = {k: Expression(node).learn(frame) for k, node in named.items() if k not in FLAGS}
+    if not values and not dots:
+        raise BrimError(f"{call.fn}() needs a variable", source=call.source or None, span=call.span)
+    out = Addition(call, flags, values, tuple(Expression(n).learn(frame) for n in dots))
+    return Addition(call, flags, values, out.dots, _levels(values["gr"], frame)) if "gr" in values else out
+
+
+def _flag(call: Call, name: str, node: Node) -> bool:
+    if isinstance(node, Constant) and isinstance(node.value, bool):
+        return node.value
+    raise BrimError(f"{call.fn}({name} = {deparse(node)}) must be TRUE or FALSE", source=node.source or None, span=node.span)
+
+
+def _levels(expression: Expression, frame: Frame) -> tuple[str, ...]:
+    value = expression.value(frame)
+    factor = value if isinstance(value, Factor) else value.as_factor() if isinstance(value, Numeric | Logical) else None
+    return factor.levels_used if factor is not None else ()
+
+
+# --------------------------------------------------------------------------- one reader a term
+
+
+def _weights(a: Addition, frame: Frame) -> dict[str, np.ndarray]:
+    value = a.numbers("x", frame, "values >= 0", lambda v: (v >= 0) & np.isfinite(v))
+    return {"weights": value / value.sum() * len(value) if a.flags.get("scale") else value}
+
+
+def _trials(a: Addition, frame: Frame) -> dict[str, np.ndarray]:
+    return {"trials": a.numbers("x", frame, "whole numbers >= 0", lambda v: (v >= 0) & (v == np.floor(v)) & np.isfinite(v))}
+
+
+def _se(a: Addition, frame: Frame) -> dict[str, np.ndarray]:
+    return {"se": a.numbers("x", frame, "values >= 0", lambda v: (v >= 0) & np.isfinite(v))}
+
+
+def _rate(a: Addition, frame: Frame) -> dict[str, np.ndarray]:
+    return {"rate": a.numbers("denom", frame, "values > 0", lambda v: (v > 0) & np.isfinite(v))}
+
+
+def _cens(a: Addition, frame: Frame) -> dict[str, np.ndarray]:
+    code = a.coded("x", frame, CENSORED)
+    out = {"cens": code}
+    if "y2" in a.values:
+        out["y2"] = np.array(a.values["y2"].numbers(frame))
+    elif (code == CENSORED["interval"]).any():
+        raise a.error("interval-censored rows need their upper ends", "write cens(censored, y2)")
+    return out
+
+
+def _trunc(a: Addition, frame: Frame) -> dict[str, np.ndarray]:
+    out = {k: np.array(v.numbers(frame)) for k, v in a.values.items()}
+    if len(out) == 2 and not (out["lb"] < out["ub"]).all():
+        raise a.error(f"trunc() needs lb < ub; {name_rows(np.flatnonzero(~(out['lb'] < out['ub'])))}")
+    return out
+
+
+def _dec(a: Addition, frame: Frame) -> dict[str, np.ndarray]:
+    return {"dec": a.coded("x", frame, DECISIONS)}
+
+
+def _thres(a: Addition, frame: Frame) -> dict[str, np.ndarray]:
+    out = {}
+    if "x" in a.values:
+        out["nthres"] = a.numbers("x", frame, "whole numbers >= 1", lambda v: (v >= 1) & (v == np.floor(v)))
+    if "gr" in a.values:
+        out["group"] = a.group("gr", frame)
+    return out
+
+
+def _bhaz(a: Addition, frame: Frame) -> dict[str, np.ndarray]:
+    if set(a.values) != {"gr"}:
+        raise a.error("bhaz() in a formula takes gr only", "knots and degrees of freedom go to the family: cox(bhaz = dict(df = 5))")
+    return {"group": a.group("gr", frame)}
+
+
+def _numbered(a: Addition, frame: Frame) -> dict[str, np.ndarray]:
+    return {f"{a.fn}{i + 1}": np.array(e.numbers(frame)) for i, e in enumerate(a.dots)}
+
+
+#: Addition term -> arrays. ``subset()``, ``mi()`` and ``index()`` do not give data to the likelihood and are read elsewhere.
+READERS: dict[str, Callable[[Addition, Frame], dict[str, np.ndarray]]] = {
+    "weights": _weights,
+    "trials": _trials,
+    "se": _se,
+    "rate": _rate,
+    "cens": _cens,
+    "trunc": _trunc,
+    "dec": _dec,
+    "thres": _thres,
+    "bhaz": _bhaz,
+    "vint": _numbered,
+    "vreal": _numbered,
+}

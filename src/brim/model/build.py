@@ -1,0 +1,354 @@
+"""From a formula, a family and a data frame to a learned ``Model``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from brim.errors import BrimError
+from brim.families.base import DparSpec
+from brim.frames.frame import Frame
+from brim.language.brms import Formula, MvFormula
+from brim.language.expand import Call, Node, Terms, deparse, special, variables
+from brim.model.blocks import gather_blocks
+from brim.model.extras import FamilyExtra
+from brim.model.imputation import imputable
+from brim.model.model import Model, Predictor, ResponseModel, Scalar
+from brim.model.plan import Part, Plan, read_plans
+from brim.model.rescor import ResidualCorrelation
+from brim.parameters.laws import SHRUNK
+from brim.parameters.param import Param, Slot, Where
+from brim.parameters.prior import Priors, read_priors, resolve
+from brim.terms.base import AbstractTerm, Context, Imputable, Read
+from brim.terms.groups.group import GroupBlock, GroupEffect
+from brim.terms.nonlinear import Nonlinear
+from brim.terms.ordered import OrderedIntercepts
+from brim.terms.population import Offset, Population
+from brim.terms.registry import TOGETHER, reader
+from brim.terms.residuals.law import AbstractResidual
+from brim.terms.shrinkage import Shrinkage, Shrunk, main_arguments
+from brim.terms.special.mi import Imputed
+
+__all__ = ["build", "read_data2"]
+
+
+def build(
+    formula: Formula | MvFormula, frame: Frame, family: Any, priors: Priors | None = None, data2: Mapping[str, Any] | None = None
+) -> tuple[Model, Frame]:
+    """The learned model and the rows it was learned on.
+
+    Rows with a missing value in a variable that is used are left out, with a warning.
+
+    Raises
+    ------
+    BrimError
+        For everything that cannot be fitted: unknown columns, terms, families, parameters; data outside the support.
+    """
+    data2 = data2 or {}
+    given = read_priors(priors)
+    plans, frame = read_plans(formula, family, frame)
+    joint = _joint(formula, plans)
+    defaults = {p.resp: _Defaults.of(p, frame) for p in plans}
+    blocks = gather_blocks(plans, {resp: d.scale for resp, d in defaults.items()}, frame, data2)
+    imputables = tuple(i for p in plans if (i := imputable(p.response, p.family, p.resp, frame)) is not None)
+    made = [_Builder(p, p.rows(frame), defaults[p.resp], blocks, data2, given, frame, imputables, joint).response() for p in plans]
+    responses = tuple(r for r, _ in made)
+    shared = _joined(t for _, terms in made for t in terms)
+    draft = Model(responses, blocks, shared, joint)
+    resolved, rows = resolve(_params(draft), given)
+    return _with_shrinkage(_with_order(replace(draft, params=resolved, rows=rows)), frame), frame
+
+
+def _with_order(model: Model) -> Model:
+    """The model with the intercepts of mixtures in ascending order, where the family asks for it."""
+    for r in model.responses:
+        if r.family.options.get("order") != "mu":
+            continue
+        mains = [t for p in r.predictors if p.name in r.family.mus for t in p.terms if isinstance(t, Population | Nonlinear)]
+        if any(isinstance(t, Nonlinear) for t in mains):
+            continue
+        keys = [t.intercept_key for t in mains if isinstance(t, Population) and t.intercept]
+        if len(keys) < len(r.family.mus):
+            hint = "say mixture(..., order='none'), or give every mu an intercept"
+            raise BrimError("the components of a mixture are ordered by their intercepts, and one has none", hint=hint)
+        by_name = {p.name: p for p in model.params}
+        term = OrderedIntercepts.of(tuple(by_name[k] for k in keys))
+        params = tuple(q for p in model.params for q in (() if p.name in keys[1:] else term.params() if p.name == keys[0] else (p,)))
+        model = replace(model, shared=(*model.shared, term), params=params)
+    return model
+
+
+def _with_shrinkage(model: Model, frame: Frame) -> Model:
+    """The model with the parameters under a joint shrinkage prior computed from that prior's own parameters."""
+    places = dict.fromkeys(p.slots[0].where for p in model.params if p.special)
+    terms = [_shrinkage([p for p in model.params if p.special and p.slots[0].where == where], model, frame) for where in places]
+    made = {t.parts[0].key: t for t in terms}
+    params = tuple(q for p in model.params for q in (made[p.name].params() if p.name in made else () if p.special else (p,)))
+    return replace(model, shared=(*model.shared, *terms), params=params)
+
+
+def _shrinkage(group: list[Param], model: Model, frame: Frame) -> Shrinkage:
+    """The joint prior of the parameters of one predictor."""
+    if any(len(p.shape) > 1 for p in group if p.slots[0].class_ == "b"):
+        raise BrimError(f"{group[0].special} does not go with category-specific effects", hint="give a prior for each coefficient")
+    name, given = main_arguments({p.slots[0].class_: p.special for p in group})
+    where = group[0].slots[0].where
+    response = next(r for r in model.responses if r.resp == where.resp)
+    scaled = not where.dpar and response.response.estimates_sigma
+    scale = next((s.key for s in response.scalars if s.name == "sigma" and scaled), "")
+    rows = response.response.rows(frame)
+    n = frame.n if rows is None else int(rows.sum())
+    group = sorted(group, key=lambda p: list(SHRUNK).index(p.slots[0].class_))
+    parts = tuple(Shrunk(p.name, p.shape, SHRUNK[p.slots[0].class_]) for p in group)
+    return Shrinkage.of(name, given, parts, where, scale, n)
+
+
+def _joint(formula: Formula | MvFormula, plans: list[Plan]) -> ResidualCorrelation | None:
+    """The joint law of several responses: as ``set_rescor()`` says, else wherever the families have one, as in brms."""
+    if len(plans) < 2 or formula.rescor is False:
+        return None
+    additions = tuple(tuple(a.fn for a in p.response.additions) for p in plans)
+    try:
+        return ResidualCorrelation.of(tuple(p.response.name for p in plans), tuple(p.family for p in plans), additions)
+    except BrimError:
+        if formula.rescor:
+            raise
+        return None
+
+
+def _joined(terms: Iterable[AbstractTerm]) -> tuple[AbstractTerm, ...]:
+    """Shared terms, those with the same key as one."""
+    out: dict[str, AbstractTerm] = {}
+    for t in terms:
+        out[t.key] = out[t.key].join(t) if t.key in out else t
+    return tuple(out.values())
+
+
+def _params(model: Model) -> tuple[Param, ...]:
+    """All parameters: those of predictors, of responses, then what is shared (the long vectors last)."""
+    late = {t.key for t in (*model.shared, *model.blocks)}
+    first = [p for t in model.terms() if t.key not in late for p in t.params()]
+    scalars = [p for r in model.responses for p in r.params]
+    last = [p for t in (*model.shared, *model.blocks) for p in t.params()]
+    return (*first, *scalars, *last)
+
+
+def read_data2(data2: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Matrices as ``(values, row names or None)``, whichever library they come from; functions stay as they are."""
+    out: dict[str, Any] = {}
+    for name, value in (data2 or {}).items():
+        if callable(value):
+            out[name] = value
+            continue
+        index = getattr(value, "index", None)
+        names = None if index is None or callable(index) else tuple(str(v) for v in index)
+        out[name] = (np.asarray(value, float), names)
+    return out
+
+
+@dataclass(frozen=True)
+class _Defaults:
+    """brms' data-dependent default priors of one response."""
+
+    location: float
+    scale: float
+    own_scale: float
+
+    @staticmethod
+    def of(plan: Plan, frame: Frame) -> _Defaults:
+        """From the response on the scale of its predictor, offsets taken off; ``own_scale``, for what has none, from it as it is."""
+        mine = plan.rows(frame)
+        main = next((p.terms for p in plan.parts if p.name == "mu"), None)
+        shift = sum(float(np.mean(o.design(mine)["offset"])) for o in _offsets(main, mine))
+        y = plan.response.design(mine, plan.family)["y"]
+        link = next(iter(plan.family.links.values()))
+        location, scale = plan.response.prior_scale(y, plan.family, shift, link)
+        return _Defaults(location, scale, scale if link == "identity" else plan.response.prior_scale(y, plan.family, shift, "identity")[1])
+
+    def text(self, prior: str, predicted: bool = True) -> str:
+        """A spec's default prior with ``location`` and ``scale`` spelled out."""
+        scale = self.scale if predicted else self.own_scale
+        if prior == "location":
+            return f"student_t(3, {self.location:g}, {scale:g})"
+        return f"student_t(3, 0, {scale:g})" if prior == "scale" else prior
+
+
+@dataclass(frozen=True)
+class _Builder:
+    """Builds one response model."""
+
+    plan: Plan
+    frame: Frame
+    defaults: _Defaults
+    blocks: tuple[GroupBlock, ...]
+    data2: Mapping[str, Any]
+    priors: Priors
+    whole: Frame
+    imputables: tuple[Imputable, ...]
+    joint: ResidualCorrelation | None
+
+    def response(self) -> tuple[ResponseModel, tuple[AbstractTerm, ...]]:
+        """The response model, learned, and the terms its predictors share with others."""
+        family = self.plan.family
+        reads = [(part, self.terms(part)) for part in self.plan.parts]
+        predictors = tuple(Predictor(part.name, part.where, read.terms) for part, read in reads)
+        scalars, params = self.scalars()
+        model = ResponseModel(self.plan.resp, self.plan.response, family, family.key, predictors, scalars, params, self.extras(predictors))
+        own = tuple(Imputed.of(i).learn(self.whole) for i in self.imputables if i.resp == self.plan.resp)
+        model = replace(model, imputed=own[0].key if own else "", residual=self.residual(read for _, read in reads))
+        return model, (*own, *(t for _, read in reads for t in read.shared))
+
+    def residual(self, reads: Iterable[Read]) -> AbstractResidual | None:
+        """The joint law of the residuals, if there is one; it knows nothing of what else changes the likelihood of a row."""
+        law: AbstractResidual | None = next((r.residual for r in reads if r.residual is not None), None)
+        additions = [a.fn for a in self.plan.response.additions if a.fn in ("weights", "cens", "trunc", "mi")]
+        if law is not None and additions:
+            raise self.plan.response.error(f"{additions[0]}() cannot be combined with correlated residuals")
+        if law is not None and self.joint is not None:
+            raise self.plan.response.error("correlated residuals cannot be combined with correlated responses", "add set_rescor(False)")
+        return law
+
+    def terms(self, part: Part) -> Read:
+        """The learned terms of one predictor, in the order they are applied, and what it shares with others."""
+        if part.terms is None:
+            functions = {k: f for k, f in self.data2.items() if callable(f)}
+            return Read((Nonlinear(part.formula.rhs, part.where, part.nlpars, functions).learn(self.frame),))
+        plain, kinds = _by_kind(part.terms)
+        context = self.context(part)
+        special_terms = [reader(kind, _first_special(group[0]))(tuple(group), context) for kind, group in kinds.items()]
+        effects = tuple(e for b in self.blocks for e in b.effects() if b.members[e.member].where == part.where)
+        own = tuple(t for r in special_terms for t in r.terms)
+        _check_given(effects, own, part.terms)
+        shared = tuple(t for r in special_terms for t in r.shared)
+        residual = next((r.residual for r in special_terms if r.residual is not None), None)
+        population = self.population(part, replace(part.terms, terms=plain, groups=()))
+        return Read(tuple(sorted((population, *_offsets(part.terms, self.frame), *own, *effects), key=lambda t: t.stage)), shared, residual)
+
+    def population(self, part: Part, terms: Terms) -> Population:
+        """The population-level effects of a predictor; those of a nonlinear parameter are not centred, as in brms."""
+        family = self.plan.family
+        if part.where.nlpar:
+            return Population(terms, part.where, center=False).learn(self.frame)
+        default = self.defaults.text(family.spec(part.name).prior_of_intercept(family.links[part.name]))
+        if part.name in family.mus and not family.intercepts:
+            return Population(terms, part.where, default, family.centered and part.formula.center, thresholds=True).learn(self.frame)
+        return Population(terms, part.where, default, part.formula.center).learn(self.frame)
+
+    def context(self, part: Part) -> Context:
+        """What special terms may know."""
+        plan = self.plan
+        assert part.terms is not None
+        return Context(
+            where=part.where,
+            terms=part.terms,
+            frame=self.frame,
+            data2=self.data2,
+            scale=self.defaults.scale,
+            response=lambda frame: plan.response.values(frame, plan.family),
+            family=plan.family.name,
+            link=plan.family.links.get(part.name, "identity"),
+            whole=self.whole,
+            imputables=self.imputables,
+            mecor=plan.formula.mecor,
+            additions=plan.family.additions,
+            nthres=max(len(plan.family.categories) - 1, 0),
+            response_columns=variables(plan.response.node),
+            response_additions=tuple(a.fn for a in plan.response.additions),
+        )
+
+    def extras(self, predictors: tuple[Predictor, ...]) -> tuple[FamilyExtra, ...]:
+        """The family's parameters without a predictor, as terms; they know the centring of the main predictor."""
+        main = next(t for p in predictors if p.name in self.plan.family.mus for t in p.terms if isinstance(t, Population | Nonlinear))
+        known = {part.name for part in self.plan.parts} | {name for name, _ in self.plan.formula.fixed}
+        kept = [e for e in self.plan.family.extras if not known & set(e.provides)]
+        return tuple(FamilyExtra(extra, Where(self.plan.resp), i, main) for i, extra in enumerate(kept))
+
+    def scalars(self) -> tuple[tuple[Scalar, ...], tuple[Param, ...]]:
+        """Distributional parameters that are not predicted: sampled, fixed, or equal to another."""
+        predicted = {part.name for part in self.plan.parts}
+        scalars, params = [], []
+        for spec in self.plan.family.dpars:
+            if spec.name in predicted:
+                continue
+            value = self.plan.formula.value(spec.name)
+            if value is None and spec.optional:
+                continue
+            if self.joint is not None and spec.name == "nu":
+                scalars.append(Scalar("nu", "nu"))  # the joint Student law has one for all responses
+                continue
+            if isinstance(value, str):
+                scalars.append(Scalar(spec.name, value if value in predicted else self.key(value)))
+                continue
+            if value is None and spec.name == "sigma" and not self.plan.response.estimates_sigma:
+                value = 0.0
+            if value is None and not any(r.class_ == spec.name and r.resp == self.plan.resp for r in self.priors):
+                value = spec.fixed
+            scalars.append(Scalar(spec.name, self.key(spec.name)))
+            params.append(self.scalar(spec, value))
+        return tuple(scalars), tuple(params)
+
+    def key(self, dpar: str) -> str:
+        """Key of a parameter without predictor: ``sigma``, ``sigma_y``."""
+        return f"{dpar}_{self.plan.resp}" if self.plan.resp else dpar
+
+    def scalar(self, spec: DparSpec, value: float | None) -> Param:
+        """A distributional parameter without predictor, held at ``value`` if given."""
+        key = self.key(spec.name)
+        symbols = {"min_Y": self.smallest_response()} if spec.ub == "min_Y" else {}
+        if value is not None:
+            high = symbols.get(str(spec.ub), spec.ub)
+            if (spec.lb is not None and value < spec.lb) or (isinstance(high, float) and value > high):
+                raise BrimError(f"{spec.name} = {value:g} is outside its bounds", hint=f"lower bound {spec.lb}, upper bound {high}")
+            return Param(key, constants=(0,), constant_values=(float(value),))
+        slot = Slot(spec.name, where=Where(self.plan.resp), default=self.defaults.text(spec.prior, predicted=False))
+        return Param(key, slots=(slot,), lb=spec.lb, ub=spec.ub, symbols=symbols)
+
+    def smallest_response(self) -> float:
+        return float(np.nanmin(self.plan.response.values(self.frame, self.plan.family)))
+
+
+def _offsets(terms: Terms | None, frame: Frame) -> tuple[Offset, ...]:
+    out = []
+    for term in terms.terms if terms else ():
+        call = term[0]
+        if not (len(term) == 1 and isinstance(call, Call) and call.fn == "offset"):
+            continue
+        if len(call.args) != 1:
+            raise BrimError("offset() takes one expression", source=call.source or None, span=call.span)
+        out.append(Offset(call.args[0], deparse(call.args[0])).learn(frame))
+    return tuple(out)
+
+
+def _check_given(effects: Iterable[GroupEffect], own: Iterable[AbstractTerm], terms: Terms) -> None:
+    """What varies by group among special effects must also be a term of the predictor itself."""
+    known = {key for t in own for key in t.gives()}
+    for e in effects:
+        for key in e.block.members[e.member].given:
+            if key not in known:
+                coef = key.partition(":")[2]
+                hint = f"add it as a term of its own: y ~ ... + {coef} + ({coef} | {e.label}), with its factors in the same order"
+                raise BrimError(
+                    f"the special effect '{coef}' varies by '{e.label}' but is no effect of the predictor",
+                    source=terms.node.source or None,
+                    hint=hint,
+                )
+
+
+def _by_kind(terms: Terms) -> tuple[tuple[tuple[Node, ...], ...], dict[str, list[tuple[Node, ...]]]]:
+    """Plain terms, and special terms by kind; offsets are in neither."""
+    plain: list[tuple[Node, ...]] = []
+    kinds: dict[str, list[tuple[Node, ...]]] = {}
+    for term in terms.terms:
+        found = [s.kind for s in map(special, term) if s is not None]
+        if not found:
+            plain.append(term)
+        elif found != ["offset"]:
+            kinds.setdefault(TOGETHER.get(found[0], found[0]), []).append(term)
+    return tuple(plain), kinds
+
+
+def _first_special(term: tuple[Node, ...]) -> Node:
+    return next(f for f in term if special(f) is not None)

@@ -1,0 +1,151 @@
+"""What a formula asks for, before anything is learned: each response with its family and the parts that predict its parameters."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from brim.design.expressions import INTERCEPTS
+from brim.errors import BrimError, BrimWarning, suggest
+from brim.families import Family
+from brim.families import family as resolve_family
+from brim.frames.frame import Frame
+from brim.language.brms import Formula, MvFormula
+from brim.language.brms import Predictor as PredictorFormula
+from brim.language.expand import Terms, variables
+from brim.model.response import Response
+from brim.parameters.param import Where
+
+__all__ = ["Part", "Plan", "complete_rows", "read_plans"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """The formula of one predicted parameter.
+
+    ``terms`` is the expanded right-hand side; ``None`` for a nonlinear expression, whose parameters are ``nlpars``.
+    """
+
+    name: str
+    where: Where
+    formula: PredictorFormula
+    terms: Terms | None
+    nlpars: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One response: its formula, family and response side; after ``learn`` also the parts of its predictors."""
+
+    formula: Formula
+    family: Family
+    response: Response
+    resp: str
+    columns: tuple[str, ...]
+    parts: tuple[Part, ...] = ()
+
+    @staticmethod
+    def read(formula: Formula, family: Any, multivariate: bool, frame: Frame) -> Plan:
+        """Read one response's formula; the family given with it comes before that of the whole model."""
+        own = resolve_family(formula.family if formula.family is not None else family)
+        if formula.autocor is not None:
+            raise BrimError(
+                "acformula() is not built yet", source=str(formula.main), hint="write the terms into the formula: y ~ x + ar(p = 1)"
+            )
+        response = Response(formula.left.response, formula.left.additions, formula.resp)
+        return Plan(formula, own, response, formula.resp if multivariate else "", frame.names)
+
+    def variables(self) -> tuple[str, ...]:
+        """The columns that must be complete."""
+        return tuple(n for n in self.formula.variables(self.columns, complete=True) if n not in INTERCEPTS)
+
+    def rows(self, frame: Frame) -> Frame:
+        """The rows of this response: all, or those that ``subset()`` keeps."""
+        out = self.response.kept(frame)
+        if out.n == 0:
+            raise BrimError(f"subset() keeps no row for '{self.response.name}'")
+        return out
+
+    def learn(self, frame: Frame) -> Plan:
+        """The plan with its response and family learned from complete rows, and the parts these call for."""
+        mine = self.rows(frame)
+        response = self.response.learn(mine, self.family)
+        family = self.family.learn(response.seen(mine, self.family))
+        response.check(mine, family)
+        _check_parameters(self.formula, family)
+        return replace(self, response=response, family=family, parts=self._parts(family))
+
+    def _parts(self, family: Family) -> tuple[Part, ...]:
+        names = [s.name for s in family.dpars]
+        predicted = [n for n in names if n in family.mus or n in self.formula.parameters]
+        parts = [self._part(n, Where(self.resp, "" if n == "mu" else n), family) for n in predicted]
+        nonlinear = [n for n in self.formula.parameters if n not in names and n != "mu"]
+        parts = [self._part(n, Where(self.resp, "", n), family) for n in nonlinear] + parts
+        return _in_order(parts)
+
+    def _part(self, name: str, where: Where, family: Family) -> Part:
+        given = name in self.formula.parameters
+        formula = self.formula.predictor(name) if given else self.formula.main
+        if not formula.nl:
+            return Part(name, where, formula, self.formula.terms(name if given else "mu", self.columns))
+        own = [n for n in self.formula.parameters if n not in (s.name for s in family.dpars)]
+        return Part(name, where, formula, None, tuple(v for v in variables(formula.rhs) if v in own))
+
+
+def _in_order(parts: list[Part]) -> tuple[Part, ...]:
+    """Parts such that the parameters of each nonlinear expression come before it."""
+    done: list[Part] = []
+    left = list(parts)
+    while left:
+        known = {p.name for p in done}
+        ready = [p for p in left if set(p.nlpars) <= known]
+        if not ready:
+            raise BrimError(f"the nonlinear parameters {', '.join(p.name for p in left)} are defined by each other")
+        done += ready
+        left = [p for p in left if p not in ready]
+    return tuple(done)
+
+
+def _check_parameters(formula: Formula, family: Family) -> None:
+    known = [s.name for s in family.dpars]
+    nonlinear = any(p.nl for p in (formula.main, *formula.predictors))
+    for name in (p for p in formula.parameters if p != "mu"):
+        if name not in known and not nonlinear:
+            hint = suggest(name, known, "distributional parameters") + " A nonlinear formula needs nl=True."
+            raise BrimError(f"the family {family.name} has no parameter '{name}'", source=str(formula), hint=hint)
+    for name, value in formula.fixed:
+        for each in (name, value):
+            if isinstance(each, str) and each not in known:
+                raise BrimError(
+                    f"the family {family.name} has no parameter '{each}'", source=str(formula), hint=suggest(each, known, "parameters")
+                )
+
+
+def read_plans(formula: Formula | MvFormula, family: Any, frame: Frame) -> tuple[list[Plan], Frame]:
+    """The learned plan of every response, and the complete rows they were learned on."""
+    plans = [Plan.read(f, family, len(formula.formulas) > 1, frame) for f in formula.formulas]
+    frame = complete_rows(frame, plans).numbered()
+    return [p.learn(frame) for p in plans], frame
+
+
+def complete_rows(frame: Frame, plans: Iterable[Plan]) -> Frame:
+    """Rows without missing values in the variables used; outside its ``subset()`` a response may miss what it likes."""
+    keep = np.ones(frame.n, bool)
+    for plan in plans:
+        names = plan.variables()
+        for name in names:
+            frame[name]  # an unknown column is named before anything else is done
+        mine = frame.complete(names)
+        rows = plan.response.rows(frame)
+        keep &= mine if rows is None else mine | ~rows
+    if keep.all():
+        return frame
+    if not keep.any():
+        raise BrimError("no row is complete in all variables of the model", hint="look for a column that is all missing")
+    dropped = int((~keep).sum())
+    warnings.warn(f"{dropped} row{'s' * (dropped > 1)} with missing values left out", BrimWarning, stacklevel=5)
+    return frame.take(keep)

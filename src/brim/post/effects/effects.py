@@ -1,0 +1,301 @@
+"""Conditional effects: what the model predicts over the range of a predictor, the others held fixed."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from brim.errors import BrimError, BrimWarning, suggest
+from brim.frames.frame import Frame
+from brim.language.brms import Formula
+from brim.model.model import ResponseModel
+from brim.post.effects.grid import Grid, Settings, grid, read_conditions, stack
+from brim.post.effects.table import EffectInfo, Points, Request, effect_table, has_points
+from brim.post.effects.variables import Effect, Variables
+from brim.post.predict import pick_draws
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from brim.post.plots.style import Figures
+
+__all__ = ["ConditionalEffects", "conditional_effects"]
+
+METHODS = ("posterior_epred", "posterior_predict", "posterior_linpred")
+
+#: Rows predicted at once: every block has the same number, so that one compiled program serves all.
+_BLOCK = 1200
+
+
+@dataclass(frozen=True, repr=False)
+class ConditionalEffects(Mapping[str, "pd.DataFrame"]):
+    """Effects by name (``"x"``, ``"x:z"``), each a data frame.
+
+    Columns: the effect's variables, the values at which the others are held, ``cond__``, ``effect1__[, effect2__]``, ``estimate__``,
+    ``se__``, ``lower__``, ``upper__``; with ``categorical`` also ``cats__``. Shows its plots in notebooks.
+    """
+
+    tables: Mapping[str, pd.DataFrame]
+    info: Mapping[str, EffectInfo]
+
+    def __getitem__(self, effect: str) -> pd.DataFrame:
+        if effect not in self.tables:
+            raise BrimError(f"no effect '{effect}' was computed", hint=suggest(str(effect), self.tables, "effects"))
+        return self.tables[effect]
+
+    def __contains__(self, effect: object) -> bool:
+        return effect in self.tables
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tables)
+
+    def __len__(self) -> int:
+        return len(self.tables)
+
+    def __repr__(self) -> str:
+        rows = [f"  {name}: {len(table)} rows" for name, table in self.tables.items()]
+        return "\n".join(["<ConditionalEffects>", *rows, "tables by name, [effect]; figures with .plot(), files with .save(folder)"])
+
+    def _repr_html_(self) -> str:
+        return self.plot()._repr_html_()
+
+    def plot(self, effects: str | Sequence[str] | None = None, **kwargs: Any) -> Figures:
+        """The figures, ``effect -> matplotlib Figure``.
+
+        Parameters
+        ----------
+        effects
+            Which of them; all by default.
+        **kwargs
+            ``points``: also draw the observations; ``rug``: mark the observed predictor values along the axis; ``ncol``: columns of the
+            grid of conditions; ``stype``: ``"contour"`` or ``"raster"`` for surfaces; ``mean=False``: leave the estimate out of spaghetti.
+        """
+        from brim.post.effects.plot import plot
+
+        names = list(self) if effects is None else [effects] if isinstance(effects, str) else list(effects)
+        return plot({name: (self[name], self.info[name]) for name in names}, **kwargs)
+
+    def save(self, folder: str | Path, **kwargs: Any) -> list[Path]:
+        """Write ``conditional_effects_<effect>.png`` into a folder for each effect; returns the files. ``kwargs`` as in ``plot``."""
+        return self.plot(**kwargs).save(folder, prefix="conditional_effects_")
+
+
+def conditional_effects(
+    fit: Any,
+    effects: str | Sequence[str] | None = None,
+    conditions: Any = None,
+    int_conditions: Mapping[str, Any] | None = None,
+    *,
+    re_formula: Any = False,
+    prob: float = 0.95,
+    robust: bool = True,
+    method: str = "posterior_epred",
+    spaghetti: bool = False,
+    surface: bool = False,
+    categorical: bool = False,
+    ordinal: bool = False,
+    transform: Callable[[np.ndarray], np.ndarray] | None = None,
+    resolution: int = 100,
+    select_points: float = 0.0,
+    dpar: str | None = None,
+    nlpar: str | None = None,
+    resp: str | None = None,
+    ndraws: int | None = None,
+    draw_ids: Any = None,
+    sample_new_levels: str = "uncertainty",
+    seed: int | None = None,
+) -> ConditionalEffects:
+    """Predictions over the range of each predictor, the others held fixed.
+
+    For every draw the response's expectation is computed on a grid of the effect's variables; the table holds its median and interval
+    over draws. Variables that are not varied are held at their mean (numeric), median (whole numbers: ``trials``, ``mo()``) or first
+    level (factors and logicals); ``trials`` are 1.
+
+    Parameters
+    ----------
+    fit
+        A fit with draws.
+    effects
+        ``"x"``, ``"x:z"``, or several; the first variable is the x axis. By default all main effects and two-way interactions of the
+        population-level part, numeric variables first (none for a model without predictors). Any two variables may be combined.
+    conditions
+        Values to hold the other variables at: a data frame (or dict of columns), one panel a row. A column ``cond__`` labels them.
+    int_conditions
+        ``{"z": [1, 2]}``: values for a variable of an interaction instead of mean and mean -/+ standard deviation; a dict labels
+        them (``{"z": {"low": 1, "high": 2}}``), a function computes them from the observed values.
+    re_formula
+        ``False``: no group effects; ``None``: all, for a new group unless ``conditions`` or the effect name one; or a formula.
+    prob
+        Probability of the intervals.
+    robust
+        Median and median absolute deviation instead of mean and standard deviation.
+    method
+        ``"posterior_epred"``, ``"posterior_predict"`` (intervals for new observations) or ``"posterior_linpred"`` (scale of the link).
+    spaghetti
+        Keep and draw single draws; combine with ``ndraws``.
+    surface
+        Show the interaction of two numeric variables as a surface.
+    categorical
+        Show each category's probability, for ordinal and categorical responses (always on for unordered categories).
+    ordinal
+        Show the categories as an axis, their probability as a colour.
+    transform
+        A function of the draws, ``(draws, rows) -> (draws, rows)``, before they are summarised.
+    resolution
+        Number of values over a numeric range.
+    select_points
+        With ``conditions``: observations are shown in a panel when its numeric variables differ from the panel's values by at most this
+        fraction of their range (0: all observations); factors must match in any case.
+    dpar, nlpar
+        Show a distributional or nonlinear parameter instead of the response.
+    resp
+        One response of a multivariate model; all by default, their effects named ``"y1.x"``.
+    ndraws, draw_ids, sample_new_levels, seed
+        As in ``Fit.posterior_epred``.
+
+    Returns
+    -------
+    ConditionalEffects
+        A mapping from effects to data frames, with ``plot()`` and ``save()``.
+
+    Raises
+    ------
+    BrimError
+        For effects, variables, levels, methods or parameters that the model does not have.
+
+    Examples
+    --------
+    >>> import brim
+    >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), chains=1, iter=600, seed=1, progress=False)
+    >>> days = fit.conditional_effects(resolution=10)["Days"]
+    >>> list(days.columns)
+    ['Days', 'cond__', 'effect1__', 'estimate__', 'se__', 'lower__', 'upper__']
+    """
+    if method not in METHODS:
+        raise BrimError(f"method = '{method}'", hint=suggest(str(method), METHODS, "methods"))
+    if method == "posterior_predict" and (dpar or nlpar):
+        raise BrimError("posterior_predict draws responses, not parameters", hint="leave out dpar, or use method='posterior_epred'")
+    if not 0 < prob < 1 or resolution < 2:
+        raise BrimError(f"prob = {prob}, resolution = {resolution}", hint="prob lies between 0 and 1, resolution is at least 2")
+    seed = int(np.random.default_rng().integers(2**31)) if seed is None else seed
+    ids = pick_draws(fit.draws.chains * fit.draws.draws, ndraws, draw_ids, seed)
+    groups = re_formula is not False
+    tables: dict[str, pd.DataFrame] = {}
+    infos: dict[str, EffectInfo] = {}
+    for formula, response in _responses(fit, resp):
+        look = _look(response, method, dpar or nlpar, categorical, ordinal)
+        request = Request(method, dpar, nlpar, re_formula, prob, robust, spaghetti, surface, look, transform, ids, sample_new_levels, seed)
+        known = Variables.read(formula, fit.frame, groups).also(_read_by_terms(response), fit.frame)
+        settings = Settings(*read_conditions(conditions, known, groups), int_conditions or {}, surface, resolution, groups)
+        grids = [grid(effect, known, settings) for effect in _wanted(effects, known, groups, look)]
+        points = Points(fit, response, known, settings, select_points) if has_points(request, response) else None
+        prefix = f"{response.name}." if len(fit.model.responses) > 1 else ""
+        for g, draws in zip(grids, _predict(fit, response, grids, request), strict=True):
+            name = prefix + ":".join(g.effect)
+            tables[name], infos[name] = effect_table(g, draws, known, settings.labels, request, response, points)
+    return ConditionalEffects(tables, infos)
+
+
+# --------------------------------------------------------------------------- reading the request
+
+
+def _read_by_terms(response: ResponseModel) -> list[str]:
+    """The columns of its terms that its own formulas may not name: the measurement error of ``x | mi(sd)`` behind ``mi(x)``."""
+    by_group = {e.key for e in response.effects()}
+    terms = [t for p in response.predictors for t in p.terms if not t.autocor and t.key not in by_group]
+    return [name for t in terms for name in t.variables()]
+
+
+def _responses(fit: Any, resp: str | None) -> Iterator[tuple[Formula, ResponseModel]]:
+    """The responses asked for, each with its formula."""
+    names = [fit.model.response(resp).name] if resp is not None else [r.name for r in fit.model.responses]
+    formulas = {f.resp: f for f in fit.formula.formulas}
+    for name in names:
+        yield formulas[name], fit.model.response(name)
+
+
+def _look(response: ResponseModel, method: str, par: str | None, categorical: bool, ordinal: bool) -> str:
+    """How categories are shown: as ``"lines"`` when there are none."""
+    kind, family = response.family.kind, response.family.name
+    if categorical and ordinal:
+        raise BrimError("categorical and ordinal are two ways to show the same", hint="give one of them")
+    if (categorical or ordinal) and (method != "posterior_epred" or par):
+        raise BrimError("probabilities of categories are those of method='posterior_epred'", hint="leave out method and dpar")
+    if (categorical and kind not in ("ordinal", "category", "simplex", "counts")) or (ordinal and kind != "ordinal"):
+        raise BrimError(f"the family {family} has no {'ordered ' if ordinal else ''}categories")
+    if method != "posterior_epred" or par:
+        return "lines"
+    if ordinal:
+        return "ordinal"
+    if kind == "ordinal" and not categorical:
+        warnings.warn("the mean category is shown; categorical=True shows the probability of each", BrimWarning, stacklevel=4)
+    return "categorical" if categorical or kind in ("category", "simplex", "counts") else "lines"
+
+
+def _wanted(effects: str | Sequence[str] | None, known: Variables, re: bool, look: str) -> list[Effect]:
+    """The effects to show. By default numeric variables come first, as the x axis."""
+    if effects is None:
+        found = [tuple(sorted(e, key=lambda v: known[v].kind == "factor")) for e in known.effects]
+        return [e for e in found if len(e) == 1 or look not in ("categorical", "ordinal")]
+    given = [effects] if isinstance(effects, str) else list(effects)
+    return [_effect_of(str(text), known, re, look) for text in given]
+
+
+def _effect_of(text: str, known: Variables, re: bool, look: str) -> Effect:
+    effect = tuple(part.strip() for part in text.split(":"))
+    options = [*(":".join(e) for e in known.effects), *(v for v in known.known if (v,) not in known.effects), *known.groups]
+    for name in effect:
+        if name in known.known:
+            continue
+        if name not in known.groups:
+            raise BrimError(f"the model has no effect '{text}'", hint=suggest(text, dict.fromkeys(options), "effects"))
+        if not re:
+            raise BrimError(f"'{name}' only groups, and group effects are left out", hint="say re_formula=None to include them")
+    if len(effect) > 2 or len(set(effect)) < len(effect):
+        raise BrimError(f"'{text}' is not an effect of one or two variables", hint="vary further variables with conditions=")
+    if len(effect) == 2 and look in ("categorical", "ordinal"):
+        raise BrimError(f"'{text}': the categories take the place of a second variable", hint="vary it with conditions=")
+    return effect
+
+
+# --------------------------------------------------------------------------- predicting
+
+
+def _predict(fit: Any, response: ResponseModel, grids: Sequence[Grid], request: Request) -> Iterator[np.ndarray]:
+    """Draws at the rows of each grid, ``(draws, rows[, categories])``: all grids in one go, in blocks of equal length."""
+    if not grids:
+        return
+    frame = stack(grids)
+    size = min(_BLOCK, frame.n)
+    common = {
+        "resp": response.name,
+        "re_formula": request.re_formula,
+        "allow_new_levels": True,
+        "sample_new_levels": request.sample_new_levels,
+        "draw_ids": request.draw_ids,
+        "seed": request.seed,
+        "incl_autocor": False,
+    }
+    if request.method != "posterior_predict":
+        common |= {"dpar": request.dpar, "nlpar": request.nlpar}
+    method = getattr(fit, request.method)
+    parts = []
+    for at in range(0, frame.n, size):
+        rows = np.minimum(np.arange(at, at + size), frame.n - 1)
+        parts.append(method(_rows(frame, rows), **common)[:, : frame.n - at])
+    whole = np.concatenate(parts, axis=1)
+    if request.transform is not None:
+        whole = np.asarray(request.transform(whole))
+    at = 0
+    for g in grids:
+        yield whole[:, at : at + g.n]
+        at += g.n
+
+
+def _rows(frame: Frame, rows: np.ndarray) -> Frame:
+    return Frame.of({name: frame[name].take(rows) for name in frame.names})

@@ -1,0 +1,4 @@
+"""Fits on disk.
+
+May import: fit, model.
+"""

@@ -1,0 +1,309 @@
+"""A fit as one netCDF file: draws in ArviZ' groups, and what the model is rebuilt from.
+
+Groups ``posterior``, ``sample_stats`` and ``observed_data`` are those of ``Fit.idata``, so that ArviZ and xarray read the file;
+the group ``brim`` holds the request (formula, family, priors, settings) as JSON and the training data. Loading builds the
+model anew from these, with the code that built it first; nothing in the file is executed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from brim.errors import BrimError, suggest
+from brim.fit.draws import EXTRA, Posterior, labelled, observed, safe_name
+from brim.frames.frame import Column, Factor, Frame, Logical, Numeric
+from brim.model.build import build, read_data2
+from brim.model.model import Model
+from brim.post.files.spec import formula_from, plain, priors_from, request, resolve_family
+
+if TYPE_CHECKING:
+    from brim.api.fit import Fit
+
+__all__ = ["FORMAT", "read", "same_model", "save"]
+
+#: Version of the file's layout; a file of a later one is refused.
+FORMAT = 1
+
+_AXES = ("chain", "draw")
+
+
+# --------------------------------------------------------------------------- saving
+
+
+def save(fit: Fit, path: str | os.PathLike[str]) -> None:
+    """Write a fit to one netCDF file; see ``Fit.save``.
+
+    The file is written beside its place under a temporary name and moved there when it is whole: a failure leaves what was there.
+
+    Raises
+    ------
+    BrimError
+        The folder does not exist or cannot be written to, or the fit holds something that has no form in a file.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise BrimError(f"'{path}' is a folder", hint="name the file to write, fit.nc for instance")
+    if not path.parent.is_dir():
+        raise BrimError(f"there is no folder '{path.parent}' to write '{path.name}' into", hint="make it first")
+    content = _content(fit)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        _write(temporary, fit, content)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise BrimError(f"cannot write '{path}': {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _content(fit: Fit) -> dict[str, Any]:
+    """The JSON part of a file."""
+    from brim import __version__
+
+    names = _used(fit)
+    return {
+        "format": FORMAT,
+        "brim": __version__,
+        "request": request(fit),
+        "data_name": fit.data_name,
+        "info": plain({k: v for k, v in fit.info.items() if not isinstance(v, np.ndarray)}),
+        "info_arrays": list(_arrays(fit.info)),
+        "columns": [{"name": name, **_describe(fit.frame[name])} for name in names],
+        "data2": {name: None if index is None else list(index) for name, (_, index) in read_data2(fit.data2).items()},
+        "sampled": fit.posterior is not None,
+        "extra": [] if fit.posterior is None else list(fit.posterior.extra),
+    }
+
+
+def _arrays(info: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """What an engine tells in arrays (mass matrices), which may be large."""
+    return {k: v for k, v in info.items() if isinstance(v, np.ndarray)}
+
+
+def _used(fit: Fit) -> list[str]:
+    """The columns that the model reads, in the data's order."""
+    wanted = {name for f in fit.formula.formulas for name in f.variables(fit.frame.names)}
+    return [name for name in fit.frame.names if name in wanted]
+
+
+def _describe(column: Column) -> dict[str, Any]:
+    """A column without its values."""
+    if isinstance(column, Numeric):
+        return {"kind": column.kind, "integer": column.integer}
+    if isinstance(column, Factor):
+        return {"kind": column.kind, "levels": list(column.levels), "ordered": column.ordered, "text": column.text}
+    return {"kind": column.kind}
+
+
+def _values(column: Column) -> np.ndarray:
+    """The values of a column as one numeric array: numbers, codes of levels, or 0/1 with -1 where missing."""
+    if isinstance(column, Numeric):
+        return column.values
+    if isinstance(column, Factor):
+        return column.codes
+    return np.where(column.missing, -1, column.values).astype(np.int8)
+
+
+def _write(path: Path, fit: Fit, content: Mapping[str, Any]) -> None:
+    import h5netcdf
+
+    with h5netcdf.File(path, "w") as file:
+        file.attrs["creation_library"] = "brim"
+        if fit.posterior is not None:
+            _write_draws(file, fit, fit.posterior)
+        group = file.create_group("brim")
+        _put_text(group, "content", json.dumps(content))
+        frame = group.create_group("data")
+        for i, column in enumerate(content["columns"]):
+            _put(frame, f"column_{i}", ("row",), _values(fit.frame[column["name"]]))
+        _put_arrays(group.create_group("data2"), [matrix for matrix, _ in read_data2(fit.data2).values()])
+        _put_arrays(group.create_group("info"), [*_arrays(fit.info).values()])
+
+
+def _write_draws(file: Any, fit: Fit, posterior: Posterior) -> None:
+    draws = labelled(posterior)
+    group = file.create_group("posterior")
+    _put_axes(group, posterior)
+    for name, labels in draws.coords.items():
+        _put_text(group, name, np.array(labels, dtype=object))
+    for name, values in draws.values.items():
+        _put(group, name, (*_AXES, *draws.dims.get(name, ())), values)
+    stats = file.create_group("sample_stats")
+    _put_axes(stats, posterior)
+    for name, values in fit.stats.items():
+        _put(stats, name, _AXES, np.asarray(values))
+    responses = file.create_group("observed_data")
+    for name, y in observed(fit.model, fit.frame).items():
+        _put(responses, name, tuple(f"{name}_dim_{axis}" for axis in range(y.ndim)), y)
+
+
+def _put_axes(group: Any, posterior: Posterior) -> None:
+    for name, size in zip(_AXES, (posterior.chains, posterior.draws), strict=True):
+        _put(group, name, (name,), np.arange(size))
+
+
+def _put(group: Any, name: str, dims: tuple[str, ...], values: np.ndarray) -> None:
+    """A variable with its dims; logicals as xarray writes them."""
+    for dim, size in zip(dims, values.shape, strict=True):
+        if dim not in group.dimensions:
+            group.dimensions[dim] = size
+    logical = values.dtype == bool
+    variable = group.create_variable(name, dims, data=values.astype(np.int8) if logical else values)
+    if logical:
+        variable.attrs["dtype"] = "bool"
+
+
+def _put_arrays(group: Any, arrays: list[np.ndarray]) -> None:
+    """Arrays by their position, each with dims of its own."""
+    for i, values in enumerate(arrays):
+        _put(group, f"array_{i}", tuple(f"dim_{i}_{axis}" for axis in range(values.ndim)), values)
+
+
+def _put_text(group: Any, name: str, values: str | np.ndarray) -> None:
+    """One text, or the labels of the dim of the same name."""
+    import h5py
+
+    dims = () if isinstance(values, str) else (name,)
+    if dims:
+        group.dimensions[dims[0]] = len(values)
+    variable = group.create_variable(name, dims, dtype=h5py.string_dtype())
+    variable[...] = values
+
+
+# --------------------------------------------------------------------------- loading
+
+
+def read(path: str | os.PathLike[str], family: Any = None) -> dict[str, Any]:
+    """What a file holds, as the fields of a ``Fit`` (``settings`` as a dict); see ``fit.load``."""
+    path = Path(path)
+    if not path.is_file():
+        near = [str(p) for p in path.parent.glob("*.nc")] if path.parent.is_dir() else []
+        raise BrimError(f"there is no file '{path}'", hint=suggest(str(path), near, "files there"))
+    with _damaged(path):
+        content, columns, data2, info, groups = _read(path)
+        asked = content["request"]
+        frame = Frame.of({c["name"]: _column(c, values) for c, values in zip(content["columns"], columns, strict=True)})
+        out: dict[str, Any] = {"settings": asked["settings"], "data_name": content["data_name"], "info": content["info"] | info}
+        out |= {"formula": formula_from(asked, family), "family": resolve_family(asked["family"], family)}
+        out |= {"priors": priors_from(asked), "data2": data2}
+        only = asked["settings"]["sample_prior"] == "only"
+    model, frame = build(out["formula"], frame, out["family"], out["priors"], read_data2(data2))
+    out |= {"model": replace(model, prior_only=only), "frame": frame}
+    if content["sampled"]:
+        with _damaged(path):
+            out["posterior"] = _posterior(model, groups["posterior"], content["extra"])
+        out["stats"] = {k: v for k, v in groups["sample_stats"].items() if k not in _AXES}
+    return out
+
+
+@contextmanager
+def _damaged(path: Path) -> Iterator[None]:
+    """Whatever goes wrong while a file is taken apart becomes an error that names the file."""
+    try:
+        yield
+    except BrimError:
+        raise
+    except (OSError, LookupError, ValueError, TypeError, RuntimeError, AttributeError) as error:
+        raise BrimError(f"'{path}' cannot be read: it is no netCDF file, or it is damaged ({error})", hint="fit again and save") from error
+
+
+def _read(path: Path) -> tuple[dict[str, Any], list[np.ndarray], dict[str, Any], dict[str, np.ndarray], dict[str, dict[str, np.ndarray]]]:
+    """Content, columns of the data, ``data2``, arrays of ``info``, and the groups with draws."""
+    import h5netcdf
+
+    with h5netcdf.File(path, "r") as file:
+        if "brim" not in file.groups:
+            raise BrimError(f"'{path}' is no fit of brim's: it is a netCDF file without a group 'brim'")
+        group = file.groups["brim"]
+        content = _content_of(group, path)
+        columns = [_get(group[f"data/column_{i}"]) for i in range(len(content["columns"]))]
+        matrices = [_get(group[f"data2/array_{i}"]) for i in range(len(content["data2"]))]
+        info = {name: _get(group[f"info/array_{i}"]) for i, name in enumerate(content["info_arrays"])}
+        wanted = ("posterior", "sample_stats") if content["sampled"] else ()
+        groups = {name: {k: _get(v) for k, v in file[name].variables.items()} for name in wanted}
+    return content, columns, _data2(content["data2"], matrices), info, groups
+
+
+def _content_of(group: Any, path: Path) -> dict[str, Any]:
+    text = group["content"][...]
+    content: dict[str, Any] = json.loads(text if isinstance(text, str) else np.asarray(text).item())
+    if content["format"] > FORMAT:
+        raise BrimError(
+            f"'{path}' was written by a later brim ({content['brim']}, file format {content['format']}; this one reads up to {FORMAT})",
+            hint="upgrade brim",
+        )
+    return content
+
+
+def _get(variable: Any) -> np.ndarray:
+    values = np.asarray(variable[...])
+    return values.astype(bool) if variable.attrs.get("dtype") == "bool" else values
+
+
+def _column(description: Mapping[str, Any], values: np.ndarray) -> Column:
+    kind = description["kind"]
+    if kind == Numeric.kind:
+        return Numeric(values, description["integer"])
+    if kind == Factor.kind:
+        return Factor(values, tuple(description["levels"]), description["ordered"], description["text"])
+    return Logical(values == 1, values < 0 if (values < 0).any() else None)
+
+
+def _data2(names: Mapping[str, list[str] | None], matrices: list[np.ndarray]) -> dict[str, Any]:
+    """Matrices as the user may have given them: data frames where rows had names."""
+
+    def one(matrix: np.ndarray, index: list[str] | None) -> Any:
+        if index is None:
+            return matrix
+        import pandas as pd
+
+        return pd.DataFrame(matrix, index=index)
+
+    return {name: one(matrix, index) for (name, index), matrix in zip(names.items(), matrices, strict=True)}
+
+
+def _posterior(model: Model, values: Mapping[str, np.ndarray], extra: list[str]) -> Posterior:
+    """Draws by the keys of the model's reported arrays; parts of one array (``rows``) are joined."""
+    reported = model.reported()
+    sizes: dict[str, int] = {}
+    for q in reported:
+        if q.rows is not None:
+            sizes[q.key] = max(sizes.get(q.key, 0), q.rows[1])
+    arrays: dict[str, np.ndarray] = {}
+    for q in reported:
+        part = values[safe_name(q.label)]
+        if q.rows is None:
+            arrays[q.key] = part
+            continue
+        whole = arrays.setdefault(q.key, np.empty((*part.shape[:2], sizes[q.key], *part.shape[3:])))
+        whole[:, :, q.rows[0] : q.rows[1]] = part
+    arrays.update({name: values[name] for name in EXTRA if name in values})
+    return Posterior(reported, arrays, {name: values[safe_name(name)] for name in extra})
+
+
+# --------------------------------------------------------------------------- comparing
+
+
+def same_model(a: Fit, b: Fit) -> bool:
+    """Whether two fits were asked for the same: formula, family, priors, settings, the data they use, and ``data2``."""
+    if request(a) != request(b) or _used(a) != _used(b):
+        return False
+    if not all(_same_column(a.frame[name], b.frame[name]) for name in _used(a)):
+        return False
+    one, other = read_data2(a.data2), read_data2(b.data2)
+    return one.keys() == other.keys() and all(
+        one[k][1] == other[k][1] and np.array_equal(one[k][0], other[k][0], equal_nan=True) for k in one
+    )
+
+
+def _same_column(a: Column, b: Column) -> bool:
+    return _describe(a) == _describe(b) and np.array_equal(_values(a), _values(b), equal_nan=a.kind == Numeric.kind)

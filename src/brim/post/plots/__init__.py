@@ -1,0 +1,4 @@
+"""Posterior predictive checks, densities and traces.
+
+May import: fit, model, post.predict.
+"""

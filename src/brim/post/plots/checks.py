@@ -1,0 +1,306 @@
+"""``pp_check`` and the plot of a fit: what a user calls, its arguments checked and its numbers gathered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from brim.errors import BrimError, suggest
+from brim.frames.frame import Frame, Numeric
+from brim.language.expand import deparse
+from brim.model.model import ResponseModel
+from brim.parameters.param import RANKS
+from brim.post.plots.density import bandwidth, density
+from brim.post.plots.panels import PANELS, STATS, Check, draw
+from brim.post.plots.style import BLUE, DARK, Figure, colours, style
+
+__all__ = ["main_variables", "pp_check", "trace_plot"]
+
+#: Distinct whole numbers up to which a response is shown value by value.
+_FEW = 60
+
+
+def pp_check(
+    fit: Any,
+    type: str = "dens_overlay",
+    *,
+    ndraws: int | None = None,
+    group: str | None = None,
+    x: str | None = None,
+    stat: Any = None,
+    prob: float = 0.5,
+    prob_outer: float = 0.9,
+    bins: int = 30,
+    ncol: int | None = None,
+    newdata: Any = None,
+    resp: str | None = None,
+    re_formula: Any = None,
+    allow_new_levels: bool = False,
+    sample_new_levels: str = "uncertainty",
+    draw_ids: Any = None,
+    seed: int | None = None,
+) -> Figure:
+    """Posterior predictive check: observed responses against responses replicated by the model.
+
+    Parameters
+    ----------
+    fit
+        A fit with draws.
+    type
+        - ``"dens_overlay"``: densities (shares of whole numbers where these are few); ``"ecdf_overlay"``: distribution functions;
+          ``"hist"``: histograms;
+        - ``"bars"``: frequencies of whole numbers or categories, with intervals;
+        - ``"stat"``, ``"stat_2d"``: the replicated distribution of one or two statistics, and their observed values;
+        - ``"intervals"``, ``"ribbon"``: every observation with its predictive intervals, in order or over ``x``;
+        - ``"scatter_avg"``: observations against their mean replication; ``"error_scatter_avg"``: the difference against the observation
+          or ``x``; ``"error_hist"``: histograms of observed minus replicated.
+
+        Most have a form for groups, ``"stat_grouped"``: one panel for each level of ``group``.
+    ndraws, draw_ids
+        How many random draws, or which. By default 10 for overlays, 8 or 9 for histograms, all for the others.
+    group, x
+        Columns: one panel for each level; the x axis.
+    stat
+        A name (``mean median sd var mad min max q5 q25 q75 q95 prop_zero``), a function of one sample, or a pair for ``stat_2d``.
+        By default the mean, and mean and sd.
+    prob, prob_outer
+        Probabilities of the inner and outer intervals.
+    bins
+        Bins of histograms.
+    ncol
+        Columns of panels.
+    newdata, resp, re_formula, allow_new_levels, sample_new_levels, seed
+        As in ``Fit.posterior_predict``; ``newdata`` must hold the response.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        It shows itself in notebooks; ``savefig`` writes it.
+
+    Raises
+    ------
+    BrimError
+        For a type, column or statistic that does not exist, or a type that does not fit the response.
+
+    Examples
+    --------
+    >>> import brim
+    >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), chains=1, iter=600, seed=1, progress=False)
+    >>> len(fit.pp_check(ndraws=5, seed=1).axes[0].lines)
+    6
+    """
+    kind = _kind(type, group)
+    if not 0 < prob <= prob_outer < 1:
+        raise BrimError(f"prob = {prob}, prob_outer = {prob_outer}", hint="they lie between 0 and 1, prob is the smaller")
+    response = fit.model.response(resp)
+    rows, y = _observed(fit, response, newdata)
+    columns = {name: _column(rows, name) for name in (group, x) if name is not None}
+    if ndraws is None and draw_ids is None and PANELS[kind].ndraws is not None:
+        ndraws = min(PANELS[kind].ndraws or 0, fit.draws.chains * fit.draws.draws)
+    yrep = fit.posterior_predict(
+        newdata if newdata is None else rows,
+        resp=response.name,
+        re_formula=re_formula,
+        allow_new_levels=allow_new_levels,
+        sample_new_levels=sample_new_levels,
+        ndraws=ndraws,
+        draw_ids=draw_ids,
+        seed=seed,
+    )
+    check = _check(response, kind, y, yrep, stat, (prob, prob_outer), bins)
+    if x is not None:
+        check = _over(check, x, columns[x])
+    if kind == "bars" and not _whole(y):
+        raise BrimError(f"bars count distinct values, and '{check.label}' is continuous", hint="use type='dens_overlay' or 'hist'")
+    with style():
+        return draw(kind, check, _groups(columns, group), ncol)
+
+
+def _kind(type: str, group: str | None) -> str:
+    """The type without ``_grouped``."""
+    names = [*PANELS, *(f"{name}_grouped" for name, panel in PANELS.items() if not panel.multiples)]
+    if type.startswith("loo_"):
+        raise BrimError(f"the check '{type}' is not built yet", hint=f"types: {', '.join(names)}")
+    if type not in names:
+        raise BrimError(f"pp_check has no type '{type}'", hint=suggest(str(type), names, "types"))
+    kind = type.removesuffix("_grouped")
+    if kind != type and group is None:
+        raise BrimError(f"'{type}' needs a grouping column", hint="say which: group='g'")
+    if group is not None and PANELS[kind].multiples:
+        raise BrimError(f"'{type}' has a panel for every draw and takes no group", hint="use dens_overlay or ecdf_overlay")
+    return kind
+
+
+def _observed(fit: Any, response: ResponseModel, newdata: Any) -> tuple[Frame, np.ndarray]:
+    """The rows that are replicated, and the responses observed there."""
+    frame = response.response.kept(fit.frame) if newdata is None else Frame.read(newdata)
+    y = np.asarray(response.response.design(frame, response.family)["y"], float)
+    if y.ndim > 1:
+        raise BrimError(f"each observation of '{response.name}' is a vector; pp_check shows single numbers")
+    return frame, y
+
+
+def _column(frame: Frame, name: str) -> Any:
+    if name not in frame:
+        raise BrimError(f"the data have no column '{name}'", hint=suggest(name, [n for n in frame.names if n != "Intercept"], "columns"))
+    return frame[name]
+
+
+def _groups(columns: Mapping[str, Any], group: str | None) -> dict[str, np.ndarray]:
+    if group is None:
+        return {}
+    factor = columns[group].as_factor().drop_unused()
+    return {level: np.flatnonzero(factor.codes == i) for i, level in enumerate(factor.levels)}
+
+
+def _over(check: Check, name: str, column: Any) -> Check:
+    if not isinstance(column, Numeric):
+        raise BrimError(f"x = '{name}' is not numeric", hint="show its levels with group=")
+    return replace(check, x=column.values, x_label=name)
+
+
+def _check(response: ResponseModel, kind: str, y: np.ndarray, yrep: np.ndarray, stat: Any, probs: tuple[float, float], bins: int) -> Check:
+    family = response.family
+    bounds = {"positive": (0.0, np.inf), "count": (0.0, np.inf), "proportion": (0.0, 1.0)}.get(family.kind, (-np.inf, np.inf))
+    whole = family.kind in ("count", "binary", "ordinal", "category")
+    low, high = np.quantile(yrep, [0.001, 0.999])
+    return Check(
+        y=y,
+        yrep=np.asarray(yrep, float),
+        window=(min(float(y.min()), float(low)), max(float(y.max()), float(high))),
+        label=deparse(response.response.node),
+        discrete=whole and np.ptp(np.concatenate([y, np.ravel(yrep)])) < _FEW,
+        bounds=bounds,
+        levels=_levels(response, y, yrep),
+        stats=_stats(stat, 2 if kind == "stat_2d" else 1),
+        prob=probs[0],
+        prob_outer=probs[1],
+        bins=bins,
+    )
+
+
+def _levels(response: ResponseModel, y: np.ndarray, yrep: np.ndarray) -> dict[int, str]:
+    """The categories' names by number: from 0 for two, from 1 for more."""
+    if response.family.kind not in ("binary", "ordinal", "category"):
+        return {}
+    first = 0 if response.family.kind == "binary" else 1
+    last = int(max(y.max(), np.max(yrep), first + 1))
+    names = response.response.levels or tuple(str(i) for i in range(first, last + 1))
+    return {first + i: name for i, name in enumerate(names)}
+
+
+def _whole(y: np.ndarray) -> bool:
+    return bool(np.all(y == np.floor(y)))
+
+
+def _stats(stat: Any, n: int) -> tuple[tuple[str, Callable[[np.ndarray], Any]], ...]:
+    """Names and functions of the statistics: functions of the user see one sample at a time."""
+    given = ("mean", "sd")[:n] if stat is None else (stat,) if isinstance(stat, str) or callable(stat) else tuple(stat)
+    if len(given) != n:
+        raise BrimError(f"{len(given)} statistics given, {n} needed")
+    return tuple(_named(one) for one in given)
+
+
+def _named(stat: Any) -> tuple[str, Callable[[np.ndarray], Any]]:
+    if callable(stat):
+        return getattr(stat, "__name__", "statistic"), lambda a: np.apply_along_axis(stat, -1, a)
+    if stat not in STATS:
+        raise BrimError(f"no statistic '{stat}'", hint=suggest(str(stat), STATS, "statistics") + " A function will do too.")
+    return str(stat), STATS[stat]
+
+
+# --------------------------------------------------------------------------- densities and traces
+
+
+def trace_plot(fit: Any, *, variable: str | Sequence[str] | None = None, combine: bool = True) -> Figure:
+    """Posterior density (left) and draws in order by chain (right) of each parameter.
+
+    Parameters
+    ----------
+    fit
+        A fit with draws.
+    variable
+        Names of variables as ``fit.variables()`` gives them; a name ending in ``*`` stands for all that start so.
+        By default the main parameters: all but the effects of single levels and the log densities.
+    combine
+        One density of all chains; ``False``: one a chain.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        One row a parameter.
+
+    Raises
+    ------
+    BrimError
+        For a variable that the fit does not have.
+    """
+    names = main_variables(fit) if variable is None else _chosen(fit, [variable] if isinstance(variable, str) else variable)
+    draws = fit.draws.matrix(tuple(names))
+    with style():
+        figure = Figure(figsize=(7.2, 1.25 * len(names) + 0.5))
+        axes = figure.subplots(len(names), 2, squeeze=False, width_ratios=(1, 1.6))
+        shades = colours(draws.shape[0], ordered=False)
+        for (left, right), name, values in zip(axes, names, np.moveaxis(draws, 2, 0), strict=True):
+            _posterior(left, values, combine, shades)
+            _trace(right, values, shades)
+            left.set_title(name)
+        axes[-1, 0].set_xlabel("Value")
+        axes[-1, 1].set_xlabel("Draw")
+        for ax in axes[:-1, 1]:
+            ax.tick_params(labelbottom=False)
+        if draws.shape[0] > 1:
+            names = [f"chain {i + 1}" for i in range(draws.shape[0])]
+            legend = figure.legend(axes[0, 1].get_lines(), names, loc="outside upper right", ncols=min(draws.shape[0], 8))
+            for line in legend.get_lines():
+                line.set(linewidth=2, alpha=1)
+    return figure
+
+
+def main_variables(fit: Any) -> list[str]:
+    """The variables a reader asks for first: not effects of single levels, nor latent values, nor log densities."""
+    inner = {RANKS[name] for name in ("r", "s", "zgp", "latent")}
+    first = [str(n) for q in fit.draws.reported if q.rank not in inner for n in np.ravel(q.names)]
+    varying = [n for n in first if np.ptp(fit.draws[n]) > 0]
+    return varying or first
+
+
+def _chosen(fit: Any, wanted: Sequence[str]) -> list[str]:
+    names: list[str] = []
+    have = fit.variables()
+    for one in wanted:
+        found = [n for n in have if n.startswith(one[:-1])] if one.endswith("*") else [one] if one in have else []
+        if not found:
+            raise BrimError(f"the fit has no variable '{one}'", hint=suggest(one.rstrip("*"), have, "variables"))
+        names += [n for n in found if n not in names]
+    return names
+
+
+def _posterior(ax: Any, values: np.ndarray, combine: bool, shades: Sequence[Any]) -> None:
+    """The density, with the 95 % interval and the median below it when chains are combined."""
+    flat = values.ravel()
+    margin = 3 * bandwidth(flat)
+    at = np.linspace(flat.min() - margin, flat.max() + margin, 400)
+    if combine:
+        curve = density(flat, at)
+        ax.fill_between(at, curve, color=BLUE, alpha=0.18, linewidth=0)
+        ax.plot(at, curve, color=BLUE, linewidth=1.3)
+        low, middle, high = np.quantile(flat, [0.025, 0.5, 0.975])
+        ax.plot([low, high], [0, 0], color=DARK, linewidth=2.2, clip_on=False, zorder=4)
+        ax.plot([middle], [0], "o", color=DARK, markersize=4.5, markeredgecolor="white", clip_on=False, zorder=5)
+    else:
+        for chain, shade in zip(values, shades, strict=True):
+            ax.plot(at, density(chain, at), color=shade, linewidth=1.1)
+    ax.set_ylim(bottom=0)
+    ax.tick_params(left=False, labelleft=False)
+    ax.spines["left"].set_visible(False)
+    ax.grid(False, axis="y")
+
+
+def _trace(ax: Any, values: np.ndarray, shades: Sequence[Any]) -> None:
+    for chain, shade in zip(values, shades, strict=True):
+        ax.plot(np.arange(1, len(chain) + 1), chain, color=shade, linewidth=0.45, alpha=0.8, rasterized=True)
+    ax.grid(False, axis="x")

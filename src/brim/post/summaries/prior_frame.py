@@ -1,0 +1,22 @@
+"""The prior table as a data frame that prints in brms' layout. Imported when one is made: it needs pandas."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+__all__ = ["PriorFrame"]
+
+
+class PriorFrame(pd.DataFrame):
+    """A data frame of priors; printed, flat and inherited priors are spelled out as brms does."""
+
+    @property
+    def _constructor(self) -> type[PriorFrame]:
+        return PriorFrame
+
+    def __repr__(self) -> str:
+        from brim.post.summaries.prior_table import COLUMNS, print_priors
+
+        return print_priors(self) if tuple(self.columns) == COLUMNS else repr(pd.DataFrame(self))
+
+    __str__ = __repr__

@@ -1,0 +1,315 @@
+"""Tables of a fit: population and group effects, standard deviations and correlations, residuals.
+
+Everything is computed from draws by ``statistics``; the tables differ in which draws they take and how they are labelled.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from brim.errors import BrimError, suggest
+from brim.fit.draws import Posterior
+from brim.frames.columns import format_number
+from brim.frames.frame import Frame
+from brim.parameters.param import RANKS
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+    from brim.api.fit import Fit
+    from brim.model.model import ResponseModel
+    from brim.terms.groups.group import GroupBlock
+
+__all__ = [
+    "POPULATION",
+    "coef",
+    "fixef",
+    "population_name",
+    "posterior_summary",
+    "ranef",
+    "residuals",
+    "statistic_names",
+    "statistics",
+    "summarise_array",
+    "var_corr",
+]
+
+#: Ranks (``param.RANKS``) of the population-level coefficients.
+POPULATION = tuple(RANKS[name] for name in ("Intercept", "b", "bsp", "bcs", "bs"))
+
+#: Makes the median absolute deviation of a normal sample estimate its standard deviation, as R's ``mad``.
+_MAD = 1.4826
+
+
+# --------------------------------------------------------------------------- statistics
+
+
+def statistic_names(probs: Iterable[float]) -> tuple[str, ...]:
+    """Labels of the statistics: ``Estimate``, ``Est.Error``, ``Q2.5``, ...
+
+    Examples
+    --------
+    >>> statistic_names((0.025, 0.975))
+    ('Estimate', 'Est.Error', 'Q2.5', 'Q97.5')
+    """
+    return ("Estimate", "Est.Error", *(f"Q{format_number(100 * p)}" for p in probs))
+
+
+def statistics(draws: np.ndarray, robust: bool = False, probs: Sequence[float] = (0.025, 0.975)) -> np.ndarray:
+    """Mean, standard deviation and quantiles (R's type 7) over the first axis: ``(draws, ...) -> (2 + len(probs), ...)``.
+
+    ``robust`` takes the median and the median absolute deviation times 1.4826 instead of the first two.
+
+    Examples
+    --------
+    >>> statistics(np.arange(5.0)).round(3)
+    array([2.   , 1.581, 0.1  , 3.9  ])
+    """
+    if any(not 0 <= p <= 1 for p in probs):
+        raise BrimError(f"probs = {tuple(probs)}", hint="probabilities lie between 0 and 1")
+    draws = np.asarray(draws, float)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # one draw has no standard deviation: NaN says so
+        if robust:
+            center = np.median(draws, axis=0)
+            spread = _MAD * np.median(np.abs(draws - center), axis=0)
+        else:
+            center, spread = draws.mean(axis=0), draws.std(axis=0, ddof=1)
+    return np.stack([center, spread, *np.quantile(draws, list(probs), axis=0)])
+
+
+def summarise_array(draws: np.ndarray, robust: bool = False, probs: Sequence[float] = (0.025, 0.975)) -> np.ndarray:
+    """Statistics of each observation, ``(draws, obs[, categories]) -> (obs, statistic[, categories])``."""
+    return np.moveaxis(statistics(draws, robust, probs), 0, 1)
+
+
+@dataclass(frozen=True)
+class _How:
+    """What is asked for: statistics (``robust`` or not, which quantiles), or with ``summary=False`` the draws themselves."""
+
+    summary: bool
+    robust: bool
+    probs: Sequence[float]
+
+    def frame(self, names: Sequence[str], draws: np.ndarray) -> pd.DataFrame:
+        """``draws (draws, variables)`` as one row a variable, or one column a variable."""
+        import pandas as pd
+
+        if not self.summary:
+            return pd.DataFrame(draws, columns=list(names))
+        return pd.DataFrame(statistics(draws, self.robust, self.probs).T, index=list(names), columns=list(statistic_names(self.probs)))
+
+    def array(self, draws: np.ndarray, coords: Mapping[str, Sequence[str]]) -> xr.DataArray:
+        """``draws (draws, a, b)`` as ``(a, statistic, b)``, or ``(draw, a, b)``; ``coords`` are those of a and b."""
+        import xarray as xr
+
+        labels = {name: list(values) for name, values in coords.items()}
+        first, second = labels
+        if not self.summary:
+            return xr.DataArray(draws, dims=("draw", first, second), coords=labels)
+        labels["statistic"] = list(statistic_names(self.probs))
+        return xr.DataArray(summarise_array(draws, self.robust, self.probs), dims=(first, "statistic", second), coords=labels)
+
+
+def _flat(array: np.ndarray) -> np.ndarray:
+    """Chains in order: ``(chains, draws, ...) -> (draws, ...)``."""
+    return array.reshape(-1, *array.shape[2:])
+
+
+def posterior_summary(fit: Fit, variable: str | Iterable[str] | None, robust: bool, probs: Sequence[float]) -> pd.DataFrame:
+    """Statistics of variables by name, all of them by default."""
+    names = fit.draws.variables if variable is None else fit.draws.expand(variable)
+    return _How(True, robust, probs).frame(names, _flat(fit.draws.matrix(names)))
+
+
+# --------------------------------------------------------------------------- population effects
+
+
+def population_name(variable: str) -> str:
+    """The coefficient of a population-level variable.
+
+    Examples
+    --------
+    >>> [population_name(v) for v in ("b_sigma_x", "bs_sx_1", "bsp_mox")]
+    ['sigma_x', 'sx_1', 'mox']
+    """
+    return re.sub(r"^b(s|sp|cs)?_", "", variable)
+
+
+def _population(posterior: Posterior) -> dict[str, np.ndarray]:
+    """Draws ``(draws,)`` of each population-level coefficient."""
+    out: dict[str, np.ndarray] = {}
+    for q in posterior.reported:
+        if q.rank in POPULATION:
+            values = _flat(posterior.array(q)).reshape(posterior.chains * posterior.draws, -1)
+            out.update(zip((population_name(str(n)) for n in np.ravel(q.names)), values.T, strict=True))
+    return out
+
+
+def fixef(fit: Fit, summary: bool, robust: bool, probs: Sequence[float]) -> pd.DataFrame:
+    """Population-level effects; see ``Fit.fixef``."""
+    found = _population(fit.draws)
+    draws = np.stack([*found.values()], axis=-1) if found else np.zeros((fit.draws.chains * fit.draws.draws, 0))
+    return _How(summary, robust, probs).frame(tuple(found), draws)
+
+
+# --------------------------------------------------------------------------- group effects
+
+
+def _groups(fit: Fit) -> dict[str, list[GroupBlock]]:
+    """The blocks of each grouping factor."""
+    out: dict[str, list[GroupBlock]] = {}
+    for block in fit.model.blocks:
+        out.setdefault(block.grouping.label, []).append(block)
+    if not out:
+        raise BrimError("the model has no group-level effects", source=str(fit.formula), hint="fixef() has the population-level effects")
+    return out
+
+
+def _effects(posterior: Posterior, blocks: Sequence[GroupBlock]) -> dict[str, np.ndarray]:
+    """Draws ``(draws, levels)`` of each effect of one grouping factor; names carry the predictor (``sigma_x``)."""
+    out: dict[str, np.ndarray] = {}
+    for block in blocks:
+        arrays = [_flat(posterior.array(q)) for q in block.reported() if q.rank == RANKS["r"]]
+        effects = np.moveaxis(np.concatenate(arrays, axis=1), 1, 0)
+        out.update(zip(block.labels, effects, strict=True))
+    return out
+
+
+def _by_level(how: _How, levels: Sequence[str], effects: Mapping[str, np.ndarray]) -> xr.DataArray:
+    return how.array(np.stack([*effects.values()], axis=-1), {"level": levels, "coef": tuple(effects)})
+
+
+def ranef(fit: Fit, summary: bool, robust: bool, probs: Sequence[float]) -> dict[str, xr.DataArray]:
+    """Group-level effects; see ``Fit.ranef``."""
+    how = _How(summary, robust, probs)
+    return {group: _by_level(how, blocks[0].grouping.levels, _effects(fit.draws, blocks)) for group, blocks in _groups(fit).items()}
+
+
+def coef(fit: Fit, summary: bool, robust: bool, probs: Sequence[float]) -> dict[str, xr.DataArray]:
+    """Group-level coefficients; see ``Fit.coef``."""
+    how = _How(summary, robust, probs)
+    population = _population(fit.draws)
+    out = {}
+    for group, blocks in _groups(fit).items():
+        total = combine(population, _effects(fit.draws, blocks), _threshold_signs(fit))
+        out[group] = _by_level(how, blocks[0].grouping.levels, total)
+    return out
+
+
+def _threshold_signs(fit: Fit) -> tuple[int, int]:
+    """How a group effect and a threshold make a coefficient: cumulative and sratio have ``threshold - effect``, the others the reverse."""
+    first = next((r for r in fit.model.responses if r.family.kind == "ordinal"), None)
+    return (-1, 1) if first is None or first.family.name in ("cumulative", "sratio") else (1, -1)
+
+
+def combine(
+    population: Mapping[str, np.ndarray], effects: Mapping[str, np.ndarray], signs: tuple[int, int] = (-1, 1)
+) -> dict[str, np.ndarray]:
+    """Population plus group effects by name, ``(draws, levels)`` each: effects of the group first, then those that do not vary.
+
+    A group effect without a population effect stands alone, and the other way round. An effect of ``Intercept`` meets every
+    ``Intercept[k]`` of the population (or one of ``x[k]`` the common ``x``); where these are thresholds, ``signs`` are those of
+    effect and threshold.
+
+    Parameters
+    ----------
+    population
+        Draws ``(draws,)`` by coefficient.
+    effects
+        Draws ``(draws, levels)`` by coefficient, of one grouping factor.
+
+    Examples
+    --------
+    >>> total = combine({"Intercept": np.array([1.0, 2.0]), "x": np.array([5.0, 6.0])}, {"Intercept": np.array([[0.1, 0.2], [0.3, 0.4]])})
+    >>> {name: draws.tolist() for name, draws in total.items()}
+    {'Intercept': [[1.1, 1.2], [2.3, 2.4]], 'x': [[5.0, 5.0], [6.0, 6.0]]}
+    """
+    none = np.zeros_like(next(iter(effects.values())))
+    parts = {_base(name) for name in (*population, *effects) if name != _base(name)}
+    out = {}
+    for name in dict.fromkeys([*effects, *population]):
+        if name in parts:
+            continue  # its parts name[k] stand for it
+        effect = effects.get(name, effects.get(_base(name), none))
+        constant = population.get(name, population.get(_base(name), none[:, 0]))
+        threshold = name != _base(name) and _base(name).split("_")[-1] == "Intercept"
+        of_effect, of_constant = signs if threshold else (1, 1)
+        out[name] = of_effect * effect + of_constant * constant[:, None]
+    return out
+
+
+def _base(name: str) -> str:
+    """``Intercept`` of ``Intercept[2]``."""
+    return name.split("[")[0]
+
+
+# --------------------------------------------------------------------------- standard deviations and correlations
+
+
+def var_corr(fit: Fit, summary: bool, robust: bool, probs: Sequence[float]) -> dict[str, dict[str, Any]]:
+    """Standard deviations, correlations and covariances; see ``Fit.VarCorr``."""
+    how = _How(summary, robust, probs)
+    out = {}
+    for group, blocks in (_groups(fit) if fit.model.blocks else {}).items():
+        names = [str(n) for b in blocks for q in b.reported() if q.rank == RANKS["sd"] for n in np.ravel(q.names)]
+        coefs = [n.removeprefix(f"sd_{group}__") for n in names]
+        out[group] = _covariances(how, fit.draws, names, coefs, f"cor_{group}__")
+    sigmas = {r.resp: s.key for r in fit.model.responses if r.response.estimates_sigma for s in r.scalars if s.name == "sigma"}
+    if sigmas:
+        out["residual__"] = _covariances(how, fit.draws, list(sigmas.values()), list(sigmas), "rescor__")
+    if not out:
+        raise BrimError("the model has neither group-level effects nor a residual standard deviation", source=str(fit.formula))
+    return out
+
+
+def _covariances(how: _How, posterior: Posterior, sd_names: Sequence[str], coefs: Sequence[str], cor_prefix: str) -> dict[str, Any]:
+    """``sd``, and where correlations are estimated ``cor`` and ``cov``; pairs without one have correlation zero."""
+    sd = _flat(posterior.matrix(tuple(sd_names)))
+    out: dict[str, Any] = {"sd": how.frame(coefs, sd)}
+    known = set(posterior.variables)
+    pairs = [(i, j) for j in range(len(coefs)) for i in range(j) if f"{cor_prefix}{coefs[i]}__{coefs[j]}" in known]
+    if not pairs:
+        return out
+    cor = np.tile(np.eye(len(coefs)), (len(sd), 1, 1))
+    for i, j in pairs:
+        cor[:, i, j] = cor[:, j, i] = posterior[f"{cor_prefix}{coefs[i]}__{coefs[j]}"].ravel()
+    axes = {"coef": coefs, "coef2": coefs}
+    return {**out, "cor": how.array(cor, axes), "cov": how.array(cor * sd[:, :, None] * sd[:, None, :], axes)}
+
+
+# --------------------------------------------------------------------------- residuals
+
+_METHODS = ("posterior_epred", "posterior_predict")
+_TYPES = ("ordinary", "pearson")
+
+
+def residuals(
+    fit: Fit, newdata: Any, method: str, type: str, summary: bool, robust: bool, probs: Sequence[float], kwargs: Mapping[str, Any]
+) -> np.ndarray:
+    """Observed minus expected or predicted responses; see ``Fit.residuals``."""
+    for name, value, known in (("method", method, _METHODS), ("type", type, _TYPES)):
+        if value not in known:
+            raise BrimError(f"{name} = {value!r}", hint=suggest(str(value), known, f"{name}s"))
+    response = fit.model.response(kwargs.get("resp"))
+    if response.family.kind in ("ordinal", "category"):
+        raise BrimError(f"the family {response.family.name} has no residuals", hint="compare categories with pp_check() or fitted()")
+    predict = {"posterior_epred": fit.posterior_epred, "posterior_predict": fit.posterior_predict}[method]
+    draws = predict(newdata, **kwargs)
+    out = _observed(fit, response, newdata) - draws
+    if type == "pearson":
+        out = out / fit.posterior_predict(newdata, **kwargs).std(axis=0, ddof=1)
+    return summarise_array(out, robust, probs) if summary else out
+
+
+def _observed(fit: Fit, response: ResponseModel, newdata: Any) -> np.ndarray:
+    """The response of the rows that predictions are for."""
+    frame = response.response.kept(fit.frame) if newdata is None else Frame.read(newdata)
+    return response.response.design(frame, response.family)["y"]

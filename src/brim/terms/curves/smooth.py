@@ -1,0 +1,328 @@
+"""Smooth terms ``s()``, ``t2()``, ``te()``, ``ti()``: ``eta + X_s bs + Z s`` with ``s = sds zs`` and ``zs`` standard normal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Self, final
+
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import logsumexp
+
+from brim.design.expressions import Expression
+from brim.design.matrix import brms_name
+from brim.design.splines.call import SmoothCall
+from brim.design.splines.effects import combined
+from brim.design.splines.mixed import AbstractSmooth
+from brim.errors import BrimError
+from brim.frames.columns import Factor, Logical
+from brim.frames.frame import Frame
+from brim.language.expand import Call, Node, deparse, fault, variables
+from brim.parameters.param import RANKS, Param, Piece, Reported, Slot, Where
+from brim.terms.base import AbstractTerm, Context, Design, Params, Read
+
+__all__ = ["Smooth", "read"]
+
+STANDARD_NORMAL = (Piece("std_normal", None),)
+
+
+def read(terms: tuple[tuple[Node, ...], ...], context: Context) -> Read:
+    """The smooths of one predictor, in the order of the formula."""
+    out: list[Smooth] = []
+    for i, term in enumerate(terms):
+        calls = [f for f in term if isinstance(f, Call)]
+        if len(term) > 1:
+            raise fault(calls[0], "a smooth cannot be part of an interaction", "write s(x, by = z)")
+        smooth = Smooth(calls[0], context.where, i + 1, f"student_t(3, 0, {context.scale:g})").learn(context.frame)
+        for other in out:
+            if set(smooth.labels) & set(other.labels):
+                raise fault(calls[0], f"two smooths are called '{smooth.labels[0]}'", f"the other is {deparse(other.call)}: leave one out")
+        out.append(smooth)
+    return Read(tuple(out))
+
+
+@final
+@dataclass(frozen=True)
+class Smooth(AbstractTerm):
+    """One smooth, or one for each level of a factor ``by``.
+
+    Attributes
+    ----------
+    call
+        ``s(x, by = f)`` as written; its text is the coefficient of its prior rows.
+    where, index
+        Predictor, and number among its smooths.
+    sds_default
+        brms' default prior of the standard deviations.
+    levels
+        Levels of a factor ``by`` that have a curve (an ordered factor's first has none); one empty name without such a factor.
+    labels
+        Name of each level's curve, ``"sx:fa"``.
+    groups
+        Number of levels that one curve's coefficients run over (``bs = "re"``, ``"fs"``), 0 where there is no such factor.
+    smooth
+        Basis in mixed-model form.
+    covariates, by
+        What is evaluated on the data.
+    factors, counts
+        Which covariates are the factors behind ``groups``, and their numbers of levels.
+    bare
+        Whether the standard normal coefficients are left out: see ``without_latent``.
+    """
+
+    call: Call = field(compare=False)
+    where: Where
+    index: int
+    sds_default: str = field(compare=False, default="student_t(3, 0, 2.5)")
+    levels: tuple[str, ...] = ("",)
+    labels: tuple[str, ...] = ()
+    groups: int = 0
+    smooth: AbstractSmooth | None = None
+    covariates: tuple[Expression, ...] = field(compare=False, default=(), repr=False)
+    by: Expression | None = field(compare=False, default=None, repr=False)
+    factors: tuple[int, ...] = field(compare=False, default=())
+    counts: tuple[int, ...] = field(compare=False, default=())
+    bare: bool = False
+
+    @property
+    def key(self) -> str:
+        return self._name("smooth")
+
+    def _name(self, base: str) -> str:
+        return f"{base}{self.where.suffix}_{self.index}"
+
+    # ------------------------------------------------------------------ learning
+
+    def learn(self, frame: Frame) -> Self:
+        call = SmoothCall.read(self.call)
+        covariates = tuple(Expression(node).learn(frame) for node in call.covariates)
+        by = Expression(call.by).learn(frame) if call.by is not None else None
+        draft = replace(self, covariates=covariates, by=by, levels=_levels(by, frame))
+        weight = draft._weight(frame)
+        counts = tuple(_count(c, frame) for c in covariates)
+        smooth, factors = call.build(counts, draft._by_factor or weight is None or bool(np.ptp(weight) == 0))
+        counts = tuple(counts[i] for i in factors)
+        draft = replace(draft, factors=factors, counts=counts, groups=int(np.prod(counts)) if factors else 0)
+        names = (f"{call.label}:{deparse(call.by)}{level}" if call.by is not None else call.label for level in draft.levels)
+        try:
+            draft = replace(draft, labels=tuple(brms_name(n) for n in names), smooth=smooth.learn(draft._x(frame), draft._first(frame)))
+        except BrimError as error:
+            raise error if error.source is not None else fault(self.call, error.what, error.hint) from None
+        return draft
+
+    @property
+    def _by_factor(self) -> bool:
+        return self.levels != ("",)
+
+    def _first(self, frame: Frame) -> np.ndarray:
+        """What multiplies the first curve in each row."""
+        level, weight = self._level(frame), self._weight(frame)
+        if level is not None:
+            return (level == 0).astype(float)
+        return np.ones(frame.n) if weight is None else weight
+
+    # ------------------------------------------------------------------ data
+
+    def variables(self) -> tuple[str, ...]:
+        return variables(self.call)
+
+    def _values(self, frame: Frame) -> list[np.ndarray]:
+        """Covariates as numbers, factors as codes (``NaN`` where missing)."""
+        out = []
+        for c in self.covariates:
+            value = c.value(frame)
+            out.append(np.where(value.codes < 0, np.nan, value.codes) if isinstance(value, Factor) else c.numbers(frame))
+        return out
+
+    def _x(self, frame: Frame) -> np.ndarray:
+        """The covariates that the basis has as arguments."""
+        columns = [v for i, v in enumerate(self._values(frame)) if i not in self.factors]
+        return np.column_stack(columns) if columns else np.ones((frame.n, 0))
+
+    def _weight(self, frame: Frame) -> np.ndarray | None:
+        """The numeric ``by``."""
+        return None if self.by is None or self._by_factor else self.by.numbers(frame)
+
+    def _level(self, frame: Frame) -> np.ndarray | None:
+        """The curve of each row, -1 for none."""
+        if self.by is None or not self._by_factor:
+            return None
+        return _factor(self.by, frame).recode(self.levels).codes
+
+    def design(self, frame: Frame) -> Design:
+        assert self.smooth is not None
+        columns = self.smooth.columns(self._x(frame))
+        weight, level = self._weight(frame), self._level(frame)
+        if weight is not None:
+            columns = columns * weight[:, None]
+        p = self.smooth.n_fixed
+        x, z = columns[:, :p], columns[:, p:]
+        out: Design = {}
+        if level is not None:
+            x, z = (np.where(level[:, None] < 0, 0.0, part) for part in (x, z))
+            out["level"] = np.maximum(level, 0)
+        if self.groups:
+            values = self._values(frame)
+            codes = np.column_stack([values[i] for i in self.factors])
+            bad = np.isnan(codes).any(axis=1)
+            z = np.where(bad[:, None], np.nan, z)
+            out["group"] = combined(np.nan_to_num(codes), self.counts)
+        return {**out, "X": np.ascontiguousarray(x), "Z": np.ascontiguousarray(z), **self.constants()}
+
+    def constants(self) -> Design:
+        precision = None if self.smooth is None else self.smooth.precision
+        return {} if precision is None else {"D": precision}
+
+    # ------------------------------------------------------------------ structure
+
+    @property
+    def _sizes(self) -> tuple[int, ...]:
+        """Number of coefficients under each standard deviation of one curve."""
+        assert self.smooth is not None
+        return tuple(n * max(self.groups, 1) for n in self.smooth.sizes)
+
+    @property
+    def _positions(self) -> np.ndarray:
+        """Where the coefficients of each level and group stand, ``(levels * groups, columns)``.
+
+        Those of one standard deviation are next to each other. Groups without a curve (``bs = "re"``) are listed backwards: the
+        mixed-model form of mgcv does so.
+        """
+        assert self.smooth is not None
+        groups, at, parts = max(self.groups, 1), 0, []
+        backwards = self.groups > 0 and self.smooth.backwards
+        for n, size in zip(self.smooth.sizes, self._sizes, strict=True):
+            block = at + np.arange(size).reshape(groups, n)
+            parts.append(block[::-1] if backwards else block)
+            at += size
+        one = np.hstack(parts)
+        return np.concatenate([one + at * i for i in range(len(self.levels))])
+
+    # ------------------------------------------------------------------ parameters
+
+    def params(self) -> tuple[Param, ...]:
+        assert self.smooth is not None
+        n, out = len(self.levels), []
+        if self.smooth.n_fixed:
+            slots = tuple(Slot("b", name, where=self.where) for name in self._fixed_names())
+            out.append(Param(self._name("bs"), (n * self.smooth.n_fixed,), slots))
+        if self._sizes:
+            slot = Slot("sds", deparse(self.call), where=self.where, default=self.sds_default)
+            out.append(Param(self._name("sds"), (n * self.smooth.n_sds,), (slot,) * (n * self.smooth.n_sds), lb=0.0))
+        if self.latent:
+            out.append(Param(self.latent, (n * sum(self._sizes),), pieces=STANDARD_NORMAL))
+        return tuple(out)
+
+    def transform(self, params: Params, design: Design) -> dict[str, Any]:
+        return {self._name("s"): self.latent_loadings(params, design) * params[self.latent]} if self.latent else {}
+
+    @property
+    def _fixed_positions(self) -> np.ndarray:
+        """Where the unpenalised coefficients of each level stand, ``(levels, columns)``."""
+        assert self.smooth is not None
+        return np.arange(len(self.levels) * self.smooth.n_fixed).reshape(len(self.levels), -1)
+
+    def _code(self, design: Design) -> Any:
+        """The level and group of each row, as rows of ``_positions``; ``None`` where there is one."""
+        code = design.get("level")
+        return code if not self.groups else design["group"] + (0 if code is None else code * self.groups)
+
+    def apply(self, eta: Any, params: Params, design: Design) -> Any:
+        assert self.smooth is not None
+        if self.smooth.n_fixed:
+            eta = eta + _product(design["X"], params[self._name("bs")], self._fixed_positions, design.get("level"))
+        if self.latent:
+            eta = eta + _product(design["Z"], params[self._name("s")], self._positions, self._code(design))
+        return eta
+
+    # ------------------------------------------------------------------ as columns and coefficients
+
+    def coefficients(self, params: Params) -> Any:
+        names = [*(["bs"] if self.smooth is not None and self.smooth.n_fixed else []), *(["s"] if self.latent else [])]
+        return jnp.concatenate([params[self._name(n)] for n in names] or [jnp.zeros(0)])
+
+    def columns(self, design: Design) -> Any:
+        fixed = _spread(design["X"], self._fixed_positions, design.get("level"))
+        return np.concatenate([fixed, self.latent_columns(design)], axis=1) if self.latent else fixed
+
+    @property
+    def latent(self) -> str:
+        return "" if self.bare or not self._sizes else self._name("zs")
+
+    def latent_columns(self, design: Design) -> Any:
+        return _spread(design["Z"], self._positions, self._code(design))
+
+    def latent_loadings(self, params: Params, design: Design) -> Any:
+        """The standard deviation of each coefficient."""
+        sds = jnp.reshape(params[self._name("sds")], (len(self.levels), -1))
+        if "D" in design:
+            # sd = (sum_j D_j / sds_j^2)^(-1/2); a zero of D must not meet an infinite precision
+            log_precision = logsumexp(-2.0 * jnp.log(sds)[:, None, :], b=design["D"][None], axis=-1)
+            return jnp.ravel(jnp.exp(-0.5 * log_precision))
+        return jnp.ravel(sds[:, np.repeat(np.arange(len(self._sizes)), self._sizes)])
+
+    def without_latent(self) -> Smooth:
+        return replace(self, bare=True)
+
+    @property
+    def as_written(self) -> str:
+        return deparse(self.call)
+
+    # ------------------------------------------------------------------ names
+
+    def _fixed_names(self) -> tuple[str, ...]:
+        assert self.smooth is not None
+        return tuple(f"{label}_{j + 1}" for label in self.labels for j in range(self.smooth.n_fixed))
+
+    def reported(self) -> tuple[Reported, ...]:
+        assert self.smooth is not None
+        prefix, plain = self.where.prefix, [label.replace(":", "") for label in self.labels]
+        out = []
+        if self.smooth.n_fixed:
+            out.append(self._reported("bs", [f"bs_{prefix}{name}" for name in self._fixed_names()]))
+        if self._sizes:
+            out.append(self._reported("sds", [f"sds_{prefix}{label}_{j + 1}" for label in plain for j in range(self.smooth.n_sds)]))
+            names = [f"s_{prefix}{label}_{j + 1}[{i + 1}]" for label in plain for j, n in enumerate(self._sizes) for i in range(n)]
+            out.append(self._reported("s", names))
+        return tuple(out)
+
+    def _reported(self, base: str, names: list[str]) -> Reported:
+        call = SmoothCall.read(self.call)
+        label = f"{base}_{self.where.prefix}{brms_name(call.label)}{'' if call.by is None else brms_name(deparse(call.by))}"
+        return Reported(
+            self._name(base), np.array(names, dtype=object), RANKS[base], label, (f"{label}_dim",), {f"{label}_dim": tuple(names)}
+        )
+
+
+def _product(columns: Any, coefs: Any, positions: np.ndarray, code: Any) -> Any:
+    """Columns times coefficients; with ``code``, each row's are those at ``positions[code]``."""
+    return columns @ coefs if code is None else jnp.sum(columns * coefs[positions][code], axis=-1)
+
+
+def _spread(columns: np.ndarray, positions: np.ndarray, code: np.ndarray | None) -> np.ndarray:
+    """The columns of all coefficients, those of other levels zero: what ``_product`` multiplies them with."""
+    if code is None:
+        return columns
+    out = np.zeros((len(columns), positions.size))
+    np.put_along_axis(out, positions[code], columns, axis=1)
+    return out
+
+
+def _factor(by: Expression, frame: Frame) -> Factor:
+    value = by.value(frame)
+    assert isinstance(value, (Factor, Logical))
+    return value.as_factor()
+
+
+def _levels(by: Expression | None, frame: Frame) -> tuple[str, ...]:
+    """Levels of a factor ``by`` with a curve of their own."""
+    value = None if by is None else by.value(frame)
+    if not isinstance(value, (Factor, Logical)):
+        return ("",)
+    factor = value.as_factor()
+    return factor.levels[1:] if factor.ordered else factor.levels
+
+
+def _count(covariate: Expression, frame: Frame) -> int:
+    value = covariate.value(frame)
+    return len(value.levels) if isinstance(value, Factor) else 0

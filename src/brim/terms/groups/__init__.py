@@ -1,0 +1,4 @@
+"""Group-level effects: ``(x | g)``, ``gr()``, ``mm()``.
+
+May import: terms.base, parameters, design.
+"""

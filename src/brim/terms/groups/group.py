@@ -1,0 +1,474 @@
+"""Group-level effects: ``(x | g)``, ``(x || g)``, ``(x | ID | g)``, ``gr()``, nested and multi-membership groups.
+
+A *block* holds the effects that are correlated with each other: one grouping factor, the coefficients of one or several
+predictors (those that share an ID). It samples ``sd``, the Cholesky factor ``L`` of the correlations and standardised
+effects ``z``, and gives ``r = diag(sd) L z``. A *group effect* is the block's part in one predictor: ``eta + Z r[J]``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, Self, final
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import gammaln
+
+from brim.design.matrix import ModelMatrix, brms_name
+from brim.errors import BrimError
+from brim.frames.frame import Frame
+from brim.language.expand import Call, Name, Terms, variables
+from brim.parameters.param import RANKS, Param, Piece, Reported, Slot, Where
+from brim.terms.base import AbstractTerm, Design, Params, given_key
+from brim.terms.groups.grouping import Grouping, mmc_column
+
+__all__ = ["GroupBlock", "GroupEffect", "Member"]
+
+STANDARD_NORMAL = (Piece("std_normal", None),)
+
+
+@dataclass(frozen=True)
+class Member:
+    """The part of a block that stands in one predictor.
+
+    Attributes
+    ----------
+    terms
+        Its plain terms.
+    where
+        The predictor.
+    mmc
+        Its calls to ``mmc()``, which stand in ``terms`` as columns of their own name.
+    special
+        Its special effects (``mo(x)``), the calls as columns of ones; what the coefficients multiply is given by the predictor.
+    nthres
+        For category-specific effects, ``(cs(x) | g)``: the number of thresholds, each with its own effect.
+    coefs, given
+        Learned: all coefficients, special ones last, and where the predictor gives what those multiply.
+    """
+
+    terms: Terms = field(compare=False)
+    where: Where
+    mmc: tuple[Call, ...] = field(compare=False, default=())
+    special: Terms | None = field(compare=False, default=None)
+    nthres: int = 0
+    coefs: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
+    matrix: ModelMatrix | None = field(compare=False, default=None, repr=False)
+
+    def learn(self, frame: Frame, grouping: Grouping) -> Member:
+        matrix = ModelMatrix(self.terms).learn(grouping.member_frames(frame, self.mmc)[0])
+        plain = tuple(brms_name(n) for n in matrix.names)
+        if self.nthres:
+            plain = tuple(f"{c}[{k + 1}]" for c in plain for k in range(self.nthres))
+        special = self._special_coefs(frame)
+        if not plain + special:
+            raise BrimError(
+                "a group term has no coefficients", source=self.terms.node.source or None, span=self.terms.node.span, hint="write (1 | g)"
+            )
+        return replace(self, matrix=matrix, coefs=plain + special, given=tuple(given_key(self.where, c) for c in special))
+
+    def _special_coefs(self, frame: Frame) -> tuple[str, ...]:
+        if self.special is None:
+            return ()
+        ones = {f.name: np.ones(frame.n) for t in self.special.terms for f in t if isinstance(f, Name) and f.name not in frame}
+        return tuple(brms_name(n) for n in ModelMatrix(self.special).learn(frame.with_columns(ones)).names[1:])
+
+    def columns(self, frame: Frame) -> np.ndarray:
+        """What the coefficients multiply, (coefficients, rows): 1 for special ones, repeated for each threshold."""
+        assert self.matrix is not None
+        plain = np.repeat(self.matrix.matrix(frame).T, max(self.nthres, 1), axis=0)
+        return np.ascontiguousarray(np.concatenate([plain, np.ones((len(self.given), frame.n))]))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Coefficient names with the predictor's prefix, as they stand in ``sd_g__zi_Intercept``."""
+        return tuple(self.where.prefix + c for c in self.coefs)
+
+
+@final
+@dataclass(frozen=True)
+class GroupBlock(AbstractTerm):
+    """Correlated (or independent) group-level effects of one grouping factor.
+
+    With ``z`` standard normal, ``r_j = diag(sd) L z_j`` for level ``j``. ``gr(by = f)`` has its own ``sd`` and ``L`` for each
+    level of ``f``; ``gr(cov = A)`` correlates the levels, ``z -> z chol(A)'``; ``gr(pw = w)`` weights the levels' prior
+    densities; ``gr(dist = "student")`` multiplies ``r_j`` with ``sqrt(df u_j)``, ``u_j ~ inv_chi_square(df)``, sampled as
+    ``width_j = sqrt(df / 2) log(df u_j)``, whose law hardly depends on ``df``.
+
+    Attributes
+    ----------
+    index
+        Number of the block, part of its parameters' names.
+    grouping
+        The grouping factor (learned with the block).
+    members
+        Its parts, one a predictor.
+    correlated
+        Whether correlations are estimated.
+    sd_default
+        brms' default prior for standard deviations, one a member.
+    """
+
+    index: int
+    grouping: Grouping
+    members: tuple[Member, ...]
+    correlated: bool = True
+    sd_default: tuple[str, ...] = field(compare=False, default=())
+
+    @property
+    def key(self) -> str:
+        return f"group_{self.index}"
+
+    @property
+    def coefs(self) -> tuple[str, ...]:
+        return tuple(c for m in self.members for c in m.coefs)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return tuple(label for m in self.members for label in m.labels)
+
+    @property
+    def has_cor(self) -> bool:
+        return self.correlated and len(self.coefs) > 1
+
+    def learn(self, frame: Frame) -> Self:
+        members = tuple(m.learn(frame, self.grouping) for m in self.members)
+        return replace(self, grouping=self.grouping.learn(frame), members=members)
+
+    def scope(self, frame: Frame) -> Self:
+        """The block that also knows the new levels of these rows."""
+        return replace(self, grouping=self.grouping.scope(frame))
+
+    def effects(self) -> tuple[GroupEffect, ...]:
+        """The members as terms of their predictors."""
+        return tuple(GroupEffect(self, i) for i in range(len(self.members)))
+
+    # ------------------------------------------------------------------ parameters
+
+    def _name(self, base: str) -> str:
+        return f"{base}_{self.index}"
+
+    def _with_by(self, *shape: int) -> tuple[int, ...]:
+        return (len(self.grouping.by_levels), *shape) if self.grouping.by_levels else shape
+
+    def _slots(self) -> tuple[Slot, ...]:
+        group = self.grouping.label
+        each = tuple(
+            Slot("sd", c, group, m.where, default) for m, default in zip(self.members, self.sd_default, strict=True) for c in m.coefs
+        )
+        return each * max(len(self.grouping.by_levels), 1)
+
+    def params(self) -> tuple[Param, ...]:
+        k, n = len(self.coefs), len(self.grouping.levels)
+        group = self.grouping.label
+        out = [Param(self._name("sd"), self._with_by(k), self._slots(), lb=0.0, copies=max(len(self.grouping.by_levels), 1))]
+        if self.has_cor:
+            # one slot: brms' class L has a row for all groups and one for each, whatever by= says
+            slot = Slot("L", group=group, default="lkj_corr_cholesky(1)")
+            out.append(Param(self._name("L"), self._with_by(k, k), (slot,), space="cholesky_corr"))
+        if self.grouping.dist == "student":
+            slot = Slot("df", group=group, own_default="gamma(2, 0.1)")
+            out.append(Param(self._name("df"), (), (slot,), lb=1.0, center=2.0))
+            out.append(Param(self._name("width"), (n,)))
+        # widths and weighted levels have their density in log_density
+        out.append(Param(self._name("z"), (k, n), pieces=() if self.grouping.weight_name else STANDARD_NORMAL))
+        return tuple(out)
+
+    # ------------------------------------------------------------------ numbers
+
+    def design(self, frame: Frame) -> Design:
+        out: Design = {"by": self.grouping.by_index}
+        if self.grouping.cholesky is not None:
+            out["cholesky"] = self.grouping.cholesky
+        if self.grouping.new_levels:
+            out["new_by"] = self.grouping.new_by
+        if self.grouping.prior_weights is not None:
+            out["pw"] = self.grouping.prior_weights
+        return out
+
+    def log_density(self, params: Params, design: Design) -> Any:
+        """``sum_j w_j log p(z_j)`` with ``gr(pw = w)``, and that of the widths with ``gr(dist = "student")``."""
+        out: Any = self._log_density_of_widths(params) if self.grouping.dist == "student" else 0.0
+        if "pw" not in design:
+            return out
+        z = params[self._name("z")]
+        return out + jnp.sum(design["pw"] * jnp.sum(-0.5 * z * z - 0.5 * np.log(2 * np.pi), axis=0))
+
+    def _log_density_of_widths(self, params: Params) -> Any:
+        """``x_j = 1 / u_j = df exp(-sqrt(2 / df) width_j) ~ chi_square(df)``, with the Jacobian ``x_j sqrt(2 / df)``."""
+        df = params[self._name("df")]
+        step = jnp.sqrt(2.0 / df)
+        log_x = jnp.log(df) - step * params[self._name("width")]
+        constant = jnp.log(step) - 0.5 * df * math.log(2.0) - gammaln(0.5 * df)
+        return jnp.sum(0.5 * (df * log_x - jnp.exp(log_x)) + constant)
+
+    def transform(self, params: Params, design: Design) -> dict[str, Any]:
+        z = params[self._name("z")]
+        if "cholesky" in design:
+            z = z @ design["cholesky"].T
+        r = self._scale(params, z, design["by"])
+        out = {self._name("r"): r * self.widths(params)}
+        if self.has_cor:
+            out[self._name("cor")] = self._correlations(params[self._name("L")])
+        return out
+
+    def _scale(self, params: Params, z: Any, by: Any) -> Any:
+        """``diag(sd) L z``, column by column with the matrices of its level of ``by``."""
+        sd = params[self._name("sd")]
+        low = params[self._name("L")] if self.has_cor else None
+        if self.grouping.by_levels:
+            if low is None:
+                return sd[by].T * z
+            return jnp.einsum("jk,jkl,lj->kj", sd[by], low[by], z)
+        return sd[:, None] * (z if low is None else low @ z)
+
+    @property
+    def standardised(self) -> str:
+        """Name of the standardised effects, (coefficients, levels)."""
+        return self._name("z")
+
+    def loadings(self, params: Params) -> Any:
+        """``diag(sd) L``, from standardised to actual effects: (k, k), with ``gr(by = )`` one for each of its levels, (levels, k, k)."""
+        low = params[self._name("L")] if self.has_cor else jnp.eye(len(self.coefs))
+        return params[self._name("sd")][..., None] * low
+
+    def widths(self, params: Params) -> Any:
+        """What multiplies all effects of a level besides, (levels,): ``sqrt(df u_j)`` with ``gr(dist = "student")``, else 1."""
+        if self.grouping.dist != "student":
+            return 1.0
+        return jnp.exp(0.5 * params[self._name("width")] * jnp.sqrt(2.0 / params[self._name("df")]))
+
+    def _pairs(self) -> list[tuple[int, int]]:
+        return [(i, j) for j in range(len(self.coefs)) for i in range(j)]
+
+    def _correlations(self, low: Any) -> Any:
+        full = low @ jnp.swapaxes(low, -1, -2)
+        rows, cols = np.array(self._pairs()).T
+        return full[..., rows, cols]
+
+    def invert(self, reported: Params, design: Design) -> dict[str, Any]:
+        if not self.has_cor:
+            return {}
+        cor = reported[self._name("cor")]
+        rows, cols = np.array(self._pairs()).T
+        eye = jnp.broadcast_to(jnp.eye(len(self.coefs)), self._with_by(len(self.coefs), len(self.coefs)))
+        full = eye.at[..., rows, cols].set(cor).at[..., cols, rows].set(cor)
+        return {self._name("L"): jnp.linalg.cholesky(full)}
+
+    def extend(self, keys: Any, params: Params, design: Design, how: str) -> dict[str, Any]:
+        if "new_by" not in design:
+            return {}
+        by, new_by, r = design["by"], design["new_by"], params[self._name("r")]
+        each, shared = keys
+        if how == "gaussian":
+            full = {**params, **self.invert(params, design)}
+            z = jax.random.normal(each, (len(self.coefs), len(new_by)), dtype=r.dtype)
+            if self.grouping.dist == "student":
+                df = params[self._name("df")]
+                z = z * jnp.sqrt(df / jax.random.chisquare(jax.random.fold_in(each, 1), df, (len(new_by),), dtype=r.dtype))
+            new = self._scale(full, z, new_by)
+        else:
+            same = (by[None, :] == new_by[:, None]) if self.grouping.by_levels else jnp.ones((len(new_by), r.shape[1]), bool)
+            key = shared if how == "old_levels" else each
+            logits = jnp.where(same, 0.0, -jnp.inf)
+            new = r[:, jax.random.categorical(key, logits, axis=-1)]
+        return {self._name("r"): jnp.concatenate([r, new], axis=1)}
+
+    # ------------------------------------------------------------------ names
+
+    def _by_names(self, labels: tuple[str, ...]) -> list[tuple[str, ...]]:
+        if not self.grouping.by_levels:
+            return [labels]
+        return [tuple(f"{label}:{self.grouping.by_name}{level}" for label in labels) for level in self.grouping.by_levels]
+
+    def reported(self) -> tuple[Reported, ...]:
+        group, suffix = self.grouping.label, self._dim_suffix()
+        rows = self._by_names(self.labels)
+        by = {f"by_{group}": self.grouping.by_levels} if self.grouping.by_levels else {}
+        names = np.array([[f"sd_{group}__{c}" for c in row] for row in rows], dtype=object)
+        coef_dim = f"coef_{group}{suffix}"
+        out = [
+            Reported(
+                self._name("sd"),
+                names if by else names[0],
+                RANKS["sd"],
+                f"sd_{group}{suffix}",
+                (*by, coef_dim),
+                {**by, coef_dim: self.labels},
+            )
+        ]
+        if self.has_cor:
+            cors = np.array([[f"cor_{group}__{row[i]}__{row[j]}" for i, j in self._pairs()] for row in rows], dtype=object)
+            pair_dim = f"pair_{group}{suffix}"
+            pairs = tuple(f"{self.labels[i]}__{self.labels[j]}" for i, j in self._pairs())
+            out.append(
+                Reported(
+                    self._name("cor"),
+                    cors if by else cors[0],
+                    RANKS["cor"],
+                    f"cor_{group}{suffix}",
+                    (*by, pair_dim),
+                    {**by, pair_dim: pairs},
+                )
+            )
+        if self.grouping.dist == "student":
+            name = np.array(f"df_{group}", dtype=object)
+            out.append(Reported(self._name("df"), name, RANKS["df"], f"df_{group}{suffix}"))
+        return (*out, *self._reported_effects(group, suffix))
+
+    def _dim_suffix(self) -> str:
+        """Blocks of the same group are told apart by their number in ArviZ' names."""
+        return "" if self.grouping.only else f"_{self.index}"
+
+    def _reported_effects(self, group: str, suffix: str) -> tuple[Reported, ...]:
+        out, at = [], 0
+        levels = self.grouping.level_names
+        for m in self.members:
+            var = f"r_{group}_{m.where.suffix}" if m.where.suffix else f"r_{group}"
+            names = np.array([[f"{var}[{level},{c}]" for level in levels] for c in m.coefs], dtype=object)
+            coef_dim = f"coef_{group}_{m.where.suffix}{suffix}" if m.where.suffix else f"coef_{group}{suffix}_r"
+            coords = {coef_dim: m.coefs, group: levels}
+            out.append(Reported(self._name("r"), names, RANKS["r"], var + suffix, (coef_dim, group), coords, (at, at + len(m.coefs))))
+            at += len(m.coefs)
+        return tuple(out)
+
+
+@final
+@dataclass(frozen=True)
+class GroupEffect(AbstractTerm):
+    """A block's part in one predictor: ``eta_i + sum_k Z_ik r_k[J_i]`` (a weighted sum over memberships for ``mm()``)."""
+
+    block: GroupBlock
+    member: int
+
+    @property
+    def key(self) -> str:
+        return f"{self.block.key}{self.block.members[self.member].where.suffix}_{self.member}"
+
+    @property
+    def stage(self) -> int:
+        return 2 if self.block.members[self.member].nthres else 0
+
+    @property
+    def label(self) -> str:
+        return self.block.grouping.label
+
+    @property
+    def coefs(self) -> tuple[str, ...]:
+        return self.block.members[self.member].coefs
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """The coefficients as a formula names them: without the threshold of category-specific ones."""
+        return tuple(c.rpartition("[")[0] for c in self.coefs) if self.block.members[self.member].nthres else self.coefs
+
+    def variables(self) -> tuple[str, ...]:
+        member = self.block.members[self.member]
+        named = [v for t in member.terms.terms for f in t for v in variables(f)]
+        inner = [v for call in member.mmc for v in variables(call)]
+        plain = [v for v in named if v not in {mmc_column(call) for call in member.mmc}]
+        return tuple(dict.fromkeys([*self.block.grouping.variables(), *plain, *inner]))
+
+    def learn(self, frame: Frame) -> Self:
+        return self
+
+    def of(self, block: GroupBlock) -> Self:
+        """The same part of another state of the block (one that knows new levels)."""
+        return replace(self, block=block)
+
+    @property
+    def _only_intercept(self) -> bool:
+        return self.block.members[self.member].coefs == ("Intercept",)
+
+    def design(self, frame: Frame, codes: np.ndarray | None = None) -> Design:
+        """The arrays for these rows; ``codes`` are those of the grouping factor, where they are known."""
+        out: Design = {"J": self.block.grouping.codes(frame) if codes is None else codes}
+        weights = self.block.grouping.weights(frame)
+        if weights is not None:
+            out["W"] = weights
+        if not self._only_intercept:
+            out["Z"] = self._columns(frame)
+        return out
+
+    def _columns(self, frame: Frame) -> np.ndarray:
+        """Z as (coefficients, rows), or (memberships, coefficients, rows)."""
+        member = self.block.members[self.member]
+        z = [member.columns(f) for f in self.block.grouping.member_frames(frame, member.mmc)]
+        return z[0] if len(z) == 1 else np.stack(z)
+
+    def apply(self, eta: Any, params: Params, design: Design) -> Any:
+        member = self.block.members[self.member]
+        at = sum(len(m.coefs) for m in self.block.members[: self.member])
+        r = params[f"r_{self.block.index}"][at : at + len(member.coefs)]
+        if member.nthres and eta.ndim == 1:
+            eta = eta[:, None]
+        values = [params[key] for key in member.given]
+        j, z = design["J"], design.get("Z")
+        if j.ndim == 1:
+            return eta + self._sum(r, j, z, values)
+        for m in range(j.shape[0]):
+            w = design["W"][m]
+            eta = eta + (w[:, None] if member.nthres else w) * self._sum(r, j[m], z if z is None or z.ndim == 2 else z[m], values)
+        return eta
+
+    @property
+    def plain(self) -> bool:
+        """Whether each row has one level and known columns: no memberships, special effects or thresholds."""
+        member = self.block.members[self.member]
+        return not (self.block.grouping.is_mm or member.given or member.nthres)
+
+    @property
+    def special(self) -> tuple[str, ...]:
+        """Keys of what the predictor gives its special effects to multiply."""
+        return self.block.members[self.member].given
+
+    def parts(self, design: Design, known: Params = MappingProxyType({})) -> tuple[Any, Any]:
+        """Level of each row (rows,) and what its effects multiply (coefficients, rows).
+
+        With memberships (memberships, rows) and (coefficients, memberships, rows), weights included. ``known`` has what special
+        effects multiply.
+        """
+        j = design["J"]
+        z = design.get("Z", np.ones((1, j.shape[-1])))
+        if self.special:
+            plain = np.ones((z.shape[-2] - len(self.special), j.shape[-1]))
+            z = z * np.concatenate([plain, [known[key] for key in self.special]])
+        if j.ndim == 1:
+            return j, z
+        return j, (z[:, None] if z.ndim == 2 else np.swapaxes(z, 0, 1)) * design["W"]
+
+    def coefficients(self, params: Params) -> Any:
+        if not self.plain:
+            return None
+        at = sum(len(m.coefs) for m in self.block.members[: self.member])
+        return jnp.ravel(params[f"r_{self.block.index}"][at : at + len(self.coefs)])
+
+    def columns(self, design: Design) -> Any:
+        """A column for each level and coefficient: levels within coefficients."""
+        j, z = self.parts(design)
+        out = np.zeros((len(j), len(z), len(self.block.grouping.levels)))
+        out[np.arange(len(j)), :, j] = z.T
+        return out.reshape(len(j), -1)
+
+    def _sum(self, r: Any, j: Any, z: Any, values: list[Any]) -> Any:
+        """``sum_k Z_k r_k[J]`` (rows,), special coefficients times their values; one sum for each threshold, (rows, thresholds)."""
+        if z is None:
+            return r[0][j]
+        parts = [z[k] * r[k][j] for k in range(r.shape[0])]
+        plain = len(parts) - len(values)
+        parts = parts[:plain] + [part * value for part, value in zip(parts[plain:], values, strict=True)]
+        nthres = self.block.members[self.member].nthres
+        if nthres:
+            return jnp.stack([_total(parts[k::nthres]) for k in range(nthres)], axis=-1)
+        return _total(parts)
+
+
+def _total(parts: list[Any]) -> Any:
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total

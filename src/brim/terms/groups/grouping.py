@@ -1,0 +1,373 @@
+"""Grouping factors: which level(s) each row belongs to, for ``g``, ``a:b``, ``gr(g, ...)`` and ``mm(g1, g2, ...)``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, final
+
+import numpy as np
+
+from brim.design.expressions import Expression
+from brim.errors import BrimError, suggest
+from brim.frames.frame import Factor, Frame
+from brim.language.expand import Binary, Call, Constant, Name, Node, Text, deparse
+
+__all__ = ["Grouping", "parse_grouping"]
+
+
+@final
+@dataclass(frozen=True)
+class Grouping:
+    """One grouping construct.
+
+    Attributes
+    ----------
+    factors
+        The columns of each membership: ``(("g",),)`` for ``g``, ``(("a", "b"),)`` for ``a:b``, ``(("g1",), ("g2",))`` for ``mm(g1, g2)``.
+    label
+        brms' name of the group (``g``, ``a:b``, ``mmg1g2``).
+    by_name
+        Column of ``gr(by = )``.
+    dist
+        ``"gaussian"`` or ``"student"``.
+    correlated
+        ``gr(cor = FALSE)`` turns correlations off.
+    cov_name, cov
+        ``gr(cov = A)`` and the matrix (values, names) found in ``data2``.
+    weight_name, prior_weights
+        ``gr(pw = w)``: the column, and the learned weight of each level's prior density.
+    weight_nodes, scale_weights
+        ``mm(weights = cbind(w1, w2), scale = )``.
+    levels, by_levels, by_index, cholesky
+        Learned: the levels, those of ``by``, the index of each level's ``by``, the Cholesky factor of ``cov`` in the order of ``levels``.
+    new_levels, new_by
+        Levels of new data that the training data do not have (see ``scope``).
+    """
+
+    node: Node = field(compare=False, repr=False)
+    factors: tuple[tuple[str, ...], ...]
+    label: str
+    by_name: str = ""
+    dist: str = "gaussian"
+    correlated: bool = True
+    cov_name: str = ""
+    cov: Any = field(compare=False, default=None, repr=False)
+    weight_nodes: tuple[Node, ...] = field(compare=False, default=(), repr=False)
+    scale_weights: bool = True
+    weight_name: str = ""
+    only: bool = True
+    levels: tuple[str, ...] = field(compare=False, default=())
+    n_levels: int = 0
+    by_levels: tuple[str, ...] = ()
+    by_index: Any = field(compare=False, default=None, repr=False)
+    cholesky: Any = field(compare=False, default=None, repr=False)
+    prior_weights: Any = field(compare=False, default=None, repr=False)
+    new_levels: tuple[str, ...] = field(compare=False, default=())
+    new_by: Any = field(compare=False, default=None, repr=False)
+
+    def error(self, what: str, hint: str | None = None) -> BrimError:
+        return BrimError(what, source=self.node.source or None, span=self.node.span, hint=hint)
+
+    def variables(self) -> tuple[str, ...]:
+        """The columns that must be complete."""
+        out = [c for f in self.factors for c in f]
+        return tuple(dict.fromkeys([*out, *(n for n in (self.by_name, self.weight_name) if n)]))
+
+    @property
+    def is_mm(self) -> bool:
+        return len(self.factors) > 1
+
+    @property
+    def level_names(self) -> tuple[str, ...]:
+        """Levels as they stand in parameter names: white space becomes a dot, as in brms."""
+        return tuple(re.sub(r"\s", ".", level) for level in (*self.levels, *self.new_levels))
+
+    # ------------------------------------------------------------------ learning
+
+    def learn(self, frame: Frame) -> Grouping:
+        """Levels in R's order, checked; with ``by`` and ``cov`` resolved for them."""
+        columns = [_factor(frame, f) for f in self.factors]
+        levels = _union(columns)
+        if len(levels) < 2:
+            held = f"'{levels[0]}'" if levels else "none"
+            raise self.error(
+                f"the grouping factor '{self.label}' has one level only ({held})",
+                "group effects need at least two levels; leave the term out",
+            )
+        out = replace(self, levels=levels, n_levels=len(levels))
+        out = out._learn_by(frame) if self.by_name else replace(out, by_index=np.zeros(len(levels), np.int32))
+        out = replace(out, prior_weights=out._learn_weights(frame)) if self.weight_name else out
+        return replace(out, cholesky=_cov_cholesky(out)) if self.cov is not None else out
+
+    def _learn_weights(self, frame: Frame) -> np.ndarray:
+        """The prior weight of each level; all rows of a level must agree."""
+        given = frame.numbers(self.weight_name)
+        codes = self.codes(frame)
+        out = np.zeros(len(self.levels))
+        out[codes] = given
+        if (out[codes] != given).any():
+            level = self.levels[codes[np.flatnonzero(out[codes] != given)[0]]]
+            raise self.error(f"pw = {self.weight_name} differs within level '{level}' of '{self.label}'", "a level has one weight")
+        if not (out >= 0).all():
+            raise self.error(f"pw = {self.weight_name} has negative weights")
+        return out
+
+    def _learn_by(self, frame: Frame) -> Grouping:
+        by = frame[self.by_name].as_factor().drop_unused()
+        index = self._by_of(frame, self.levels, by)
+        return replace(self, by_levels=by.levels, by_index=index)
+
+    def _by_of(self, frame: Frame, levels: tuple[str, ...], by: Factor) -> np.ndarray:
+        """Index into ``by``'s levels of each level of the group; each level must stand in one."""
+        index = np.full(len(levels), -1, np.int32)
+        known = {level: i for i, level in enumerate(levels)}
+        for factor in self.factors:
+            column = _factor(frame, factor)
+            at = np.array([known.get(level, -1) for level in column.levels])[column.codes]
+            keep = at >= 0
+            index[at[keep]] = by.codes[keep]
+            wrong = np.flatnonzero(index[at[keep]] != by.codes[keep])
+            if wrong.size:
+                level = levels[at[keep][wrong[0]]]
+                raise self.error(
+                    f"level '{level}' of '{self.label}' stands in more than one level of by = {self.by_name}",
+                    "each group level must belong to one level of the by variable",
+                )
+        return index
+
+    def scope(self, frame: Frame) -> Grouping:
+        """The grouping that also knows which levels of these rows are new."""
+        columns = [_factor(frame, f) for f in self.factors]
+        known = set(self.levels)
+        new = tuple(level for level in _union(columns) if level not in known)
+        if not new:
+            return replace(self, new_levels=(), new_by=None)
+        if self.cov is not None:
+            raise self.error(
+                f"'{new[0]}' is a new level of '{self.label}', whose levels are correlated by cov = {self.cov_name}",
+                "predict for known levels only",
+            )
+        index = np.zeros(len(new), np.int32)
+        if self.by_name:
+            given = frame[self.by_name].as_factor()
+            place = {level: i for i, level in enumerate(self.by_levels)}
+            unknown = [level for level in given.drop_unused().levels if level not in place]
+            if unknown:
+                raise self.error(f"'{unknown[0]}' is not a level of '{self.by_name}'", suggest(unknown[0], self.by_levels, "levels"))
+            codes = np.array([place.get(level, -1) for level in given.levels], np.int32)[given.codes]
+            index = self._by_of(frame, new, replace(given, codes=codes, levels=self.by_levels))
+        return replace(self, new_levels=new, new_by=index)
+
+    # ------------------------------------------------------------------ design
+
+    def codes(self, frame: Frame) -> np.ndarray:
+        """Index of each row's level, (rows,), or (memberships, rows) for ``mm()``."""
+        place = {level: i for i, level in enumerate((*self.levels, *self.new_levels))}
+        out = []
+        for factor in self.factors:
+            column = _factor(frame, factor)
+            if (column.codes < 0).any():
+                row = int(np.flatnonzero(column.codes < 0)[0])
+                raise self.error(
+                    f"the grouping factor '{self.label}' is missing in row {row} (counted from 0)",
+                    "give a level, or predict with re_formula=False",
+                )
+            lookup = np.array([place.get(level, -1) for level in column.levels], np.int32)
+            out.append(lookup[column.codes])
+        return np.stack(out) if self.is_mm else out[0]
+
+    def weights(self, frame: Frame) -> np.ndarray | None:
+        """Membership weights (memberships, rows); equal ones unless given, scaled to sum to one unless ``scale = FALSE``."""
+        if not self.is_mm:
+            return None
+        m = len(self.factors)
+        if not self.weight_nodes:
+            return np.full((m, frame.n), 1.0 / m)
+        w = np.stack([Expression(node).learn(frame).numbers(frame) for node in self.weight_nodes])
+        if len(w) != m:
+            raise self.error(
+                f"mm() has {m} grouping factors but {len(w)} weights", "give weights = cbind(...) with one column for each factor"
+            )
+        if not self.scale_weights:
+            return w
+        total = w.sum(axis=0)
+        if (w < 0).any() or (total <= 0).any():
+            row = int(np.flatnonzero((w < 0).any(axis=0) | (total <= 0))[0])
+            raise self.error(
+                f"membership weights of row {row} (counted from 0) are negative or sum to zero", "use weights >= 0, or scale = FALSE"
+            )
+        return w / total
+
+    def member_frames(self, frame: Frame, calls: tuple[Call, ...]) -> list[Frame]:
+        """The frame each membership's coefficients are read from: ``mmc(x1, x2)`` reads ``x1`` for the first."""
+        if not calls:
+            return [frame]
+        out = []
+        for m in range(len(self.factors)):
+            columns = {}
+            for call in calls:
+                if len(call.args) != len(self.factors):
+                    raise self.error(
+                        f"{deparse(call)} has {len(call.args)} columns for {len(self.factors)} grouping factors",
+                        "give one column for each factor of mm()",
+                    )
+                columns[mmc_column(call)] = Expression(call.args[m]).learn(frame).numbers(frame)
+            out.append(frame.with_columns(columns))
+        return out
+
+
+def mmc_column(call: Call) -> str:
+    """The name under which ``mmc(x1, x2)`` stands in the design: brms' ``mmcx1x2``."""
+    return "mmc" + "".join(deparse(a) for a in call.args)
+
+
+def _factor(frame: Frame, names: tuple[str, ...]) -> Factor:
+    """One column, or the interaction of several with levels ``a_b`` sorted as text."""
+    if len(names) == 1:
+        return frame[names[0]].as_factor().drop_unused()
+    parts = [frame[n].as_factor() for n in names]
+    codes = np.stack([p.codes for p in parts])
+    missing = (codes < 0).any(axis=0)
+    unique, inverse = np.unique(codes[:, ~missing], axis=1, return_inverse=True)
+    labels = ["_".join(p.levels[c] for p, c in zip(parts, column, strict=True)) for column in unique.T]
+    order = sorted(range(len(labels)), key=lambda i: labels[i])
+    rank = np.empty(len(labels), np.int32)
+    rank[order] = np.arange(len(labels), dtype=np.int32)
+    out = np.full(frame.n, -1, np.int32)
+    out[~missing] = rank[np.ravel(inverse)]
+    return Factor(codes=out, levels=tuple(labels[i] for i in order), ordered=False)
+
+
+def _union(columns: list[Factor]) -> tuple[str, ...]:
+    """All levels: a single factor's in its own order, several factors' in the order of first appearance."""
+    return tuple(dict.fromkeys(level for c in columns for level in c.levels))
+
+
+def _cov_cholesky(grouping: Grouping) -> np.ndarray:
+    values, names = grouping.cov
+    values = np.asarray(values, float)
+    what = f"cov = {grouping.cov_name}"
+    if values.ndim != 2 or values.shape[0] != values.shape[1] or not np.allclose(values, values.T):
+        raise grouping.error(f"{what} must be a symmetric matrix; its shape is {values.shape}")
+    if names is None:
+        if len(values) != len(grouping.levels):
+            raise grouping.error(
+                f"{what} has no row names and {len(values)} rows for {len(grouping.levels)} levels",
+                "give a data frame whose index holds the levels",
+            )
+        names = grouping.levels
+    place = {str(n): i for i, n in enumerate(names)}
+    missing = [level for level in grouping.levels if level not in place]
+    if missing:
+        raise grouping.error(f"{what} has no row for level '{missing[0]}'", suggest(missing[0], place, "rows"))
+    order = [place[level] for level in grouping.levels]
+    try:
+        return np.linalg.cholesky(values[np.ix_(order, order)])
+    except np.linalg.LinAlgError:
+        raise grouping.error(f"{what} is not positive definite", "check the matrix, or add a small value to its diagonal") from None
+
+
+# --------------------------------------------------------------------------- reading the construct
+
+
+def parse_grouping(by: Node, data2: Mapping[str, Any]) -> Grouping:
+    """Read what stands right of the bar: ``g``, ``a:b``, ``gr(...)`` or ``mm(...)``."""
+    if isinstance(by, Call) and by.fn == "gr":
+        return _parse_gr(by, data2)
+    if isinstance(by, Call) and by.fn == "mm":
+        return _parse_mm(by)
+    names = _columns(by, by)
+    return Grouping(by, (names,), ":".join(names))
+
+
+def _columns(node: Node, whole: Node) -> tuple[str, ...]:
+    if isinstance(node, Name):
+        return (node.name,)
+    if isinstance(node, Binary) and node.op == ":":
+        return (*_columns(node.left, whole), *_columns(node.right, whole))
+    raise BrimError(
+        f"'{deparse(node)}' is not a grouping factor",
+        source=node.source or None,
+        span=node.span,
+        hint="a group is a column, columns joined by ':', gr() or mm(); make a column of anything else first",
+    )
+
+
+def _keywords(call: Call, known: tuple[str, ...]) -> dict[str, Node]:
+    out = dict(call.kwargs)
+    for name, node in out.items():
+        if name not in known:
+            raise BrimError(
+                f"{call.fn}() has no argument '{name}'", source=call.source or None, span=node.span, hint=suggest(name, known, "arguments")
+            )
+    return out
+
+
+def _flag(node: Node | None, default: bool) -> bool:
+    if node is None:
+        return default
+    if isinstance(node, Constant) and isinstance(node.value, bool):
+        return node.value
+    raise BrimError(f"'{deparse(node)}' must be TRUE or FALSE", source=node.source or None, span=node.span)
+
+
+def _parse_gr(call: Call, data2: Mapping[str, Any]) -> Grouping:
+    given = _keywords(call, ("by", "cov", "dist", "cor", "id", "pw"))
+    if len(call.args) != 1:
+        raise BrimError("gr() takes one grouping factor", source=call.source or None, span=call.span, hint="write gr(g) or gr(a:b)")
+    names = _columns(call.args[0], call)
+    dist = "gaussian"
+    if "dist" in given:
+        node = given["dist"]
+        dist = node.value if isinstance(node, Text) else deparse(node)
+        if dist not in ("gaussian", "student"):
+            raise BrimError(
+                f"gr(dist = '{dist}') is unknown", source=call.source or None, span=node.span, hint=suggest(dist, ("gaussian", "student"))
+            )
+    cov_name, cov = "", None
+    if "cov" in given:
+        cov_name = deparse(given["cov"])
+        if cov_name not in data2:
+            raise BrimError(
+                f"gr(cov = {cov_name}): there is no '{cov_name}' in data2",
+                source=call.source or None,
+                span=given["cov"].span,
+                hint=suggest(cov_name, data2, "objects in data2"),
+            )
+        cov = data2[cov_name]
+    by_name, weight_name = (_column_of(call, given[k], k) if k in given else "" for k in ("by", "pw"))
+    cor = _flag(given.get("cor"), True)
+    return Grouping(call, (names,), ":".join(names), by_name, dist, cor, cov_name, cov, weight_name=weight_name)
+
+
+def _column_of(call: Call, node: Node, argument: str) -> str:
+    if isinstance(node, Name):
+        return node.name
+    raise BrimError(
+        f"{argument} = {deparse(node)} must be a column", source=call.source or None, span=node.span, hint="make a column of it first"
+    )
+
+
+def _parse_mm(call: Call) -> Grouping:
+    given = _keywords(call, ("weights", "scale", "by", "cor", "id", "cov", "dist"))
+    for unbuilt in ("by", "cov", "dist"):
+        if unbuilt in given:
+            raise BrimError(f"mm({unbuilt}=) is not built yet", source=call.source or None, span=given[unbuilt].span)
+    if len(call.args) < 2:
+        raise BrimError(
+            "mm() needs at least two grouping factors",
+            source=call.source or None,
+            span=call.span,
+            hint="write mm(g1, g2), or (1 | g) for one",
+        )
+    factors = tuple(_columns(a, call) for a in call.args)
+    weights: tuple[Node, ...] = ()
+    if "weights" in given:
+        node = given["weights"]
+        weights = node.args if isinstance(node, Call) and node.fn == "cbind" else (node,)
+    label = "mm" + "".join(":".join(f) for f in factors)
+    return Grouping(
+        call, factors, label, correlated=_flag(given.get("cor"), True), weight_nodes=weights, scale_weights=_flag(given.get("scale"), True)
+    )

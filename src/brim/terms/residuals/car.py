@@ -1,0 +1,190 @@
+"""Conditional autoregression between places, ``car(M, gr, type = "escar" | "esicar" | "icar" | "bym2")``."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Any, Self, final
+
+import jax.numpy as jnp
+import numpy as np
+
+from brim.design.expressions import Expression
+from brim.errors import suggest
+from brim.frames.columns import Factor, Logical, Numeric
+from brim.frames.frame import Frame
+from brim.language.expand import Call, Constant, Node, Text, arguments, deparse, fault, variables
+from brim.parameters.param import RANKS, Param, Piece, Reported, Slot, Where
+from brim.terms.base import AbstractTerm, Context, Design, Params, Read
+from brim.terms.residuals.matrices import named_matrix
+
+__all__ = ["ConditionalAutoregression", "read"]
+
+TYPES = ("escar", "esicar", "icar", "bym2")
+#: Types whose law needs every place to have a neighbour.
+_EXACT = ("escar", "esicar")
+#: Standard deviation a place of the sum of intrinsic effects, which is held near zero.
+_SOFT_ZERO = 0.001
+
+
+def read(call: Call, context: Context) -> Read:
+    """``car(M, gr, type)``: ``M`` says which places are neighbours, with the levels of ``gr`` as row names."""
+    _, given = arguments(call)
+    kind = given.get("type", Text("escar"))
+    if not (isinstance(kind, Text) and kind.value in TYPES):
+        raise fault(kind, f"car() has no type {deparse(kind)}", suggest(deparse(kind).strip("\"'"), TYPES, "types"))
+    group = given.get("gr")
+    if group is None or isinstance(group, Constant):
+        raise fault(call, f"{deparse(call)} needs the place of each row", "write car(M, gr = place), with the places as row names of M")
+    node, values, names = named_matrix(call, context)
+    if names is None:
+        raise fault(node, f"'{deparse(node)}' needs row names, the levels of {deparse(group)}", "give a data frame with an index")
+    if not np.array_equal(values != 0, (values != 0).T):
+        raise fault(node, f"'{deparse(node)}' must be symmetric: neighbours are neighbours of each other")
+    default = f"student_t(3, 0, {context.scale:g})"
+    term = ConditionalAutoregression(call, context.where, kind.value, group, default, values != 0, names)
+    return Read((term.learn(context.frame),))
+
+
+@final
+@dataclass(frozen=True)
+class ConditionalAutoregression(AbstractTerm):
+    """``eta + rcar[place]`` with neighbours ``W``, numbers of neighbours ``D``.
+
+    ========  ============================================================================================================
+    escar     ``rcar ~ N(0, sdcar^2 (D - car W)^-1)``, ``car`` in [0, 1]
+    esicar    ``rcar ~ N(0, sdcar^2 (D - W)^-)`` with sum zero
+    icar      ``rcar = sdcar z``, ``log p(z) = -1/2 sum_{i~j} (z_i - z_j)^2``, ``sum(z) ~ N(0, (places / 1000)^2)``
+    bym2      ``rcar = sdcar (sqrt(1 - rhocar) u + sqrt(rhocar / scale) z)`` with ``u ~ N(0, 1)`` and ``z`` as for icar, where
+              ``scale`` is the geometric mean of its variances (Riebler et al., 2016)
+    ========  ============================================================================================================
+    """
+
+    call: Call = field(compare=False)
+    where: Where
+    type: str
+    group: Node = field(compare=False)
+    default: str = field(compare=False)
+    neighbours: Any = field(compare=False, repr=False)
+    names: tuple[str, ...] = field(compare=False, repr=False)
+    size: int = 0
+    levels: tuple[str, ...] = field(compare=False, default=(), repr=False)
+    arrays: Any = field(compare=False, default=None, repr=False)
+
+    @property
+    def autocor(self) -> bool:
+        return True
+
+    @property
+    def key(self) -> str:
+        return f"car{self.where.suffix}:effects"
+
+    def _name(self, kind: str) -> str:
+        return f"{kind}{self.where.suffix}"
+
+    # ------------------------------------------------------------------ learning
+
+    def _places(self, frame: Frame) -> Factor:
+        value = Expression(self.group).learn(frame).value(frame)
+        if isinstance(value, Numeric | Logical | Factor):
+            return value.as_factor()
+        raise fault(self.group, f"'{deparse(self.group)}' is not a column")
+
+    def learn(self, frame: Frame) -> Self:
+        levels = self._places(frame).levels_used
+        unknown = [level for level in levels if level not in self.names]
+        if unknown:
+            what = f"'{unknown[0]}' is no row name of the matrix of {deparse(self.call)}"
+            raise fault(self.call, what, suggest(unknown[0], self.names, "row names"))
+        at = [self.names.index(level) for level in levels]
+        w = np.array(self.neighbours[np.ix_(at, at)], float)
+        np.fill_diagonal(w, 0.0)
+        return replace(self, size=len(levels), levels=levels, arrays=self._arrays(w, levels))
+
+    def _arrays(self, w: np.ndarray, levels: tuple[str, ...]) -> Design:
+        """Pairs of neighbours, and what the type's law needs besides."""
+        count = w.sum(axis=1)
+        if self.type in _EXACT and (count == 0).any():
+            alone = levels[int(np.argmin(count))]
+            raise fault(self.call, f"'{alone}' has no neighbour among the places of the data", "use type = 'icar'")
+        edges = np.argwhere(np.tril(w) > 0).astype(np.int32)
+        out: Design = {"edges": edges}
+        if self.type in _EXACT:
+            out["count"] = count
+        if self.type == "escar":
+            root = 1.0 / np.sqrt(count)
+            out["eigen"] = np.linalg.eigvalsh(root[:, None] * w * root)
+        if self.type == "bym2":
+            laplacian = np.diag(count) - w
+            if (np.linalg.eigvalsh(laplacian) < 1e-8 * max(count.max(), 1.0)).sum() > 1:
+                raise fault(self.call, "type = 'bym2' needs places that all hang together", "use type = 'icar'")
+            out["scale"] = np.exp(np.mean(np.log(np.diag(np.linalg.pinv(laplacian, hermitian=True)))))
+        return out
+
+    def variables(self) -> tuple[str, ...]:
+        return variables(self.group)
+
+    def design(self, frame: Frame) -> Design:
+        factor = self._places(frame)
+        new = [level for level in factor.levels_used if level not in self.levels]
+        if new:
+            what = f"'{new[0]}' is a new place of {deparse(self.call)}, whose neighbours are not known"
+            raise fault(self.call, what, suggest(new[0], self.levels, "places"))
+        return {"at": factor.recode(self.levels).codes, **self.constants()}
+
+    def constants(self) -> Design:
+        return dict(self.arrays)
+
+    # ------------------------------------------------------------------ parameters
+
+    def params(self) -> tuple[Param, ...]:
+        flat, n = (Piece("flat", None),), self.size
+        sd = Param(self._name("sdcar"), slots=(Slot("sdcar", where=self.where, default=self.default),), lb=0.0)
+        if self.type == "escar":
+            car = Param(self._name("car"), slots=(Slot("car", where=self.where),), lb=0.0, ub=1.0)
+            return (car, sd, Param(self._name("rcar"), (n,), pieces=flat))
+        if self.type == "esicar":
+            return (sd, Param(self._name("zcar"), (n - 1,), pieces=flat))
+        z = Param(self._name("zcar"), (n,), pieces=flat)
+        if self.type == "icar":
+            return (sd, z)
+        rho = Param(self._name("rhocar"), slots=(Slot("rhocar", where=self.where, default="beta(1, 1)"),), lb=0.0, ub=1.0)
+        return (rho, sd, z, Param(self._name("nszcar"), (n,), pieces=(Piece("std_normal", None),)))
+
+    def transform(self, params: Params, design: Design) -> dict[str, Any]:
+        if self.type == "escar":
+            return {}
+        z, sd = params[self._name("zcar")], params[self._name("sdcar")]
+        if self.type == "esicar":
+            r = jnp.append(z, -jnp.sum(z))
+        elif self.type == "icar":
+            r = sd * z
+        else:
+            rho = params[self._name("rhocar")]
+            r = sd * (jnp.sqrt(1.0 - rho) * params[self._name("nszcar")] + jnp.sqrt(rho / design["scale"]) * z)
+        return {self._name("rcar"): r}
+
+    def log_density(self, params: Params, design: Design) -> Any:
+        one, two = design["edges"].T
+        if self.type in ("icar", "bym2"):
+            z = params[self._name("zcar")]
+            soft = _SOFT_ZERO * self.size
+            zero = -0.5 * (jnp.sum(z) / soft) ** 2 - math.log(soft) - 0.5 * math.log(2 * math.pi)
+            return -0.5 * jnp.sum((z[one] - z[two]) ** 2) + zero
+        r, sd = params[self._name("rcar")], params[self._name("sdcar")]
+        square, cross = jnp.sum(design["count"] * r * r), 2.0 * jnp.sum(r[one] * r[two])
+        if self.type == "esicar":
+            return -(self.size - 1) * jnp.log(sd) - 0.5 * (square - cross) / sd**2
+        car = params[self._name("car")]
+        log_det = 0.5 * jnp.sum(jnp.log1p(-car * design["eigen"]))
+        return log_det - self.size * jnp.log(sd) - 0.5 * (square - car * cross) / sd**2
+
+    def reported(self) -> tuple[Reported, ...]:
+        names = ("car", "sdcar") if self.type == "escar" else ("rhocar", "sdcar") if self.type == "bym2" else ("sdcar",)
+        scalars = [Reported(self._name(n), np.array(self._name(n), dtype=object), RANKS["autocor"], self._name(n)) for n in names]
+        r = self._name("rcar")
+        numbers = np.array([f"{r}[{i + 1}]" for i in range(self.size)], dtype=object)
+        return (*scalars, Reported(r, numbers, RANKS["latent"], r, (f"{r}_place",), {f"{r}_place": self.levels}))
+
+    def apply(self, eta: Any, params: Params, design: Design) -> Any:
+        return eta + params[self._name("rcar")][design["at"]]

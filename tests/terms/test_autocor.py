@@ -1,0 +1,310 @@
+"""Residual structures: brms' numbers, joint densities against SciPy, predictions, errors."""
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import brim
+from brim.errors import BrimError
+from references import data
+from structured_models import check, matrices, random_draws
+
+pytestmark = pytest.mark.default_precision
+
+BRMS = "arma21 arma_cov ar_se cosy fcor sar_lag sar_error sar_student escar esicar icar bym2 latent".split()
+
+
+@pytest.mark.parametrize("name", BRMS)
+def test_brms(name):
+    """Names, priors, log likelihood (of each row given the others), expected response, predictor without the structure."""
+    check(name)
+
+
+# ------------------------------------------------------------------ joint densities
+
+
+def rows_of(groups=3, each=4, seed=0):
+    rng = np.random.default_rng(seed)
+    n = groups * each
+    order = rng.permutation(n)
+    d = pd.DataFrame({"g": np.repeat(np.arange(groups), each), "t": np.tile(np.arange(each), groups), "y": rng.normal(size=n)})
+    return d.assign(n=rng.poisson(3, n), se=rng.uniform(0.2, 0.5, n)).iloc[order].reset_index(drop=True)
+
+
+def joint(fit, parameters):
+    """Log likelihood of all rows together at one point; ``parameters`` are by name, scalars."""
+    with jax.enable_x64(True):
+        design = fit.model.design(fit.frame)
+        shaped = {p.name: np.reshape(np.asarray(parameters[p.name], float), p.shape) for p in fit.model.params}
+        return float(fit.model.log_lik(fit.model.transform(shaped, design), design))
+
+
+def series_correlation(name, t, values):
+    lag = np.abs(np.subtract.outer(t, t))
+    if name == "cosy":
+        return np.where(lag == 0, 1.0, values["cosy"])
+    ar, ma = values.get("ar", 0.0), values.get("ma", 0.0)
+    # an ARMA(1, 1) as a long moving average: psi_0 = 1, psi_k = ar^(k-1) (ar + ma)
+    psi = np.concatenate([[1.0], ar ** np.arange(400) * (ar + ma)])
+    return np.array([[psi[: 400 - k] @ psi[k:400] for k in row] for row in lag])
+
+
+@pytest.mark.parametrize(
+    ("term", "values"),
+    [
+        ("arma(t, g, cov = TRUE)", {"ar": 0.6, "ma": -0.3}),
+        ("ar(t, g, cov = TRUE)", {"ar": -0.5}),
+        ("ma(t, g, cov = TRUE)", {"ma": 0.4}),
+        ("cosy(t, g)", {"cosy": 0.35}),
+    ],
+)
+@pytest.mark.parametrize("family", ["gaussian", "student"])
+def test_joint_density_of_series(term, values, family):
+    d = rows_of()
+    fit = brim.brm(f"y | se(se, sigma = TRUE) ~ 1 + {term}", d, family=family, empty=True)
+    found = joint(fit, {"Intercept": 0.2, "sigma": 0.8, "nu": 5.0, **values})
+    expected = 0.0
+    for _, part in d.sort_values("t").groupby("g"):
+        cov = 0.64 * series_correlation(term[:4], part["t"].to_numpy(), values) + np.diag(part["se"] ** 2)
+        law = stats.multivariate_normal(np.full(4, 0.2), cov) if family == "gaussian" else stats.multivariate_t(np.full(4, 0.2), cov, df=5)
+        expected += law.logpdf(part["y"])
+    assert found == pytest.approx(expected, rel=1e-10)
+
+
+def test_joint_density_without_structure_between_times():
+    """unstr(): any correlation between times; rows of a series may lack some of them."""
+    d = rows_of().drop(index=[2, 7]).reset_index(drop=True)
+    fit = brim.brm("y ~ 1 + unstr(t, g)", d, empty=True)
+    pairs = "0__1 0__2 1__2 0__3 1__3 2__3".split()
+    assert [v for v in fit.variables() if v.startswith("cortime")] == [f"cortime__{p}" for p in pairs]
+    table = fit.prior_summary()
+    assert table.loc[table["class"] == "Lcortime", "prior"].tolist() == ["lkj_corr_cholesky(1)"]
+    rng = np.random.default_rng(1)
+    a = rng.normal(size=(4, 6))
+    cov = a @ a.T
+    cor = cov / np.sqrt(np.outer(cov.diagonal(), cov.diagonal()))
+    found = joint(fit, {"Intercept": 0.2, "sigma": 0.8, "Lcortime": np.linalg.cholesky(cor)})
+    expected = 0.0
+    for _, part in d.groupby("g"):
+        at = part["t"].to_numpy()
+        expected += stats.multivariate_normal(np.full(len(at), 0.2), 0.64 * cor[np.ix_(at, at)]).logpdf(part["y"])
+    assert found == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize("family", ["gaussian", "student"])
+@pytest.mark.parametrize("kind", ["lag", "error"])
+def test_joint_density_of_spatial_autoregression(kind, family):
+    d, m = rows_of(), np.random.default_rng(2).uniform(size=(12, 12))
+    np.fill_diagonal(m, 0)
+    m /= m.sum(1, keepdims=True)
+    fit = brim.brm(f"y ~ 1 + sar(M, type = '{kind}')", d, family=family, data2={"M": m}, empty=True)
+    found = joint(fit, {"Intercept": 0.2, "sigma": 0.8, "nu": 5.0, f"{kind}sar": 0.4})
+    inverse = np.linalg.inv(np.eye(12) - 0.4 * m)
+    mean = np.full(12, 0.2) if kind == "error" else inverse @ np.full(12, 0.2)
+    cov = 0.64 * inverse @ inverse.T
+    law = stats.multivariate_normal(mean, cov) if family == "gaussian" else stats.multivariate_t(mean, cov, df=5)
+    assert found == pytest.approx(law.logpdf(d["y"]), rel=1e-10)
+
+
+def test_joint_density_with_known_covariance():
+    d = rows_of()
+    a = np.random.default_rng(3).normal(size=(12, 20))
+    fit = brim.brm("y ~ 1 + fcor(V)", d, data2={"V": a @ a.T}, empty=True)
+    found = joint(fit, {"Intercept": 0.2, "sigma": 0.8})
+    assert found == pytest.approx(stats.multivariate_normal(np.full(12, 0.2), 0.64 * a @ a.T).logpdf(d["y"]), rel=1e-10)
+
+
+def test_log_lik_is_of_each_row_given_the_others():
+    """The difference of two joint densities of SciPy's, with and without the row."""
+    d = rows_of(groups=1)
+    fit = random_draws(brim.brm("y ~ 1 + cosy(t)", d, family="student", empty=True), 1)
+    p = fit.draws.frame().iloc[0]
+    cov = p["sigma"] ** 2 * np.where(np.eye(4) == 1, 1.0, p["cosy"])
+    y, mean = d["y"].to_numpy(), np.full(4, p["b_Intercept"])
+    whole = stats.multivariate_t(mean, cov, df=p["nu"]).logpdf(y)
+    for i in range(4):
+        rest = np.arange(4) != i
+        others = stats.multivariate_t(mean[rest], cov[np.ix_(rest, rest)], df=p["nu"]).logpdf(y[rest])
+        assert fit.log_lik()[0, i] == pytest.approx(whole - others, rel=1e-8)
+
+
+# ------------------------------------------------------------------ conditional autoregression
+
+
+@pytest.mark.parametrize("kind", ["escar", "esicar", "icar", "bym2"])
+def test_density_of_places(kind):
+    """The log density differs between two points as that of the precision matrix says."""
+    fit = brim.brm(f"ycount ~ 1 + car(W, gr = g, type = '{kind}')", data("sim"), family="poisson", data2=matrices(), empty=True)
+    term = next(t for t in fit.model.terms() if t.key.startswith("car"))
+    w = matrices()["W"].to_numpy()
+    d = np.diag(w.sum(1))
+    rng = np.random.default_rng(4)
+
+    def both():
+        z, sd, car = rng.normal(size=9), np.exp(rng.normal()), rng.uniform(0.1, 0.9)
+        if kind == "esicar":
+            z[8] = -z[:8].sum()
+        params = {"rcar": z, "zcar": z, "sdcar": sd, "car": car}
+        if kind == "escar":
+            return params, stats.multivariate_normal(np.zeros(9), sd**2 * np.linalg.inv(d - car * w)).logpdf(z)
+        if kind == "esicar":
+            return params, -8 * np.log(sd) - 0.5 * z @ (d - w) @ z / sd**2
+        return params, -0.5 * z @ (d - w) @ z + stats.norm(0, 0.009).logpdf(z.sum())
+
+    with jax.enable_x64(True):
+        (one, first), (two, second) = both(), both()
+        design = term.design(fit.frame)
+        found = float(term.log_density(one, design) - term.log_density(two, design))
+    assert found == pytest.approx(first - second, rel=1e-9)
+
+
+def test_scale_of_bym2():
+    """make_standata(car(type = "bym2"))$car_scale for three places in a row: 0.409."""
+    d = pd.DataFrame({"y": np.arange(6.0), "g": ["a", "b", "c"] * 2})
+    w = pd.DataFrame([[0, 1, 0], [1, 0, 1], [0, 1, 0]], list("abc"), list("abc"))
+    fit = brim.brm("y ~ car(W, gr = g, type = 'bym2')", d, data2={"W": w}, empty=True)
+    term = next(t for t in fit.model.terms() if t.key.startswith("car"))
+    assert float(term.design(fit.frame)["scale"]) == pytest.approx((5 / 9) ** (2 / 3) * (2 / 9) ** (1 / 3), rel=1e-9)
+
+
+# ------------------------------------------------------------------ latent residuals
+
+
+def test_lagged_latent_residuals():
+    """As brms' Stan program: ``eta_t + err_t + ar err_{t-1}``, residuals numbered by series and time."""
+    d = rows_of()
+    fit = random_draws(brim.brm("n ~ 1 + ar(t, g)", d, family="poisson", empty=True), 1)
+    p = fit.draws.frame().iloc[0]
+    place = d["g"] * 4 + d["t"]
+    err = p[[f"err[{i + 1}]" for i in range(12)]].to_numpy(float)
+    before = np.where(d["t"] > 0, err[np.maximum(place - 1, 0)], 0.0)
+    np.testing.assert_allclose(fit.posterior_linpred()[0], p["b_Intercept"] + err[place] + p["ar[1]"] * before, rtol=1e-10)
+
+
+def test_new_rows_get_new_latent_residuals():
+    """Their covariance along a series is sderr^2 times the correlation."""
+    d = rows_of()
+    one = random_draws(brim.brm("n ~ 1 + cosy(t, g)", d, family="poisson", empty=True), 1)
+    p = one.draws.frame()
+    fit = one.with_draws(pd.concat([p] * 4000, ignore_index=True))
+    drawn = fit.posterior_linpred({"g": [9, 9, 10], "t": [0, 1, 0]}, seed=1)
+    variance, cor = p["sderr"].iloc[0] ** 2, p["cosy"].iloc[0]
+    expected = variance * np.array([[1, cor, 0], [cor, 1, 0], [0, 0, 1]])
+    np.testing.assert_allclose(np.cov(drawn.T), expected, atol=0.1 * variance)
+
+
+# ------------------------------------------------------------------ predictions
+
+
+def test_arma_by_hand_on_new_data():
+    """The recursion written as a loop; new data bring their own responses, and rows in any order."""
+    d = rows_of()
+    fit = random_draws(brim.brm("y ~ 1 + arma(t, g, p = 2, q = 1)", d, empty=True), 1)
+    p = fit.draws.frame().iloc[0]
+    new = rows_of(groups=2, each=6, seed=9)
+    expected = np.zeros(len(new))
+    for _, part in new.sort_values("t").groupby("g"):
+        e = [0.0, 0.0]
+        for row, y in part["y"].items():
+            base = p["b_Intercept"] + p["ma[1]"] * e[-1]
+            expected[row] = base + p["ar[1]"] * e[-1] + p["ar[2]"] * e[-2]
+            e.append(y - base)
+    np.testing.assert_allclose(fit.posterior_epred(new)[0], expected, rtol=1e-10)
+
+
+def test_missing_responses_are_drawn():
+    """y ~ ar(1) with the second response missing: the third row's mean has the spread ar * sigma."""
+    d = rows_of()
+    one = random_draws(brim.brm("y ~ 1 + ar(t, g)", d, empty=True), 1)
+    p = one.draws.frame()
+    fit = one.with_draws(pd.concat([p] * 4000, ignore_index=True))
+    new = pd.DataFrame({"y": [1.0, np.nan, 0.0], "t": [0, 1, 2], "g": 0})
+    drawn = fit.posterior_epred(new, seed=2)
+    a, ar, sigma = (p[v].iloc[0] for v in ("b_Intercept", "ar[1]", "sigma"))
+    np.testing.assert_allclose(drawn[:, 1], a + ar * (1 - a), rtol=1e-8)
+    assert drawn[:, 2].mean() == pytest.approx(a + ar**2 * (1 - a), abs=5 * ar * sigma / 60)
+    assert drawn[:, 2].std() == pytest.approx(ar * sigma, rel=0.05)
+    assert fit.posterior_epred(new.drop(columns="y"), draw_ids=[0], seed=1).shape == (1, 3)
+
+
+def test_samples_have_the_joint_law():
+    d = rows_of(groups=1)
+    one = random_draws(brim.brm("y ~ 1 + ar(t, cov = TRUE)", d, empty=True), 1)
+    p = one.draws.frame()
+    fit = one.with_draws(pd.concat([p] * 5000, ignore_index=True))
+    drawn = fit.posterior_predict(seed=1)
+    ar, sigma = p["ar[1]"].iloc[0], p["sigma"].iloc[0]
+    t = d["t"].to_numpy()
+    cov = sigma**2 * ar ** np.abs(np.subtract.outer(t, t)) / (1 - ar**2)
+    np.testing.assert_allclose(np.cov(drawn.T), cov, atol=0.08 * cov.max())
+
+
+def test_effects_leave_the_structure_out():
+    fit = random_draws(brim.brm("y ~ x + ar(t, person)", data("sim"), empty=True), 3)
+    table = fit.conditional_effects("x")["x"]
+    p = fit.draws.frame()
+    lines = p["b_Intercept"].to_numpy()[:, None] + p["b_x"].to_numpy()[:, None] * table["x"].to_numpy()
+    np.testing.assert_allclose(table["estimate__"], np.median(lines, axis=0), rtol=1e-10)
+    assert list(fit.summary().cor_pars.index) == ["ar[1]"]
+
+
+# ------------------------------------------------------------------ errors
+
+
+@pytest.mark.parametrize(
+    ("formula", "family", "message"),
+    [
+        ("y ~ ar(t)", "gaussian", "same time|at the same time"),
+        ("y ~ ar(t, person, p = 2, cov = TRUE)", "gaussian", "at most one"),
+        ("y ~ ar(t, person, p = 0)", "gaussian", "order zero"),
+        ("y ~ ar(t, person) + cosy(t, person)", "gaussian", "both are a time series"),
+        ("y ~ cosy(t, person) + fcor(V)", "gaussian", "joint laws"),
+        ("ycount ~ fcor(V)", "poisson", "gaussian or student"),
+        ("y ~ fcor(U)", "gaussian", "no matrix 'U'"),
+        ("y ~ fcor(W)", "gaussian", "9 rows, the data 90"),
+        ("y ~ sar(M, type = 'lagg')", "gaussian", "no type"),
+        ("y ~ car(W)", "gaussian", "place of each row"),
+        ("y ~ car(W, gr = g2)", "gaussian", "no row name"),
+        ("y ~ car(M, gr = g)", "gaussian", "row names"),
+        ("y ~ car(W, gr = g, type = 'car')", "gaussian", "no type"),
+        ("y | weights(w) ~ cosy(t, person)", "gaussian", "cannot be combined"),
+        ("ycat ~ ar(t, person)", "categorical", "formula of mu"),
+        ("y ~ x:ar(t, person)", "gaussian", "interaction"),
+        (brim.bf("y ~ x", "sigma ~ ar(t, person)"), "gaussian", "formula of mu"),
+        (brim.bf("y ~ ar(t, person, cov = TRUE)") + brim.bf("y2 ~ x") + brim.set_rescor(True), "gaussian", "correlated responses"),
+    ],
+)
+def test_errors(formula, family, message):
+    with pytest.raises(BrimError, match=message):
+        brim.brm(formula, data("sim"), family=family, data2=matrices(), empty=True)
+
+
+def test_new_places_are_refused():
+    fit = random_draws(brim.brm("ycount ~ car(W, gr = g)", data("sim"), family="poisson", data2=matrices(), empty=True), 1)
+    with pytest.raises(BrimError, match="'zz' is a new place"):
+        fit.posterior_epred({"g": ["zz"]})
+
+
+def test_a_place_without_neighbours():
+    w = matrices()["W"].copy()
+    w.iloc[0, 1] = w.iloc[1, 0] = 0
+    with pytest.raises(BrimError, match="'g1' has no neighbour"):
+        brim.brm("ycount ~ car(W, gr = g)", data("sim"), family="poisson", data2={"W": w}, empty=True)
+    with pytest.raises(BrimError, match="hang together"):
+        brim.brm("ycount ~ car(W, gr = g, type = 'bym2')", data("sim"), family="poisson", data2={"W": w}, empty=True)
+
+
+@pytest.mark.parametrize("term", ["ar(t, g)", "ar(t, g, cov = TRUE)"])
+def test_recovery(term):
+    """Ten series of twenty rows with ar = 0.6 and sigma = 1."""
+    rng = np.random.default_rng(5)
+    e = rng.normal(size=(10, 20))
+    for t in range(1, 20):
+        e[:, t] += 0.6 * e[:, t - 1]
+    d = pd.DataFrame({"y": 2 + e.ravel(), "t": np.tile(np.arange(20), 10), "g": np.repeat(np.arange(10), 20)})
+    fit = brim.brm(f"y ~ 1 + {term}", d, chains=1, iter=600, warmup=300, seed=1, progress=False)
+    p = fit.draws.frame()
+    for name, truth in (("ar[1]", 0.6), ("sigma", 1.0), ("b_Intercept", 2.0)):
+        assert abs(p[name].mean() - truth) < 3.5 * p[name].std()
