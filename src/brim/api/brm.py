@@ -14,12 +14,9 @@ import numpy as np
 
 from brim.api.fit import Fit, Settings, load
 from brim.compile.compiled import Compiled, compiled
-from brim.coordinates.adapted.density import transported
-from brim.coordinates.adapted.which import better_together
-from brim.coordinates.base import AbstractCoordinates, Own, sample_in
-from brim.coordinates.integrated.density import Marginal, check_marginalize, eliminate
-from brim.coordinates.measured import measured
-from brim.coordinates.mode import complete_mode
+from brim.coordinates import choose
+from brim.coordinates.base import AbstractCoordinates, model_target, sample_in
+from brim.coordinates.integrated.density import check_marginalize
 from brim.errors import BrimError, suggest
 from brim.fit.draws import Posterior
 from brim.frames.frame import Frame
@@ -31,7 +28,7 @@ from brim.infer.target import Draws, Target
 from brim.language.brms import Formula, MvFormula, as_formula
 from brim.language.expand import Binary, Call, Name, Node, Paren, Unary, deparse, parse, walk
 from brim.model.build import build, read_data2
-from brim.model.model import Model, log_jacobian_function, log_joint_function, report_function
+from brim.model.model import Model, report_function
 from brim.parameters.prior import Priors, read_priors
 
 if TYPE_CHECKING:
@@ -41,7 +38,6 @@ __all__ = ["brm", "default_prior", "target", "update"]
 
 SAMPLE_PRIOR = ("no", "yes", "only")
 FILE_REFIT = ("never", "on_change", "always")
-_NESTED = ("map", "laplace")  # algorithms that integrate effects out
 
 
 def brm(
@@ -229,29 +225,14 @@ def _check_proper(model: Model) -> None:
 
 def target(fit: Fit, init: Any = None) -> Target:
     """The log density of a model on its unconstrained coordinates, as engines take it."""
-    model = fit.model
-    layout = model.layout
-    center = layout.center()
-    spread = 1.0 if init is None else float(init)
-
-    def start(rng: np.random.Generator) -> np.ndarray:
-        return center + rng.uniform(-spread, spread, len(center))
-
-    data = model.data(fit.frame)
-    return Target(
-        layout.dim,
-        log_joint_function(model),
-        data,
-        start,
-        lambda q, d: layout.constrain(q, d["fixed"])[0],
-        log_jacobian=log_jacobian_function(layout),
-    )
+    return model_target(fit.model, fit.frame, 1.0 if init is None else float(init))
 
 
 def sample(fit: Fit, *, cores: int | None = None, init: Any = None, progress: bool = True) -> Fit:
     """Run the engine on a built model; returns the fit with draws."""
     s, given = fit.settings, read_init(init)
     space = coordinates(fit, given.spread, "" if given.approximate else s.algorithm)
+    note = f"{'NUTS' if s.algorithm == 'sampling' else s.algorithm}, {space.note}"
     if space.target.dim == 0:
         raise BrimError("the model has nothing to estimate: every parameter is constant")
     arguments: dict[str, Any] = {
@@ -270,38 +251,17 @@ def sample(fit: Fit, *, cores: int | None = None, init: Any = None, progress: bo
         space, draws = sample_in(space, control=control, near=near, **arguments)
     else:
         start = start_of(given, space.target, s.chains, s.seed, s.algorithm)
-        control = Control.read({**space.advised, **s.control} if s.algorithm in _NESTED else dict(s.control))
+        control = Control.read({**space.advised, **s.control} if s.algorithm in choose.NESTED else dict(s.control))
         space, draws = space.run(s.algorithm, control=control, start=start, **arguments)
-    note = f"{'NUTS' if s.algorithm == 'sampling' else s.algorithm}, {space.note}"
     draws = replace(draws, info={**draws.info, "engine": note})
-    if s.algorithm == "map" and isinstance(space, Marginal):
-        own = Own(target(fit))
-        mode = complete_mode(own.target, space.complete(draws), fit.model.layout, space.elimination.rest.layout)
-        return with_engine_draws(fit, own, mode)
     return with_engine_draws(fit, space, draws)
 
 
 def coordinates(fit: Fit, spread: float = 1.0, algorithm: str = "sampling") -> AbstractCoordinates:
-    """What an algorithm works in: effects integrated out, adapted to the data, or as they are.
-
-    Modes and Laplace approximations integrate all effects out: where that is not possible at once, by the nested approximation, which is
-    exact for normal likelihoods.
-    """
+    """What an algorithm works in: see ``brim.coordinates.choose``."""
     s = fit.settings
-    marginal = eliminate(fit.model, fit.frame, s.marginalize, spread)
-    if algorithm in _NESTED and marginal is not None and marginal.elimination.rest.blocks and s.marginalize is not True:
-        marginal = None
-    adapted = Control.read(dict(s.control)).adapted_effects
-    if adapted and algorithm in ("sampling", *_NESTED):
-        if marginal is not None and s.marginalize is not True and better_together(marginal.elimination):
-            marginal = None
-        moved = transported(fit.model, fit.frame, marginal, spread)
-        if moved is not None and (algorithm == "sampling" or moved.transport.nests):
-            return moved
-    inner = Own(target(fit, spread)) if marginal is None else marginal
-    if not adapted or algorithm != "sampling":
-        return inner
-    return measured(inner, fit.model, None if marginal is None else marginal.elimination, fit.frame)
+    wish = choose.Wish(algorithm, s.marginalize, Control.read(dict(s.control)).adapted_effects, spread)
+    return choose.coordinates(fit.model, fit.frame, wish)
 
 
 def _precompile(fit: Fit, space: AbstractCoordinates, control: Control) -> None:

@@ -10,14 +10,16 @@ from typing import Any, Self, final
 
 import numpy as np
 
+from brim.frames.frame import Frame
 from brim.infer.engines import engine
 from brim.infer.nuts.control import Control
 from brim.infer.nuts.program import precompile
 from brim.infer.nuts.sampling import fresh_seed, sample
 from brim.infer.nuts.warmup import Start
 from brim.infer.target import Draws, Target
+from brim.model.model import Model, log_jacobian_function, log_joint_function
 
-__all__ = ["AbstractCoordinates", "Block", "Own", "ends", "sample_in"]
+__all__ = ["AbstractCoordinates", "Block", "Own", "ends", "model_target", "sample_in"]
 
 _NUMBERS = 2**19  # of completed draws held at once: some MB
 _MOST = 1000  # draws completed at once
@@ -168,6 +170,24 @@ class Own(AbstractCoordinates):
 
     def whole(self, q: np.ndarray, numbers: np.ndarray, draws: Draws) -> tuple[np.ndarray, np.ndarray]:
         return q, np.zeros(len(q))
+
+
+def model_target(model: Model, frame: Frame, spread: float = 1.0) -> Target:
+    """The log density of a model on its unconstrained coordinates, as engines take it."""
+    layout = model.layout
+    center = layout.center()
+
+    def start(rng: np.random.Generator) -> np.ndarray:
+        return center + rng.uniform(-spread, spread, len(center))
+
+    return Target(
+        layout.dim,
+        log_joint_function(model),
+        model.data(frame),
+        start,
+        lambda q, d: layout.constrain(q, d["fixed"])[0],
+        log_jacobian=log_jacobian_function(layout),
+    )
 
 
 def sample_in(

@@ -20,7 +20,7 @@ from jax import lax
 from jax.scipy.linalg import block_diag
 
 from brim.compile.compiled import Compiled, compiled
-from brim.coordinates.base import AbstractCoordinates
+from brim.coordinates.base import AbstractCoordinates, Own, model_target
 from brim.coordinates.integrated.sums import (
     compressed,
     curve_columns,
@@ -33,6 +33,7 @@ from brim.coordinates.integrated.sums import (
     row_sums,
 )
 from brim.coordinates.integrated.which import Elimination, find, size_of
+from brim.coordinates.mode import complete_mode
 from brim.coordinates.quadratic.bordered import Bordered
 from brim.coordinates.quadratic.nested_levels import AbstractQuadratic, Chain, Dense, sum_by
 from brim.errors import BrimError
@@ -70,12 +71,15 @@ class Marginal(AbstractCoordinates):
         What ``log_joint`` and the report of the whole model take; where the likelihood is in sums, with one row in place of all.
     completion
         What the draws of the effects take.
+    frame
+        The training rows.
     """
 
     elimination: Elimination
     reduced: Target
     inputs: Any
     completion: Any
+    frame: Frame
 
     @property
     def target(self) -> Target:
@@ -116,6 +120,14 @@ class Marginal(AbstractCoordinates):
 
     def approach(self, control: Control, chains: int, seed: int) -> tuple[Self, Start | None]:
         return self, laplace_start(self.target, control, chains, seed) if self.regular else None
+
+    def run(self, algorithm: str, *, start: Start | None, **arguments: Any) -> tuple[AbstractCoordinates, Draws]:
+        """A mode with the effects at their conditional mode too: in the model's own coordinates."""
+        space, draws = super().run(algorithm, start=start, **arguments)
+        if algorithm != "map":
+            return space, draws
+        own = Own(model_target(self.elimination.model, self.frame))
+        return own, complete_mode(own.target, self.complete(draws), self.elimination.model.layout, self.elimination.rest.layout)
 
     @property
     def dim(self) -> int:
@@ -220,7 +232,7 @@ def _with_sums(e: Elimination, frame: Frame, spread: float) -> Marginal:
         small = {**whole, "sums": sums, "by": (by_few,), "count": count}
     elif e.levels == "dense":
         small = whole = {**whole, "cholesky": e.blocks[0].grouping.cholesky}
-    return Marginal(e, _target(e, small, spread), e.model.data(one), whole)
+    return Marginal(e, _target(e, small, spread), e.model.data(one), whole, frame)
 
 
 def _with_rows(e: Elimination, frame: Frame, spread: float) -> Marginal:
@@ -246,7 +258,7 @@ def _with_rows(e: Elimination, frame: Frame, spread: float) -> Marginal:
         data["border"] = known_border(e, groups, precision, data["curves"])
     if e.levels == "dense":
         data["cholesky"] = e.blocks[0].grouping.cholesky
-    return Marginal(e, _target(e, data, spread), whole, data)
+    return Marginal(e, _target(e, data, spread), whole, data, frame)
 
 
 def _once(e: Elimination) -> np.ndarray:
