@@ -36,7 +36,7 @@ def gather_blocks(plans: list[Plan], scales: Mapping[str, float], frame: Frame, 
     """
     pieces: dict[Any, list[_Piece]] = {}
     for plan in plans:
-        for part in plan.parts:
+        for part in plan.as_written():
             for i, group in enumerate(part.terms.groups if part.terms else ()):
                 key = ("id", group.id) if group.id else (part.where, i)
                 pieces.setdefault(key, []).append(_Piece(plan, part.where, group, scales[plan.resp]))

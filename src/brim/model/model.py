@@ -24,7 +24,7 @@ from brim.frames.frame import Frame
 from brim.model.extras import FamilyExtra
 from brim.model.rescor import ResidualCorrelation
 from brim.model.response import Response
-from brim.parameters.param import RANKS, Layout, Param, Reported, Where
+from brim.parameters.param import RANKS, Layout, Param, Reported, Where, in_order
 from brim.parameters.prior import PriorRow, log_density, prior_args
 from brim.terms.base import AbstractTerm
 from brim.terms.groups.group import GroupBlock, GroupEffect
@@ -261,7 +261,7 @@ class Model:
         out = [q for t in self.terms() for q in t.reported()]
         for r in self.responses:
             out += [Reported(p.name, np.array(p.name, dtype=object), RANKS["dpar"], p.name) for p in r.params]
-        return tuple(sorted(out, key=lambda q: q.rank))
+        return in_order(out, (s.name for r in self.responses for s in r.family.dpars))
 
     @property
     def layout(self) -> Layout:

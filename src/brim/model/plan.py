@@ -87,6 +87,11 @@ class Plan:
         parts = [self._part(n, Where(self.resp, "", n), family) for n in nonlinear] + parts
         return _in_order(parts)
 
+    def as_written(self) -> list[Part]:
+        """The parts as the formula has them: distributional parameters, then nonlinear ones; brms' order of group effects."""
+        given = self.formula.parameters
+        return sorted(self.parts, key=lambda p: (p.where.nlpar != "", given.index(p.name) if p.name in given else -1))
+
     def _part(self, name: str, where: Where, family: Family) -> Part:
         given = name in self.formula.parameters
         formula = self.formula.predictor(name) if given else self.formula.main

@@ -7,7 +7,8 @@ and the NumPyro model; from a tuple of ``Reported`` the draws' names, their orde
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from brim.errors import BrimError
 
-__all__ = ["Layout", "Param", "Piece", "Reported", "Slot", "Where", "constrain", "unconstrained_size"]
+__all__ = ["Layout", "Param", "Piece", "Reported", "Slot", "Where", "constrain", "in_order", "unconstrained_size"]
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,17 @@ class Where:
 
     @property
     def prefix(self) -> str:
-        """``"y_sigma_"``: what stands before a coefficient's name in brms' parameter names."""
-        return "".join(f"{p}_" for p in (self.resp, self.dpar, self.nlpar) if p)
+        """``"sigma_y_"``: what stands before a coefficient's name in brms' parameter names."""
+        return "".join(f"{p}_" for p in self._parts)
 
     @property
     def suffix(self) -> str:
-        """``"_y_sigma"``: what follows a class in the names of parameter arrays."""
-        return "".join(f"_{p}" for p in (self.resp, self.dpar, self.nlpar) if p)
+        """``"_sigma_y"``: what follows a class in the names of parameter arrays."""
+        return "".join(f"_{p}" for p in self._parts)
+
+    @property
+    def _parts(self) -> tuple[str, ...]:
+        return tuple(p for p in (self.dpar, self.resp, self.nlpar) if p)
 
 
 @dataclass(frozen=True)
@@ -143,7 +148,7 @@ class Reported:
     names
         brms' names of its elements, in the array's shape; draws are listed in C order.
     rank
-        Its place among brms' variables: see ``RANKS``.
+        Its kind, one of ``RANKS``.
     dims, coords
         Names and labels of its axes for ArviZ; ``label`` is the variable's name there.
     rows
@@ -159,7 +164,7 @@ class Reported:
     rows: tuple[int, int] | None = None
 
 
-#: brms' order of variables in a fit.
+#: Kinds of what is reported.
 RANKS = {
     name: i
     for i, name in enumerate(
@@ -186,6 +191,21 @@ RANKS = {
         )
     )
 }
+
+_BEFORE = "b bs bsp bcs ar ma sderr lagsar errorsar car rhocar sdcar cosy cortime sd cor df sds sdgp lscale".split()
+_AFTER = "rescor delta lasso simo r s zgp rcar sbhaz R2D2 Ymi Yl meanme sdme corme Xme err".split()
+
+
+def in_order(reported: Iterable[Reported], dpars: Iterable[str]) -> tuple[Reported, ...]:
+    """In brms' order of variables: by class, intercepts before other coefficients; ``dpars`` are the families', in their order."""
+    classes = list(dict.fromkeys([*_BEFORE, *dpars, "", *_AFTER]))
+    place = {name: i for i, name in enumerate(classes)}
+
+    def key(q: Reported) -> tuple[int, bool]:
+        class_ = re.split(r"[_\[]", str(np.ravel(q.names)[0]) if q.names.size else q.label, maxsplit=1)[0]
+        return place.get(class_, place[""]), q.rank != RANKS["Intercept"]
+
+    return tuple(sorted(reported, key=key))
 
 
 # --------------------------------------------------------------------------- unconstrained coordinates

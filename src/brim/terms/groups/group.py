@@ -8,6 +8,7 @@ effects ``z``, and gives ``r = diag(sd) L z``. A *group effect* is the block's p
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Self, final
@@ -283,7 +284,8 @@ class GroupBlock(AbstractTerm):
     def _by_names(self, labels: tuple[str, ...]) -> list[tuple[str, ...]]:
         if not self.grouping.by_levels:
             return [labels]
-        return [tuple(f"{label}:{self.grouping.by_name}{level}" for label in labels) for level in self.grouping.by_levels]
+        ends = [re.sub(r"\s", "", f"{self.grouping.by_name}{level}") for level in self.grouping.by_levels]
+        return [tuple(f"{label}:{end}" for label in labels) for end in ends]
 
     def reported(self) -> tuple[Reported, ...]:
         group, suffix = self.grouping.label, self._dim_suffix()

@@ -64,7 +64,7 @@ def _reader(call: Call, context: Context) -> Callable[[Call, Context], Read]:
             raise fault(call, f"{deparse(call)} needs a gaussian or student response, not {context.family}")
         module = call.fn
     elif not natural:
-        module = "latent"
+        module = "in_predictor"
     else:
         lagged = call.fn in ("ar", "ma", "arma") and not flag(call, "cov")
         module = "arma" if lagged else "covariance"
