@@ -5,7 +5,7 @@ import pandas as pd
 
 import brim
 from brim import bf, set_rescor
-from brim.api.brm import coordinates
+from brim.fit.run import coordinates
 from brim.infer.nuts.control import Control
 from references import data
 

@@ -16,7 +16,7 @@ from benchmarks.peers import PEERS, Tools, find
 from benchmarks.peers.job import Job, Result
 from benchmarks.report import disagreement, markdown, pairs, ratios
 from benchmarks.runner import Options, fit, rounds, skipped
-from brim.api.brm import coordinates as brim_coordinates
+from brim.fit.run import coordinates as brim_coordinates
 
 
 @pytest.mark.default_precision

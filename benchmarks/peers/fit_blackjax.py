@@ -19,8 +19,8 @@ def main() -> None:
         import jax
 
         import brim
-        from brim.api.brm import target, with_engine_draws
         from brim.coordinates.base import Own
+        from brim.fit.run import target, with_engine_draws
         from brim.infer.target import Draws
     with result.timed("data"):
         data = job.rows()

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import brim
-from brim.api.brm import target
 from brim.compile import cache, compiled
 from brim.compile.fingerprint import Unnamed, fingerprint
 from brim.coordinates.integrated.density import eliminate
+from brim.fit.run import target
 from references import model
 from test_reference import BUILT
 
@@ -80,7 +80,7 @@ def test_structure_decides_a_name(change):
 
 def test_names_do_not_depend_on_the_process():
     code = """import json, brim
-from brim.api.brm import target
+from brim.fit.run import target
 from brim.compile.fingerprint import fingerprint
 families = "gaussian", "student", "lognormal"
 fits = [brim.brm("gpa ~ occasion + (1 | student)", brim.load_data("gpa"), family=f, empty=True) for f in families]

@@ -10,11 +10,11 @@ import pytest
 import brim
 from adapted_models import CONTROL, COV, SIM, STRUCTURES, adapted
 from brim import bf, prior
-from brim.api.brm import coordinates, target
 from brim.coordinates.adapted.density import Transported
 from brim.coordinates.adapted.law import effects
 from brim.coordinates.base import Own
 from brim.coordinates.integrated.density import Marginal
+from brim.fit.run import coordinates, target
 from brim.infer.diagnostics import ess_bulk
 
 

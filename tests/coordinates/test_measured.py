@@ -8,8 +8,8 @@ from scipy import stats
 
 import brim
 from brim import bf, set_rescor
-from brim.api.brm import coordinates
 from brim.coordinates.measured import Measured
+from brim.fit.run import coordinates
 from references import data
 
 SIM = data("sim").assign(sdz=lambda d: 0.2 + 0.1 * d.se, gx=lambda d: d.groupby("g", observed=True).x.transform("mean"), gs=0.3)

@@ -9,11 +9,11 @@ from scipy import stats
 import brim
 from adapted_models import COV, SIM, STRUCTURES, adapted
 from brim import bf, prior, set_rescor
-from brim.api.brm import coordinates
 from brim.coordinates.adapted.density import Transported
 from brim.coordinates.adapted.expansion import Expansion
 from brim.coordinates.adapted.law import effects
 from brim.coordinates.adapted.sums import working
+from brim.fit.run import coordinates
 
 
 def anywhere(formula, family, **more):

@@ -7,7 +7,7 @@ from numpyro.infer.util import log_density as numpyro_log_density
 
 import brim
 from brim import bf, prior
-from brim.api.brm import target
+from brim.fit.run import target
 from brim.model.model import log_joint, log_joint_function
 from brim.model.numpyro import to_numpyro
 from references import data

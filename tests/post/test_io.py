@@ -77,7 +77,7 @@ def test_matrices_of_data2(tmp_path):
     np.testing.assert_array_equal(other.log_lik(), mine.log_lik())
     pd.testing.assert_index_equal(other.data2["A"].index, a.index)
     assert io.same_model(mine, other)
-    assert not io.same_model(replace(mine, data2={"A": 2 * a}), other)
+    assert not io.same_model(replace(mine, request=replace(mine.request, data2={"A": 2 * a})), other)
 
 
 def test_missing_outside_a_subset(tmp_path):
@@ -155,11 +155,12 @@ def test_arviz_groups(tmp_path):
     ids=str,
 )
 def test_formulas_come_back(formula):
-    empty = replace(random_draws("y ~ x"), formula=formula)
+    fit = random_draws("y ~ x")
+    empty = replace(fit, request=replace(fit.request, formula=formula))
     asked = json.loads(json.dumps(request(empty)))
     other = formula_from(asked)
     assert str(other) == str(formula)
-    assert request(replace(empty, formula=other)) == asked
+    assert request(replace(fit, request=replace(fit.request, formula=other))) == asked
     assert [p.center for p in [f.main for f in other]] == [f.main.center for f in formula]
 
 
@@ -190,6 +191,22 @@ def test_custom_families_are_given_again(tmp_path):
     with pytest.raises(brim.BrimError, match="'gumbel' is a custom one"):
         brim.load(tmp_path / "fit.nc")
     np.testing.assert_array_equal(brim.load(tmp_path / "fit.nc", family=family).log_lik(), mine.log_lik())
+
+
+def test_a_custom_family_with_a_file(tmp_path, monkeypatch):
+    """The second call knows the family, as the first did."""
+    import numpyro.distributions as d
+
+    def sample(empty, **kwargs):
+        return empty.with_draws(pd.DataFrame({v: [1.0] * 4 for v in empty.variables()}))
+
+    monkeypatch.setattr(sys.modules["brim.api.perform"], "sample", sample)
+    family = brim.custom_family("gumbel", lambda mu, sigma: d.Gumbel(mu, sigma), dpars=["mu", "sigma"], links=["identity", "log"])
+    call = {"data": small(), "family": family, "file": tmp_path / "fit"}
+    first = brim.brm("y ~ x", **call)
+    monkeypatch.delattr(sys.modules["brim.api.perform"], "sample")
+    for refit in ("never", "on_change"):
+        equal_draws(brim.brm("y ~ x", file_refit=refit, **call), first)
 
 
 def test_functions_are_not_saved():
@@ -329,7 +346,7 @@ def test_a_file_is_used_again_unless_something_changed(tmp_path, monkeypatch):
         sampled.append(str(empty.formula))
         return empty.with_draws(pd.DataFrame({v: [float(len(sampled))] * 4 for v in empty.variables()}))
 
-    monkeypatch.setattr(sys.modules["brim.api.brm"], "sample", sample)
+    monkeypatch.setattr(sys.modules["brim.api.perform"], "sample", sample)
     call = {"data": small(), "seed": 1, "file": tmp_path / "fit"}
     first = brim.brm("y ~ x", **call)
     assert (tmp_path / "fit.nc").exists()

@@ -12,7 +12,7 @@ from brim.infer.nuts.control import Control
 from brim.parameters.param import RANKS
 
 if TYPE_CHECKING:
-    from brim.api.fit import Fit
+    from brim.fit.record import FitRecord
 
 __all__ = ["warn_about"]
 
@@ -20,7 +20,7 @@ __all__ = ["warn_about"]
 _CHECKED = frozenset(RANKS.values()) - {RANKS[name] for name in ("r", "s", "zgp", "latent")}
 
 
-def warn_about(fit: Fit) -> None:
+def warn_about(fit: FitRecord) -> None:
     """Raise a ``BrimWarning`` for each thing that went wrong, with what to do about it.
 
     Looked at are the Pareto k-hat of an approximation, divergent transitions, trajectories cut at the largest tree depth, E-BFMI, and

@@ -16,11 +16,12 @@ from brim.compile.xla import options
 from brim.errors import BrimError, suggest
 from brim.families.base import Dpar
 from brim.fit.draws import Posterior
+from brim.fit.record import FitRecord
 from brim.frames.frame import Frame
 from brim.language.expand import Group, expand, parse
 from brim.model.model import Model, ResponseModel
 
-__all__ = ["HOW", "Query", "evaluate", "log_prior", "pick_draws"]
+__all__ = ["HOW", "Query", "evaluate", "log_prior", "pick_draws", "predict"]
 
 #: Ways to draw the effects of new levels.
 HOW = ("uncertainty", "gaussian", "old_levels")
@@ -269,18 +270,19 @@ def log_prior(model: Model, posterior: Posterior, data: dict[str, Any]) -> np.nd
 
 
 def predict(
-    fit: Any,
+    fit: FitRecord,
     what: str,
-    newdata: Any,
-    dpar: str | None,
-    nlpar: str | None,
-    resp: str | None,
-    re_formula: Any,
-    allow_new_levels: bool,
-    sample_new_levels: str,
-    ndraws: int | None,
-    draw_ids: Any,
-    seed: int | None,
+    newdata: Any = None,
+    *,
+    dpar: str | None = None,
+    nlpar: str | None = None,
+    resp: str | None = None,
+    re_formula: Any = None,
+    allow_new_levels: bool = False,
+    sample_new_levels: str = "uncertainty",
+    ndraws: int | None = None,
+    draw_ids: Any = None,
+    seed: int | None = None,
     incl_autocor: bool = True,
 ) -> np.ndarray:
     """What ``Fit.posterior_*`` and ``Fit.log_lik`` call; see there for the arguments."""

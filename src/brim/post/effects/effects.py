@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from brim.errors import BrimError, BrimWarning, suggest
+from brim.fit.record import FitRecord
 from brim.frames.frame import Frame
 from brim.language.brms import Formula
 from brim.model.model import ResponseModel
@@ -86,7 +87,7 @@ class ConditionalEffects(Mapping[str, "pd.DataFrame"]):
 
 
 def conditional_effects(
-    fit: Any,
+    fit: FitRecord,
     effects: str | Sequence[str] | None = None,
     conditions: Any = None,
     int_conditions: Mapping[str, Any] | None = None,
@@ -211,7 +212,7 @@ def _read_by_terms(response: ResponseModel) -> list[str]:
     return [name for t in terms for name in t.variables()]
 
 
-def _responses(fit: Any, resp: str | None) -> Iterator[tuple[Formula, ResponseModel]]:
+def _responses(fit: FitRecord, resp: str | None) -> Iterator[tuple[Formula, ResponseModel]]:
     """The responses asked for, each with its formula."""
     names = [fit.model.response(resp).name] if resp is not None else [r.name for r in fit.model.responses]
     formulas = {f.resp: f for f in fit.formula.formulas}
@@ -266,7 +267,7 @@ def _effect_of(text: str, known: Variables, re: bool, look: str) -> Effect:
 # --------------------------------------------------------------------------- predicting
 
 
-def _predict(fit: Any, response: ResponseModel, grids: Sequence[Grid], request: Request) -> Iterator[np.ndarray]:
+def _predict(fit: FitRecord, response: ResponseModel, grids: Sequence[Grid], request: Request) -> Iterator[np.ndarray]:
     """Draws at the rows of each grid, ``(draws, rows[, categories])``: all grids in one go, in blocks of equal length."""
     if not grids:
         return

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from brim.fit.record import FitRecord
 from brim.frames.frame import Frame, Numeric
 from brim.language.expand import deparse
 from brim.model.model import ResponseModel
@@ -181,7 +182,7 @@ def has_points(request: Request, response: ResponseModel) -> bool:
 class Points:
     """The observations that belong to each panel."""
 
-    def __init__(self, fit: Any, response: ResponseModel, known: Variables, settings: Settings, near: float) -> None:
+    def __init__(self, fit: FitRecord, response: ResponseModel, known: Variables, settings: Settings, near: float) -> None:
         self.response, self.known, self.held, self.labels, self.near = response, known, settings.conditions, settings.labels, near
         self.frame = response.response.kept(fit.frame)
         self.data = response.response.design(self.frame, response.family)

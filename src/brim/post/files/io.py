@@ -14,19 +14,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from brim.errors import BrimError, suggest
 from brim.fit.draws import EXTRA, Posterior, labelled, observed, safe_name
+from brim.fit.record import FitRecord
 from brim.frames.frame import Column, Factor, Frame, Logical, Numeric
 from brim.model.build import build, read_data2
 from brim.model.model import Model
-from brim.post.files.spec import formula_from, plain, priors_from, request, resolve_family
-
-if TYPE_CHECKING:
-    from brim.api.fit import Fit
+from brim.post.files.spec import plain, request, request_from
 
 __all__ = ["FORMAT", "read", "same_model", "save"]
 
@@ -39,7 +37,7 @@ _AXES = ("chain", "draw")
 # --------------------------------------------------------------------------- saving
 
 
-def save(fit: Fit, path: str | os.PathLike[str]) -> None:
+def save(fit: FitRecord, path: str | os.PathLike[str]) -> None:
     """Write a fit to one netCDF file; see ``Fit.save``.
 
     The file is written beside its place under a temporary name and moved there when it is whole: a failure leaves what was there.
@@ -65,7 +63,7 @@ def save(fit: Fit, path: str | os.PathLike[str]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _content(fit: Fit) -> dict[str, Any]:
+def _content(fit: FitRecord) -> dict[str, Any]:
     """The JSON part of a file."""
     from brim import __version__
 
@@ -89,7 +87,7 @@ def _arrays(info: Mapping[str, Any]) -> dict[str, np.ndarray]:
     return {k: v for k, v in info.items() if isinstance(v, np.ndarray)}
 
 
-def _used(fit: Fit) -> list[str]:
+def _used(fit: FitRecord) -> list[str]:
     """The columns that the model reads, in the data's order."""
     wanted = {name for f in fit.formula.formulas for name in f.variables(fit.frame.names)}
     return [name for name in fit.frame.names if name in wanted]
@@ -113,7 +111,7 @@ def _values(column: Column) -> np.ndarray:
     return np.where(column.missing, -1, column.values).astype(np.int8)
 
 
-def _write(path: Path, fit: Fit, content: Mapping[str, Any]) -> None:
+def _write(path: Path, fit: FitRecord, content: Mapping[str, Any]) -> None:
     import h5netcdf
 
     with h5netcdf.File(path, "w") as file:
@@ -129,7 +127,7 @@ def _write(path: Path, fit: Fit, content: Mapping[str, Any]) -> None:
         _put_arrays(group.create_group("info"), [*_arrays(fit.info).values()])
 
 
-def _write_draws(file: Any, fit: Fit, posterior: Posterior) -> None:
+def _write_draws(file: Any, fit: FitRecord, posterior: Posterior) -> None:
     draws = labelled(posterior)
     group = file.create_group("posterior")
     _put_axes(group, posterior)
@@ -182,27 +180,25 @@ def _put_text(group: Any, name: str, values: str | np.ndarray) -> None:
 # --------------------------------------------------------------------------- loading
 
 
-def read(path: str | os.PathLike[str], family: Any = None) -> dict[str, Any]:
-    """What a file holds, as the fields of a ``Fit`` (``settings`` as a dict); see ``fit.load``."""
+def read(path: str | os.PathLike[str], family: Any = None) -> FitRecord:
+    """The fit that a file holds; see ``brim.load``."""
     path = Path(path)
     if not path.is_file():
         near = [str(p) for p in path.parent.glob("*.nc")] if path.parent.is_dir() else []
         raise BrimError(f"there is no file '{path}'", hint=suggest(str(path), near, "files there"))
     with _damaged(path):
         content, columns, data2, info, groups = _read(path)
-        asked = content["request"]
+        asked = request_from(content["request"], data2, content["data_name"], family)
         frame = Frame.of({c["name"]: _column(c, values) for c, values in zip(content["columns"], columns, strict=True)})
-        out: dict[str, Any] = {"settings": asked["settings"], "data_name": content["data_name"], "info": content["info"] | info}
-        out |= {"formula": formula_from(asked, family), "family": resolve_family(asked["family"], family)}
-        out |= {"priors": priors_from(asked), "data2": data2}
-        only = asked["settings"]["sample_prior"] == "only"
-    model, frame = build(out["formula"], frame, out["family"], out["priors"], read_data2(data2))
-    out |= {"model": replace(model, prior_only=only), "frame": frame}
-    if content["sampled"]:
-        with _damaged(path):
-            out["posterior"] = _posterior(model, groups["posterior"], content["extra"])
-        out["stats"] = {k: v for k, v in groups["sample_stats"].items() if k not in _AXES}
-    return out
+        told = content["info"] | info
+    model, frame = build(asked.formula, frame, asked.family, asked.priors, read_data2(data2))
+    model = replace(model, prior_only=asked.settings.sample_prior == "only")
+    record = FitRecord(asked, model, frame, info=told)
+    if not content["sampled"]:
+        return record
+    with _damaged(path):
+        stats = {k: v for k, v in groups["sample_stats"].items() if k not in _AXES}
+        return replace(record, posterior=_posterior(model, groups["posterior"], content["extra"]), stats=stats)
 
 
 @contextmanager
@@ -293,7 +289,7 @@ def _posterior(model: Model, values: Mapping[str, np.ndarray], extra: list[str])
 # --------------------------------------------------------------------------- comparing
 
 
-def same_model(a: Fit, b: Fit) -> bool:
+def same_model(a: FitRecord, b: FitRecord) -> bool:
     """Whether two fits were asked for the same: formula, family, priors, settings, the data they use, and ``data2``."""
     if request(a) != request(b) or _used(a) != _used(b):
         return False

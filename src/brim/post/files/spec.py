@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields, is_dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,20 +12,18 @@ from brim.errors import BrimError
 from brim.families import family, mixture
 from brim.families.base import Family
 from brim.families.registry import CONSTRUCTORS
+from brim.fit.record import FitRecord, Request, Settings
 from brim.language.brms import Formula, MvFormula, Predictor
 from brim.language.expand import Node, deparse, parse
 from brim.parameters.prior import PriorRow, Priors
 
-if TYPE_CHECKING:
-    from brim.api.fit import Fit
-
-__all__ = ["formula_from", "plain", "priors_from", "request", "resolve_family"]
+__all__ = ["formula_from", "plain", "priors_from", "request", "request_from", "resolve_family"]
 
 #: Fields of a ``Predictor`` besides its name and its formula.
 _FLAGS = tuple(f.name for f in fields(Predictor) if f.name not in ("par", "node"))
 
 
-def request(fit: Fit) -> dict[str, Any]:
+def request(fit: FitRecord) -> dict[str, Any]:
     """Everything besides data that determines the model and its draws: two fits are the same if these and their data are."""
     return {
         "formula": [_formula(f) for f in fit.formula.formulas],
@@ -35,6 +33,12 @@ def request(fit: Fit) -> dict[str, Any]:
         "priors": [asdict(row) for row in fit.priors],
         "settings": plain(asdict(fit.settings)),
     }
+
+
+def request_from(spec: Mapping[str, Any], data2: Mapping[str, Any], data_name: str, custom: Any = None) -> Request:
+    """What a fit was asked for, from its ``request``; ``custom`` as in ``resolve_family``."""
+    formula, found = formula_from(spec, custom), resolve_family(spec["family"], custom)
+    return Request(formula, found, priors_from(spec), data2, Settings(**spec["settings"]), data_name)
 
 
 # --------------------------------------------------------------------------- formulas

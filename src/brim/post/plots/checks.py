@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from brim.errors import BrimError, suggest
+from brim.fit.record import FitRecord
 from brim.frames.frame import Frame, Numeric
 from brim.language.expand import deparse
 from brim.model.model import ResponseModel
@@ -16,6 +17,7 @@ from brim.parameters.param import RANKS
 from brim.post.plots.density import bandwidth, density
 from brim.post.plots.panels import PANELS, STATS, Check, draw
 from brim.post.plots.style import BLUE, DARK, Figure, colours, style
+from brim.post.predict import predict
 
 __all__ = ["main_variables", "pp_check", "trace_plot"]
 
@@ -24,7 +26,7 @@ _FEW = 60
 
 
 def pp_check(
-    fit: Any,
+    fit: FitRecord,
     type: str = "dens_overlay",
     *,
     ndraws: int | None = None,
@@ -100,7 +102,9 @@ def pp_check(
     columns = {name: _column(rows, name) for name in (group, x) if name is not None}
     if ndraws is None and draw_ids is None and PANELS[kind].ndraws is not None:
         ndraws = min(PANELS[kind].ndraws or 0, fit.draws.chains * fit.draws.draws)
-    yrep = fit.posterior_predict(
+    yrep = predict(
+        fit,
+        "predict",
         newdata if newdata is None else rows,
         resp=response.name,
         re_formula=re_formula,
@@ -134,7 +138,7 @@ def _kind(type: str, group: str | None) -> str:
     return kind
 
 
-def _observed(fit: Any, response: ResponseModel, newdata: Any) -> tuple[Frame, np.ndarray]:
+def _observed(fit: FitRecord, response: ResponseModel, newdata: Any) -> tuple[Frame, np.ndarray]:
     """The rows that are replicated, and the responses observed there."""
     frame = response.response.kept(fit.frame) if newdata is None else Frame.read(newdata)
     y = np.asarray(response.response.design(frame, response.family)["y"], float)
@@ -215,7 +219,7 @@ def _named(stat: Any) -> tuple[str, Callable[[np.ndarray], Any]]:
 # --------------------------------------------------------------------------- densities and traces
 
 
-def trace_plot(fit: Any, *, variable: str | Sequence[str] | None = None, combine: bool = True) -> Figure:
+def trace_plot(fit: FitRecord, *, variable: str | Sequence[str] | None = None, combine: bool = True) -> Figure:
     """Posterior density (left) and draws in order by chain (right) of each parameter.
 
     Parameters
@@ -260,7 +264,7 @@ def trace_plot(fit: Any, *, variable: str | Sequence[str] | None = None, combine
     return figure
 
 
-def main_variables(fit: Any) -> list[str]:
+def main_variables(fit: FitRecord) -> list[str]:
     """The variables a reader asks for first: not effects of single levels, nor latent values, nor log densities."""
     inner = {RANKS[name] for name in ("r", "s", "zgp", "latent")}
     first = [str(n) for q in fit.draws.reported if q.rank not in inner for n in np.ravel(q.names)]
@@ -268,7 +272,7 @@ def main_variables(fit: Any) -> list[str]:
     return varying or first
 
 
-def _chosen(fit: Any, wanted: Sequence[str]) -> list[str]:
+def _chosen(fit: FitRecord, wanted: Sequence[str]) -> list[str]:
     names: list[str] = []
     have = fit.variables()
     for one in wanted:

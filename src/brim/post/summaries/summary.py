@@ -14,15 +14,15 @@ from brim.frames.columns import format_number
 from brim.infer.diagnostics import ess_bulk, ess_tail, rhat
 from brim.infer.engines import EXACT
 from brim.parameters.param import RANKS, Reported
-from brim.post.summaries.prior_table import prior_lines
+from brim.post.summaries.prior_table import prior_lines, prior_table
 from brim.post.summaries.tables import POPULATION, population_name, statistics
 from brim.post.summaries.text import format_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from brim.api.fit import Fit
     from brim.families.base import Family
+    from brim.fit.record import FitRecord
     from brim.model.model import ResponseModel
 
 __all__ = ["Summary", "Table", "summarise"]
@@ -251,7 +251,7 @@ class Summary:
 # --------------------------------------------------------------------------- making it
 
 
-def summarise(fit: Fit, prob: float = 0.95, robust: bool = False, priors: bool = False) -> Summary:
+def summarise(fit: FitRecord, prob: float = 0.95, robust: bool = False, priors: bool = False) -> Summary:
     """The summary of a fit; see ``Fit.summary``.
 
     Diagnostics (rank-normalised split R-hat, bulk and tail effective sample size) are computed for what is shown only.
@@ -283,7 +283,7 @@ def summarise(fit: Fit, prob: float = 0.95, robust: bool = False, priors: bool =
         engine=fit.engine,
         verdict=str(fit.info.get("verdict", "")),
         divergent=int(np.sum(fit.stats["diverging"])) if "diverging" in fit.stats else 0,
-        priors=tuple(prior_lines(fit.prior_summary())) if priors else (),
+        priors=tuple(prior_lines(prior_table(fit.model.rows))) if priors else (),
     )
 
 
@@ -303,7 +303,7 @@ def _formula_lines(text: str) -> list[str]:
     return [f"{first} ", *rest]
 
 
-def _tables(fit: Fit, prob: float, robust: bool) -> tuple[dict[str, Table], dict[str, Table]]:
+def _tables(fit: FitRecord, prob: float, robust: bool) -> tuple[dict[str, Table], dict[str, Table]]:
     """Tables by section and by grouping factor; all numbers in one pass over the draws shown."""
     labels: list[tuple[str, str, str]] = []  # section, grouping factor, name
     columns: list[np.ndarray] = []

@@ -18,12 +18,13 @@ from brim.fit.draws import Posterior
 from brim.frames.columns import format_number
 from brim.frames.frame import Frame
 from brim.parameters.param import RANKS
+from brim.post.predict import predict
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-    from brim.api.fit import Fit
+    from brim.fit.record import FitRecord
     from brim.model.model import ResponseModel
     from brim.terms.groups.group import GroupBlock
 
@@ -123,7 +124,7 @@ def _flat(array: np.ndarray) -> np.ndarray:
     return array.reshape(-1, *array.shape[2:])
 
 
-def posterior_summary(fit: Fit, variable: str | Iterable[str] | None, robust: bool, probs: Sequence[float]) -> pd.DataFrame:
+def posterior_summary(fit: FitRecord, variable: str | Iterable[str] | None, robust: bool, probs: Sequence[float]) -> pd.DataFrame:
     """Statistics of variables by name, all of them by default."""
     names = fit.draws.variables if variable is None else fit.draws.expand(variable)
     return _How(True, robust, probs).frame(names, _flat(fit.draws.matrix(names)))
@@ -153,7 +154,7 @@ def _population(posterior: Posterior) -> dict[str, np.ndarray]:
     return out
 
 
-def fixef(fit: Fit, summary: bool, robust: bool, probs: Sequence[float]) -> pd.DataFrame:
+def fixef(fit: FitRecord, summary: bool, robust: bool, probs: Sequence[float]) -> pd.DataFrame:
     """Population-level effects; see ``Fit.fixef``."""
     found = _population(fit.draws)
     draws = np.stack([*found.values()], axis=-1) if found else np.zeros((fit.draws.chains * fit.draws.draws, 0))
@@ -163,7 +164,7 @@ def fixef(fit: Fit, summary: bool, robust: bool, probs: Sequence[float]) -> pd.D
 # --------------------------------------------------------------------------- group effects
 
 
-def _groups(fit: Fit) -> dict[str, list[GroupBlock]]:
+def _groups(fit: FitRecord) -> dict[str, list[GroupBlock]]:
     """The blocks of each grouping factor."""
     out: dict[str, list[GroupBlock]] = {}
     for block in fit.model.blocks:
@@ -187,13 +188,13 @@ def _by_level(how: _How, levels: Sequence[str], effects: Mapping[str, np.ndarray
     return how.array(np.stack([*effects.values()], axis=-1), {"level": levels, "coef": tuple(effects)})
 
 
-def ranef(fit: Fit, summary: bool, robust: bool, probs: Sequence[float]) -> dict[str, xr.DataArray]:
+def ranef(fit: FitRecord, summary: bool, robust: bool, probs: Sequence[float]) -> dict[str, xr.DataArray]:
     """Group-level effects; see ``Fit.ranef``."""
     how = _How(summary, robust, probs)
     return {group: _by_level(how, blocks[0].grouping.levels, _effects(fit.draws, blocks)) for group, blocks in _groups(fit).items()}
 
 
-def coef(fit: Fit, summary: bool, robust: bool, probs: Sequence[float]) -> dict[str, xr.DataArray]:
+def coef(fit: FitRecord, summary: bool, robust: bool, probs: Sequence[float]) -> dict[str, xr.DataArray]:
     """Group-level coefficients; see ``Fit.coef``."""
     how = _How(summary, robust, probs)
     population = _population(fit.draws)
@@ -204,7 +205,7 @@ def coef(fit: Fit, summary: bool, robust: bool, probs: Sequence[float]) -> dict[
     return out
 
 
-def _threshold_signs(fit: Fit) -> tuple[int, int]:
+def _threshold_signs(fit: FitRecord) -> tuple[int, int]:
     """How a group effect and a threshold make a coefficient: cumulative and sratio have ``threshold - effect``, the others the reverse."""
     first = next((r for r in fit.model.responses if r.family.kind == "ordinal"), None)
     return (-1, 1) if first is None or first.family.name in ("cumulative", "sratio") else (1, -1)
@@ -254,7 +255,7 @@ def _base(name: str) -> str:
 # --------------------------------------------------------------------------- standard deviations and correlations
 
 
-def var_corr(fit: Fit, summary: bool, robust: bool, probs: Sequence[float]) -> dict[str, dict[str, Any]]:
+def var_corr(fit: FitRecord, summary: bool, robust: bool, probs: Sequence[float]) -> dict[str, dict[str, Any]]:
     """Standard deviations, correlations and covariances; see ``Fit.VarCorr``."""
     how = _How(summary, robust, probs)
     out = {}
@@ -292,7 +293,7 @@ _TYPES = ("ordinary", "pearson")
 
 
 def residuals(
-    fit: Fit, newdata: Any, method: str, type: str, summary: bool, robust: bool, probs: Sequence[float], kwargs: Mapping[str, Any]
+    fit: FitRecord, newdata: Any, method: str, type: str, summary: bool, robust: bool, probs: Sequence[float], kwargs: Mapping[str, Any]
 ) -> np.ndarray:
     """Observed minus expected or predicted responses; see ``Fit.residuals``."""
     for name, value, known in (("method", method, _METHODS), ("type", type, _TYPES)):
@@ -301,15 +302,14 @@ def residuals(
     response = fit.model.response(kwargs.get("resp"))
     if response.family.kind in ("ordinal", "category"):
         raise BrimError(f"the family {response.family.name} has no residuals", hint="compare categories with pp_check() or fitted()")
-    predict = {"posterior_epred": fit.posterior_epred, "posterior_predict": fit.posterior_predict}[method]
-    draws = predict(newdata, **kwargs)
+    draws = predict(fit, {"posterior_epred": "epred", "posterior_predict": "predict"}[method], newdata, **kwargs)
     out = _observed(fit, response, newdata) - draws
     if type == "pearson":
-        out = out / fit.posterior_predict(newdata, **kwargs).std(axis=0, ddof=1)
+        out = out / predict(fit, "predict", newdata, **kwargs).std(axis=0, ddof=1)
     return summarise_array(out, robust, probs) if summary else out
 
 
-def _observed(fit: Fit, response: ResponseModel, newdata: Any) -> np.ndarray:
+def _observed(fit: FitRecord, response: ResponseModel, newdata: Any) -> np.ndarray:
     """The response of the rows that predictions are for."""
     frame = response.response.kept(fit.frame) if newdata is None else Frame.read(newdata)
     return response.response.design(frame, response.family)["y"]

@@ -1,0 +1,120 @@
+"""From a request and data to a fit: build, look for the saved one, sample, save."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from brim.errors import BrimError, suggest
+from brim.families.registry import CONSTRUCTORS
+from brim.fit.record import FitRecord, Request, Settings
+from brim.fit.run import sample
+from brim.frames.frame import Frame
+from brim.language.brms import Formula, MvFormula, as_formula
+from brim.language.update import updated
+from brim.model.build import build, read_data2
+from brim.model.model import Model
+from brim.parameters.prior import read_priors
+from brim.post.files.io import read, same_model, save
+
+__all__ = ["perform", "requested", "updated_record"]
+
+FILE_REFIT = ("never", "on_change", "always")
+
+
+def requested(
+    formula: str | Formula | MvFormula,
+    *,
+    family: Any,
+    prior: Any,
+    data2: Mapping[str, Any] | None,
+    data_name: str,
+    warmup: int | None,
+    **settings: Any,
+) -> Request:
+    """What the arguments of ``brm`` ask for, checked."""
+    return Request(as_formula(formula), family, read_priors(prior), data2 or {}, Settings.read(warmup=warmup, **settings), data_name)
+
+
+def perform(
+    request: Request,
+    data: Any,
+    *,
+    cores: int | None = None,
+    init: Any = None,
+    file: str | os.PathLike[str] | None = None,
+    file_refit: str = "never",
+    progress: bool = True,
+    empty: bool = False,
+) -> FitRecord:
+    """Build the model and sample it; see ``brm`` for the arguments, which concern this run only."""
+    path = _file(file, file_refit)
+    model, frame = build(request.formula, Frame.read(data), request.family, request.priors, read_data2(request.data2))
+    if request.settings.sample_prior == "only":
+        _check_proper(model)
+        model = replace(model, prior_only=True)
+    record = FitRecord(request, model, frame)
+    if empty:
+        return record
+    if path is not None and path.exists() and file_refit != "always":
+        saved = _saved(path, record, file_refit)
+        if saved is not None:
+            return saved
+    record = sample(record, cores=cores, init=init, progress=progress)
+    if path is not None:
+        save(record, path)
+    return record
+
+
+def updated_record(record: FitRecord, formula: Any, newdata: Any, changes: Mapping[str, Any]) -> FitRecord:
+    """``Fit.update``: the arguments of the first call with changes."""
+    known = record.request.arguments()
+    run = [name for name, p in inspect.signature(perform).parameters.items() if p.kind is p.KEYWORD_ONLY]
+    for name in changes:
+        if name not in known and name not in run:
+            raise BrimError(f"update() has no argument '{name}'", hint=suggest(name, [*known, *run], "arguments"))
+    arguments = {**known, **changes}
+    if "iter" in changes and "warmup" not in changes:
+        arguments["warmup"] = None
+    request = requested(updated(record.formula, formula), **{name: arguments[name] for name in known})
+    data = record.frame if newdata is None else newdata
+    return perform(request, data, **{name: value for name, value in changes.items() if name in run})
+
+
+def _file(file: str | os.PathLike[str] | None, refit: str) -> Path | None:
+    if refit not in FILE_REFIT:
+        raise BrimError(f"file_refit = {refit!r}", hint=suggest(str(refit), FILE_REFIT, "choices"))
+    if file is None:
+        return None
+    path = Path(file)
+    path = path if path.suffix == ".nc" else path.with_name(path.name + ".nc")
+    if not path.parent.is_dir():
+        raise BrimError(f"the folder of file = '{path}' does not exist", hint="make it first: nothing was sampled")
+    return path
+
+
+def _check_proper(model: Model) -> None:
+    """Priors must be proper to be sampled from; those that the model's construction fixes are."""
+    for p in (p for p in model.params if p.slots):
+        covered = {i for piece in p.pieces for i in (range(p.size) if piece.index is None else piece.index)}
+        for i in range(p.size):
+            if i not in covered and i not in p.constants and not (p.lb is not None and p.ub is not None):
+                slot = p.slots[min(i, len(p.slots) - 1)]
+                what = f"class = {slot.class_}" + (f", coef = {slot.coef}" if slot.coef else "")
+                raise BrimError(
+                    f"sample_prior = 'only' needs proper priors; {what} has a flat one",
+                    hint=f"give one: prior('normal(0, 1)', class_='{slot.class_}')",
+                )
+
+
+def _saved(path: Path, record: FitRecord, refit: str) -> FitRecord | None:
+    """The fit saved at ``path``, unless it is another model's and ``on_change`` asks to sample anew."""
+    custom = next((r.family for r in record.model.responses if r.family.name not in CONSTRUCTORS), None)
+    found = read(path, custom)
+    if refit == "on_change" and not same_model(found, record):
+        return None
+    return found

@@ -1,0 +1,239 @@
+"""A fit as a value: what was asked for, the learned model and its rows, the draws."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from brim.coordinates.integrated.density import check_marginalize
+from brim.errors import BrimError, suggest
+from brim.fit.draws import Posterior
+from brim.frames.frame import Frame
+from brim.infer.engines import engine
+from brim.infer.nuts.control import Control
+from brim.language.brms import Formula, MvFormula
+from brim.model.model import Model
+from brim.parameters.prior import Priors
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["FitRecord", "Request", "Settings"]
+
+SAMPLE_PRIOR = ("no", "yes", "only")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a model is to be sampled: the arguments of ``brm`` besides formula, data and priors that a refit needs.
+
+    A new argument of this kind is a field here and a name in the signature of ``brm``; ``update``, ``save`` and ``load`` follow.
+    """
+
+    chains: int = 4
+    iter: int = 2000
+    warmup: int = 1000
+    thin: int = 1
+    seed: int | None = None
+    algorithm: str = "sampling"
+    sample_prior: str = "no"
+    control: Mapping[str, Any] = field(default_factory=dict)
+    marginalize: bool | str = "auto"
+
+    @staticmethod
+    def read(
+        *,
+        chains: int,
+        iter: int,
+        warmup: int | None,
+        thin: int,
+        seed: int | None,
+        algorithm: str,
+        sample_prior: str,
+        control: Mapping[str, Any] | None,
+        marginalize: bool | str,
+    ) -> Settings:
+        """From what the user gave, checked; ``warmup=None`` is half of ``iter``."""
+        warmup = iter // 2 if warmup is None else warmup
+        for name, value, least in (("chains", chains, 1), ("iter", iter, 1), ("warmup", warmup, 0), ("thin", thin, 1)):
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+                raise BrimError(f"{name} = {value!r}", hint=f"give a whole number >= {least}")
+        if warmup >= iter:
+            raise BrimError(
+                f"warmup = {warmup} leaves none of iter = {iter} iterations", hint="iter counts the warm-up: give iter > warmup"
+            )
+        if sample_prior not in SAMPLE_PRIOR:
+            raise BrimError(f"sample_prior = {sample_prior!r}", hint=suggest(str(sample_prior), SAMPLE_PRIOR, "choices"))
+        Control.read(dict(control or {}))
+        engine(algorithm)
+        counts = {"chains": int(chains), "iter": int(iter), "warmup": int(warmup), "thin": int(thin)}
+        wish = check_marginalize(marginalize)
+        return Settings(**counts, seed=seed, algorithm=algorithm, sample_prior=sample_prior, control=dict(control or {}), marginalize=wish)
+
+    @property
+    def draws(self) -> int:
+        """Draws a chain that are kept."""
+        return -(-(self.iter - self.warmup) // self.thin)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What ``brm`` was asked for, besides the data: what a refit, ``update`` and a saved fit need.
+
+    Attributes
+    ----------
+    formula, family
+        As given.
+    priors
+        The user's priors.
+    data2
+        Matrices that terms refer to.
+    settings
+        How sampling was asked for.
+    data_name
+        What the summary calls the data.
+    """
+
+    formula: Formula | MvFormula
+    family: Any
+    priors: Priors
+    data2: Mapping[str, Any] = field(repr=False)
+    settings: Settings
+    data_name: str = "data"
+
+    def arguments(self) -> dict[str, Any]:
+        """The same as arguments of ``brm``, without formula and data."""
+        own = {"family": self.family, "prior": self.priors, "data2": self.data2, "data_name": self.data_name}
+        return {**own, **asdict(self.settings)}
+
+
+@dataclass(frozen=True)
+class FitRecord:
+    """A model with its draws, as everything in ``post`` takes it.
+
+    Attributes
+    ----------
+    request
+        What ``brm`` was asked for.
+    model
+        The learned model.
+    frame
+        The rows it was learned on.
+    posterior
+        The draws; ``None`` for ``empty=True``.
+    stats
+        Sampler statistics, each ``(chains, draws)``.
+    info
+        What the engine tells: times, steps, seed, engine.
+    """
+
+    request: Request
+    model: Model = field(repr=False)
+    frame: Frame = field(repr=False)
+    posterior: Posterior | None = field(default=None, repr=False)
+    stats: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
+    info: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def formula(self) -> Formula | MvFormula:
+        """The formula, as ``bf()`` makes it."""
+        return self.request.formula
+
+    @property
+    def family(self) -> Any:
+        """The family, as given."""
+        return self.request.family
+
+    @property
+    def priors(self) -> Priors:
+        """The user's priors."""
+        return self.request.priors
+
+    @property
+    def data2(self) -> Mapping[str, Any]:
+        """Matrices that terms refer to."""
+        return self.request.data2
+
+    @property
+    def settings(self) -> Settings:
+        """How sampling was asked for."""
+        return self.request.settings
+
+    @property
+    def data_name(self) -> str:
+        """What the summary calls the data."""
+        return self.request.data_name
+
+    @property
+    def draws(self) -> Posterior:
+        """The posterior draws, or an error when there are none."""
+        if self.posterior is None:
+            raise BrimError(
+                "the model has no draws",
+                hint="it was built with empty=True: sample it with fit.update(empty=False), or put draws in with with_draws(df)",
+            )
+        return self.posterior
+
+    @property
+    def engine(self) -> str:
+        """One line on what drew the sample."""
+        return str(self.info.get("engine", "none"))
+
+    def variables(self) -> list[str]:
+        """Names of all variables as brms names them, ``lprior`` and ``lp__`` last.
+
+        Examples
+        --------
+        >>> import brim
+        >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), empty=True)
+        >>> fit.variables()
+        ['b_Intercept', 'b_Days', 'sigma', 'lprior', 'lp__']
+        """
+        if self.posterior is not None:
+            return list(self.posterior.variables)
+        return [*(str(n) for q in self.model.reported() for n in np.ravel(q.names)), "lprior", "lp__"]
+
+    def nobs(self, resp: str | None = None) -> int:
+        """Number of observations the model was fitted to."""
+        response = self.model.responses[0] if resp is None else self.model.response(resp)
+        return response.response.kept(self.frame).n
+
+    def ngrps(self) -> dict[str, int]:
+        """Number of levels of each grouping factor."""
+        return {b.grouping.label: len(b.grouping.levels) for b in self.model.blocks}
+
+    def with_draws(self, draws: pd.DataFrame, chains: int = 1) -> Self:
+        """The same model with draws from a data frame whose columns have brms' names, such as exported from R.
+
+        Parameters
+        ----------
+        draws
+            One row a draw; columns ``.chain``, ``.iteration``, ``.draw`` are ignored.
+        chains
+            How many chains the rows hold, one after the other.
+
+        Raises
+        ------
+        BrimError
+            When a variable of the model has no column, or the rows do not divide into chains.
+        """
+        columns = {str(c): np.asarray(draws[c], float) for c in draws.columns}
+        n = len(draws)
+        if chains < 1 or n == 0 or n % chains:
+            raise BrimError(f"{n} draws do not divide into {chains} chains")
+        shapes = self._shapes()
+        posterior = Posterior.read(self.model.reported(), shapes, columns, chains)
+        return replace(self, posterior=posterior, stats={}, info={"engine": "draws given by the user"})
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each reported array."""
+        shapes: dict[str, tuple[int, ...]] = {}
+        for q in self.model.reported():
+            shape = q.names.shape
+            if q.rows is not None:
+                shape = (max(q.rows[1], shapes.get(q.key, (0,))[0]), *shape[1:])
+            shapes[q.key] = shape
+        return shapes

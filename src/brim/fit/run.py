@@ -1,0 +1,162 @@
+"""Sampling a built model: in which coordinates, by which engine, and what is reported of the draws."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+
+from brim.compile.compiled import Compiled, compiled
+from brim.coordinates.adapted.density import transported
+from brim.coordinates.adapted.which import better_together
+from brim.coordinates.base import AbstractCoordinates, Own, sample_in
+from brim.coordinates.integrated.density import Marginal, eliminate
+from brim.coordinates.measured import measured
+from brim.coordinates.mode import complete_mode
+from brim.errors import BrimError
+from brim.fit.checks import warn_about
+from brim.fit.draws import Posterior
+from brim.fit.record import FitRecord
+from brim.infer.nuts.control import Control
+from brim.infer.nuts.program import precompile
+from brim.infer.starts import read_init, start_of
+from brim.infer.target import Draws, Target
+from brim.model.model import Model, log_jacobian_function, log_joint_function, report_function
+from brim.parameters.draws import prior_draws
+
+__all__ = ["coordinates", "report", "sample", "target", "with_engine_draws"]
+
+F = TypeVar("F", bound=FitRecord)
+
+_NESTED = ("map", "laplace")  # algorithms that integrate effects out
+
+
+def target(fit: F, init: Any = None) -> Target:
+    """The log density of a model on its unconstrained coordinates, as engines take it."""
+    model = fit.model
+    layout = model.layout
+    center = layout.center()
+    spread = 1.0 if init is None else float(init)
+
+    def start(rng: np.random.Generator) -> np.ndarray:
+        return center + rng.uniform(-spread, spread, len(center))
+
+    data = model.data(fit.frame)
+    return Target(
+        layout.dim,
+        log_joint_function(model),
+        data,
+        start,
+        lambda q, d: layout.constrain(q, d["fixed"])[0],
+        log_jacobian=log_jacobian_function(layout),
+    )
+
+
+def sample(fit: F, *, cores: int | None = None, init: Any = None, progress: bool = True) -> F:
+    """Run the engine on a built model; returns the fit with draws."""
+    s, given = fit.settings, read_init(init)
+    space = coordinates(fit, given.spread, "" if given.approximate else s.algorithm)
+    if space.target.dim == 0:
+        raise BrimError("the model has nothing to estimate: every parameter is constant")
+    arguments: dict[str, Any] = {
+        "chains": s.chains,
+        "warmup": s.warmup,
+        "draws": s.iter - s.warmup,
+        "thin": s.thin,
+        "cores": cores,
+        "seed": s.seed,
+        "progress": progress,
+    }
+    if s.algorithm == "sampling" and not given.approximate:
+        near = init is None
+        control = Control.read({**space.advised, **s.control} if near else dict(s.control))
+        _precompile(fit, space, control)
+        space, draws = sample_in(space, control=control, near=near, **arguments)
+    else:
+        start = start_of(given, space.target, s.chains, s.seed, s.algorithm)
+        control = Control.read({**space.advised, **s.control} if s.algorithm in _NESTED else dict(s.control))
+        space, draws = space.run(s.algorithm, control=control, start=start, **arguments)
+    note = f"{'NUTS' if s.algorithm == 'sampling' else s.algorithm}, {space.note}"
+    draws = replace(draws, info={**draws.info, "engine": note})
+    if s.algorithm == "map" and isinstance(space, Marginal):
+        own = Own(target(fit))
+        mode = complete_mode(own.target, space.complete(draws), fit.model.layout, space.elimination.rest.layout)
+        return with_engine_draws(fit, own, mode)
+    return with_engine_draws(fit, space, draws)
+
+
+def coordinates(fit: F, spread: float = 1.0, algorithm: str = "sampling") -> AbstractCoordinates:
+    """What an algorithm works in: effects integrated out, adapted to the data, or as they are.
+
+    Modes and Laplace approximations integrate all effects out: where that is not possible at once, by the nested approximation, which is
+    exact for normal likelihoods.
+    """
+    s = fit.settings
+    marginal = eliminate(fit.model, fit.frame, s.marginalize, spread)
+    if algorithm in _NESTED and marginal is not None and marginal.elimination.rest.blocks and s.marginalize is not True:
+        marginal = None
+    adapted = Control.read(dict(s.control)).adapted_effects
+    if adapted and algorithm in ("sampling", *_NESTED):
+        if marginal is not None and s.marginalize is not True and better_together(marginal.elimination):
+            marginal = None
+        moved = transported(fit.model, fit.frame, marginal, spread)
+        if moved is not None and (algorithm == "sampling" or moved.transport.nests):
+            return moved
+    inner = Own(target(fit, spread)) if marginal is None else marginal
+    if not adapted or algorithm != "sampling":
+        return inner
+    return measured(inner, fit.model, None if marginal is None else marginal.elimination, fit.frame)
+
+
+def _precompile(fit: F, space: AbstractCoordinates, control: Control) -> None:
+    """Start compiling all programs of a fit, the sampler's first: the others are ready when it is."""
+    precompile(space.target, control)
+    size = space.size(fit.settings.chains * fit.settings.draws)
+    space.prepare(size)
+    _report_program(fit.model, size, space.data)
+
+
+def with_engine_draws(fit: F, space: AbstractCoordinates, draws: Draws) -> F:
+    """The fit with what an engine gave in these coordinates, reported under brms' names, and its warnings raised."""
+    arrays, seconds = report(fit.model, space, draws)
+    posterior = Posterior(fit.model.reported(), arrays, _prior_draws(fit, draws))
+    info = {**space.told(draws), "completion_seconds": seconds}
+    out = replace(fit, posterior=posterior, stats={**draws.stats, "lp": arrays["lp__"]}, info=info)
+    warn_about(out)
+    return out
+
+
+def report(model: Model, space: AbstractCoordinates, draws: Draws) -> tuple[dict[str, np.ndarray], float]:
+    """Reported quantities of all draws: ``key -> (chains, draws, *shape)``, with ``lprior`` and ``lp__``; seconds of completing draws."""
+    shape, data = draws.q.shape[:2], space.data
+    total = shape[0] * shape[1]
+    run = _report_program(model, space.size(total), data).result().run
+    out: dict[str, np.ndarray] = {}
+    gain, seconds = np.empty(total), 0.0
+    with jax.enable_x64(True):
+        for block in space.blocks(draws):
+            seconds += block.seconds
+            gain[block.rows] = block.gain[: block.kept]
+            for key, values in run(block.q, data).items():
+                whole = out.setdefault(key, np.empty((total, *values.shape[1:])))
+                whole[block.rows] = np.asarray(values)[: block.kept]
+    arrays = {k: v.reshape(*shape, *v.shape[1:]) for k, v in out.items()}
+    return {**arrays, "lp__": draws.stats["lp"] + gain.reshape(shape)}, seconds
+
+
+def _report_program(model: Model, size: int, data: Any) -> Future[Compiled]:
+    """The compiled report of ``size`` draws at once."""
+    q = jax.ShapeDtypeStruct((size, model.layout.dim), np.float64)
+    return compiled(("report", model), lambda: report_function(model), (q, data), lambda found: found, short=True)
+
+
+def _prior_draws(fit: F, draws: Draws) -> dict[str, np.ndarray]:
+    """Draws from the priors for ``sample_prior = "yes"``."""
+    if fit.settings.sample_prior != "yes":
+        return {}
+    chains, n, _ = draws.q.shape
+    rng = np.random.default_rng([int(draws.info["seed"]), 1])
+    return {name: values.reshape(chains, n) for name, values in prior_draws(fit.model.params, fit.model.rows, chains * n, rng).items()}

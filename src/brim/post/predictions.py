@@ -1,0 +1,181 @@
+"""Draws of expected responses, predictors, new responses and log likelihoods: methods of ``Fit``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from brim.fit.record import FitRecord
+from brim.post.predict import predict
+
+__all__ = ["log_lik", "posterior_epred", "posterior_linpred", "posterior_predict"]
+
+
+def posterior_epred(
+    fit: FitRecord,
+    newdata: Any = None,
+    *,
+    dpar: str | None = None,
+    nlpar: str | None = None,
+    resp: str | None = None,
+    re_formula: Any = None,
+    allow_new_levels: bool = False,
+    sample_new_levels: str = "uncertainty",
+    ndraws: int | None = None,
+    draw_ids: Any = None,
+    seed: int | None = None,
+    incl_autocor: bool = True,
+) -> np.ndarray:
+    """Draws of the expected response ``E(y | parameters)``, or of a distributional parameter on its own scale.
+
+    Parameters
+    ----------
+    newdata
+        Rows to predict for; the training rows by default.
+    dpar
+        A distributional parameter (``"sigma"``) instead of the mean.
+    nlpar
+        A nonlinear parameter instead of the mean.
+    resp
+        The response, in a multivariate model.
+    re_formula
+        Group effects to use: ``None`` all, ``False`` none, or a formula such as ``"(1 | g)"``.
+    allow_new_levels
+        Whether ``newdata`` may hold new levels of grouping factors.
+    sample_new_levels
+        ``"uncertainty"``: each draw takes the effects of a randomly chosen level; ``"gaussian"``: effects from the
+        estimated distribution; ``"old_levels"``: one randomly chosen level for all draws.
+    ndraws, draw_ids
+        Use that many randomly chosen draws, or those with these positions (from 0).
+    seed
+        For everything drawn at random here.
+    incl_autocor
+        Whether residual structures (``ar()``, ``car()``, ...) take part.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(draws, observations)``, with categories as a third axis for categorical responses; chains in order.
+
+    Raises
+    ------
+    BrimError
+        A column is missing, a level is new and not allowed, a name is unknown.
+
+    Examples
+    --------
+    >>> import brim
+    >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), chains=1, iter=300, seed=1, progress=False)
+    >>> fit.posterior_epred({"Days": [0, 5]}, ndraws=10).shape
+    (10, 2)
+    """
+    what = "epred" if dpar is None else "dpar"
+    return predict(
+        fit,
+        what,
+        newdata,
+        dpar=dpar,
+        nlpar=nlpar,
+        resp=resp,
+        re_formula=re_formula,
+        allow_new_levels=allow_new_levels,
+        sample_new_levels=sample_new_levels,
+        ndraws=ndraws,
+        draw_ids=draw_ids,
+        seed=seed,
+        incl_autocor=incl_autocor,
+    )
+
+
+def posterior_linpred(
+    fit: FitRecord,
+    newdata: Any = None,
+    *,
+    transform: bool = False,
+    dpar: str | None = None,
+    nlpar: str | None = None,
+    resp: str | None = None,
+    re_formula: Any = None,
+    allow_new_levels: bool = False,
+    sample_new_levels: str = "uncertainty",
+    ndraws: int | None = None,
+    draw_ids: Any = None,
+    seed: int | None = None,
+    incl_autocor: bool = True,
+) -> np.ndarray:
+    """Draws of a linear predictor (of ``mu`` by default), before the inverse link unless ``transform``. See ``posterior_epred``."""
+    what = "dpar" if transform else "linpred"
+    return predict(
+        fit,
+        what,
+        newdata,
+        dpar=dpar,
+        nlpar=nlpar,
+        resp=resp,
+        re_formula=re_formula,
+        allow_new_levels=allow_new_levels,
+        sample_new_levels=sample_new_levels,
+        ndraws=ndraws,
+        draw_ids=draw_ids,
+        seed=seed,
+        incl_autocor=incl_autocor,
+    )
+
+
+def posterior_predict(
+    fit: FitRecord,
+    newdata: Any = None,
+    *,
+    resp: str | None = None,
+    re_formula: Any = None,
+    allow_new_levels: bool = False,
+    sample_new_levels: str = "uncertainty",
+    ndraws: int | None = None,
+    draw_ids: Any = None,
+    seed: int | None = None,
+    incl_autocor: bool = True,
+) -> np.ndarray:
+    """Draws of new responses, ``(draws, observations)``. See ``posterior_epred``."""
+    return predict(
+        fit,
+        "predict",
+        newdata,
+        resp=resp,
+        re_formula=re_formula,
+        allow_new_levels=allow_new_levels,
+        sample_new_levels=sample_new_levels,
+        ndraws=ndraws,
+        draw_ids=draw_ids,
+        seed=seed,
+        incl_autocor=incl_autocor,
+    )
+
+
+def log_lik(
+    fit: FitRecord,
+    newdata: Any = None,
+    *,
+    resp: str | None = None,
+    re_formula: Any = None,
+    allow_new_levels: bool = False,
+    sample_new_levels: str = "uncertainty",
+    ndraws: int | None = None,
+    draw_ids: Any = None,
+    seed: int | None = None,
+    incl_autocor: bool = True,
+) -> np.ndarray:
+    """Pointwise log likelihood, ``(draws, observations)``; weights multiply it. See ``posterior_epred``."""
+    return predict(
+        fit,
+        "log_lik",
+        newdata,
+        resp=resp,
+        re_formula=re_formula,
+        allow_new_levels=allow_new_levels,
+        sample_new_levels=sample_new_levels,
+        ndraws=ndraws,
+        draw_ids=draw_ids,
+        seed=seed,
+        incl_autocor=incl_autocor,
+    )
