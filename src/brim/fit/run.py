@@ -10,12 +10,8 @@ import jax
 import numpy as np
 
 from brim.compile.compiled import Compiled, compiled
-from brim.coordinates.adapted.density import transported
-from brim.coordinates.adapted.which import better_together
-from brim.coordinates.base import AbstractCoordinates, Own, sample_in
-from brim.coordinates.integrated.density import Marginal, eliminate
-from brim.coordinates.measured import measured
-from brim.coordinates.mode import complete_mode
+from brim.coordinates import choose
+from brim.coordinates.base import AbstractCoordinates, model_target, sample_in
 from brim.errors import BrimError
 from brim.fit.checks import warn_about
 from brim.fit.draws import Posterior
@@ -24,41 +20,24 @@ from brim.infer.nuts.control import Control
 from brim.infer.nuts.program import precompile
 from brim.infer.starts import read_init, start_of
 from brim.infer.target import Draws, Target
-from brim.model.model import Model, log_jacobian_function, log_joint_function, report_function
+from brim.model.model import Model, report_function
 from brim.parameters.draws import prior_draws
 
 __all__ = ["coordinates", "report", "sample", "target", "with_engine_draws"]
 
 F = TypeVar("F", bound=FitRecord)
 
-_NESTED = ("map", "laplace")  # algorithms that integrate effects out
-
 
 def target(fit: F, init: Any = None) -> Target:
     """The log density of a model on its unconstrained coordinates, as engines take it."""
-    model = fit.model
-    layout = model.layout
-    center = layout.center()
-    spread = 1.0 if init is None else float(init)
-
-    def start(rng: np.random.Generator) -> np.ndarray:
-        return center + rng.uniform(-spread, spread, len(center))
-
-    data = model.data(fit.frame)
-    return Target(
-        layout.dim,
-        log_joint_function(model),
-        data,
-        start,
-        lambda q, d: layout.constrain(q, d["fixed"])[0],
-        log_jacobian=log_jacobian_function(layout),
-    )
+    return model_target(fit.model, fit.frame, 1.0 if init is None else float(init))
 
 
 def sample(fit: F, *, cores: int | None = None, init: Any = None, progress: bool = True) -> F:
     """Run the engine on a built model; returns the fit with draws."""
     s, given = fit.settings, read_init(init)
     space = coordinates(fit, given.spread, "" if given.approximate else s.algorithm)
+    note = f"{'NUTS' if s.algorithm == 'sampling' else s.algorithm}, {space.note}"
     if space.target.dim == 0:
         raise BrimError("the model has nothing to estimate: every parameter is constant")
     arguments: dict[str, Any] = {
@@ -77,38 +56,17 @@ def sample(fit: F, *, cores: int | None = None, init: Any = None, progress: bool
         space, draws = sample_in(space, control=control, near=near, **arguments)
     else:
         start = start_of(given, space.target, s.chains, s.seed, s.algorithm)
-        control = Control.read({**space.advised, **s.control} if s.algorithm in _NESTED else dict(s.control))
+        control = Control.read({**space.advised, **s.control} if s.algorithm in choose.NESTED else dict(s.control))
         space, draws = space.run(s.algorithm, control=control, start=start, **arguments)
-    note = f"{'NUTS' if s.algorithm == 'sampling' else s.algorithm}, {space.note}"
     draws = replace(draws, info={**draws.info, "engine": note})
-    if s.algorithm == "map" and isinstance(space, Marginal):
-        own = Own(target(fit))
-        mode = complete_mode(own.target, space.complete(draws), fit.model.layout, space.elimination.rest.layout)
-        return with_engine_draws(fit, own, mode)
     return with_engine_draws(fit, space, draws)
 
 
 def coordinates(fit: F, spread: float = 1.0, algorithm: str = "sampling") -> AbstractCoordinates:
-    """What an algorithm works in: effects integrated out, adapted to the data, or as they are.
-
-    Modes and Laplace approximations integrate all effects out: where that is not possible at once, by the nested approximation, which is
-    exact for normal likelihoods.
-    """
+    """What an algorithm works in: see ``brim.coordinates.choose``."""
     s = fit.settings
-    marginal = eliminate(fit.model, fit.frame, s.marginalize, spread)
-    if algorithm in _NESTED and marginal is not None and marginal.elimination.rest.blocks and s.marginalize is not True:
-        marginal = None
-    adapted = Control.read(dict(s.control)).adapted_effects
-    if adapted and algorithm in ("sampling", *_NESTED):
-        if marginal is not None and s.marginalize is not True and better_together(marginal.elimination):
-            marginal = None
-        moved = transported(fit.model, fit.frame, marginal, spread)
-        if moved is not None and (algorithm == "sampling" or moved.transport.nests):
-            return moved
-    inner = Own(target(fit, spread)) if marginal is None else marginal
-    if not adapted or algorithm != "sampling":
-        return inner
-    return measured(inner, fit.model, None if marginal is None else marginal.elimination, fit.frame)
+    wish = choose.Wish(algorithm, s.marginalize, Control.read(dict(s.control)).adapted_effects, spread)
+    return choose.coordinates(fit.model, fit.frame, wish)
 
 
 def _precompile(fit: F, space: AbstractCoordinates, control: Control) -> None:
