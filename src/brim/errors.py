@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import re
+import sys
+import warnings
 from collections.abc import Iterable
 
-__all__ = ["BrimError", "BrimWarning", "name_rows", "near", "suggest"]
+__all__ = ["BrimError", "BrimWarning", "name_rows", "near", "printable", "suggest", "warn"]
+
+# what a terminal obeys or cannot show: control characters, marks of writing direction, halves of surrogate pairs
+_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class BrimError(ValueError):
@@ -39,11 +46,42 @@ class BrimError(ValueError):
                 lines.append("  " + " " * start + "^" * max(end - start, 1))
         if hint:
             lines.append(hint)
-        super().__init__("\n".join(lines))
+        super().__init__(printable("\n".join(lines)))
 
 
 class BrimWarning(UserWarning):
     """A fit or a data set that works but deserves a look."""
+
+
+def warn(message: str | BrimWarning) -> None:
+    """Show a ``BrimWarning`` at the first line outside brim among those that led here.
+
+    A stderr that is closed, full or absent is no reason to stop: what was computed counts more than the words about it.
+    """
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "brim":
+        level, frame = level + 1, frame.f_back
+    text = printable(str(message))
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        warnings.warn(text, BrimWarning, stacklevel=level + 1)
+
+
+def printable(text: str) -> str:
+    r"""Text that a terminal shows and does not obey: each control character becomes its picture, so that positions stay.
+
+    Line ends and tabs stay. Names of columns, levels and data come from files; an escape sequence in one could rewrite the screen.
+
+    Examples
+    --------
+    >>> printable("a\x1b[2Jb")
+    'a␛[2Jb'
+    """
+    return _OBEYED.sub(_picture, text)
+
+
+def _picture(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return chr(0x2400 + code) if code < 32 else "␡" if code == 127 else "\N{REPLACEMENT CHARACTER}"
 
 
 def near(name: str, options: Iterable[str], n: int = 3) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from brim.api.fit import Fit
 from brim.api.perform import perform, requested
+from brim.arguments import named
 from brim.language.brms import Formula, MvFormula
 from brim.parameters.prior import Priors
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["brm", "default_prior"]
 
 
+@named
 def brm(
     formula: str | Formula | MvFormula,
     data: Any,
@@ -134,6 +136,7 @@ def brm(
     return Fit.of(perform(request, data, cores=cores, init=init, file=file, file_refit=file_refit, progress=progress, empty=empty))
 
 
+@named
 def default_prior(
     formula: str | Formula | MvFormula, data: Any, family: Any = "gaussian", *, data2: Mapping[str, Any] | None = None
 ) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from brim.errors import BrimError
+from brim.arguments import named_methods, one_of
 from brim.fit.record import FitRecord
 from brim.post import predictions
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Fit", "load"]
 
 
+@named_methods
 @dataclass(frozen=True)
 class Fit(FitRecord):
     """A fitted model, made by ``brm``: a ``FitRecord`` with what can be asked of it."""
@@ -126,8 +127,7 @@ class Fit(FitRecord):
         """
         from brim.post.summaries.tables import summarise_array
 
-        if scale not in ("response", "linear"):
-            raise BrimError(f"scale = '{scale}'", hint="use 'response' or 'linear'")
+        one_of("scale", scale, ("response", "linear"))
         draws = self.posterior_epred(newdata, **kwargs) if scale == "response" else self.posterior_linpred(newdata, **kwargs)
         return summarise_array(draws, robust, probs) if summary else draws
 

@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from brim.errors import BrimError, suggest
+from brim.arguments import flag, one_of, place, unknown, whole
+from brim.errors import BrimError
 from brim.families.registry import CONSTRUCTORS
 from brim.fit.record import FitRecord, Request, Settings
 from brim.fit.run import sample
@@ -52,6 +53,8 @@ def perform(
     empty: bool = False,
 ) -> FitRecord:
     """Build the model and sample it; see ``brm`` for the arguments, which concern this run only."""
+    cores = None if cores is None else whole("cores", cores, least=1)
+    progress, empty = flag("progress", progress), flag("empty", empty)
     path = _file(file, file_refit)
     model, frame = build(request.formula, Frame.read(data), request.family, request.priors, read_data2(request.data2))
     if request.settings.sample_prior == "only":
@@ -76,7 +79,7 @@ def updated_record(record: FitRecord, formula: Any, newdata: Any, changes: Mappi
     run = [name for name, p in inspect.signature(perform).parameters.items() if p.kind is p.KEYWORD_ONLY]
     for name in changes:
         if name not in known and name not in run:
-            raise BrimError(f"update() has no argument '{name}'", hint=suggest(name, [*known, *run], "arguments"))
+            raise unknown("update", name, [*known, *run])
     arguments = {**known, **changes}
     if "iter" in changes and "warmup" not in changes:
         arguments["warmup"] = None
@@ -86,11 +89,10 @@ def updated_record(record: FitRecord, formula: Any, newdata: Any, changes: Mappi
 
 
 def _file(file: str | os.PathLike[str] | None, refit: str) -> Path | None:
-    if refit not in FILE_REFIT:
-        raise BrimError(f"file_refit = {refit!r}", hint=suggest(str(refit), FILE_REFIT, "choices"))
+    one_of("file_refit", refit, FILE_REFIT)
     if file is None:
         return None
-    path = Path(file)
+    path = place("file", file)
     path = path if path.suffix == ".nc" else path.with_name(path.name + ".nc")
     if not path.parent.is_dir():
         raise BrimError(f"the folder of file = '{path}' does not exist", hint="make it first: nothing was sampled")

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from brim.arguments import one_of, whole
+from brim.arguments import seed as checked_seed
 from brim.coordinates.integrated.density import check_marginalize
-from brim.errors import BrimError, suggest
+from brim.errors import BrimError
 from brim.fit.draws import Posterior
 from brim.frames.frame import Frame
 from brim.infer.engines import engine
@@ -57,21 +59,20 @@ class Settings:
         marginalize: bool | str,
     ) -> Settings:
         """From what the user gave, checked; ``warmup=None`` is half of ``iter``."""
-        warmup = iter // 2 if warmup is None else warmup
-        for name, value, least in (("chains", chains, 1), ("iter", iter, 1), ("warmup", warmup, 0), ("thin", thin, 1)):
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-                raise BrimError(f"{name} = {value!r}", hint=f"give a whole number >= {least}")
+        iter = whole("iter", iter, least=1)
+        counts = {"chains": whole("chains", chains, least=1), "iter": iter, "thin": whole("thin", thin, least=1)}
+        warmup = counts["warmup"] = iter // 2 if warmup is None else whole("warmup", warmup, least=0)
         if warmup >= iter:
             raise BrimError(
                 f"warmup = {warmup} leaves none of iter = {iter} iterations", hint="iter counts the warm-up: give iter > warmup"
             )
-        if sample_prior not in SAMPLE_PRIOR:
-            raise BrimError(f"sample_prior = {sample_prior!r}", hint=suggest(str(sample_prior), SAMPLE_PRIOR, "choices"))
-        Control.read(dict(control or {}))
+        one_of("sample_prior", sample_prior, SAMPLE_PRIOR)
+        Control.read(control)
         engine(algorithm)
-        counts = {"chains": int(chains), "iter": int(iter), "warmup": int(warmup), "thin": int(thin)}
-        wish = check_marginalize(marginalize)
-        return Settings(**counts, seed=seed, algorithm=algorithm, sample_prior=sample_prior, control=dict(control or {}), marginalize=wish)
+        wish, number = check_marginalize(marginalize), checked_seed(seed)
+        return Settings(
+            **counts, seed=number, algorithm=algorithm, sample_prior=sample_prior, control=dict(control or {}), marginalize=wish
+        )
 
     @property
     def draws(self) -> int:
@@ -221,8 +222,8 @@ class FitRecord:
             When a variable of the model has no column, or the rows do not divide into chains.
         """
         columns = {str(c): np.asarray(draws[c], float) for c in draws.columns}
-        n = len(draws)
-        if chains < 1 or n == 0 or n % chains:
+        n, chains = len(draws), whole("chains", chains, least=1)
+        if n == 0 or n % chains:
             raise BrimError(f"{n} draws do not divide into {chains} chains")
         shapes = self._shapes()
         posterior = Posterior.read(self.model.reported(), shapes, columns, chains)

@@ -11,6 +11,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from brim.arguments import label
 from brim.errors import BrimError, BrimWarning, suggest
 from brim.parameters.laws import JOINT, LAWS, SHRINKING, SHRUNK, parse_prior
 from brim.parameters.param import Param, Piece, Slot, Where
@@ -114,14 +115,29 @@ def prior(
     class = sd ~ horseshoe()
     """
     text = str(prior).strip()
+    class_, coef, group = label("class_", class_), label("coef", coef), label("group", group)
+    resp, dpar, nlpar = label("resp", resp), label("dpar", dpar), label("nlpar", nlpar)
     class_ = CORRELATIONS.get(class_, class_)
     if class_ in CORRELATIONS.values() and text.startswith("lkj("):
         text = "lkj_corr_cholesky" + text[3:]
     parse_prior(text)
-    lb, ub = (None if v is None or v == "" else float(v) for v in (lb, ub))
+    lb, ub = _bound("lb", lb), _bound("ub", ub)
     if lb is not None and ub is not None and not lb < ub:
         raise BrimError(f"a prior's lower bound {lb:g} is not below its upper bound {ub:g}")
     return Priors((PriorRow(text, class_, coef, group, resp, dpar, nlpar, lb, ub, "user"),))
+
+
+def _bound(name: str, value: Any) -> float | None:
+    """A bound: a number, or one as text."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    try:
+        found = float(value)
+    except (TypeError, ValueError) as error:
+        raise BrimError(f"{name} = {value!r}", hint=f"give a number: {name}=0") from error
+    if math.isnan(found):
+        raise BrimError(f"{name} = nan", hint=f"give a number: {name}=0")
+    return found
 
 
 def read_priors(given: Any) -> Priors:

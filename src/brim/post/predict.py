@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from brim.arguments import drawn_seed, flag, one_of, positions, whole
+from brim.arguments import seed as checked_seed
 from brim.compile.xla import options
 from brim.errors import BrimError, suggest
 from brim.families.base import Dpar
@@ -57,16 +59,15 @@ class Query:
 
 def pick_draws(total: int, ndraws: int | None, draw_ids: Any, seed: int | None) -> np.ndarray:
     """Indices of draws: all, ``ndraws`` of them at random without replacement (in order), or ``draw_ids`` (from 0)."""
+    seed = checked_seed(seed)
     if ndraws is not None and draw_ids is not None:
         raise BrimError("give ndraws or draw_ids, not both")
     if draw_ids is not None:
-        ids = np.asarray(draw_ids, int)
-        if ids.size == 0 or ids.min() < 0 or ids.max() >= total:
-            raise BrimError(f"draw_ids must lie between 0 and {total - 1}")
-        return ids
+        return positions("draw_ids", draw_ids, total)
     if ndraws is None:
         return np.arange(total)
-    if not 0 < ndraws <= total:
+    ndraws = whole("ndraws", ndraws, least=1)
+    if ndraws > total:
         raise BrimError(f"ndraws = {ndraws}: the fit has {total} draws")
     return np.sort(np.random.default_rng(seed).choice(total, ndraws, replace=False))
 
@@ -286,10 +287,10 @@ def predict(
     incl_autocor: bool = True,
 ) -> np.ndarray:
     """What ``Fit.posterior_*`` and ``Fit.log_lik`` call; see there for the arguments."""
-    if sample_new_levels not in HOW:
-        raise BrimError(f"sample_new_levels = '{sample_new_levels}'", hint=suggest(sample_new_levels, HOW, "ways"))
+    one_of("sample_new_levels", sample_new_levels, HOW, "ways")
+    allow_new_levels, incl_autocor = flag("allow_new_levels", allow_new_levels), flag("incl_autocor", incl_autocor)
     posterior = fit.draws
-    seed = int(np.random.default_rng().integers(2**31)) if seed is None else seed
+    seed = drawn_seed(seed)
     ids = pick_draws(posterior.chains * posterior.draws, ndraws, draw_ids, seed)
     left_out = frozenset() if incl_autocor else frozenset(t.key for t in fit.model.terms() if t.autocor)
 

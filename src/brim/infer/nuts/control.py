@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from brim.arguments import flag, number, one_of, whole
 from brim.errors import BrimError, suggest
 
 __all__ = ["Control"]
@@ -48,14 +48,12 @@ class Control:
     adapted_effects: bool = True
 
     def __post_init__(self) -> None:
-        if not _number(self.adapt_delta) or not 0.0 < self.adapt_delta < 1.0:
-            raise BrimError(f"control: adapt_delta must be between 0 and 1, not {self.adapt_delta!r}")
-        if not _whole(self.max_treedepth) or not 1 <= self.max_treedepth <= _LIMIT:
-            raise BrimError(f"control: max_treedepth must be a whole number from 1 to {_LIMIT}, not {self.max_treedepth!r}")
-        if self.metric not in _METRICS:
-            raise BrimError(f"control: unknown metric {self.metric!r}", hint=suggest(str(self.metric), _METRICS, "metrics"))
-        if self.step_size is not None and not (_number(self.step_size) and self.step_size > 0.0):
-            raise BrimError(f"control: step_size must be a positive number, not {self.step_size!r}")
+        number("control: adapt_delta", self.adapt_delta, above=0, below=1)
+        whole("control: max_treedepth", self.max_treedepth, least=1, most=_LIMIT)
+        one_of("control: metric", self.metric, _METRICS, "metrics")
+        flag("control: adapted_effects", self.adapted_effects)
+        if self.step_size is not None:
+            number("control: step_size", self.step_size, above=0)
 
     @classmethod
     def read(cls, options: Mapping[str, Any] | Control | None) -> Control:
@@ -71,11 +69,3 @@ class Control:
             if name not in names:
                 raise BrimError(f"control: unknown setting {name!r}", hint=suggest(str(name), names, "settings"))
         return cls(**options)
-
-
-def _number(x: Any) -> bool:
-    return isinstance(x, int | float) and not isinstance(x, bool) and math.isfinite(x)
-
-
-def _whole(x: Any) -> bool:
-    return isinstance(x, int) and not isinstance(x, bool)

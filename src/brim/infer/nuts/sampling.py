@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from brim.arguments import whole
 from brim.errors import BrimError
 from brim.infer.nuts.chain import Chain, Halted
 from brim.infer.nuts.control import Control
@@ -241,8 +242,7 @@ def _check_counts(target: Target, *, chains: int, warmup: int, draws: int, thin:
         ("thin", thin, 1),
         ("cores", 1 if cores is None else cores, 1),
     ):
-        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
-            raise BrimError(f"{name} must be a whole number of at least {least}, not {value!r}")
+        whole(name, value, least=least)
     square = (target.dim, target.dim)
     if start is None or isinstance(start.inv_mass, tuple):
         return

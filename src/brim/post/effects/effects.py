@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from brim.arguments import drawn_seed, named, number, one_of, whole
 from brim.errors import BrimError, BrimWarning, suggest
 from brim.fit.record import FitRecord
 from brim.frames.frame import Frame
@@ -86,6 +87,7 @@ class ConditionalEffects(Mapping[str, "pd.DataFrame"]):
         return self.plot(**kwargs).save(folder, prefix="conditional_effects_")
 
 
+@named
 def conditional_effects(
     fit: FitRecord,
     effects: str | Sequence[str] | None = None,
@@ -177,13 +179,11 @@ def conditional_effects(
     >>> list(days.columns)
     ['Days', 'cond__', 'effect1__', 'estimate__', 'se__', 'lower__', 'upper__']
     """
-    if method not in METHODS:
-        raise BrimError(f"method = '{method}'", hint=suggest(str(method), METHODS, "methods"))
+    one_of("method", method, METHODS, "methods")
     if method == "posterior_predict" and (dpar or nlpar):
         raise BrimError("posterior_predict draws responses, not parameters", hint="leave out dpar, or use method='posterior_epred'")
-    if not 0 < prob < 1 or resolution < 2:
-        raise BrimError(f"prob = {prob}, resolution = {resolution}", hint="prob lies between 0 and 1, resolution is at least 2")
-    seed = int(np.random.default_rng().integers(2**31)) if seed is None else seed
+    prob, resolution = number("prob", prob, above=0, below=1), whole("resolution", resolution, least=2)
+    seed = drawn_seed(seed)
     ids = pick_draws(fit.draws.chains * fit.draws.draws, ndraws, draw_ids, seed)
     groups = re_formula is not False
     tables: dict[str, pd.DataFrame] = {}

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from brim.arguments import named, number, whole
 from brim.errors import BrimError, suggest
 from brim.fit.record import FitRecord
 from brim.frames.frame import Frame, Numeric
@@ -25,6 +26,7 @@ __all__ = ["main_variables", "pp_check", "trace_plot"]
 _FEW = 60
 
 
+@named
 def pp_check(
     fit: FitRecord,
     type: str = "dens_overlay",
@@ -95,7 +97,9 @@ def pp_check(
     6
     """
     kind = _kind(type, group)
-    if not 0 < prob <= prob_outer < 1:
+    prob, prob_outer = (number(name, p, above=0, below=1) for name, p in (("prob", prob), ("prob_outer", prob_outer)))
+    bins, ncol = whole("bins", bins, least=1), None if ncol is None else whole("ncol", ncol, least=1)
+    if prob > prob_outer:
         raise BrimError(f"prob = {prob}, prob_outer = {prob_outer}", hint="they lie between 0 and 1, prob is the smaller")
     response = fit.model.response(resp)
     rows, y = _observed(fit, response, newdata)

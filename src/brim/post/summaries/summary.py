@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from brim.errors import BrimError
+from brim.arguments import number
 from brim.frames.columns import format_number
 from brim.infer.diagnostics import ess_bulk, ess_tail, rhat
 from brim.infer.engines import EXACT
@@ -256,8 +256,7 @@ def summarise(fit: FitRecord, prob: float = 0.95, robust: bool = False, priors: 
 
     Diagnostics (rank-normalised split R-hat, bulk and tail effective sample size) are computed for what is shown only.
     """
-    if not 0 < prob < 1:
-        raise BrimError(f"prob = {prob}", hint="the probability of intervals lies between 0 and 1")
+    prob = number("prob", prob, above=0, below=1)
     posterior = fit.draws
     exact = fit.settings.algorithm in EXACT
     own = exact and (posterior.chains, posterior.draws) == (fit.settings.chains, fit.settings.draws)

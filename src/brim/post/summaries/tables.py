@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from brim.errors import BrimError, suggest
+from brim.arguments import intervals, one_of
+from brim.errors import BrimError
 from brim.fit.draws import Posterior
 from brim.frames.columns import format_number
 from brim.frames.frame import Frame
@@ -73,8 +74,7 @@ def statistics(draws: np.ndarray, robust: bool = False, probs: Sequence[float] =
     >>> statistics(np.arange(5.0)).round(3)
     array([2.   , 1.581, 0.1  , 3.9  ])
     """
-    if any(not 0 <= p <= 1 for p in probs):
-        raise BrimError(f"probs = {tuple(probs)}", hint="probabilities lie between 0 and 1")
+    probs = intervals(probs)
     draws = np.asarray(draws, float)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # one draw has no standard deviation: NaN says so
@@ -296,9 +296,8 @@ def residuals(
     fit: FitRecord, newdata: Any, method: str, type: str, summary: bool, robust: bool, probs: Sequence[float], kwargs: Mapping[str, Any]
 ) -> np.ndarray:
     """Observed minus expected or predicted responses; see ``Fit.residuals``."""
-    for name, value, known in (("method", method, _METHODS), ("type", type, _TYPES)):
-        if value not in known:
-            raise BrimError(f"{name} = {value!r}", hint=suggest(str(value), known, f"{name}s"))
+    one_of("method", method, _METHODS, "methods")
+    one_of("type", type, _TYPES, "types")
     response = fit.model.response(kwargs.get("resp"))
     if response.family.kind in ("ordinal", "category"):
         raise BrimError(f"the family {response.family.name} has no residuals", hint="compare categories with pp_check() or fitted()")
