@@ -387,11 +387,11 @@ def test_errors_of_a_model_surface_from_compilation():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"chains": 0}, "chains must be a whole number of at least 1, not 0"),
-        ({"warmup": -1}, "warmup must be a whole number of at least 0, not -1"),
-        ({"draws": 1.5}, "draws must be a whole number of at least 1, not 1.5"),
-        ({"thin": 0}, "thin must be a whole number"),
-        ({"cores": 0}, "cores must be a whole number of at least 1, not 0"),
+        ({"chains": 0}, "chains = 0\ngive a whole number >= 1"),
+        ({"warmup": -1}, "warmup = -1\ngive a whole number >= 0"),
+        ({"draws": 1.5}, "draws = 1.5\ngive a whole number >= 1"),
+        ({"thin": 0}, "thin = 0"),
+        ({"cores": 0}, "cores = 0\ngive a whole number >= 1"),
         ({"start": Start(np.zeros((3, 3)), np.ones(3))}, r"start must have q \(2, 3\) and inv_mass \(3,\)"),
     ],
 )
@@ -404,12 +404,12 @@ def test_wrong_counts(settings, message):
     ("options", "message"),
     [
         ({"adapt_dleta": 0.9}, "unknown setting 'adapt_dleta'\ndid you mean 'adapt_delta'"),
-        ({"adapt_delta": 1.0}, "adapt_delta must be between 0 and 1, not 1.0"),
-        ({"adapt_delta": "high"}, "adapt_delta must be between 0 and 1, not 'high'"),
-        ({"max_treedepth": 0}, "max_treedepth must be a whole number from 1 to 20, not 0"),
-        ({"metric": "dens"}, "unknown metric 'dens'\ndid you mean 'dense'"),
-        ({"metric": "lowrank"}, "unknown metric 'lowrank'\ndid you mean 'low_rank'"),
-        ({"step_size": 0.0}, "step_size must be a positive number"),
+        ({"adapt_delta": 1.0}, "adapt_delta = 1.0\ngive a number between 0 and 1"),
+        ({"adapt_delta": "high"}, "adapt_delta = 'high'\ngive a number between 0 and 1"),
+        ({"max_treedepth": 0}, "max_treedepth = 0\ngive a whole number from 1 to 20"),
+        ({"metric": "dens"}, "metric = 'dens'\ndid you mean 'dense'"),
+        ({"metric": "lowrank"}, "metric = 'lowrank'\ndid you mean 'low_rank'"),
+        ({"step_size": 0.0}, "step_size = 0.0\ngive a number > 0"),
         (["adapt_delta"], "control must be a dict of settings, not list"),
     ],
 )

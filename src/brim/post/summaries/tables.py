@@ -99,6 +99,9 @@ class _How:
     robust: bool
     probs: Sequence[float]
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "probs", intervals(self.probs))
+
     def frame(self, names: Sequence[str], draws: np.ndarray) -> pd.DataFrame:
         """``draws (draws, variables)`` as one row a variable, or one column a variable."""
         import pandas as pd
