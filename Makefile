@@ -2,20 +2,28 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+RUN := $(VENV)/.run
 READY := $(VENV)/.ready
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test lint slow format clean
 
-# pip leaves no byte code where PYTHONDONTWRITEBYTECODE is set, and imports are four times slower without it.
+# What brim needs to run. pip leaves no byte code where PYTHONDONTWRITEBYTECODE is set, and imports are four times slower without it.
 # compileall reports the few files of other packages that are templates, not Python: not an error.
-$(READY): pyproject.toml
+$(RUN): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "brim needs Python 3.11 or newer: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	$(PIP) --editable .
 	-@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib
 	@touch $@
 
-demo: $(READY)
+# What its developers need besides.
+$(READY): $(RUN)
+	$(PIP) --editable ".[dev]"
+	-@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib
+	@touch $@
+
+demo: $(RUN)
 	@$(BIN)/python -m compileall -q src
 	$(BIN)/brim demo --out demo
 
