@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from brim.design.expressions import INTERCEPTS
-from brim.errors import BrimError, BrimWarning, suggest
+from brim.errors import BrimError, suggest, warn
 from brim.families import Family
 from brim.families import family as resolve_family
 from brim.frames.frame import Frame
@@ -152,5 +151,5 @@ def complete_rows(frame: Frame, plans: Iterable[Plan]) -> Frame:
     if not keep.any():
         raise BrimError("no row is complete in all variables of the model", hint="look for a column that is all missing")
     dropped = int((~keep).sum())
-    warnings.warn(f"{dropped} row{'s' * (dropped > 1)} with missing values left out", BrimWarning, stacklevel=5)
+    warn(f"{dropped} row{'s' * (dropped > 1)} with missing values left out")
     return frame.take(keep)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from brim.arguments import label
-from brim.errors import BrimError, BrimWarning, suggest
+from brim.errors import BrimError, suggest, warn
 from brim.parameters.laws import JOINT, LAWS, SHRINKING, SHRUNK, parse_prior
 from brim.parameters.param import Param, Piece, Slot, Where
 
@@ -205,7 +204,7 @@ def _warn_unused(user: PriorRow, params: tuple[Param, ...]) -> None:
         coefs = ", ".join(s.coef for s in slots)
         hint = f"give coef= too, one of {coefs}"
         what = f"the prior {user.prior} for class = {user.class_} is not used: each coefficient has its own default; {hint}"
-        warnings.warn(what, BrimWarning, stacklevel=6)
+        warn(what)
 
 
 def _merge(old: PriorRow, user: PriorRow) -> PriorRow:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
 
-from brim.errors import BrimError, BrimWarning
+from brim.errors import BrimError, warn
 
 __all__ = ["AbstractBasis", "columns_of_null", "dimension", "in_blocks", "null_basis", "oriented", "split"]
 
@@ -59,7 +58,7 @@ class AbstractBasis(ABC):
 def dimension(k: int, least: int, x: np.ndarray) -> int:
     """``k``, raised to the least that the basis takes and checked against the number of distinct covariates."""
     if k < least:
-        warnings.warn(f"k = {k} of a smooth is raised to {least}, the least that its basis takes", BrimWarning, stacklevel=2)
+        warn(f"k = {k} of a smooth is raised to {least}, the least that its basis takes")
     k, distinct = max(k, least), len(np.unique(x, axis=0))
     if distinct < k:
         raise BrimError(f"there are {distinct} distinct values of the covariates for k = {k}", hint="give a smaller k")

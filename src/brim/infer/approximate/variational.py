@@ -8,7 +8,6 @@ whenever the ELBO stops rising, and the law is the average over the last steps (
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -18,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from brim.errors import BrimWarning
+from brim.errors import warn
 from brim.infer.approximate.ascent import ascend, scales
 from brim.infer.approximate.evaluate import Density, compiled, finite_point
 from brim.infer.approximate.normal import Normal, as_draws, counted
@@ -78,10 +77,7 @@ def _sample(target: Target, *, name: str, full: bool, chains: int, draws: int, t
     origin, unit = path.q[-1], np.clip(np.sqrt(scales(path)), 1e-3, 1e3)
     law, elbo, steps, converged = _fit(density, origin, unit, full, seed)
     if not converged:
-        warnings.warn(
-            BrimWarning(f"algorithm='{name}': the evidence lower bound still rose after {steps} steps"),
-            stacklevel=3,
-        )
+        warn(f"algorithm='{name}': the evidence lower bound still rose after {steps} steps")
     approximation = _normal(law, origin, unit)
     info = {"engine": name, "seed": seed, "thin": thin, "elbo": elbo, "steps": steps, "converged": converged}
     title = {"meanfield": "Mean-field", "fullrank": "Full-rank"}[name] + " variational approximation"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from brim.arguments import drawn_seed, named, number, one_of, whole
-from brim.errors import BrimError, BrimWarning, suggest
+from brim.errors import BrimError, suggest, warn
 from brim.fit.record import FitRecord
 from brim.frames.frame import Frame
 from brim.language.brms import Formula
@@ -234,7 +233,7 @@ def _look(response: ResponseModel, method: str, par: str | None, categorical: bo
     if ordinal:
         return "ordinal"
     if kind == "ordinal" and not categorical:
-        warnings.warn("the mean category is shown; categorical=True shows the probability of each", BrimWarning, stacklevel=4)
+        warn("the mean category is shown; categorical=True shows the probability of each")
     return "categorical" if categorical or kind in ("category", "simplex", "counts") else "lines"
 
 
