@@ -187,6 +187,7 @@ def model_target(model: Model, frame: Frame, spread: float = 1.0) -> Target:
         start,
         lambda q, d: layout.constrain(q, d["fixed"])[0],
         log_jacobian=log_jacobian_function(layout),
+        nonlinear=layout.nonlinear(),
     )
 
 

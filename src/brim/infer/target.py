@@ -34,6 +34,8 @@ class Target:
     log_jacobian
         ``(q (dim,), data) -> scalar``: the log absolute Jacobian determinant of ``constrain`` that ``log_prob`` includes; what seeks a
         mode leaves it out, so that the mode is one of the parameters. ``None``: there is none, coordinates are parameters.
+    nonlinear
+        Coordinates that are no parameters themselves (logarithms of scales, transformed correlations), whose natural unit is 1.
     """
 
     dim: int
@@ -43,6 +45,7 @@ class Target:
     constrain: Callable[[Any, Any], dict[str, Any]]
     head: int = 0
     log_jacobian: Callable[[Any, Any], Any] | None = None
+    nonlinear: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

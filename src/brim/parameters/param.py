@@ -291,6 +291,12 @@ class Layout:
             at += n
         return out, total
 
+    def nonlinear(self) -> tuple[int, ...]:
+        """The coordinates of parameters with bounds or on other spaces, which they enter nonlinearly."""
+        plain = [p.space == "real" and p.lb is None and p.ub is None for p in self.params]
+        sizes = [unconstrained_size(p) for p in self.params]
+        return tuple(int(i) for i in np.flatnonzero(np.repeat(~np.array(plain, bool), sizes)))
+
     def center(self) -> np.ndarray:
         """Where chains start, before they are spread."""
         parts = []

@@ -153,6 +153,7 @@ def transported(model: Model, frame: Frame, marginal: Marginal | None, spread: f
         constrain,
         head=t.head,
         log_jacobian=lambda q, data: log_jacobian(q[: t.head], data["inner"]),
+        nonlinear=t.rest.layout.nonlinear(),
     )
     return Transported(t, target, marginal, rows)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -19,9 +18,12 @@ import numpy as np
 from brim.coordinates.adapted.density import Transported
 from brim.coordinates.adapted.search import Search, Working
 from brim.coordinates.adapted.sums import working
-from brim.errors import BrimError, BrimWarning
+from brim.errors import BrimError
+from brim.infer.approximate.ascent import ascend
 from brim.infer.approximate.evaluate import Density
 from brim.infer.approximate.laplace import Laplace, laplace
+from brim.infer.approximate.mode import warn_about_mode
+from brim.infer.approximate.newton import Optimum, climb, escape
 from brim.infer.approximate.normal import counted, judged
 from brim.infer.approximate.psis import psis
 from brim.infer.nuts.control import Control
@@ -33,10 +35,10 @@ __all__ = ["nested_laplace", "nested_mode"]
 
 INNER = 50  # expansions until the modes of the effects stay
 EXACT = 1e-9  # change in log density at which they do
-ROUNDS = 4  # restarts of the search, each in units of the curvature where the last one ended
+SLOW = 1e-3  # gain in log density a step and a dimension at which Newton steps go on
 STEP = 1e-3  # of differences, in standard deviations
-PROMISE = 1e-7  # gain in log density of a round that ends them
-FLAT = 1e-5  # slope, by standard deviation, that counts as none
+PROMISE = 1e-7  # gain in log density of a step that ends them
+ESCAPES = 10  # from plateaus
 
 
 def nested_mode(space: Transported, *, seed: int | None = None, thin: int = 1, control: Control, **_: Any) -> tuple[Transported, Draws]:
@@ -51,22 +53,15 @@ def nested_mode(space: Transported, *, seed: int | None = None, thin: int = 1, c
     search, theta, work, found = _settled(space, control, seed)
     with jax.enable_x64(True):
         scale = np.ones(len(theta)) if found is None else np.sqrt(np.diag(found.covariance))
-        theta, work, converged = _maximise(search, theta, work, scale)
+        theta, work, best = _maximise(search, theta, work, scale)
         lp = search.density(work)(theta)[0]
-    if not converged:
-        warnings.warn(
-            BrimWarning(
-                "the search for the mode did not converge, or it lies where a standard deviation is 0 (a singular fit): look at the "
-                "estimates with care, or use algorithm='sampling'"
-            ),
-            stacklevel=2,
-        )
+    warn_about_mode(best)
     q = np.concatenate([theta, np.zeros(space.target.dim - len(theta))])
     info = {
         "engine": "map",
         "seed": seed,
         "thin": thin,
-        "converged": converged,
+        "converged": best.converged,
         "sampling_seconds": time.perf_counter() - clock,
         "verdict": f"Estimates are the mode of the nested Laplace approximation{_by_factor(space)} (no draws: no errors or intervals)",
     }
@@ -137,28 +132,28 @@ def _marginal(search: Search, theta: np.ndarray, work: Working) -> tuple[float, 
     return lp - float(log_jacobian(theta, search.target.data)), work
 
 
-def _maximise(search: Search, theta: np.ndarray, work: Working, scale: np.ndarray) -> tuple[np.ndarray, Working, bool]:
-    """BFGS on the exact nested density, by differences in units of ``scale``."""
-    from scipy.optimize import minimize
-
+def _maximise(search: Search, theta: np.ndarray, work: Working, scale: np.ndarray) -> tuple[np.ndarray, Working, Optimum]:
+    """The maximum of the exact nested density above ``theta``, its slopes by differences in units of ``scale``."""
     state = {"work": work}
 
-    def loss(x: np.ndarray) -> float:
-        lp, after = _marginal(search, x * scale, state["work"])
+    def value(theta: np.ndarray) -> float:
+        lp, after = _marginal(search, theta, state["work"])
+        if np.isfinite(lp):
+            state["work"] = after
+        return lp
+
+    def evaluate(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        lp = value(theta)
         if not np.isfinite(lp):
-            return 1e300
-        state["work"] = after
-        return -lp
+            return lp, np.full(len(theta), np.nan)
+        return lp, np.array([(value(theta + h) - value(theta - h)) / (2.0 * h.max()) for h in np.diag(STEP * scale)])
 
-    def slope(x: np.ndarray) -> np.ndarray:
-        return np.array([(loss(x + h) - loss(x - h)) / (2.0 * STEP) for h in STEP * np.eye(len(x))])
-
-    best, converged = loss(theta / scale), False
-    for _ in range(ROUNDS):
-        found = minimize(loss, theta / scale, jac=slope, method="BFGS", options={"gtol": FLAT})
-        theta = found.x * scale
-        converged = bool(best - found.fun < PROMISE)
-        best = min(best, float(found.fun))
-        if converged:
+    nonlinear = search.target.nonlinear
+    for _ in range(ESCAPES):
+        theta = ascend(evaluate, theta, slow=SLOW, nonlinear=nonlinear).q[-1]
+        found = climb(evaluate, theta, scale, nonlinear, promise=PROMISE, value=value)
+        higher = None if found.definite else escape(evaluate, found, value)
+        if higher is None:
             break
-    return theta, _marginal(search, theta, state["work"])[1], converged
+        theta = higher
+    return found.q, _marginal(search, found.q, state["work"])[1], found

@@ -208,7 +208,15 @@ def _target(e: Elimination, data: Any, spread: float) -> Target:
         return center + rng.uniform(-spread, spread, len(center))
 
     jacobian = log_jacobian_function(layout)
-    return Target(layout.dim, log_marginal_function(e), data, init, lambda q, d: layout.constrain(q, d["fixed"])[0], log_jacobian=jacobian)
+    return Target(
+        layout.dim,
+        log_marginal_function(e),
+        data,
+        init,
+        lambda q, d: layout.constrain(q, d["fixed"])[0],
+        log_jacobian=jacobian,
+        nonlinear=layout.nonlinear(),
+    )
 
 
 # --------------------------------------------------------------------------- data

@@ -6,7 +6,7 @@ energy error. The ascent stops as soon as it slows down, long before a mode: cha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +16,7 @@ __all__ = ["Path", "ascend", "scales"]
 EVALUATIONS = 300
 MEMORY = 8
 SLOW = 0.02  # gain in log density a step and a dimension below which the ascent counts as slow
+FARTHEST = 3.0  # step in a nonlinear coordinate
 PATIENCE = 3  # slow steps in a row that end it
 
 Evaluate = Callable[[np.ndarray], tuple[float, np.ndarray]]
@@ -29,26 +30,29 @@ class Path:
     grad: list[np.ndarray] = field(default_factory=list)
 
 
-def ascend(evaluate: Evaluate, q: np.ndarray) -> Path:
+def ascend(evaluate: Evaluate, q: np.ndarray, slow: float = SLOW, nonlinear: Sequence[int] = ()) -> Path:
     """Climb from ``q``, whose log density and gradient are finite, by L-BFGS with backtracking.
 
-    ``evaluate: q -> (log density, gradient)``.
+    ``evaluate: q -> (log density, gradient)``; ``slow``: the gain a step and a dimension below which the ascent counts as slow;
+    ``nonlinear``: coordinates with 1 as their natural unit, in which steps stay short.
     """
     lp, grad = evaluate(q)
     path = Path([q], [grad])
     pairs: list[tuple[np.ndarray, np.ndarray]] = []
-    slow, left = 0, EVALUATIONS
-    while left > 0 and slow < PATIENCE and np.any(grad):
+    crawled, left = 0, EVALUATIONS
+    while left > 0 and crawled < PATIENCE and np.any(grad):
         direction = _direction(grad, pairs)
+        longest = np.abs(direction[list(nonlinear)]).max(initial=0.0)
+        direction = direction * (FARTHEST / longest) if longest > FARTHEST else direction
         q_new, lp_new, grad_new, used = _search(evaluate, q, lp, grad, direction, left)
         left -= used
         gain = lp_new - lp
-        if gain < SLOW * len(q):
-            slow += 1
-            if slow == 1:
+        if gain < slow * len(q):
+            crawled += 1
+            if crawled == 1:
                 pairs = []  # curvature from far away may be what slows it: once more along the gradient
         else:
-            slow = 0
+            crawled = 0
         s, y = q_new - q, grad - grad_new
         if s @ y > 1e-10 * np.linalg.norm(s) * np.linalg.norm(y):
             pairs = [*pairs, (s, y)][-MEMORY:]

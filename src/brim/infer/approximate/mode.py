@@ -3,53 +3,44 @@
 from __future__ import annotations
 
 import time
-import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from brim.errors import BrimWarning
-from brim.infer.approximate.ascent import Evaluate, ascend, scales
+from brim.errors import warn
+from brim.infer.approximate.ascent import Evaluate, Path, ascend, scales
 from brim.infer.approximate.evaluate import Density, finite_point, without_jacobian
-from brim.infer.approximate.laplace import curvature
+from brim.infer.approximate.newton import Optimum, climb, escape
 from brim.infer.nuts.sampling import fresh_seed
 from brim.infer.target import Draws, Target
 
-__all__ = ["Optimum", "maximise", "maximise_part", "maximum"]
+__all__ = ["Optimum", "highest", "maximise", "maximise_part", "maximum", "warn_about_mode"]
 
 LARGEST = 400  # dimensions up to which Newton steps finish, each of twice as many gradients
-NEWTON = 20
-CONVERGED = 1e-13  # Newton decrement: the gain in log density that a further step promises
+STARTS = 8  # at most, until two ascents end equally high
+FAILURES = 3  # ascents without an end that end the search
+SAME = 1e-6  # in log density, in units of it: equally high
+FAR = 12.0  # along a plateau, in units of a nonlinear coordinate
+LEVEL = 0.1  # in log density: how little a plateau falls
+ESCAPES = 10  # from plateaus, an ascent
+ROUNDS = 40  # of quasi-Newton ascent, where there are too many dimensions for Newton steps
 SLOPE = 1e-3  # without Newton steps: largest slope in units of a coordinate's scale
-FALL = 0.01  # in log density, by a standard deviation, below which there is a plateau
 
 
-@dataclass(frozen=True)
-class Optimum:
-    """Where a density is largest.
+def maximise(evaluate: Evaluate, q: np.ndarray, nonlinear: Sequence[int] = ()) -> Optimum:
+    """Climb from ``q`` by L-BFGS, then by Newton steps in a trust region where the dimension allows.
 
-    Attributes
+    From a plateau (a standard deviation near 0) the climb goes on wherever a higher point is seen from there.
+
+    Parameters
     ----------
-    q, lp
-        The point and the log density there.
-    converged
-        Whether it is a maximum.
-    definite
-        Whether the density falls in every direction; if not there is a plateau, as where a standard deviation goes to 0.
-    """
-
-    q: np.ndarray
-    lp: float
-    converged: bool
-    definite: bool
-
-
-def maximise(evaluate: Evaluate, q: np.ndarray) -> Optimum:
-    """Climb from ``q`` by L-BFGS, then by Newton steps where the dimension allows.
-
-    ``evaluate: q -> (log density, gradient)``.
+    evaluate
+        ``q -> (log density, gradient)``.
+    q
+        Where both are finite.
+    nonlinear
+        Coordinates that are logarithms and the like, with 1 as their natural unit.
 
     Examples
     --------
@@ -57,77 +48,54 @@ def maximise(evaluate: Evaluate, q: np.ndarray) -> Optimum:
     >>> found.q.round(8), found.converged
     (array([3., 3.]), True)
     """
-    path = ascend(evaluate, q)
-    scale = np.sqrt(scales(path))
-    q = _quasi_newton(evaluate, path.q[-1], np.clip(scale, 1e-4, 1e4))
-    lp, grad = evaluate(q)
+    path = ascend(evaluate, q, nonlinear=nonlinear)
     if len(q) > LARGEST:
-        return Optimum(q, lp, bool(np.abs(grad * scale).max() < SLOPE), True)
-    return _newton(evaluate, q, lp, grad, scale)
+        return _quasi_newton(evaluate, path, nonlinear)
+    scale = np.clip(np.sqrt(scales(path)), 1e-4, 1e4)
+    found = climb(evaluate, _near(evaluate, path, nonlinear), scale, nonlinear)
+    for _ in range(ESCAPES):
+        higher = None if found.definite else escape(evaluate, found)
+        if higher is None:
+            break
+        found = climb(evaluate, higher, np.ones(len(q)), nonlinear)
+    return found
 
 
-def _quasi_newton(evaluate: Evaluate, q: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """L-BFGS in units of ``scale``; a point without a finite density counts as far below all others."""
-    from scipy.optimize import minimize
-
-    best = evaluate(q)[0], q
-
-    def loss(x: np.ndarray) -> tuple[float, np.ndarray]:
-        nonlocal best
-        lp, grad = evaluate(x * scale)
-        if not (np.isfinite(lp) and np.isfinite(grad).all()):
-            return 1e300, np.zeros(len(x))
-        best = max(best, (lp, x * scale), key=lambda pair: pair[0])
-        return -lp, -grad * scale
-
-    minimize(
-        loss, q / scale, jac=True, method="L-BFGS-B", options={"maxiter": 5000, "maxfun": 10000, "ftol": 1e-15, "gtol": 1e-9, "maxcor": 20}
-    )
-    return best[1]
+def _near(evaluate: Evaluate, path: Path, nonlinear: Sequence[int]) -> np.ndarray:
+    """The end of a path, on its plateau not farther from where it began than another scale can be seen from there."""
+    q, each = path.q[-1].copy(), list(nonlinear)
+    q[each] = np.clip(q[each], path.q[0][each] - FAR, path.q[0][each] + FAR)
+    lp, grad = evaluate(q)
+    return q if np.isfinite(grad).all() and lp > evaluate(path.q[-1])[0] - LEVEL else path.q[-1]
 
 
-def _newton(evaluate: Evaluate, q: np.ndarray, lp: float, grad: np.ndarray, scale: np.ndarray) -> Optimum:
-    """Newton steps until they promise nothing; steps along directions in which the density is not concave are left out."""
-    for _ in range(NEWTON):
-        hessian = curvature(evaluate, q, scale)
-        if not np.isfinite(hessian).all():
-            return Optimum(q, lp, False, False)
-        diagonal = np.abs(np.diag(hessian))
-        scale = np.where(diagonal > 0.0, 1.0 / np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0)), scale)
-        values, vectors = np.linalg.eigh(-hessian * np.outer(scale, scale))
-        definite = bool(values[0] > 1e-8 * values[-1])
-        slope = vectors.T @ (grad * scale)
-        bent = values > 1e-8 * values[-1]
-        step = vectors @ np.where(bent, slope / np.where(bent, values, 1.0), 0.0) * scale
-        if 0.5 * step @ grad < CONVERGED:
-            # along coordinates too: eigenvectors of nearly equal eigenvalues mix them
-            definite = definite and _falls(evaluate, q, lp, np.column_stack([vectors / np.sqrt(values) * scale[:, None], np.diag(scale)]))
-            return Optimum(q, lp, bool(np.abs(np.where(bent, 0.0, slope)).max() < SLOPE), definite)
-        for _halving in range(30):
-            lp_new, grad_new = evaluate(q + step)
-            if np.isfinite(lp_new) and lp_new >= lp:
-                break
-            step = 0.5 * step
-        else:
-            return Optimum(q, lp, bool(0.5 * step @ grad < 1e-6), definite)
-        q, lp, grad = q + step, lp_new, grad_new
-    return Optimum(q, lp, False, definite)
+def _quasi_newton(evaluate: Evaluate, path: Path, nonlinear: Sequence[int]) -> Optimum:
+    """L-BFGS anew from where the last one ended, until it gains nothing."""
+    lp = evaluate(path.q[-1])[0]
+    for _ in range(ROUNDS):
+        path = ascend(evaluate, path.q[-1], slow=1e-12, nonlinear=nonlinear)
+        before, lp = lp, evaluate(path.q[-1])[0]
+        if lp - before < 1e-9 * max(1.0, abs(lp)):
+            break
+    slope = np.abs(path.grad[-1]) * np.sqrt(scales(path))
+    return Optimum(path.q[-1], lp, bool(slope.max() < SLOPE), True)
 
 
-def _falls(evaluate: Evaluate, q: np.ndarray, lp: float, steps: np.ndarray) -> bool:
-    """Whether the density falls by a standard deviation (a column of ``steps``) to either side.
+def highest(evaluate: Evaluate, first: Callable[[], np.ndarray], nonlinear: Sequence[int] = ()) -> Optimum:
+    """The highest of ascents from several starting points, as many as it takes for two to end equally high.
 
-    By 1/2 in logarithm if it is normal; not on a plateau, which may be longer than numbers hold.
+    ``first`` gives another starting point at each call. An ascent that ends nowhere counts: what it found may be higher than any maximum.
     """
-    for step in (sign * column for column in steps.T for sign in (1.0, -1.0)):
-        for _ in range(60):
-            there = evaluate(q + step)[0]
-            if np.isfinite(there):
-                break
-            step = 0.5 * step
-        if there > lp - FALL:
-            return False
-    return True
+    found: list[Optimum] = []
+    for _ in range(STARTS):
+        found.append(maximise(evaluate, first(), nonlinear))
+        found.sort(key=lambda o: -o.lp)
+        best = found[0]
+        if len(best.q) > LARGEST or sum(not o.converged for o in found) >= FAILURES:
+            break
+        if len(found) > 1 and best.converged and found[1].converged and best.lp - found[1].lp < SAME * max(1.0, abs(best.lp)):
+            break
+    return found[0]
 
 
 def maximum(target: Target, *, seed: int | None = None, thin: int = 1, **_: Any) -> Draws:
@@ -144,23 +112,9 @@ def maximum(target: Target, *, seed: int | None = None, thin: int = 1, **_: Any)
     clock = time.perf_counter()
     seed = fresh_seed() if seed is None else int(seed)
     density = Density(without_jacobian(target))
-    found = maximise(density, finite_point(density, np.random.default_rng(seed)))
-    if not found.converged:
-        warnings.warn(
-            BrimWarning(
-                "the search for the mode did not converge: the estimates are not a maximum. The density may have none: the joint density "
-                "of group effects and their standard deviations often has not. Use algorithm='sampling', or proper priors"
-            ),
-            stacklevel=2,
-        )
-    elif not found.definite:
-        warnings.warn(
-            BrimWarning(
-                "the mode lies on a plateau of the density: a standard deviation of 0 or a correlation of 1 (a singular fit), or a "
-                "coefficient that grows without bound (separated groups)"
-            ),
-            stacklevel=2,
-        )
+    rng = np.random.default_rng(seed)
+    found = highest(density, lambda: finite_point(density, rng), target.nonlinear)
+    warn_about_mode(found)
     info = {
         "engine": "map",
         "seed": seed,
@@ -170,6 +124,20 @@ def maximum(target: Target, *, seed: int | None = None, thin: int = 1, **_: Any)
         "verdict": "Estimates are the mode of the posterior density (no draws: no errors or intervals)",
     }
     return Draws(found.q[None, None], {"lp": np.array([[found.lp]])}, info)
+
+
+def warn_about_mode(found: Optimum) -> None:
+    """Warn where a search ended without a maximum, or where the density is flat."""
+    if not found.converged:
+        warn(
+            "the search for the mode did not converge: the estimates are not a maximum. The density may have none: the joint density of "
+            "group effects and their standard deviations often has not. Use algorithm='sampling', or proper priors"
+        )
+    elif not found.definite:
+        warn(
+            "the mode lies on a plateau of the density: a standard deviation of 0 or a correlation of 1 (a singular fit), or a "
+            "coefficient that grows without bound (separated groups)"
+        )
 
 
 def maximise_part(target: Target, q: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, float]:
