@@ -14,7 +14,7 @@ import numpy as np
 
 from brim.errors import BrimWarning
 
-__all__ = ["check", "ebfmi", "ess_bulk", "ess_mean", "ess_tail", "mcse_mean", "rhat"]
+__all__ = ["check", "ebfmi", "ess_bulk", "ess_mean", "ess_tail", "mcse_mean", "relative_efficiency", "rhat"]
 
 _BLOCK = 2**22  # numbers handled at once: FFTs of a block stay below some 200 MB
 
@@ -65,6 +65,12 @@ def ess_tail(draws: np.ndarray) -> np.ndarray:
 def ess_mean(draws: np.ndarray) -> np.ndarray:
     """Effective sample size for the mean, from the split chains as they are."""
     return _blockwise(lambda x: _ess(_split(x)), draws)
+
+
+def relative_efficiency(draws: np.ndarray) -> np.ndarray:
+    """Effective sample size for the mean over the number of draws, from whole chains as R's package loo takes it; 1 where undefined."""
+    ratio = _blockwise(lambda x: _ess(x) / (x.shape[1] * x.shape[2]), draws)
+    return np.where(np.isnan(ratio), 1.0, ratio)
 
 
 def mcse_mean(draws: np.ndarray) -> np.ndarray:
