@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from brim.language.brms import set_nl as set_nl
     from brim.language.brms import set_rescor as set_rescor
     from brim.parameters.prior import prior as prior
+    from brim.post.comparison.compare import loo_compare as loo_compare
+    from brim.post.comparison.expectations import E_loo as E_loo
+    from brim.post.comparison.weights import model_weights as model_weights
 
 __version__ = "0.1.0"
 
@@ -39,6 +42,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "BrimError": "brim.errors",
     "BrimWarning": "brim.errors",
+    "E_loo": "brim.post.comparison.expectations",
     "Fit": "brim.api.fit",
     "acformula": "brim.language.brms",
     "bf": "brim.language.brms",
@@ -47,6 +51,8 @@ _HOMES = {
     "lf": "brim.language.brms",
     "load": "brim.api.fit",
     "load_data": "brim.data",
+    "loo_compare": "brim.post.comparison.compare",
+    "model_weights": "brim.post.comparison.weights",
     "mvbf": "brim.language.brms",
     "mvbind": "brim.language.brms",
     "nlf": "brim.language.brms",

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from brim.arguments import named_methods, one_of
+from brim.api.method import Method
+from brim.arguments import named_methods
 from brim.fit.record import FitRecord
 from brim.post import predictions
 
@@ -111,57 +112,12 @@ class Fit(FitRecord):
 
         return log_prior(self.model, self.draws, self.model.data(self.frame))
 
-    def fitted(
-        self,
-        newdata: Any = None,
-        *,
-        scale: str = "response",
-        summary: bool = True,
-        robust: bool = False,
-        probs: tuple[float, ...] = (0.025, 0.975),
-        **kwargs: Any,
-    ) -> np.ndarray:
-        """Expected responses summarised over draws: ``(observations, 4)`` estimate, error, quantiles (``posterior_epred``).
-
-        ``scale="linear"`` summarises the linear predictor; ``summary=False`` gives the draws.
-        """
-        from brim.post.summaries.tables import summarise_array
-
-        one_of("scale", scale, ("response", "linear"))
-        draws = self.posterior_epred(newdata, **kwargs) if scale == "response" else self.posterior_linpred(newdata, **kwargs)
-        return summarise_array(draws, robust, probs) if summary else draws
-
-    def predict(
-        self, newdata: Any = None, *, summary: bool = True, robust: bool = False, probs: tuple[float, ...] = (0.025, 0.975), **kwargs: Any
-    ) -> np.ndarray:
-        """New responses summarised over draws: ``(observations, 4)`` (``posterior_predict``)."""
-        from brim.post.summaries.tables import summarise_array
-
-        draws = self.posterior_predict(newdata, **kwargs)
-        return summarise_array(draws, robust, probs) if summary else draws
-
-    def residuals(
-        self,
-        newdata: Any = None,
-        *,
-        method: str = "posterior_epred",
-        type: str = "ordinary",
-        summary: bool = True,
-        robust: bool = False,
-        probs: tuple[float, ...] = (0.025, 0.975),
-        **kwargs: Any,
-    ) -> np.ndarray:
-        """Observed minus expected responses, or minus predicted ones (``method="posterior_predict"``).
-
-        ``type="pearson"`` divides by the posterior sd of what is subtracted.
-        """
-        from brim.post.summaries import tables
-
-        return tables.residuals(self, newdata, method, type, summary, robust, probs, kwargs)
-
-    def predictive_error(self, newdata: Any = None, **kwargs: Any) -> np.ndarray:
-        """Draws of observed minus predicted responses, ``(draws, observations)``."""
-        return self.residuals(newdata, method="posterior_predict", summary=False, **kwargs)
+    fitted = Method("brim.post.summaries.predictions")
+    predict = Method("brim.post.summaries.predictions")
+    residuals = Method("brim.post.summaries.predictions")
+    predictive_error = Method("brim.post.summaries.predictions")
+    predictive_interval = Method("brim.post.summaries.predictions")
+    posterior_interval = Method("brim.post.summaries.predictions")
 
     # ------------------------------------------------------------------ plots
 
@@ -182,6 +138,19 @@ class Fit(FitRecord):
         from brim.post.plots.checks import trace_plot
 
         return trace_plot(self, **kwargs)
+
+    # ------------------------------------------------------------------ comparison
+
+    loo = Method("brim.post.comparison.loo")
+    waic = Method("brim.post.comparison.loo")
+    add_criterion = Method("brim.post.comparison.compare")
+    loo_compare = Method("brim.post.comparison.compare")
+    model_weights = Method("brim.post.comparison.weights")
+    loo_predict = Method("brim.post.comparison.expectations")
+    loo_epred = Method("brim.post.comparison.expectations")
+    loo_linpred = Method("brim.post.comparison.expectations")
+    loo_R2 = Method("brim.post.comparison.expectations")
+    bayes_R2 = Method("brim.post.comparison.expectations")
 
     # ------------------------------------------------------------------ again
 

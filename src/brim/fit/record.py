@@ -129,6 +129,8 @@ class FitRecord:
         Sampler statistics, each ``(chains, draws)``.
     info
         What the engine tells: times, steps, seed, engine.
+    criteria
+        What ``add_criterion`` computed: ``loo``, ``waic``, ``kfold``.
     """
 
     request: Request
@@ -137,6 +139,7 @@ class FitRecord:
     posterior: Posterior | None = field(default=None, repr=False)
     stats: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
     info: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    criteria: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def formula(self) -> Formula | MvFormula:
@@ -227,7 +230,7 @@ class FitRecord:
             raise BrimError(f"{n} draws do not divide into {chains} chains")
         shapes = self._shapes()
         posterior = Posterior.read(self.model.reported(), shapes, columns, chains)
-        return replace(self, posterior=posterior, stats={}, info={"engine": "draws given by the user"})
+        return replace(self, posterior=posterior, stats={}, info={"engine": "draws given by the user"}, criteria={})
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of each reported array."""

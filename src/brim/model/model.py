@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from brim.distributions.base import Distribution
 from brim.distributions.observe import truncated_mean, truncated_sample
 from brim.errors import BrimError, suggest
 from brim.families.base import Dpar, Family
@@ -34,6 +35,8 @@ from brim.terms.special.mi import completed_key
 __all__ = ["Model", "Predictor", "ResponseModel", "Scalar", "log_jacobian_function", "log_joint", "log_joint_function", "report_function"]
 
 Arrays = Mapping[str, Any]
+
+_SAMPLES = 200  # of each row, for the variance of a law that has no formula for it
 
 
 @dataclass(frozen=True)
@@ -149,6 +152,19 @@ class ResponseModel:
         if "lb" in data or "ub" in data:
             return truncated_mean(self.family.distribution(dpars, data), data)
         return self.family.epred(dpars, data)
+
+    def variance(self, key: Any, params: Arrays, design: Arrays, skip: frozenset[str] = frozenset()) -> Any:
+        """The variance of every row's response; of ordered categories as numbers from 1; from samples where there is no formula."""
+        data = design[self.data_key]
+        law = self.distribution(params, design, skip)
+        if self.family.kind == "ordinal":
+            chances = self.epred(params, design, skip)
+            values = jnp.arange(1.0, chances.shape[-1] + 1.0)
+            return chances @ values**2 - (chances @ values) ** 2
+        if type(law).variance is not Distribution.variance and "lb" not in data and "ub" not in data:
+            return jnp.broadcast_to(law.variance, design[self.rows_key].shape)
+        keys = jax.random.split(key, _SAMPLES)
+        return jnp.var(jax.vmap(lambda k: truncated_sample(k, law, data))(keys), axis=0, ddof=1)
 
     def sample(self, key: Any, params: Arrays, design: Arrays, skip: frozenset[str] = frozenset()) -> Any:
         """A new response of every row, within its window."""

@@ -39,7 +39,7 @@ class Query:
     Attributes
     ----------
     what
-        ``"epred"``, ``"linpred"``, ``"predict"``, ``"log_lik"``, ``"dpar"`` or ``"nlpar"``.
+        ``"epred"``, ``"variance"``, ``"linpred"``, ``"predict"``, ``"log_lik"``, ``"dpar"`` or ``"nlpar"``.
     resp
         Name of the response; empty for all responses under their joint law.
     dpar
@@ -209,6 +209,8 @@ def _kernel(model: Model, query: Query, aux: Any) -> Callable[..., Any]:
             return parts[0] if len(parts) == 1 else jnp.stack(parts, axis=-1)
         if query.what == "epred":
             return resp.epred(full, design, query.skip)
+        if query.what == "variance":
+            return resp.variance(noise, full, design, query.skip)
         return resp.sample(noise, full, design, query.skip)
 
     return jax.jit(jax.vmap(one, in_axes=(0, 0, None, None)), compiler_options=options())

@@ -24,6 +24,7 @@ from brim.fit.record import FitRecord
 from brim.frames.frame import Column, Factor, Frame, Logical, Numeric
 from brim.model.build import build, read_data2
 from brim.model.model import Model
+from brim.post.files.criteria import describe, pointwise_arrays, rebuild
 from brim.post.files.spec import plain, request, request_from
 
 __all__ = ["FORMAT", "read", "same_model", "save"]
@@ -79,6 +80,7 @@ def _content(fit: FitRecord) -> dict[str, Any]:
         "data2": {name: None if index is None else list(index) for name, (_, index) in read_data2(fit.data2).items()},
         "sampled": fit.posterior is not None,
         "extra": [] if fit.posterior is None else list(fit.posterior.extra),
+        "criteria": describe(fit.criteria),
     }
 
 
@@ -125,6 +127,7 @@ def _write(path: Path, fit: FitRecord, content: Mapping[str, Any]) -> None:
             _put(frame, f"column_{i}", ("row",), _values(fit.frame[column["name"]]))
         _put_arrays(group.create_group("data2"), [matrix for matrix, _ in read_data2(fit.data2).values()])
         _put_arrays(group.create_group("info"), [*_arrays(fit.info).values()])
+        _put_arrays(group.create_group("criteria"), pointwise_arrays(fit.criteria))
 
 
 def _write_draws(file: Any, fit: FitRecord, posterior: Posterior) -> None:
@@ -193,7 +196,7 @@ def read(path: str | os.PathLike[str], family: Any = None) -> FitRecord:
         told = content["info"] | info
     model, frame = build(asked.formula, frame, asked.family, asked.priors, read_data2(data2))
     model = replace(model, prior_only=asked.settings.sample_prior == "only")
-    record = FitRecord(asked, model, frame, info=told)
+    record = FitRecord(asked, model, frame, info=told, criteria=content["criteria"])
     if not content["sampled"]:
         return record
     with _damaged(path):
@@ -224,6 +227,10 @@ def _read(path: Path) -> tuple[dict[str, Any], list[np.ndarray], dict[str, Any],
         columns = [_get(group[f"data/column_{i}"]) for i in range(len(content["columns"]))]
         matrices = [_get(group[f"data2/array_{i}"]) for i in range(len(content["data2"]))]
         info = {name: _get(group[f"info/array_{i}"]) for i, name in enumerate(content["info_arrays"])}
+        described = content.setdefault("criteria", {})  # files of brim 0.1 have none
+        content["criteria"] = rebuild(
+            described, [_get(group[f"criteria/array_{i}"]) for i in range(sum(len(c["arrays"]) for c in described.values()))]
+        )
         wanted = ("posterior", "sample_stats") if content["sampled"] else ()
         groups = {name: {k: _get(v) for k, v in file[name].variables.items()} for name in wanted}
     return content, columns, _data2(content["data2"], matrices), info, groups

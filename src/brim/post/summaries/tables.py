@@ -1,4 +1,4 @@
-"""Tables of a fit: population and group effects, standard deviations and correlations, residuals.
+"""Tables of a fit: population and group effects, standard deviations and correlations.
 
 Everything is computed from draws by ``statistics``; the tables differ in which draws they take and how they are labelled.
 """
@@ -13,20 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from brim.arguments import intervals, one_of
+from brim.arguments import intervals
 from brim.errors import BrimError
 from brim.fit.draws import Posterior
 from brim.frames.columns import format_number
-from brim.frames.frame import Frame
 from brim.parameters.param import RANKS
-from brim.post.predict import predict
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
     from brim.fit.record import FitRecord
-    from brim.model.model import ResponseModel
     from brim.terms.groups.group import GroupBlock
 
 __all__ = [
@@ -36,7 +33,6 @@ __all__ = [
     "population_name",
     "posterior_summary",
     "ranef",
-    "residuals",
     "statistic_names",
     "statistics",
     "summarise_array",
@@ -287,31 +283,3 @@ def _covariances(how: _How, posterior: Posterior, sd_names: Sequence[str], coefs
         cor[:, i, j] = cor[:, j, i] = posterior[f"{cor_prefix}{coefs[i]}__{coefs[j]}"].ravel()
     axes = {"coef": coefs, "coef2": coefs}
     return {**out, "cor": how.array(cor, axes), "cov": how.array(cor * sd[:, :, None] * sd[:, None, :], axes)}
-
-
-# --------------------------------------------------------------------------- residuals
-
-_METHODS = ("posterior_epred", "posterior_predict")
-_TYPES = ("ordinary", "pearson")
-
-
-def residuals(
-    fit: FitRecord, newdata: Any, method: str, type: str, summary: bool, robust: bool, probs: Sequence[float], kwargs: Mapping[str, Any]
-) -> np.ndarray:
-    """Observed minus expected or predicted responses; see ``Fit.residuals``."""
-    one_of("method", method, _METHODS, "methods")
-    one_of("type", type, _TYPES, "types")
-    response = fit.model.response(kwargs.get("resp"))
-    if response.family.kind in ("ordinal", "category"):
-        raise BrimError(f"the family {response.family.name} has no residuals", hint="compare categories with pp_check() or fitted()")
-    draws = predict(fit, {"posterior_epred": "epred", "posterior_predict": "predict"}[method], newdata, **kwargs)
-    out = _observed(fit, response, newdata) - draws
-    if type == "pearson":
-        out = out / predict(fit, "predict", newdata, **kwargs).std(axis=0, ddof=1)
-    return summarise_array(out, robust, probs) if summary else out
-
-
-def _observed(fit: FitRecord, response: ResponseModel, newdata: Any) -> np.ndarray:
-    """The response of the rows that predictions are for."""
-    frame = response.response.kept(fit.frame) if newdata is None else Frame.read(newdata)
-    return response.response.design(frame, response.family)["y"]

@@ -1,0 +1,1 @@
+"""How well models predict: loo, waic, kfold, weights, marginal likelihoods."""

@@ -1,0 +1,198 @@
+"""Leave-one-out cross-validation by importance sampling, and WAIC."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from brim.errors import BrimError, BrimWarning
+from brim.infer.approximate.psis import good_k, smooth_weights
+from brim.post.comparison.pointwise import Pointwise, log_mean_exp
+
+if TYPE_CHECKING:
+    from brim.fit.record import FitRecord
+    from brim.post.comparison.elpd import Elpd
+
+__all__ = ["importance_loo", "log_weights", "loo", "waic", "warn_of_k"]
+
+#: Fewest draws from which weights can be smoothed: five in the tail.
+_FEWEST = 25
+
+
+def loo(
+    fit: FitRecord,
+    newdata: Any = None,
+    *,
+    resp: str | None = None,
+    moment_match: bool = False,
+    reloo: bool = False,
+    integrated: bool = False,
+    subsample: int | None = None,
+    k_threshold: float | None = None,
+    save_psis: bool = False,
+    seed: int | None = None,
+    **kwargs: Any,
+) -> Elpd:
+    """Leave-one-out cross-validation by Pareto smoothed importance sampling (Vehtari, Gelman & Gabry 2017).
+
+    The density of each observation given all others, ``elpd_i = log(sum_s w_is p(y_i | s))``, with weights ``w_is`` proportional to
+    ``1 / p(y_i | s)``, their tail smoothed (``pareto_k`` is the shape of that tail). The numbers are those of R's package loo:
+    the tail's length follows from the relative efficiency of ``p(y_i | s)`` in the chains of the fit.
+
+    Parameters
+    ----------
+    newdata
+        Rows to evaluate instead of the training rows.
+    resp
+        The response, in a multivariate model; by default all of them under their joint law.
+    moment_match
+        Move the draws of observations with a bad Pareto k to the moments that the observation's absence asks for.
+    reloo
+        Fit again without each observation whose Pareto k is still bad.
+    integrated
+        Take the group effects that belong to an observation out of its term by quadrature before weighing: most bad Pareto k of
+        models with a random intercept come from these.
+    subsample
+        Evaluate that many observations, and estimate the rest by the log density at the posterior mean (Magnusson et al. 2020).
+    k_threshold
+        From which Pareto k an observation is bad; ``min(1 - 1 / log10(draws), 0.7)`` by default.
+    save_psis
+        Keep the smoothed log weights, ``log_weights (chain, draw, obs)``.
+    seed
+        For what is drawn at random here.
+    kwargs
+        Further arguments of ``Fit.log_lik``; for ``reloo`` those of ``brm``.
+
+    Returns
+    -------
+    Elpd
+        ArviZ's ``ELPDData`` (``elpd``, ``se``, ``p``, ``elpd_i``, ``pareto_k``) with the tables ``estimates`` and ``pointwise``.
+
+    Raises
+    ------
+    BrimError
+        The fit has too few draws, or an observation has no finite likelihood.
+
+    Examples
+    --------
+    >>> import brim
+    >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), chains=2, iter=400, seed=1, progress=False)
+    >>> result = fit.loo()
+    >>> result.n_data_points, bool(-960 < result.elpd < -945)
+    (180, True)
+    """
+    asked = {"moment_match": moment_match, "integrated": integrated, "subsample": subsample is not None}
+    if sum(asked.values()) > 1:
+        raise BrimError(f"{' and '.join(k for k, v in asked.items() if v)} do not go together", hint="give one of them")
+    refit, options = ({}, kwargs) if not reloo else (kwargs, {})
+    rows = Pointwise(fit, newdata, resp, options)
+    if integrated:
+        from brim.post.comparison.integrated import IntegratedPointwise
+
+        rows = IntegratedPointwise(fit, newdata, resp, options)
+    if subsample is not None:
+        from brim.post.comparison.subsample import subsampled_loo
+
+        return subsampled_loo(rows, subsample, seed)
+    result = importance_loo(rows, k_threshold, save_psis)
+    if moment_match and result.bad.size:
+        from brim.post.comparison.moments import moment_matched
+
+        result = moment_matched(rows, result)
+    if reloo and result.bad.size:
+        from brim.post.comparison.refits import refitted
+
+        result = refitted(rows, result, seed, refit)
+    warn_of_k(result, moment_match, reloo)
+    return result
+
+
+def importance_loo(rows: Pointwise, k_threshold: float | None = None, save_psis: bool = False) -> Elpd:
+    """PSIS-LOO of these rows as they are."""
+    from brim.post.comparison.elpd import total
+
+    draws = _draws(rows)
+    elpd, p, k, weights = [], [], [], []
+    for _, log_lik in rows.blocks():
+        w, k_block = smooth_weights(-log_lik.T, rows.efficiency(log_lik))
+        elpd.append(_log_sum_exp(w + log_lik.T))
+        p.append(log_mean_exp(log_lik) - elpd[-1])
+        k.append(k_block)
+        weights += [w] if save_psis else []
+    pareto_k = np.concatenate(k)
+    threshold = good_k(draws) if k_threshold is None else k_threshold
+    result = total(
+        "loo",
+        np.concatenate(elpd),
+        np.concatenate(p),
+        draws,
+        rows.response,
+        rows.dim,
+        pareto_k=pareto_k,
+        good_k=threshold,
+        warning=bool((pareto_k > threshold).any()),
+    )
+    if save_psis:
+        import xarray as xr
+
+        whole = np.concatenate(weights).T.reshape(rows.fit.draws.chains, rows.fit.draws.draws, -1)
+        result.log_weights = xr.DataArray(whole, dims=("chain", "draw", rows.dim))
+    return result
+
+
+def waic(fit: FitRecord, newdata: Any = None, *, resp: str | None = None, **kwargs: Any) -> Elpd:
+    """The widely applicable information criterion (Watanabe 2010): ``elpd_i = log(mean_s p(y_i | s)) - var_s(log p(y_i | s))``.
+
+    Arguments and result as for ``Fit.loo``, which is more robust and tells when it fails.
+    """
+    from brim.post.comparison.elpd import total
+
+    rows = Pointwise(fit, newdata, resp, kwargs)
+    draws = _draws(rows)
+    lpd, p = [], []
+    for _, log_lik in rows.blocks():
+        lpd.append(log_mean_exp(log_lik))
+        p.append(log_lik.var(axis=0, ddof=1))
+    p_i = np.concatenate(p)
+    if (high := int((p_i > 0.4).sum())) and high:
+        warnings.warn(f"{high} of {len(p_i)} p_waic are above 0.4: WAIC is unreliable there. Use loo() instead", BrimWarning, stacklevel=2)
+    return total("waic", np.concatenate(lpd) - p_i, p_i, draws, rows.response, rows.dim, warning=bool(high))
+
+
+def log_weights(rows: Pointwise) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Smoothed normalised log weights ``(draws, rows)``, Pareto k ``(rows,)``, and relative efficiencies ``(rows,)``."""
+    _draws(rows)
+    parts = []
+    for _, log_lik in rows.blocks():
+        r_eff = rows.efficiency(log_lik)
+        parts.append((*smooth_weights(-log_lik.T, r_eff), r_eff))
+    weights, k, r_eff = (np.concatenate(p) for p in zip(*parts, strict=True))
+    return weights.T, k, r_eff
+
+
+def warn_of_k(result: Elpd, moment_match: bool = False, reloo: bool = False) -> None:
+    """Say how many Pareto k are bad, and what to try next."""
+    bad = result.bad
+    if not bad.size:
+        return
+    untried = [name for name, done in (("moment_match=True", moment_match), ("reloo=True", reloo)) if not done]
+    hint = f"Try {' or '.join((*untried, 'integrated=True'))}" if untried else "Use kfold()"
+    warnings.warn(
+        f"{bad.size} of {result.n_data_points} Pareto k are above {result.good_k:.2g}: loo is unreliable for these observations. {hint}",
+        BrimWarning,
+        stacklevel=3,
+    )
+
+
+def _draws(rows: Pointwise) -> int:
+    draws = rows.fit.draws.chains * rows.fit.draws.draws
+    if draws < _FEWEST:
+        raise BrimError(f"the fit has {draws} draws; importance sampling needs at least {_FEWEST}", hint="sample more iterations")
+    return draws
+
+
+def _log_sum_exp(values: np.ndarray) -> np.ndarray:
+    top = values.max(axis=1, keepdims=True)
+    return np.asarray(np.log(np.exp(values - top).sum(axis=1)) + top[:, 0])

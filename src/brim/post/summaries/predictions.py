@@ -1,0 +1,211 @@
+"""Predictions summarised over draws, residuals and intervals: methods of ``Fit``, one row an observation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from brim.errors import BrimError, suggest
+from brim.post import predictions
+from brim.post.observed import observed_values
+from brim.post.summaries.tables import statistic_names, statistics, summarise_array
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from brim.fit.record import FitRecord
+    from brim.model.model import ResponseModel
+    from brim.post.summaries.rows import RowFrame
+
+__all__ = ["fitted", "label_rows", "posterior_interval", "predict", "predictive_error", "predictive_interval", "residuals"]
+
+_METHODS = ("posterior_epred", "posterior_predict")
+_TYPES = ("ordinary", "pearson")
+
+
+def fitted(
+    fit: FitRecord,
+    newdata: Any = None,
+    *,
+    scale: str = "response",
+    summary: bool = True,
+    robust: bool = False,
+    probs: tuple[float, ...] = (0.025, 0.975),
+    **kwargs: Any,
+) -> Any:
+    """Expected responses summarised over draws.
+
+    Parameters
+    ----------
+    newdata, kwargs
+        As for ``posterior_epred``.
+    scale
+        ``"response"``: expectations (``posterior_epred``); ``"linear"``: the linear predictor (``posterior_linpred``).
+    summary
+        ``False`` gives the draws, an array ``(draws, observations[, categories])``.
+    robust, probs
+        Median and MAD instead of mean and standard deviation; probabilities of the quantiles.
+
+    Returns
+    -------
+    RowFrame or xarray.DataArray
+        A data frame ``Estimate Est.Error Q2.5 Q97.5``, a row an observation; with categories or several responses an
+        array ``(obs, statistic, category)``, ``P(Y = a)`` its labels.
+
+    Examples
+    --------
+    >>> import brim
+    >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), chains=2, iter=400, seed=1, progress=False)
+    >>> list(fit.fitted({"Days": [0, 5]}).columns)
+    ['Estimate', 'Est.Error', 'Q2.5', 'Q97.5']
+    """
+    if scale not in ("response", "linear"):
+        raise BrimError(f"scale = '{scale}'", hint="use 'response' or 'linear'")
+    draw = predictions.posterior_epred if scale == "response" else predictions.posterior_linpred
+    draws = draw(fit, newdata, **kwargs)
+    return label_rows(fit, draws, robust, probs, kwargs) if summary else draws
+
+
+def predict(
+    fit: FitRecord,
+    newdata: Any = None,
+    *,
+    summary: bool = True,
+    robust: bool = False,
+    probs: tuple[float, ...] = (0.025, 0.975),
+    **kwargs: Any,
+) -> Any:
+    """New responses summarised over draws (``posterior_predict``), arguments and result as of ``fitted``.
+
+    For a response in categories the shares of draws in each, ``P(Y = a)``, ``(observations, categories)``.
+    """
+    draws = predictions.posterior_predict(fit, newdata, **kwargs)
+    if not summary:
+        return draws
+    response = _one(fit, kwargs)
+    if response is not None and response.family.kind in ("ordinal", "category") and draws.ndim == 2:
+        from brim.post.summaries.rows import RowFrame
+
+        names = _categories(response)
+        first = 0 if response.family.name.startswith("hurdle") else 1
+        shares = np.stack([(draws == first + i).mean(axis=0) for i in range(len(names))], axis=1)
+        return RowFrame(shares, columns=[f"P(Y = {name})" for name in names])
+    return label_rows(fit, draws, robust, probs, kwargs)
+
+
+def label_rows(
+    fit: FitRecord, draws: np.ndarray, robust: bool, probs: Sequence[float], kwargs: Mapping[str, Any]
+) -> RowFrame | xr.DataArray:
+    """Statistics of ``(draws, observations[, k])`` with names: a data frame, or an array with a third axis."""
+    if draws.ndim == 2:
+        from brim.post.summaries.rows import RowFrame
+
+        return RowFrame(statistics(draws, robust, probs).T, columns=list(statistic_names(probs)))
+    import xarray as xr
+
+    response = _one(fit, kwargs)
+    if response is None:
+        axis, labels = "response", [r.name for r in fit.model.responses]
+    else:
+        axis, labels = "category", [f"P(Y = {name})" for name in _categories(response)]
+    coords = {"obs": np.arange(draws.shape[1]), "statistic": list(statistic_names(probs))}
+    if len(labels) == draws.shape[2]:
+        coords[axis] = labels
+    return xr.DataArray(summarise_array(draws, robust, probs), dims=("obs", "statistic", axis), coords=coords)
+
+
+def _one(fit: FitRecord, kwargs: Mapping[str, Any]) -> ResponseModel | None:
+    """The response that is predicted, ``None`` for several at once."""
+    resp = kwargs.get("resp")
+    return fit.model.response(resp) if resp is not None or len(fit.model.responses) == 1 else None
+
+
+def _categories(response: ResponseModel) -> tuple[str, ...]:
+    """Names of the categories, numbers where they have none."""
+    return tuple(response.family.categories) or tuple(response.response.levels)
+
+
+# --------------------------------------------------------------------------- residuals
+
+
+def residuals(
+    fit: FitRecord,
+    newdata: Any = None,
+    *,
+    method: str = "posterior_epred",
+    type: str = "ordinary",
+    summary: bool = True,
+    robust: bool = False,
+    probs: tuple[float, ...] = (0.025, 0.975),
+    **kwargs: Any,
+) -> Any:
+    """Observed minus expected responses, or minus predicted ones (``method="posterior_predict"``).
+
+    ``type="pearson"`` divides by the posterior standard deviation of a new response (``posterior_predict``), whichever is subtracted.
+    Other arguments and the result are those of ``fitted``.
+
+    Raises
+    ------
+    BrimError
+        The response is a category: it has no residuals.
+    """
+    for name, value, known in (("method", method, _METHODS), ("type", type, _TYPES)):
+        if value not in known:
+            raise BrimError(f"{name} = {value!r}", hint=suggest(str(value), known, f"{name}s"))
+    response = fit.model.response(kwargs.get("resp"))
+    if response.family.kind in ("ordinal", "category"):
+        raise BrimError(f"the family {response.family.name} has no residuals", hint="compare categories with pp_check() or fitted()")
+    draw = predictions.posterior_epred if method == "posterior_epred" else predictions.posterior_predict
+    errors = observed_values(fit, response, newdata) - draw(fit, newdata, **kwargs)
+    if type == "pearson":
+        errors = errors / predictions.posterior_predict(fit, newdata, **kwargs).std(axis=0, ddof=1)
+    return label_rows(fit, errors, robust, probs, kwargs) if summary else errors
+
+
+def predictive_error(fit: FitRecord, newdata: Any = None, *, method: str = "posterior_predict", **kwargs: Any) -> np.ndarray:
+    """Draws of observed minus predicted responses, ``(draws, observations)``; minus expected ones with ``method="posterior_epred"``."""
+    return np.asarray(residuals(fit, newdata, method=method, summary=False, **kwargs))
+
+
+# --------------------------------------------------------------------------- intervals
+
+
+def predictive_interval(fit: FitRecord, newdata: Any = None, *, prob: float = 0.9, **kwargs: Any) -> RowFrame:
+    """Central intervals of new responses (``posterior_predict``): a row an observation, columns the two quantiles (``5%``, ``95%``).
+
+    Examples
+    --------
+    >>> import brim
+    >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), chains=2, iter=400, seed=1, progress=False)
+    >>> list(fit.predictive_interval({"Days": [0]}, prob=0.5, seed=1).columns)
+    ['25%', '75%']
+    """
+    from brim.post.summaries.rows import RowFrame
+
+    draws = predictions.posterior_predict(fit, newdata, **kwargs)
+    if draws.ndim > 2:
+        raise BrimError("intervals of several responses at once", hint="say which with resp=")
+    return RowFrame(_interval(draws, prob).T, columns=_percent(prob))
+
+
+def posterior_interval(fit: FitRecord, variable: Any = None, *, prob: float = 0.95) -> Any:
+    """Central intervals of variables: a row a variable, columns ``2.5%`` and ``97.5%``; ``variable`` as in ``as_draws_df``."""
+    import pandas as pd
+
+    names = fit.draws.variables if variable is None else fit.draws.expand(variable)
+    draws = fit.draws.matrix(names).reshape(-1, len(names))
+    return pd.DataFrame(_interval(draws, prob).T, index=list(names), columns=_percent(prob))
+
+
+def _interval(draws: np.ndarray, prob: float) -> np.ndarray:
+    if not 0 < prob < 1:
+        raise BrimError(f"prob = {prob}", hint="the probability of intervals lies between 0 and 1")
+    return np.quantile(draws, [(1 - prob) / 2, (1 + prob) / 2], axis=0)
+
+
+def _percent(prob: float) -> list[str]:
+    from brim.frames.columns import format_number
+
+    return [f"{format_number(100 * p)}%" for p in ((1 - prob) / 2, (1 + prob) / 2)]
