@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from importlib import import_module
 from types import MethodType
 from typing import Any, final
@@ -36,6 +36,6 @@ class Method:
         return function if fit is None else MethodType(function, fit)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _named(module: str, name: str) -> Callable[..., Any]:
     return named(getattr(import_module(module), name))

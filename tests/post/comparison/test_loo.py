@@ -77,7 +77,7 @@ def test_expectations(name):
 
 @pytest.mark.parametrize("name", [n for n in MODELS if "loo_R2_plain" in LOO["loo"][n]])
 def test_r2(name):
-    """Residual-based R2 is deterministic. brms' bootstrap of loo_R2 takes ``sum((w e)^2)`` for ``(sum(w e))^2``, which differs by order 1 / n."""
+    """Residual-based is deterministic; brms' bootstrap takes ``sum((w e)^2)`` for ``(sum(w e))^2``, which differs by order 1 / n."""
     ref, fit = LOO["loo"][name], model(name)
     np.testing.assert_allclose(fit.bayes_R2(method="residual").to_numpy(), table(ref["bayes_R2"]), rtol=1e-6, atol=1e-12)
     mine = fit.loo_R2().loc["R2"]

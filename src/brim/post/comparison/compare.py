@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from brim.errors import BrimError, BrimWarning, suggest
+from brim.arguments import one_of
+from brim.errors import BrimError, warn
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,8 +88,7 @@ def criterion_of(fit: Any, criterion: str) -> Elpd:
 
     if isinstance(fit, Elpd):
         return fit
-    if criterion not in CRITERIA:
-        raise BrimError(f"criterion = {criterion!r}", hint=suggest(str(criterion), CRITERIA, "criteria"))
+    one_of("criterion", criterion, CRITERIA, "criteria")
     stored = getattr(fit, "criteria", None)
     if stored is None:
         raise BrimError(f"a {type(fit).__name__} cannot be compared", hint="give fits, or what loo(), waic() or kfold() return")
@@ -104,7 +103,7 @@ def same_rows(models: Mapping[str, Elpd]) -> None:
         shown = ", ".join(f"{name} has {n}" for name, n in sizes.items())
         raise BrimError(f"the models were fitted to different rows: {shown}", hint="fit them to the same data, without rows that one lacks")
     if len({e.response[1] for e in models.values()}) > 1:
-        warnings.warn("the models' responses differ: their densities are not comparable", BrimWarning, stacklevel=3)
+        warn("the models' responses differ: their densities are not comparable")
 
 
 def _difference(one: Elpd, best: Elpd) -> dict[str, Any]:
@@ -161,8 +160,7 @@ def add_criterion(fit: FitRecord, criterion: str | Iterable[str] = "loo", *, ove
 
     found = dict(fit.criteria)
     for name in (criterion,) if isinstance(criterion, str) else criterion:
-        if name not in CRITERIA:
-            raise BrimError(f"criterion = {name!r}", hint=suggest(str(name), CRITERIA, "criteria"))
+        one_of("criterion", name, CRITERIA, "criteria")
         if overwrite or name not in found:
             found[name] = getattr(fit, name)(**kwargs)
     return replace(fit, criteria=found)

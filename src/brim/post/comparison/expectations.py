@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from brim.errors import BrimError, suggest
+from brim.arguments import one_of
+from brim.errors import BrimError
 from brim.infer.approximate.psis import smooth_weights
 from brim.post import predictions
 from brim.post.comparison.loo import log_weights
@@ -49,8 +50,7 @@ def E_loo(values: np.ndarray, weights: np.ndarray, type: str = "mean", probs: tu
     >>> E_loo(values, np.array([[0.5], [0.25], [0.25]]))
     array([2.])
     """
-    if type not in _TYPES:
-        raise BrimError(f"type = {type!r}", hint=suggest(str(type), _TYPES, "types"))
+    one_of("type", type, _TYPES, "types")
     mean = (weights * values).sum(axis=0)
     if type == "mean":
         return np.asarray(mean)
@@ -183,8 +183,7 @@ def bayes_R2(
     >>> bool(0.2 < fit.bayes_R2().loc["R2", "Estimate"] < 0.4)
     True
     """
-    if method not in ("model", "residual"):
-        raise BrimError(f"method = {method!r}", hint="use 'model' or 'residual'")
+    one_of("method", method, ("model", "residual"))
 
     def one(name: str) -> np.ndarray:
         mu = predictions.posterior_epred(fit, resp=name, **kwargs)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from brim.errors import BrimError, BrimWarning
+from brim.errors import BrimError, warn
 from brim.infer.approximate.psis import good_k, smooth_weights
 from brim.post.comparison.pointwise import Pointwise, log_mean_exp
 
@@ -156,8 +155,8 @@ def waic(fit: FitRecord, newdata: Any = None, *, resp: str | None = None, **kwar
         lpd.append(log_mean_exp(log_lik))
         p.append(log_lik.var(axis=0, ddof=1))
     p_i = np.concatenate(p)
-    if (high := int((p_i > 0.4).sum())) and high:
-        warnings.warn(f"{high} of {len(p_i)} p_waic are above 0.4: WAIC is unreliable there. Use loo() instead", BrimWarning, stacklevel=2)
+    if high := int((p_i > 0.4).sum()):
+        warn(f"{high} of {len(p_i)} p_waic are above 0.4: WAIC is unreliable there. Use loo() instead")
     return total("waic", np.concatenate(lpd) - p_i, p_i, draws, rows.response, rows.dim, warning=bool(high))
 
 
@@ -179,11 +178,7 @@ def warn_of_k(result: Elpd, moment_match: bool = False, reloo: bool = False) -> 
         return
     untried = [name for name, done in (("moment_match=True", moment_match), ("reloo=True", reloo)) if not done]
     hint = f"Try {' or '.join((*untried, 'integrated=True'))}" if untried else "Use kfold()"
-    warnings.warn(
-        f"{bad.size} of {result.n_data_points} Pareto k are above {result.good_k:.2g}: loo is unreliable for these observations. {hint}",
-        BrimWarning,
-        stacklevel=3,
-    )
+    warn(f"{bad.size} of {result.n_data_points} Pareto k are above {result.good_k:.2g}: loo is unreliable for these observations. {hint}")
 
 
 def _draws(rows: Pointwise) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from brim.errors import BrimError, suggest
+from brim.arguments import one_of
 from brim.post.comparison.compare import CRITERIA, criterion_of, name_models, same_rows
 
 if TYPE_CHECKING:
@@ -55,8 +55,7 @@ def model_weights(
     """
     import pandas as pd
 
-    if weights not in METHODS:
-        raise BrimError(f"weights = {weights!r}", hint=suggest(str(weights), METHODS, "ways"))
+    one_of("weights", weights, METHODS, "ways")
     models = name_models(fits, named, names)
     if weights == "bma":
         from brim.post.comparison.bridge import post_prob

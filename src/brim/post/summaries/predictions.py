@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from brim.errors import BrimError, suggest
+from brim.arguments import number, one_of
+from brim.errors import BrimError
 from brim.post import predictions
 from brim.post.observed import observed_values
 from brim.post.summaries.tables import statistic_names, statistics, summarise_array
@@ -61,8 +62,7 @@ def fitted(
     >>> list(fit.fitted({"Days": [0, 5]}).columns)
     ['Estimate', 'Est.Error', 'Q2.5', 'Q97.5']
     """
-    if scale not in ("response", "linear"):
-        raise BrimError(f"scale = '{scale}'", hint="use 'response' or 'linear'")
+    one_of("scale", scale, ("response", "linear"))
     draw = predictions.posterior_epred if scale == "response" else predictions.posterior_linpred
     draws = draw(fit, newdata, **kwargs)
     return label_rows(fit, draws, robust, probs, kwargs) if summary else draws
@@ -151,9 +151,8 @@ def residuals(
     BrimError
         The response is a category: it has no residuals.
     """
-    for name, value, known in (("method", method, _METHODS), ("type", type, _TYPES)):
-        if value not in known:
-            raise BrimError(f"{name} = {value!r}", hint=suggest(str(value), known, f"{name}s"))
+    one_of("method", method, _METHODS, "methods")
+    one_of("type", type, _TYPES, "types")
     response = fit.model.response(kwargs.get("resp"))
     if response.family.kind in ("ordinal", "category"):
         raise BrimError(f"the family {response.family.name} has no residuals", hint="compare categories with pp_check() or fitted()")
@@ -200,8 +199,7 @@ def posterior_interval(fit: FitRecord, variable: Any = None, *, prob: float = 0.
 
 
 def _interval(draws: np.ndarray, prob: float) -> np.ndarray:
-    if not 0 < prob < 1:
-        raise BrimError(f"prob = {prob}", hint="the probability of intervals lies between 0 and 1")
+    number("prob", prob, above=0, below=1)
     return np.quantile(draws, [(1 - prob) / 2, (1 + prob) / 2], axis=0)
 
 
