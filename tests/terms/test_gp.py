@@ -10,7 +10,7 @@ from scipy import integrate, linalg, stats
 import brim
 from brim.errors import BrimError, BrimWarning
 from brim.infer.diagnostics import ess_bulk, mcse_mean, rhat
-from brim.terms.cholesky import cholesky, inverse_lower
+from brim.linalg import cholesky, inverse_lower
 from brim.terms.curves.gp import _coarse_to_fine
 from brim.terms.curves.kernels import KERNELS, correlation, lscale_prior, root_spectral_density
 from references import data

@@ -19,7 +19,7 @@ from brim.families.base import Dpar, Extra
 from brim.families.categories import CategoryBinding, unbound
 from brim.families.constructor import Constructor
 from brim.families.dpars import PHI, SIGMA, mu
-from brim.linalg import whitened
+from brim.linalg import cholesky, whitened
 from brim.parameters.param import RANKS, Param, Reported, Slot, Where
 
 __all__ = ["FAMILIES", "Dirichlet", "LogisticNormal"]
@@ -138,7 +138,7 @@ class LogRatioCorrelation(Extra):
 
     def _low(self, correlations: Array) -> Array:
         half = jnp.zeros((len(self.names),) * 2).at[self._pairs()].set(correlations)
-        return jnp.linalg.cholesky(half + half.T + jnp.eye(len(self.names)))
+        return cholesky(half + half.T + jnp.eye(len(self.names)))
 
     def dpars(self, values: Mapping[str, Any], where: Where, data: Mapping[str, Any]) -> dict[str, Dpar]:
         """The Cholesky factor as it is sampled, or from the reported correlations, which predictions start from."""

@@ -15,7 +15,7 @@ from jax.scipy.special import gammaln
 from brim.errors import BrimError
 from brim.families.additions import scale_of
 from brim.frames.frame import Frame
-from brim.linalg import whitened
+from brim.linalg import cholesky, whitened
 from brim.parameters.param import RANKS, Param, Reported, Slot
 from brim.terms.base import AbstractTerm, Design, Params
 
@@ -82,7 +82,7 @@ class ResidualCorrelation(AbstractTerm):
     def invert(self, reported: Params, design: Design) -> dict[str, Any]:
         rows, cols = self._pairs
         full = jnp.eye(len(self.names)).at[rows, cols].set(reported["rescor"]).at[cols, rows].set(reported["rescor"])
-        return {"Lrescor": jnp.linalg.cholesky(full)}
+        return {"Lrescor": cholesky(full)}
 
     def reported(self) -> tuple[Reported, ...]:
         rows, cols = self._pairs

@@ -16,6 +16,7 @@ from brim.coordinates.adapted.law import effects, on_rows
 from brim.coordinates.adapted.places import Place, Unit, frames_of
 from brim.coordinates.adapted.which import Transport
 from brim.frames.frame import Frame
+from brim.linalg import SMALL, batch
 from brim.model.model import Model
 from brim.parameters.param import unconstrained_size
 from brim.terms.base import AbstractTerm
@@ -209,8 +210,9 @@ def _positive(precision: Any) -> Any:
     if places == 1:
         return alone
     # relative to the diagonal: its determinants tell
-    whole = jnp.moveaxis(precision / jnp.sqrt(diagonal[:, None] * diagonal + 1e-300), -1, 0)
-    definite = jnp.all(diagonal > 0.0, axis=0) & (jnp.linalg.eigvalsh(whole)[:, 0] > 1e-8)
+    relative = precision / jnp.sqrt(diagonal[:, None] * diagonal + 1e-300)
+    pivots = batch(relative - 1e-8 * jnp.eye(places)[..., None], places <= SMALL).cholesky().elements()
+    definite = jnp.all(diagonal > 0.0, axis=0) & jnp.all(jnp.stack([row[i] for i, row in enumerate(pivots)]) > 0.0, axis=0)
     return jnp.where(definite, precision, alone)
 
 

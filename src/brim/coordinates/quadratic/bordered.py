@@ -7,11 +7,9 @@ from typing import Any, final
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.linalg import solve_triangular
 
 from brim.coordinates.quadratic.nested_levels import AbstractQuadratic, Chain, Stage, log_normal, sum_by
-from brim.linalg import AbstractBatch, Stacked, Unrolled, batch
-from brim.terms.cholesky import cholesky, inverse_lower
+from brim.linalg import AbstractBatch, Stacked, Unrolled, batch, cholesky, inverse_lower, solve_lower
 
 __all__ = ["Bordered"]
 
@@ -51,7 +49,7 @@ class Bordered(AbstractQuadratic):
         """Standardised effects of the chain and of the border (m,): the border first, the chain given it."""
         left, own = self._without_chain(), jnp.ravel(normals[-1])
         low = cholesky(left.precision)
-        z = solve_triangular(low, solve_triangular(low, left.cross, lower=True) + own, lower=True, trans=1)
+        z = solve_lower(low, solve_lower(low, left.cross[:, None]) + own[:, None], transposed=True)[:, 0]
         effects = self._effects(z)[:, None]
         known = tuple(batch(jnp.sum(h * effects, axis=1)[:, None], self.chain.small) for h in left.couplings)
         drawn, log_density = self.chain.back(left.stages, normals[:-1], known)
@@ -96,15 +94,15 @@ class _Left:
 @jax.custom_jvp
 def _integral(precision: Any, cross: Any) -> Any:
     """``1/2 w' A^-1 w - 1/2 log det A``; its derivatives, from ``A^-1``, are matrix products."""
-    low = jnp.linalg.cholesky(precision)
-    return 0.5 * jnp.sum(jnp.square(solve_triangular(low, cross, lower=True))) - jnp.sum(jnp.log(jnp.diagonal(low)))
+    low = cholesky(precision)
+    return 0.5 * jnp.sum(jnp.square(solve_lower(low, cross[:, None]))) - jnp.sum(jnp.log(jnp.diagonal(low)))
 
 
 @_integral.defjvp
 def _integral_jvp(primals: tuple[Any, Any], tangents: tuple[Any, Any]) -> tuple[Any, Any]:
     """``m' dw - 1/2 (m' dA m + tr(A^-1 dA))`` with ``m = A^-1 w``."""
     (precision, cross), (d_precision, d_cross) = primals, tangents
-    half = inverse_lower(jnp.linalg.cholesky(precision))
+    half = inverse_lower(cholesky(precision))
     whitened = half @ cross
     m = half.T @ whitened
     value = 0.5 * jnp.sum(jnp.square(whitened)) + jnp.sum(jnp.log(jnp.diagonal(half)))

@@ -24,6 +24,7 @@ from brim.infer.approximate.normal import Normal, as_draws, counted
 from brim.infer.nuts.random import chain_stream, normals, substream
 from brim.infer.nuts.sampling import fresh_seed
 from brim.infer.target import Draws, Target
+from brim.linalg import solve_lower
 
 __all__ = ["sample_fullrank", "sample_meanfield"]
 
@@ -142,7 +143,7 @@ def _elbo(whitened: Callable[[Any], Any], z: Any, law: Law) -> Any:
     diagonal = jnp.exp(fixed.log_diagonal)
     if law.lower.size:
         lower = jnp.tril(fixed.lower, -1) + jnp.diag(diagonal)
-        back = jax.scipy.linalg.solve_triangular(lower, (x - fixed.mean).T, lower=True).T
+        back = solve_lower(lower, (x - fixed.mean).T).T
     else:
         back = (x - fixed.mean) / diagonal
     log_law = -0.5 * jnp.sum(back**2, 1) - jnp.sum(fixed.log_diagonal) - 0.5 * z.shape[1] * np.log(2.0 * np.pi)

@@ -9,6 +9,7 @@ from typing import Any, Self, final
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.scipy.linalg import block_diag
 
 from brim.design.expressions import Expression
 from brim.design.matrix import ModelMatrix, brms_name
@@ -16,9 +17,9 @@ from brim.errors import suggest
 from brim.frames.columns import Numeric
 from brim.frames.frame import Frame
 from brim.language.expand import Call, Constant, Node, Terms, Text, arguments, deparse, fault, variables
+from brim.linalg import cholesky, inverse_lower, root_of, solve_lower
 from brim.parameters.param import RANKS, Param, Piece, Reported, Slot, Where
 from brim.terms.base import AbstractTerm, Context, Design, Params, Read
-from brim.terms.cholesky import cholesky, inverse_lower
 from brim.terms.curves.kernels import KERNELS, correlation, lscale_prior, root_spectral_density
 
 __all__ = ["GaussianProcess", "read"]
@@ -328,23 +329,21 @@ class GaussianProcess(AbstractTerm):
         """Standard deviations of the coefficients of the basis."""
         return sd * root_spectral_density(self.kernel, design[f"w{j}"], lscale)
 
-    def _map(self, j: int, sd: Any, lscale: Any, design: Design, after: Any) -> Any:
+    def _map(self, j: int, sd: Any, lscale: Any, design: Design) -> Any:
         """The matrix from ``u`` to the values at the points."""
         x, order = jnp.asarray(design[f"x{j}"]), jnp.asarray(design[f"order{j}"])
-        return jnp.zeros((x.shape[0], x.shape[0])).at[order].set(self._factor(x[order], sd, lscale, after))
+        return jnp.zeros((x.shape[0], x.shape[0])).at[order].set(self._factor(x[order], sd, lscale))
 
-    def _factor(self, x: Any, sd: Any, lscale: Any, after: Any = 0.0) -> Any:
-        """Cholesky factor of the covariance of the values at ``x``, computed once ``after`` is known.
+    def _factor(self, x: Any, sd: Any, lscale: Any) -> Any:
+        """Cholesky factor of the covariance of the values at ``x``.
 
         The nugget is that of brms, but grows with the variance where rounding, about ``10 n`` units in the last place, would exceed it
         (which in brms ends the proposal): a rule of ``n`` and ``sd`` alone, so that fit and predictions choose alike.
-
-        Factors of many draws that XLA's CPU client computes at the same time can wait for each other for ever: so they are put in a row.
         """
         n = x.shape[0]
         lost = 10.0 * n * np.finfo(np.float64).eps * sd**2
         cov, wide = sd**2 * correlation(self.kernel, x, x, lscale), WIDE_NUGGET * sd**2
-        nugget = jnp.where(lost < NUGGET, NUGGET, wide) + 0.0 * jax.lax.stop_gradient(after)
+        nugget = jnp.where(lost < NUGGET, NUGGET, wide)
         return cholesky(cov + nugget * jnp.eye(n))
 
     def transform(self, params: Params, design: Design) -> dict[str, Any]:
@@ -352,12 +351,10 @@ class GaussianProcess(AbstractTerm):
         if self.k is not None or self.bare:
             return {}
         values, z = {}, []
-        done: Any = 0.0
         for j, (sd, lscale, u) in enumerate(self._own(params, "ugp")):
-            f = self._map(j, sd, lscale, design, done) @ u
+            f = self._map(j, sd, lscale, design) @ u
             values[f"{self.key}:f{j}"] = f
-            z.append(jax.scipy.linalg.solve_triangular(self._factor(jnp.asarray(design[f"x{j}"]), sd, lscale, f[0]), f, lower=True))
-            done = z[-1][0]
+            z.append(solve_lower(self._factor(jnp.asarray(design[f"x{j}"]), sd, lscale), f[:, None])[:, 0])
         return {**values, self._name("zgp"): jnp.concatenate(z)}
 
     def apply(self, eta: Any, params: Params, design: Design) -> Any:
@@ -393,10 +390,7 @@ class GaussianProcess(AbstractTerm):
         """The diagonal of a basis' standard deviations, or the matrix to the values at the points."""
         if self.k is not None:
             return jnp.concatenate([self._basis_sd(j, *own, design) for j, own in enumerate(self._hyper(params))])
-        maps: list[Any] = []
-        for j, own in enumerate(self._hyper(params)):
-            maps.append(self._map(j, *own, design, maps[-1][0, 0] if maps else 0.0))
-        return jax.scipy.linalg.block_diag(*maps)
+        return block_diag(*(self._map(j, *own, design) for j, own in enumerate(self._hyper(params))))
 
     def without_latent(self) -> GaussianProcess:
         return replace(self, bare=True)
@@ -410,24 +404,23 @@ class GaussianProcess(AbstractTerm):
         if self.k is not None or not design:
             return {}
         out: dict[str, Any] = {}
-        done: Any = 0.0
         for j, (sd, lscale, z) in enumerate(self._own(params)):
             new, old = jnp.asarray(design[f"new{j}"]), jnp.asarray(design[f"x{j}"])
-            low = self._factor(old, sd, lscale, done)
+            low = self._factor(old, sd, lscale)
             f = low @ z
             if new.shape[0]:
                 f = jnp.concatenate([f, self._kriged(jax.random.fold_in(keys[0], j), low, old, new, sd, lscale, z)])
-            done = f[-1]
             out[f"{self.key}:f{j}"] = f
         return out
 
     def _kriged(self, key: Any, low: Any, old: Any, new: Any, sd: Any, lscale: Any, z: Any) -> Any:
-        """A draw of ``f(new)`` given ``f(old) = L z``: mean ``v' z``, covariance ``K(new, new) - v' v``, ``v = L^-1 K(old, new)``."""
+        """A draw of ``f(new)`` given ``f(old) = L z``: mean ``v' z``, covariance ``K(new, new) - v' v``, ``v = L^-1 K(old, new)``.
+
+        Next to old points little but rounding is left of the covariance.
+        """
         v = inverse_lower(low) @ (sd**2 * correlation(self.kernel, old, new, lscale))
         cov = sd**2 * correlation(self.kernel, new, new, lscale) - v.T @ v
-        eye = sd**2 * jnp.eye(new.shape[0])
-        tried = jnp.linalg.cholesky(cov + 1e-10 * eye)
-        root = jnp.linalg.cholesky(cov + jnp.where(jnp.isnan(tried[-1, -1]), 1e-6, 1e-10) * eye)
+        root = root_of(cov + 1e-10 * sd**2 * jnp.eye(new.shape[0]))
         return v.T @ z + root @ jax.random.normal(key, (new.shape[0],), z.dtype)
 
 

@@ -22,6 +22,7 @@ from brim.design.matrix import ModelMatrix, brms_name
 from brim.errors import BrimError
 from brim.frames.frame import Frame
 from brim.language.expand import Call, Name, Terms, variables
+from brim.linalg import cholesky
 from brim.parameters.param import RANKS, Param, Piece, Reported, Slot, Where
 from brim.terms.base import AbstractTerm, Design, Params, given_key
 from brim.terms.groups.grouping import Grouping, mmc_column
@@ -258,7 +259,7 @@ class GroupBlock(AbstractTerm):
         rows, cols = np.array(self._pairs()).T
         eye = jnp.broadcast_to(jnp.eye(len(self.coefs)), self._with_by(len(self.coefs), len(self.coefs)))
         full = eye.at[..., rows, cols].set(cor).at[..., cols, rows].set(cor)
-        return {self._name("L"): jnp.linalg.cholesky(full)}
+        return {self._name("L"): cholesky(full)}
 
     def extend(self, keys: Any, params: Params, design: Design, how: str) -> dict[str, Any]:
         if "new_by" not in design:

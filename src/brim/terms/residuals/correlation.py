@@ -12,6 +12,7 @@ import numpy as np
 from brim.frames.columns import level_name
 from brim.frames.frame import Frame
 from brim.language.expand import Call, deparse, fault
+from brim.linalg import cholesky
 from brim.parameters.param import RANKS, Param, Reported, Slot, Where
 from brim.terms.base import Design, Params
 from brim.terms.residuals.series import Series, lag_params, lag_reported, orders
@@ -172,7 +173,7 @@ class Unstructured(AbstractCorrelation):
         return {self._key("cortime"): (low @ low.T)[self._pairs]}
 
     def invert(self, reported: Params) -> dict[str, Any]:
-        return {self._key("Lcortime"): jnp.linalg.cholesky(self.matrix(reported, 0))}
+        return {self._key("Lcortime"): cholesky(self.matrix(reported, 0))}
 
     def reported(self) -> tuple[Reported, ...]:
         label = f"cortime{self.where.suffix}"

@@ -11,9 +11,9 @@ import numpy as np
 
 from brim.frames.frame import Frame
 from brim.language.expand import Call
+from brim.linalg import cholesky
 from brim.parameters.param import RANKS, Param, Piece, Reported, Slot, Where
 from brim.terms.base import AbstractTerm, Context, Design, Params, Read
-from brim.terms.cholesky import cholesky
 from brim.terms.residuals.correlation import AbstractCorrelation, blocks, read_correlation
 from brim.terms.residuals.series import Series, flag, lag_params, lag_reported, orders
 

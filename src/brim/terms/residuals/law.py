@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.special import gammaln
 
+from brim.linalg import cholesky, inverse_lower, solve
 from brim.terms.base import AbstractTerm, Design, Params
-from brim.terms.cholesky import cholesky, inverse_lower
 
 __all__ = ["NATURAL", "AbstractResidual", "Margin", "whiten"]
 
@@ -110,7 +110,7 @@ class AbstractResidual(AbstractTerm, ABC):
         """A new response of every row."""
         root, _, inside = self._white(margin, params, design)
         normal, chi = jax.random.split(key)
-        e = jnp.linalg.solve(root, jax.random.normal(normal, inside.shape)[..., None])[..., 0]
+        e = solve(root, jax.random.normal(normal, inside.shape)[..., None])[..., 0]
         if margin.nu is not None:
             e = e * jax.lax.rsqrt(2.0 * jax.random.gamma(chi, margin.nu / 2, inside.shape[:1]) / margin.nu)[:, None]
         return self.mean(margin.mu, params, design) + self._to_rows(e, margin, design)

@@ -11,6 +11,7 @@ import numpy as np
 from brim.errors import suggest
 from brim.frames.frame import Frame
 from brim.language.expand import Call, Text, arguments, deparse, fault
+from brim.linalg import solve
 from brim.parameters.param import RANKS, Param, Reported, Slot, Where
 from brim.terms.base import Context, Design, Params, Read
 from brim.terms.residuals.law import AbstractResidual
@@ -73,7 +74,7 @@ class SpatialAutoregression(AbstractResidual):
         return jnp.eye(design["M"].shape[0]) - params[self._name] * design["M"]
 
     def mean(self, mu: Any, params: Params, design: Design) -> Any:
-        return jnp.linalg.solve(self._filter(params, design), mu) if self.type == "lag" else mu
+        return solve(self._filter(params, design), mu[:, None])[:, 0] if self.type == "lag" else mu
 
     def whitener(self, sigma: Any, se: Any, params: Params, design: Design) -> tuple[Any, Any]:
         rho = params[self._name]

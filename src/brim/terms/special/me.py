@@ -14,6 +14,7 @@ from brim.design.expressions import Expression
 from brim.design.matrix import brms_name
 from brim.frames.frame import Frame
 from brim.language.expand import Call, Name, arguments, deparse, fault, variables
+from brim.linalg import cholesky
 from brim.parameters.param import RANKS, Param, Piece, Reported, Slot
 from brim.terms.base import AbstractNoiseFree, AbstractTerm, Context, Design, Params
 from brim.terms.special.variable import Place, SpecialVariable, call_name
@@ -226,7 +227,7 @@ class NoiseFree(AbstractNoiseFree):
         rows, cols = np.array(self._pairs()).T
         cor = reported[self._name("corme")]
         full = jnp.eye(len(self.noisy)).at[rows, cols].set(cor).at[cols, rows].set(cor)
-        return {self._name("Lme"): jnp.linalg.cholesky(full)}
+        return {self._name("Lme"): cholesky(full)}
 
     def log_density(self, params: Params, design: Design) -> Any:
         """``log normal(x | X, sdx)`` of all measured values."""

@@ -1,4 +1,7 @@
-"""Cholesky factors whose derivatives are matrix products: XLA solves triangular systems with many right-hand sides slowly."""
+"""Cholesky factors and solutions of linear systems, with their derivatives.
+
+Those of factors are matrix products: triangular systems with many right-hand sides are solved slowly.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-__all__ = ["cholesky", "inverse_lower"]
+from brim.linalg.lapack import factor_lower, factor_lu, factor_semidefinite, substitute
+
+__all__ = ["cholesky", "inverse_lower", "root_of", "solve", "solve_lower"]
 
 #: Size of the blocks that are inverted row by row.
 _BLOCK = 8
@@ -17,7 +22,7 @@ _BLOCK = 8
 @jax.custom_jvp
 def cholesky(matrix: Any) -> Any:
     """The lower factor ``L`` of symmetric matrices ``(..., n, n)``; ``NaN`` where they are not positive definite."""
-    return jnp.linalg.cholesky(matrix)
+    return factor_lower(matrix)
 
 
 @cholesky.defjvp
@@ -28,6 +33,42 @@ def _cholesky_jvp(primals: tuple[Any], tangents: tuple[Any]) -> tuple[Any, Any]:
     inner = inverse @ tangents[0] @ jnp.swapaxes(inverse, -1, -2)
     n = low.shape[-1]
     return low, low @ (inner * (np.tril(np.ones((n, n))) - 0.5 * np.eye(n)))
+
+
+def root_of(matrix: Any) -> Any:
+    """``A`` with ``A A'`` equal to covariance matrices ``(..., n, n)``; eigenvalues that rounding made negative are zero.
+
+    It is the Cholesky factor where there is one. It has no derivatives.
+    """
+    return factor_semidefinite(jax.lax.stop_gradient(matrix))
+
+
+def solve_lower(low: Any, b: Any, *, transposed: bool = False) -> Any:
+    """``L^-1 b``, or ``L'^-1 b``, of lower triangular ``L (..., n, n)`` and ``b (..., n, m)``."""
+    lead = jnp.broadcast_shapes(low.shape[:-2], b.shape[:-2])
+    low, b = jnp.broadcast_to(low, (*lead, *low.shape[-2:])), jnp.broadcast_to(b, (*lead, *b.shape[-2:]))
+    known = jax.lax.stop_gradient(low)
+    return jax.lax.custom_linear_solve(
+        lambda x: (jnp.swapaxes(low, -1, -2) if transposed else low) @ x,
+        b,
+        solve=lambda _, v: substitute(known, v, transposed=transposed),
+        transpose_solve=lambda _, v: substitute(known, v, transposed=not transposed),
+    )
+
+
+def solve(matrix: Any, b: Any) -> Any:
+    """``A^-1 b`` of ``A (..., n, n)`` and ``b (..., n, m)``."""
+    lu, order = factor_lu(jax.lax.stop_gradient(matrix))
+
+    def forward(_: Any, v: Any) -> Any:
+        half = substitute(lu, jnp.take_along_axis(v, order[..., None], axis=-2), unit=True)
+        return substitute(lu, half, lower=False)
+
+    def transposed(_: Any, v: Any) -> Any:
+        half = substitute(lu, v, lower=False, transposed=True)
+        return jnp.take_along_axis(substitute(lu, half, transposed=True, unit=True), jnp.argsort(order)[..., None], axis=-2)
+
+    return jax.lax.custom_linear_solve(lambda x: matrix @ x, b, solve=forward, transpose_solve=transposed)
 
 
 def inverse_lower(low: Any) -> Any:

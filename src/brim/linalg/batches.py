@@ -14,7 +14,8 @@ from typing import Any, Self, final
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.linalg import solve_triangular
+
+from brim.linalg.triangular import cholesky, solve_lower
 
 __all__ = ["SMALL", "AbstractBatch", "Cells", "Stacked", "Unrolled", "batch", "lower_cells", "sparse", "whitened"]
 
@@ -253,13 +254,13 @@ class Stacked(AbstractBatch):
         return Stacked(self.values + jnp.eye(self.values.shape[1]))
 
     def cholesky(self) -> Stacked:
-        return Stacked(jnp.linalg.cholesky(self.values, symmetrize_input=False))
+        return Stacked(cholesky(self.values))
 
     def solve(self, b: Any) -> Stacked:
-        return Stacked(solve_triangular(self.values, b.values, lower=True))
+        return Stacked(solve_lower(self.values, b.values))
 
     def solve_transposed(self, b: Any) -> Stacked:
-        return Stacked(solve_triangular(self.values, b.values, lower=True, trans=1))
+        return Stacked(solve_lower(self.values, b.values, transposed=True))
 
     def inverse(self) -> tuple[Stacked, Any]:
         low = self.cholesky()
