@@ -17,7 +17,7 @@ from brim.frames.columns import Column, Factor, Logical, Matrix, Numeric
 from brim.frames.frame import Frame
 from brim.language.expand import Binary, Call, Constant, Name, Node, Number, Paren, Text, Unary, deparse, fault, variables
 
-__all__ = ["Expression"]
+__all__ = ["Expression", "usable"]
 
 INTERCEPTS = ("Intercept", "intercept")  # brms: the intercept as an ordinary coefficient, y ~ 0 + Intercept
 
@@ -90,6 +90,8 @@ class Expression:
         """The value as one float64 number a row; a constant is repeated."""
         value = self.value(frame)
         if isinstance(value, (Factor, Matrix, tuple)):
+            if isinstance(value, Factor):
+                usable(self.node, value)
             what = "a factor" if isinstance(value, Factor) else "several columns" if isinstance(value, Matrix) else "several numbers"
             raise fault(self.node, f"'{deparse(self.node)}' is {what}, and one number a row is needed here")
         try:
@@ -114,6 +116,14 @@ class Expression:
             how = "is not finite" if isinstance(value, (Matrix, Numeric)) else "has no value"
             where = name_rows(np.flatnonzero(bad))
             raise fault(self.node, f"{deparse(self.node)} {how} in {where}{_shown(used, frame, row)}")
+
+
+def usable(node: Node, factor: Factor) -> Factor:
+    """A factor that is a variable of the model; an error that marks the node where it is a key only (``Factor.caveat``)."""
+    try:
+        return factor.usable()
+    except BrimError as error:
+        raise fault(node, error.what, error.hint) from None
 
 
 def _shown(names: list[str], frame: Frame, row: int) -> str:

@@ -33,6 +33,7 @@ def numbers(value: Value) -> Any:
         case Matrix():
             return value.values
         case Factor():
+            value.usable()
             shown = ", ".join(f"'{level}'" for level in value.levels[:3])
             raise BrimError(f"a number is needed here, and this is a factor (levels {shown}{', ...' if len(value.levels) > 3 else ''})")
         case bool() | int() | float():

@@ -13,7 +13,7 @@ from typing import Any, final
 
 import numpy as np
 
-from brim.design.expressions import Expression
+from brim.design.expressions import Expression, usable
 from brim.design.transforms import orthonormal
 from brim.errors import name_rows, suggest
 from brim.frames.columns import Factor, Logical, Matrix, Numeric
@@ -105,7 +105,7 @@ def _learn_variable(node: Node, frame: Frame) -> _Variable:
         return _Variable(expression, label)
     if not isinstance(value, (Factor, Logical)):
         raise fault(node, f"'{label}' is the same in every row: a term needs a column of the data", "write 1 for the intercept")
-    factor = value.as_factor()
+    factor = usable(node, value.as_factor())
     if len(factor.levels) < 2:
         only = f"one level only, '{factor.levels[0]}'" if factor.levels else "no level"
         raise fault(

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cached_property
+from numbers import Number
 from typing import Any, ClassVar, TypeAlias, final
 
 import numpy as np
 
 from brim.errors import BrimError
 
-__all__ = ["Column", "Factor", "Logical", "Matrix", "Numeric", "format_number", "level_name"]
+__all__ = ["HOW_TO_ORDER", "LARGEST_EXACT", "Column", "Factor", "Logical", "Matrix", "Numeric", "distinct_labels", "format_number", "level_name"]
 
+HOW_TO_ORDER = "pandas.Categorical(..., categories=[...], ordered=True), polars.Enum([...]), or ordered(f, levels = c(...)) in the formula"
+LARGEST_EXACT = 2**53  # beyond it float64 merges neighbouring whole numbers
 _PIECE = 2**16  # rows handled at once
+_ROUNDING = 4  # so many steps of float64 apart are values that arithmetic means to be one
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Numeric:
-    """Numbers, ``NaN`` where missing; ``integer`` tells that they came as integers, which may be held as such to save memory.
-
-    ``owner`` is the library's column that the numbers are a view of: as long as it is there, the library copies before it writes.
-    """
+    """Numbers, ``NaN`` where missing; ``integer`` tells that they came as integers, which may be held as such to save memory."""
 
     held: np.ndarray
     integer: bool = False
-    owner: Any = field(default=None, repr=False)
     kind: ClassVar[str] = "numeric"
 
     @property
@@ -55,14 +55,17 @@ class Numeric:
 
     def take(self, rows: np.ndarray | slice) -> Numeric:
         """The rows picked by indices or a mask, or (without a copy) by a slice."""
-        return Numeric(self.held[rows], self.integer, self.owner if isinstance(rows, slice) else None)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled and copied without the owner."""
-        return Numeric, (self.held, self.integer)
+        return Numeric(self.held[rows], self.integer)
 
     def as_factor(self) -> Factor:
-        """R's ``as.factor``: levels are the sorted distinct values, printed as R prints integers or (15 digits) doubles.
+        """R's ``as.factor``: levels are the sorted distinct values, whole numbers in full, others with 15 digits as R prints them.
+
+        Values that print alike are one level, as in R, where they differ by rounding only (0.1 + 0.2 and 0.3).
+
+        Raises
+        ------
+        BrimError
+            Values that differ by more print alike, or whole numbers are so large that a float may have rounded them: they are no keys.
 
         Examples
         --------
@@ -70,12 +73,19 @@ class Numeric:
         ('2.5', '10', '100000')
         """
         distinct, codes = _distinct(self.held)
+        large = np.abs(distinct) > LARGEST_EXACT
+        if np.any(large & np.isfinite(distinct)):
+            value = distinct[np.argmax(large)]
+            hint = "read the column as whole numbers (Int64) or as text"
+            raise BrimError(f"{value:.17g} is a level, and floating-point numbers beyond 2^53 may have been rounded", hint=hint)
         labels = [level_name(v) for v in distinct]
-        levels = tuple(dict.fromkeys(labels))  # values that print alike are one level, as in R
-        if len(levels) < len(labels):
-            place = {level: i for i, level in enumerate(levels)}
-            codes = np.array([*(place[label] for label in labels), -1], dtype=np.int32)[codes]
-        return Factor(codes, levels)
+        levels = tuple(dict.fromkeys(labels))
+        if len(levels) == len(labels):
+            return Factor(codes, levels)
+        fresh = np.append(True, np.diff(distinct) > _ROUNDING * np.spacing(np.abs(distinct[1:])))
+        distinct_labels(distinct[fresh])
+        place = {level: i for i, level in enumerate(levels)}
+        return Factor(np.array([*(place[label] for label in labels), -1], dtype=np.int32)[codes], levels)
 
 
 def _distinct(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -121,13 +131,22 @@ def _slices(n: int) -> Iterator[slice]:
 class Factor:
     """Categories: ``codes`` (int32, -1 where missing) into ``levels``; ``ordered`` as R's ``ordered()``.
 
-    ``text`` tells that it came as strings (R's ``character``), not as a categorical.
+    Attributes
+    ----------
+    text
+        Whether it came as strings (R's ``character``), not as a categorical.
+    ranked
+        Whether its levels have an order that responses and ``mo()`` may use, though contrasts do not (a polars ``Enum``).
+    caveat
+        Why its values tell rows apart but are no variable of a model (dates, keys of 19 digits), empty for all others; see ``usable``.
     """
 
     codes: np.ndarray
     levels: tuple[str, ...]
     ordered: bool = False
     text: bool = False
+    ranked: bool = False
+    caveat: str = ""
     kind: ClassVar[str] = "factor"
 
     @property
@@ -138,6 +157,7 @@ class Factor:
     @property
     def numbers(self) -> np.ndarray:
         """Raises: a factor has none."""
+        self.usable()
         raise BrimError("a factor has no numeric value", hint="as.numeric() gives the numbers of its levels")
 
     @cached_property
@@ -160,7 +180,14 @@ class Factor:
 
     def take(self, rows: np.ndarray | slice) -> Factor:
         """The rows picked by indices or a mask, or (without a copy) by a slice."""
-        return Factor(self.codes[rows], self.levels, self.ordered, self.text)
+        return replace(self, codes=self.codes[rows])
+
+    def usable(self) -> Factor:
+        """The factor itself, or an error that says why it is a key only, for grouping rows."""
+        if self.caveat:
+            what, _, hint = self.caveat.partition("\n")
+            raise BrimError(what, hint=hint or None)
+        return self
 
     def as_factor(self) -> Factor:
         """The factor itself."""
@@ -176,10 +203,10 @@ class Factor:
         levels = tuple(levels)
         ordered = self.ordered if ordered is None else ordered
         if levels == self.levels:
-            return self if ordered == self.ordered else Factor(self.codes, levels, ordered, self.text and not ordered)
+            return self if ordered == self.ordered else replace(self, ordered=ordered, text=self.text and not ordered)
         place = {level: i for i, level in enumerate(levels)}
         table = np.array([place.get(level, -1) for level in self.levels] + [-1], dtype=np.int32)
-        return Factor(table[self.codes], levels, ordered, self.text and not ordered)
+        return replace(self, codes=table[self.codes], levels=levels, ordered=ordered, text=self.text and not ordered)
 
 
 @final
@@ -244,18 +271,47 @@ class Matrix:
 
 
 def level_name(value: Any) -> str:
-    """A value as a level: whole numbers in full, so that a key is the same whether it came as integer or float.
+    """A value as a level: whole numbers in full, so that a key is the same whether it came as integer or float; days without a time.
 
     Examples
     --------
-    >>> [level_name(v) for v in (1.0, 100000.0, 2.5, True, "a")]
-    ['1', '100000', '2.5', 'TRUE', 'a']
+    >>> import datetime
+    >>> [level_name(v) for v in (1.0, 100000.0, 2.5, True, "a", datetime.datetime(2026, 1, 31))]
+    ['1', '100000', '2.5', 'TRUE', 'a', '2026-01-31']
     """
     if isinstance(value, (bool, np.bool_)):
         return "TRUE" if value else "FALSE"
     if isinstance(value, str):
         return str(value)
-    return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else format_number(value)
+    if isinstance(value, (int, np.integer)):
+        return str(int(value))
+    if not isinstance(value, Number):
+        return str(value).removesuffix(" 00:00:00")
+    return str(int(value)) if float(value).is_integer() and abs(value) <= LARGEST_EXACT else format_number(float(value))
+
+
+def distinct_labels(values: Iterable[Any]) -> tuple[str, ...]:
+    """The values as levels; an error where two that differ would have one name.
+
+    Examples
+    --------
+    >>> distinct_labels([1, 10**18 + 1])
+    ('1', '1000000000000000001')
+    >>> distinct_labels([1, "1"])
+    Traceback (most recent call last):
+    ...
+    brim.errors.BrimError: the values 1 and '1' differ, but as levels both are called '1'
+    rename one, round numbers, or make them text
+    """
+    seen: dict[str, Any] = {}
+    hint = "rename one, round numbers, or make them text"
+    for value in values:
+        label = level_name(value)
+        if label in seen:
+            pair = " and ".join(repr(v.item() if isinstance(v, np.generic) else v) for v in (seen[label], value))
+            raise BrimError(f"the values {pair} differ, but as levels both are called '{label}'", hint=hint)
+        seen[label] = value
+    return tuple(seen)
 
 
 def format_number(value: float) -> str:

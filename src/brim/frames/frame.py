@@ -7,17 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date, time, timedelta
 from functools import partial
 from typing import Any, final
 
 import numpy as np
 
 from brim.errors import BrimError, suggest
-from brim.frames.columns import Column, Factor, Logical, Numeric, level_name
+from brim.frames.columns import LARGEST_EXACT, Column, Factor, Logical, Numeric, distinct_labels
 
 __all__ = ["Column", "Factor", "Frame", "Logical", "Numeric"]
 
-LARGEST_EXACT = 2**53  # beyond it float64 merges neighbouring whole numbers
+KEY = "as a grouping factor, or in factor(), its values are levels"
+#: Why a column is a key only, and what to do: see ``Factor.caveat``.
+LARGE = f"holds whole numbers beyond 2^53, which are not exact as numbers\n{KEY}"
+DATES = f"holds dates or times, which are no numbers\n{KEY}; for a trend make a number of it first, days since the first for instance"
+UNORDERED = (
+    "is a polars Categorical, whose levels have no order of their own\n"
+    "cast it to polars.Enum([...]) with the levels in the order you want, or to polars.String for the alphabetical one"
+)
 
 
 @final
@@ -42,14 +50,16 @@ class Frame:
     def read(data: Any) -> Frame:
         """A frame from pandas, polars, pyarrow, anything narwhals reads (lazy frames are collected), or a dict of columns.
 
-        Strings become factors with sorted levels; categoricals keep their levels and order (a polars ``Enum`` is not
-        ordered; a polars ``Categorical`` is as strings); booleans become logicals. Scalars in a dict are repeated.
+        Strings become factors with sorted levels. Categories keep the levels, in the order, that the library holds: pandas'
+        categories, an Arrow dictionary, a polars ``Enum``; contrasts are polynomial where pandas or Arrow call them ordered. A polars
+        ``Categorical`` holds no order, so it is a key only: a grouping factor, or ``factor(g)`` with levels sorted as text. So are
+        dates, whole numbers beyond 2^53 and other objects (UUIDs). Booleans become logicals. Scalars in a dict are repeated.
 
         Raises
         ------
         BrimError
             When ``data`` is not a data frame, has no rows, repeats a column name, or (in a dict) lengths differ.
-            A column that cannot be used (dates, mixed types) raises when it is asked for.
+            A column that cannot be used (nested or mixed types) raises when it is asked for.
         """
         if isinstance(data, Frame):
             return data if data._rows is None else replace(data, _rows=None)
@@ -87,8 +97,8 @@ class Frame:
     def numbers(self, name: str) -> np.ndarray:
         """A numeric or logical column as float64, ``NaN`` where missing."""
         column = self[name]
-        if column.kind == "factor":
-            raise BrimError(f"column '{name}' is not numeric: its values are {_some(column.as_factor().levels)}")
+        if isinstance(column, Factor):
+            raise BrimError(f"column '{name}' is not numeric: its values are {_some(column.usable().levels)}")
         return column.numbers
 
     def take(self, rows: np.ndarray) -> Frame:
@@ -191,7 +201,7 @@ def _from_mapping(data: Mapping[Any, Any]) -> Frame:
 
 
 def _is_scalar(values: Any) -> bool:
-    return values is None or isinstance(values, (str, bytes)) or (np.ndim(values) == 0 and not isinstance(values, Iterable))
+    return isinstance(values, (str, bytes)) or not isinstance(values, Iterable)
 
 
 def _column(name: str, values: Any, n: int) -> Column:
@@ -204,8 +214,11 @@ def _column(name: str, values: Any, n: int) -> Column:
         column = _from_array(name, np.array([values] * n, dtype=object))
     else:
         pandas = nw.dependencies.get_pandas()
-        if pandas is not None and isinstance(values, (pandas.Categorical, pandas.api.extensions.ExtensionArray)):
+        if pandas is not None and isinstance(values, (pandas.Categorical, pandas.Index, pandas.api.extensions.ExtensionArray)):
             values = pandas.Series(values)
+        arrow = nw.dependencies.get_pyarrow()
+        if arrow is not None and isinstance(values, arrow.Array):
+            values = arrow.chunked_array([values])
         series = nw.from_native(values, series_only=True, pass_through=True)
         column = _from_series(name, series) if isinstance(series, nw.Series) else _from_array(name, _as_array(values))
     if column.n != n:
@@ -217,8 +230,12 @@ def _as_array(values: Any) -> np.ndarray:
     if isinstance(values, np.ma.MaskedArray):
         return np.where(np.ma.getmaskarray(values), np.array(None), values.data.astype(object))
     if isinstance(values, (list, tuple)):
-        return np.fromiter(values, dtype=object, count=len(values))  # np.array([1, "a"]) would turn 1 into "1"
+        return _objects(values)  # np.array([1, "a"]) would turn 1 into "1"
     return np.asarray(values)
+
+
+def _objects(values: Iterable[Any]) -> np.ndarray:
+    return np.fromiter(values, dtype=object)
 
 
 def _from_array(name: str, values: np.ndarray) -> Column:
@@ -232,18 +249,48 @@ def _from_array(name: str, values: np.ndarray) -> Column:
     if kind in "UT":
         levels, codes = np.unique(values, return_inverse=True)
         return Factor(codes.astype(np.int32), tuple(str(level) for level in levels), text=True)
+    if kind in "mM":
+        return _from_objects(name, _times(values))
     if kind == "O":
         return _from_objects(name, values)
-    raise _unusable(name, "dates or times" if kind in "mM" else f"values of type {values.dtype}")
+    raise _unusable(name, f"values of type {values.dtype}")
 
 
-def _numeric(name: str, values: np.ndarray) -> Numeric:
-    integer = values.dtype.kind in "iu"
-    if integer and values.dtype.itemsize == 8 and len(values) and max(-int(values.min()), int(values.max())) > LARGEST_EXACT:
-        raise BrimError(
-            f"column '{name}' holds whole numbers beyond 2^53, which are not exact as numbers", hint="make it text if it is a key"
-        )
-    return Numeric(np.array(values, dtype=_smallest(values) if integer else np.float64), integer)  # a copy: the caller may change the data
+def _times(values: np.ndarray) -> np.ndarray:
+    """Python's dates and times, ``None`` where missing."""
+    days = np.datetime_data(values.dtype)[0] in ("Y", "M", "W", "D") and values.dtype.kind == "M"
+    return values.astype(f"{values.dtype.kind}8[{'D' if days else 'us'}]").astype(object)
+
+
+def _numeric(name: str, values: np.ndarray) -> Column:
+    """Numbers, copied: the caller may change his array later."""
+    if values.dtype.kind == "f":
+        return Numeric(np.array(values, dtype=np.float64))
+    if values.dtype.itemsize == 8 and len(values) and max(-int(values.min()), int(values.max())) > LARGEST_EXACT:
+        return _keys(name, values, np.zeros(len(values), bool), LARGE)
+    return Numeric(np.array(values, dtype=_smallest(values)), True)
+
+
+def _keys(name: str, values: np.ndarray, absent: np.ndarray, caveat: str = "") -> Factor:
+    """A factor of values of one kind: sorted, by themselves where they can be, else as text."""
+    present = values[~absent]
+    try:
+        levels, place = np.unique(present, return_inverse=True)
+    except TypeError:
+        names = np.array([str(v) for v in present], dtype=object)
+        _, first, place = np.unique(names, return_index=True, return_inverse=True)
+        levels = present[first]
+    codes = np.full(len(values), -1, dtype=np.int32)
+    codes[~absent] = place
+    return Factor(codes, _named(name, levels), caveat=f"column '{name}' {caveat}" if caveat else "")
+
+
+def _named(name: str, levels: Iterable[Any]) -> tuple[str, ...]:
+    """Values as levels."""
+    try:
+        return distinct_labels(levels)
+    except BrimError as error:
+        raise BrimError(f"column '{name}': {error.what}", hint=error.hint) from None
 
 
 def _smallest(values: np.ndarray) -> np.dtype[Any]:
@@ -253,7 +300,7 @@ def _smallest(values: np.ndarray) -> np.dtype[Any]:
 
 
 def _from_objects(name: str, values: np.ndarray) -> Column:
-    """A column of Python objects: all text, all logical, or all numbers, with ``None``, ``NaN`` or ``pandas.NA`` where missing."""
+    """A column of Python objects of one kind, with ``None``, ``NaN`` or ``pandas.NA`` where missing."""
     kinds = {cls: _object_kind(cls) for cls in set(map(type, values))}
     absent = np.fromiter((kinds[type(v)] == "missing" or (kinds[type(v)] == "number" and v != v) for v in values), bool, len(values))
     present = [v for v, gone in zip(values, absent, strict=True) if not gone]
@@ -262,20 +309,36 @@ def _from_objects(name: str, values: np.ndarray) -> Column:
         examples = ", ".join(repr(next(v for v in present if kinds[type(v)] == kind)) for kind in sorted(found))
         raise BrimError(f"column '{name}' mixes types: {examples}", hint="make it all numbers or all text")
     if found == {"text"}:
-        levels = sorted(set(present))
-        place = {level: i for i, level in enumerate(levels)}
-        codes = np.full(len(values), -1, dtype=np.int32)
-        codes[~absent] = [place[v] for v in present]
-        return Factor(codes, tuple(str(level) for level in levels), text=True)
+        return replace(_keys(name, values, absent), text=True)
     if found == {"logical"}:
         logical = np.zeros(len(values), dtype=bool)
         logical[~absent] = present
         return Logical(logical, absent if absent.any() else None)
     if found <= {"integer", "number"}:
-        numbers = np.full(len(values), np.nan)
-        numbers[~absent] = [float(v) for v in present]
-        return Numeric(numbers, found == {"integer"})
-    raise _unusable(name, f"values of type {type(present[0]).__name__}")
+        return _from_numbers(name, values, absent, found == {"integer"})
+    if found == {"time"}:
+        return _keys(name, values, absent, DATES)
+    _check_hashable(name, present[0])
+    return _keys(name, values, absent, f"holds values of type {type(present[0]).__name__}, which are no numbers\n{KEY}")
+
+
+def _check_hashable(name: str, value: Any) -> None:
+    try:
+        hash(value)
+    except TypeError:
+        raise _unusable(name, f"values of type {type(value).__name__}") from None
+
+
+def _from_numbers(name: str, values: np.ndarray, absent: np.ndarray, integer: bool) -> Column:
+    """Python's numbers; whole ones beyond 2^53 (as decimals too) are keys."""
+    present = values[~absent]
+    if any(abs(v) > LARGEST_EXACT for v in present) and all(not isinstance(v, (float, np.floating)) and v == int(v) for v in present):
+        whole = values.copy()
+        whole[~absent] = [int(v) for v in present]
+        return _keys(name, whole, absent, LARGE)
+    numbers = np.full(len(values), np.nan)
+    numbers[~absent] = [float(v) for v in present]
+    return Numeric(numbers, integer)
 
 
 def _object_kind(cls: type) -> str:
@@ -283,10 +346,12 @@ def _object_kind(cls: type) -> str:
         return "missing"
     if issubclass(cls, (bool, np.bool_)):
         return "logical"
-    if issubclass(cls, (int, np.integer)):
+    if issubclass(cls, (int, np.integer)) and not issubclass(cls, np.timedelta64):
         return "integer"
     if issubclass(cls, (float, np.floating)) or cls.__name__ in ("Decimal", "Fraction"):
         return "number"
+    if issubclass(cls, (date, time, timedelta, np.datetime64, np.timedelta64)) or cls.__name__ == "Period":
+        return "time"
     return "text" if issubclass(cls, str) else "other"
 
 
@@ -298,26 +363,28 @@ def _from_series(name: str, series: Any) -> Column:
     if isinstance(dtype, (nw.Categorical, nw.Enum)):
         return _from_categorical(name, series)
     if dtype == nw.String:
+        if series.implementation.is_pyarrow():  # for views it has no functions
+            series = nw.from_native(series.to_native().cast("large_string"), series_only=True)
         levels = sorted(series.drop_nulls().unique().to_list())
         return Factor(_codes(series, levels), tuple(levels), text=True)
     if dtype == nw.Boolean:
         absent = series.is_null().to_numpy()
         values = np.array(series.fill_null(False).to_numpy(), dtype=bool) if absent.any() else np.array(series.to_numpy(), dtype=bool)
         return Logical(values, absent if absent.any() else None)
+    if dtype.is_decimal() or dtype in (nw.Int128, nw.UInt128) or (dtype.is_integer() and series.null_count()):
+        return _from_objects(name, _objects(series.to_list()))
     if dtype.is_numeric():
-        if dtype.is_decimal():
-            series = series.cast(nw.Float64)
-        if series.null_count() and dtype.is_integer():
-            return Numeric(_numeric(name, series.cast(nw.Float64).to_numpy()).values, integer=True)
-        values = series.to_numpy()
-        if values.dtype == np.float64 and values.flags.c_contiguous and not values.flags.writeable:
-            return Numeric(values, owner=series)  # what a library shows read-only, it does not change under a column that shares it
-        return _numeric(name, values)
-    if dtype.is_temporal():
-        raise _unusable(name, "dates or times")
-    if dtype == nw.Object or series.null_count() == len(series):
-        return _from_objects(name, np.fromiter(series.to_list(), dtype=object, count=len(series)))
+        return _numeric(name, series.to_numpy())
+    if dtype == nw.Unknown:
+        return _from_unknown(name, series.to_native())
+    if dtype.is_temporal() or dtype == nw.Object or series.null_count() == len(series):
+        return _from_objects(name, _objects(series.to_list()))
     raise _unusable(name, f"values of type {dtype}")
+
+
+def _from_unknown(name: str, native: Any) -> Column:
+    """A series of a type that narwhals does not know, as NumPy shows it."""
+    return _from_array(name, np.asarray(native))
 
 
 def _codes(series: Any, levels: list[Any]) -> np.ndarray:
@@ -334,23 +401,24 @@ def _from_categorical(name: str, series: Any) -> Factor:
     import narwhals as nw
 
     native = series.to_native()
+    if series.implementation.is_pandas_like() and not hasattr(native, "cat"):  # an Arrow dictionary
+        return _from_dictionary(name, nw.dependencies.get_pyarrow().chunked_array(native.array.__arrow_array__()))
     if series.implementation.is_pandas_like():
-        return Factor(np.array(native.cat.codes, dtype=np.int32), _labels(name, list(native.cat.categories)), bool(native.cat.ordered))
+        return Factor(np.array(native.cat.codes, dtype=np.int32), _named(name, native.cat.categories), bool(native.cat.ordered))
     if series.implementation.is_pyarrow():
-        array = native.unify_dictionaries().combine_chunks()
-        codes = np.array(array.indices.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int32)
-        return Factor(codes, _labels(name, array.dictionary.to_pylist()), bool(array.type.ordered))
+        return _from_dictionary(name, native)
     if isinstance(series.dtype, nw.Enum):
         levels = list(series.dtype.categories)
-        return Factor(_codes(series.cast(nw.String), levels), tuple(levels))
-    return _from_series(name, series.cast(nw.String))  # type: ignore[return-value]  # strings give a factor
+        return Factor(_codes(series.cast(nw.String), levels), tuple(levels), ranked=True)
+    column = _from_series(name, series.cast(nw.String))
+    return replace(column.as_factor(), caveat=f"column '{name}' {UNORDERED}")
 
 
-def _labels(name: str, categories: list[Any]) -> tuple[str, ...]:
-    kinds = {_object_kind(type(category)) for category in categories}
-    if kinds <= {"integer", "number", "logical", "text"}:
-        return tuple(level_name(category) for category in categories)
-    raise _unusable(name, f"categories of type {type(categories[0]).__name__}")
+def _from_dictionary(name: str, native: Any) -> Factor:
+    """An Arrow dictionary."""
+    array = native.unify_dictionaries().combine_chunks()
+    codes = np.array(array.indices.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int32)
+    return Factor(codes, _named(name, array.dictionary.to_pylist()), bool(array.type.ordered))
 
 
 def _unusable(name: str, what: str) -> BrimError:

@@ -8,8 +8,8 @@ from typing import Any, Self, final
 import jax.numpy as jnp
 import numpy as np
 
-from brim.design.expressions import Expression
-from brim.frames.columns import Factor
+from brim.design.expressions import Expression, usable
+from brim.frames.columns import HOW_TO_ORDER, Factor
 from brim.frames.frame import Frame
 from brim.language.expand import Call, Constant, Node, Text, arguments, deparse, fault, variables
 from brim.parameters.param import RANKS, Param, Reported, Slot
@@ -65,10 +65,9 @@ class Monotonic(SpecialVariable):
         expression = Expression(self._node).learn(frame)
         value = expression.value(frame)
         if isinstance(value, Factor):
-            if not value.ordered:
-                raise fault(
-                    self._node, f"'{deparse(self._node)}' is not ordered; mo() needs an ordered factor or whole numbers", "order its levels"
-                )
+            if not (usable(self._node, value).ordered or value.ranked):
+                what = f"'{deparse(self._node)}' is not ordered; mo() needs an ordered factor or whole numbers"
+                raise fault(self._node, what, f"order its levels: {HOW_TO_ORDER}")
             first, steps = 0.0, len(value.levels) - 1
         else:
             x = expression.numbers(frame)
