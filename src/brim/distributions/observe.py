@@ -1,7 +1,8 @@
 """What is seen of a response: exactly, up to a limit (censoring), or only inside a window (truncation).
 
-``data`` holds ``cens`` (codes: -1 left, 0 none, 1 right, 2 interval), ``y2`` (the upper end, where there are intervals),
-``lb`` and ``ub`` (the window; infinite where there is none). Windows of whole numbers include both ends.
+``data`` holds ``cens`` (codes: -1 left, 0 none, 1 right, 2 interval, 3 nothing known), ``y2`` (the upper end, where there are
+intervals), ``at`` (the limit of censored rows where that is not ``y``), ``lb`` and ``ub`` (the window; infinite where there is none).
+Windows of whole numbers include both ends; what censoring leaves open is cut at the window.
 """
 
 from __future__ import annotations
@@ -38,14 +39,25 @@ def log_lik(law: Distribution, y: Array, data: Data) -> Array:
 
 
 def _censored(law: Distribution, y: Array, data: Data) -> Array:
+    """``log p(y)`` of rows seen exactly, ``log P(low < Y <= high)`` of the others, by one tail where an end is infinite."""
     code = jnp.asarray(data["cens"])
-    beyond = law.log_beyond(y if law.idle is None else jnp.where(code == 0, law.idle, y), code == 1)
-    seen = jnp.where(code == 0, law.log_prob(y), beyond)
-    if "y2" in data:
+    y = jnp.where(code == 0, y, data["at"]) if "at" in data else y
+    low, high = jnp.where((code == 1) | (code == 2), y, -jnp.inf), jnp.where(code == -1, y, jnp.inf)
+    high = jnp.where(code == 2, data["y2"], high) if "y2" in data else high
+    windowed = "lb" in data or "ub" in data
+    if windowed:
+        lower, upper = _ends(law, data)
+        low, high = jnp.maximum(low, lower), jnp.minimum(high, upper)
+        one_end = jnp.where(jnp.isfinite(high), -1, jnp.where(jnp.isfinite(low), 1, 3))
+        code = jnp.where(code == 0, 0, jnp.where(jnp.isfinite(low) & jnp.isfinite(high), 2, one_end))
+    limit = jnp.where(code == 1, low, jnp.where(code == -1, high, y))
+    beyond = law.log_beyond(limit if law.idle is None else jnp.where(code == 0, law.idle, limit), code == 1)
+    seen = jnp.where(code == 0, law.log_prob(y), jnp.where(code == 3, 0.0, beyond))
+    if "y2" in data or windowed:
         interval = code == 2
         # rows without an interval get one that is safe to differentiate
-        upper = jnp.where(interval, data["y2"], y + 1.0)
-        seen = jnp.where(interval, law.log_between(y, upper), seen)
+        between = law.log_between(jnp.where(interval, low, y), jnp.where(interval, high, y + 1.0))
+        seen = jnp.where(interval, between, seen)
     return seen
 
 

@@ -283,8 +283,8 @@ class Family:
         """The link of a distributional parameter."""
         return LINKS[self.links[self.spec(dpar).name]]
 
-    def check(self, y: Array, data: Mapping[str, Any] | None = None) -> None:
-        """Raise an error that names the rows when a response lies outside the support.
+    def check(self, y: Array, data: Mapping[str, Any] | None = None, among: Array = True) -> None:
+        """Raise an error that names the rows when a response lies outside the support; ``among`` is the mask of those to look at.
 
         Examples
         --------
@@ -295,7 +295,7 @@ class Family:
         brim.errors.BrimError: poisson needs non-negative whole numbers; rows 1, 2 (counted from 0) hold -1, 2.5
         """
         bad, wanted = self.support(np.asarray(y), data or {})
-        rows = np.flatnonzero(bad)
+        rows = np.flatnonzero(bad & among)
         if rows.size:
             raise BrimError(f"{self.name} needs {wanted}; {name_rows(rows)} hold{'s' * (rows.size == 1)} {_held(np.asarray(y)[rows])}")
 

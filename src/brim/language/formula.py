@@ -168,6 +168,11 @@ class Formula:
         left = variables(self.left_node)
         estimated = complete and self.left.addition("mi") is not None
         found = [name for call in self.left.additions for name in variables(call, complete)] if estimated else list(left)
+        return tuple(dict.fromkeys([*found, *self.right_variables(columns, complete)]))
+
+    def right_variables(self, columns: Sequence[str] = (), complete: bool = False) -> tuple[str, ...]:
+        """Those that stand right of any ``~``."""
+        left, found = variables(self.left_node), list[str]()
         for right in [*(predictor.rhs for predictor in (self.main, *self.predictors)), self.autocor, self.unused]:
             if right is not None:
                 found += variables(right, complete)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import final
 
 import numpy as np
 
-from brim.design.expressions import Expression
+from brim.design.expressions import INTERCEPTS, Expression
 from brim.errors import BrimError, name_rows, suggest
 from brim.frames.columns import Factor, Logical, Numeric
 from brim.frames.frame import Frame
-from brim.language.expand import ADDITIONS, Call, Constant, Node, arguments, deparse
+from brim.language.expand import ADDITIONS, Call, Constant, Node, arguments, deparse, variables
 
-__all__ = ["Addition", "read_addition"]
+__all__ = ["Addition", "read_addition", "used_by"]
 
 #: The words of ``cens()`` and their codes.
 CENSORED = {"left": -1.0, "none": 0.0, "right": 1.0, "interval": 2.0}
@@ -27,13 +27,14 @@ FLAGS = ("scale", "sigma")
 @final
 @dataclass(frozen=True)
 class Addition:
-    """One addition term, learned: the expressions of its arguments, and the levels of those that are factors."""
+    """One addition term, learned: the expressions of its arguments, the levels of those that are factors, the mean of weights."""
 
     call: Call
     flags: Mapping[str, bool] = field(default_factory=dict)
     values: Mapping[str, Expression] = field(default_factory=dict, repr=False)
     dots: tuple[Expression, ...] = field(default=(), repr=False)
     levels: tuple[str, ...] = ()
+    mean: float = 1.0
 
     @property
     def fn(self) -> str:
@@ -56,8 +57,10 @@ class Addition:
         return value
 
     def coded(self, name: str, frame: Frame, words: Mapping[str, float]) -> np.ndarray:
-        """An argument in words or their codes; TRUE is 1."""
+        """An argument in words or their codes, one for all rows or one a row; TRUE is 1."""
         value = self.values[name].value(frame)
+        if isinstance(value, str):
+            value = Factor(np.zeros(frame.n, np.int32), (value,))
         if isinstance(value, Logical):
             return np.asarray(value.numbers, float)
         if isinstance(value, Factor):
@@ -98,7 +101,31 @@ def read_addition(call: Call, frame: Frame) -> Addition:
     if not values and not dots:
         raise BrimError(f"{call.fn}() needs a variable", source=call.source or None, span=call.span)
     out = Addition(call, flags, values, tuple(Expression(n).learn(frame) for n in dots))
-    return Addition(call, flags, values, out.dots, _levels(values["gr"], frame)) if "gr" in values else out
+    if "gr" in values:
+        return replace(out, levels=_levels(values["gr"], frame))
+    return replace(out, mean=float(_checked_weights(out, frame).mean())) if flags.get("scale") else out
+
+
+def used_by(call: Call, frame: Frame) -> Iterator[tuple[str, np.ndarray | None]]:
+    """The columns that an addition term reads, each with the mask of the rows that use it, ``None`` for all.
+
+    The upper ends of ``cens()`` are used by interval-censored rows.
+    """
+    dots, named = arguments(call, ADDITIONS)
+    for name, node in [*named.items(), *(("", node) for node in dots)]:
+        rows = _interval_rows(named.get("x"), frame) if (call.fn, name) == ("cens", "y2") else None
+        yield from ((column, rows) for column in variables(node) if column not in INTERCEPTS)
+
+
+def _interval_rows(node: Node | None, frame: Frame) -> np.ndarray:
+    """The rows that ``cens(x, )`` calls interval-censored; those without a word are none."""
+    code = CENSORED["interval"]
+    value = None if node is None else Expression(node).learn(frame).value(frame)
+    if isinstance(value, Factor):
+        return np.array([level in ("interval", f"{code:g}") for level in value.levels] + [False])[value.codes]
+    if isinstance(value, Numeric | Logical):
+        return np.asarray(value.numbers == code)
+    return np.full(frame.n, value in ("interval", code))
 
 
 def _flag(call: Call, name: str, node: Node) -> bool:
@@ -116,9 +143,12 @@ def _levels(expression: Expression, frame: Frame) -> tuple[str, ...]:
 # --------------------------------------------------------------------------- one reader a term
 
 
+def _checked_weights(a: Addition, frame: Frame) -> np.ndarray:
+    return a.numbers("x", frame, "values >= 0", lambda v: (v >= 0) & np.isfinite(v))
+
+
 def _weights(a: Addition, frame: Frame) -> dict[str, np.ndarray]:
-    value = a.numbers("x", frame, "values >= 0", lambda v: (v >= 0) & np.isfinite(v))
-    return {"weights": value / value.sum() * len(value) if a.flags.get("scale") else value}
+    return {"weights": _checked_weights(a, frame) / a.mean}
 
 
 def _trials(a: Addition, frame: Frame) -> dict[str, np.ndarray]:
@@ -138,13 +168,17 @@ def _cens(a: Addition, frame: Frame) -> dict[str, np.ndarray]:
     out = {"cens": code}
     if "y2" in a.values:
         out["y2"] = np.array(a.values["y2"].numbers(frame))
+        rows = (code == CENSORED["interval"]) & np.isnan(out["y2"])
+        if rows.any():
+            raise a.error(f"interval-censored rows need their upper ends; y2 is missing in {name_rows(np.flatnonzero(rows))}")
     elif (code == CENSORED["interval"]).any():
         raise a.error("interval-censored rows need their upper ends", "write cens(censored, y2)")
     return out
 
 
 def _trunc(a: Addition, frame: Frame) -> dict[str, np.ndarray]:
-    out = {k: np.array(v.numbers(frame)) for k, v in a.values.items()}
+    good = "bounds that are numbers (-Inf or Inf for none)"
+    out = {k: a.numbers(k, frame, good, lambda v: ~np.isnan(v)) for k in a.values}
     if len(out) == 2 and not (out["lb"] < out["ub"]).all():
         raise a.error(f"trunc() needs lb < ub; {name_rows(np.flatnonzero(~(out['lb'] < out['ub'])))}")
     return out

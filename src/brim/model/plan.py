@@ -55,12 +55,22 @@ class Plan:
             raise BrimError(
                 "acformula() is not built yet", source=str(formula.main), hint="write the terms into the formula: y ~ x + ar(p = 1)"
             )
-        response = Response(formula.left.response, formula.left.additions, formula.resp)
+        response = Response(formula.left.response, formula.left.additions, formula.resp).learn_subset(frame)
         return Plan(formula, own, response, formula.resp if multivariate else "", frame.names)
 
-    def variables(self) -> tuple[str, ...]:
-        """The columns that must be complete."""
-        return tuple(n for n in self.formula.variables(self.columns, complete=True) if n not in INTERCEPTS)
+    def learn_subset(self, frame: Frame) -> Plan:
+        """The plan with the rows of its response learned."""
+        return replace(self, response=self.response.learn_subset(frame))
+
+    def complete(self, frame: Frame) -> np.ndarray:
+        """Mask of the rows that have all they use; outside its ``subset()`` a response may miss what it likes."""
+        for name in self.formula.variables(self.columns):
+            if name not in INTERCEPTS:
+                frame[name]  # an unknown column is named before anything else is done
+        right = frame.complete(n for n in self.formula.right_variables(self.columns, complete=True) if n not in INTERCEPTS)
+        rows = self.response.rows(frame)
+        keep = right if rows is None else right | ~rows
+        return keep & ~np.any([*self.response.missing(frame).values(), np.zeros(frame.n, bool)], axis=0)
 
     def rows(self, frame: Frame) -> Frame:
         """The rows of this response: all, or those that ``subset()`` keeps."""
@@ -133,23 +143,23 @@ def read_plans(formula: Formula | MvFormula, family: Any, frame: Frame) -> tuple
     """The learned plan of every response, and the complete rows they were learned on."""
     plans = [Plan.read(f, family, len(formula.formulas) > 1, frame) for f in formula.formulas]
     frame = complete_rows(frame, plans).numbered()
-    return [p.learn(frame) for p in plans], frame
+    return [p.learn_subset(frame).learn(frame) for p in plans], frame
 
 
 def complete_rows(frame: Frame, plans: Iterable[Plan]) -> Frame:
-    """Rows without missing values in the variables used; outside its ``subset()`` a response may miss what it likes."""
-    keep = np.ones(frame.n, bool)
-    for plan in plans:
-        names = plan.variables()
-        for name in names:
-            frame[name]  # an unknown column is named before anything else is done
-        mine = frame.complete(names)
-        rows = plan.response.rows(frame)
-        keep &= mine if rows is None else mine | ~rows
-    if keep.all():
-        return frame
-    if not keep.any():
-        raise BrimError("no row is complete in all variables of the model", hint="look for a column that is all missing")
-    dropped = int((~keep).sum())
-    warn(f"{dropped} row{'s' * (dropped > 1)} with missing values left out")
-    return frame.take(keep)
+    """The rows that have all that each response uses.
+
+    What ``subset()`` learns (``x > mean(x)``), it learns from these rows, so that they are looked at again until none is left out.
+    """
+    kept = frame
+    while True:
+        keep = np.all([p.learn_subset(kept).complete(kept) for p in plans], axis=0)
+        if keep.all():
+            break
+        if not keep.any():
+            raise BrimError("no row is complete in all variables of the model", hint="look for a column that is all missing")
+        kept = kept.take(keep)
+    dropped = frame.n - kept.n
+    if dropped:
+        warn(f"{dropped} row{'s' * (dropped > 1)} with missing values left out")
+    return kept

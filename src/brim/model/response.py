@@ -8,14 +8,15 @@ from typing import Any, Self, final
 
 import numpy as np
 
-from brim.design.expressions import Expression
+from brim.design.expressions import INTERCEPTS, Expression, usable
 from brim.distributions import observe
 from brim.errors import BrimError, name_rows, suggest
 from brim.families.base import Family, Seen
-from brim.frames.columns import Factor, Logical, Matrix, Numeric
+from brim.frames.columns import HOW_TO_ORDER, Factor, Logical, Matrix, Numeric
 from brim.frames.frame import Frame
-from brim.language.expand import Call, Node, deparse, variables
-from brim.model.additions import Addition, read_addition
+from brim.language.expand import ADDITIONS, Call, Node, arguments, deparse, fault, variables
+from brim.model.additions import Addition, read_addition, used_by
+from brim.model.censoring import Known, recoded
 
 __all__ = ["Response"]
 
@@ -23,7 +24,7 @@ __all__ = ["Response"]
 FACTORS = ("binary", "ordinal", "category")
 MATRICES = ("simplex", "counts")
 #: Additions that only the likelihood reads.
-ONLY_WITH_Y = ("weights", "cens")
+ONLY_WITH_Y = ("weights", "cens", "dec")
 #: Additions that give the likelihood no data: which rows there are, which values are estimated, labels of rows.
 ELSEWHERE = ("subset", "mi", "index")
 
@@ -59,10 +60,25 @@ class Response:
     levels: tuple[str, ...] = field(compare=False, default=())
     expression: Expression | None = field(compare=False, default=None, repr=False)
     added: tuple[Addition, ...] = field(compare=False, default=(), repr=False)
+    subset: Expression | None = field(compare=False, default=None, repr=False)
 
-    def variables(self) -> tuple[str, ...]:
-        """Columns that must be complete."""
-        return tuple(dict.fromkeys(v for n in (self.node, *self.additions) for v in variables(n)))
+    def missing(self, frame: Frame) -> dict[str, np.ndarray]:
+        """The columns left of ``~``, each with the mask of the rows that use it and miss it.
+
+        Rows outside ``subset()`` use nothing else; with ``mi()`` the response may be missing, and then so may its measurement error.
+        """
+        rows = self.rows(frame)
+        every = np.ones(frame.n, bool)
+        own = tuple(v for v in variables(self.node) if v not in INTERCEPTS)
+        measured = frame.complete(own)
+        used = [] if self.has_mi else [(name, None) for name in own]
+        for call in self.additions:
+            used += [(name, measured if call.fn == "mi" else mask) for name, mask in used_by(call, frame)]
+        out: dict[str, np.ndarray] = {}
+        for name, mask in used:
+            gone = frame[name].missing & (every if mask is None else mask) & (every if rows is None else rows)
+            out[name] = out.get(name, False) | gone
+        return out
 
     def _find(self, fn: str) -> Call | None:
         return next((a for a in self.additions if a.fn == fn), None)
@@ -100,18 +116,24 @@ class Response:
         added = tuple(read_addition(a, frame) for a in self.additions if a.fn not in ELSEWHERE)
         used = tuple(sorted(name for a in added for name in (a.fn, *a.values)))
         learned = replace(self, expression=Expression(self.node).learn(frame), added=added, used=used)
-        return replace(learned, levels=learned._levels(frame))
+        return replace(learned, levels=learned._levels(frame, family))
 
     def _value(self, frame: Frame) -> Any:
         assert self.expression is not None
         return self.expression.value(frame)
 
-    def _levels(self, frame: Frame) -> tuple[str, ...]:
-        """Levels of a factor, names of the columns of a matrix."""
+    def _levels(self, frame: Frame, family: Family) -> tuple[str, ...]:
+        """Levels of a factor (of whole numbers and logicals where the family takes categories), names of the columns of a matrix."""
         value = self._value(frame)
         if isinstance(value, Matrix):
             return tuple(value.names)
-        return value.levels_used if isinstance(value, Factor) else ()
+        factor = self._categories(value) if family.kind == "category" else value
+        return usable(self.node, factor).levels_used if isinstance(factor, Factor) else ()
+
+    def _categories(self, value: Any) -> Any:
+        """A column as the factor that R makes of it; numbers that are not whole stay what they are."""
+        whole = isinstance(value, Numeric) and np.all(value.missing | (value.values == np.round(value.values)))
+        return value.as_factor() if whole or isinstance(value, Logical) else value
 
     def seen(self, frame: Frame, family: Family) -> Seen:
         """What the family learns from."""
@@ -119,22 +141,29 @@ class Response:
         groups = next((a.levels for a in self.added if a.levels), ())
         return Seen(data["y"], self.levels, data.get("nthres"), data.get("group"), groups)
 
-    def rows(self, frame: Frame) -> np.ndarray | None:
-        """The rows ``subset()`` keeps, ``None`` for all."""
+    def learn_subset(self, frame: Frame) -> Self:
+        """The response that knows which rows ``subset()`` keeps, of these and of others."""
         call = self._find("subset")
         if call is None:
+            return self
+        node = arguments(call, ADDITIONS)[1].get("x")
+        if node is None:
+            raise fault(call, "subset() needs a logical variable", "write subset(sub == 1)")
+        return replace(self, subset=Expression(node).learn(frame))
+
+    def rows(self, frame: Frame) -> np.ndarray | None:
+        """The rows that ``subset()`` keeps, ``None`` for all."""
+        if self.subset is None:
             return None
-        value = Expression(call.args[0]).learn(frame).value(frame)
-        if not isinstance(value, Logical):
-            raise BrimError(
-                "subset() needs a logical variable",
-                source=call.source or None,
-                span=call.span,
-                hint="make it TRUE/FALSE, for example subset(sub == 1)",
-            )
-        if value.missing.any():
-            raise BrimError("subset() has missing values", source=call.source or None, span=call.span)
-        return np.asarray(value.values, bool)
+        value = self.subset.value(frame)
+        if isinstance(value, bool):
+            return np.full(frame.n, value)
+        kept = value.numbers if isinstance(value, Numeric | Logical) else np.array([2.0])
+        if np.isnan(kept).any():
+            raise fault(self.subset.node, f"subset() has missing values: {name_rows(np.flatnonzero(np.isnan(kept)))}")
+        if not np.isin(kept, (0.0, 1.0)).all():
+            raise fault(self.subset.node, "subset() needs a logical variable", "make it TRUE/FALSE, for example subset(sub == 1)")
+        return np.asarray(kept == 1.0)
 
     def kept(self, frame: Frame) -> Frame:
         """The frame of these rows."""
@@ -151,23 +180,33 @@ class Response:
                 out.update(addition.arrays(frame))
         if with_y:
             out["y"] = self.values(frame, family)
-        return {**out, **family.learned}
+        return {**(recoded(out, family) if "cens" in out else out), **family.learned}
 
     def check(self, frame: Frame, family: Family) -> None:
-        """Raise an error that names the rows whose response the family cannot give; with ``mi()`` it may be missing."""
+        """Raise an error that names the rows whose response the family cannot give: of training data and of new data.
+
+        With ``mi()`` a response may be missing; of a censored one, what it leaves open must have some mass.
+        """
         data = self.design(frame, family)
-        if self.has_mi:
-            seen = ~np.isnan(data["y"])
-            data = {k: v[seen] if np.shape(v)[:1] == seen.shape else v for k, v in data.items()}
         y = data["y"]
-        finite = np.isfinite(y).reshape(len(y), -1).all(axis=1)
-        if not finite.all():
-            raise self.error(f"the response '{deparse(self.node)}' is not finite in {name_rows(np.flatnonzero(~finite))}")
+        seen = ~np.isnan(y).reshape(len(y), -1).any(axis=1) if self.has_mi else np.ones(len(y), bool)
+        self._refuse(seen & ~np.isfinite(y).reshape(len(y), -1).all(axis=1), f"the response '{deparse(self.node)}' is not finite in")
+        low, high = data.get("lb", -np.inf), data.get("ub", np.inf)
+        if "cens" in data:
+            raw = {k: v for a in self.added for k, v in a.arrays(frame).items()} | {"y": y}
+            known = Known.of(raw, family)
+            hint = "y2 must be above the response; a row that is known exactly is 'none'"
+            self._refuse(known.reversed, "the interval of censored responses is empty in", hint)
+            self._refuse(known.impossible, f"{family.name} cannot give what censored responses leave open in")
+            self._refuse(known.censored & ((known.start >= high) | (known.end < low)), "the censored response lies outside trunc() in")
+            seen &= ~known.censored
         if "lb" in data or "ub" in data:
-            outside = (y < data.get("lb", -np.inf)) | (y > data.get("ub", np.inf))
-            if outside.any():
-                raise self.error(f"the response lies outside trunc() in {name_rows(np.flatnonzero(outside))}", "leave these rows out")
-        family.check(y, data)
+            self._refuse(seen & ((y < low) | (y > high)), "the response lies outside trunc() in", "leave these rows out")
+        family.check(y, data, seen)
+
+    def _refuse(self, rows: np.ndarray, what: str, hint: str | None = None) -> None:
+        if rows.any():
+            raise self.error(f"{what} {name_rows(np.flatnonzero(rows))}", hint)
 
     def values(self, frame: Frame, family: Family) -> np.ndarray:
         """``y`` alone: numbers, codes of a factor, or a matrix."""
@@ -177,6 +216,7 @@ class Response:
             if not isinstance(value, Matrix):
                 raise self.error(f"{family.name} needs a matrix of columns as response", "write cbind(y1, y2, y3) ~ ...")
             return np.asarray(value.values, float)
+        value = self._categories(value) if kind == "category" else value
         if isinstance(value, Numeric):
             return value.values
         if isinstance(value, Logical) and kind == "binary":
@@ -184,12 +224,10 @@ class Response:
         if isinstance(value, Factor) and kind in FACTORS:
             if kind == "binary" and len(self.levels) != 2:
                 raise self.error(f"'{deparse(self.node)}' has {len(self.levels)} levels; {family.name} needs two")
-            if kind == "ordinal" and not value.ordered:
-                hint = "make it ordered: pandas.Categorical(..., categories=[...], ordered=True)"
+            if kind == "ordinal" and not (value.ordered or value.ranked):
+                hint = f"make it ordered: {HOW_TO_ORDER}"
                 raise self.error(f"'{deparse(self.node)}' is a factor without order; {family.name} needs an ordered one", hint)
             return self._codes(value) + (kind != "binary")
-        if isinstance(value, Logical) and kind == "category":
-            return self._codes(value.as_factor()) + 1.0
         what = "a matrix" if isinstance(value, Matrix) else "a factor" if isinstance(value, Factor) else "logical"
         hint = "choose a family for categories (bernoulli, cumulative, categorical) or convert the column"
         raise self.error(f"the response '{deparse(self.node)}' is {what}; {family.name} needs numbers", hint)

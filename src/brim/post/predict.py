@@ -146,7 +146,10 @@ def design_for(
         kept = tuple(b for b in model.blocks if any(e.block.key == b.key for e in effects))
         model = model.with_blocks(tuple(b.scope(new) if b in kept else b for b in model.blocks))
         _check_levels(model, allow_new_levels)
-        _check_missing(new, [name for r in _chosen(model, only) for name in _needed(r, skip, with_y)])
+        for r in _chosen(model, only):
+            _check_missing(new, r, skip, with_y)
+            if with_y:
+                r.response.check(r.response.kept(new), r.family)
         design = model.design(new, with_y=with_y, skip=skip, only=only)
     for key, mask in partial.items():
         if "Z" in design.get(key, {}):
@@ -158,16 +161,12 @@ def _chosen(model: Model, only: str | None) -> tuple[ResponseModel, ...]:
     return model.responses if only is None else (model.response(only),)
 
 
-def _needed(resp: ResponseModel, skip: frozenset[str], with_y: bool) -> list[str]:
-    """Columns that must be there and complete."""
+def _check_missing(frame: Frame, resp: ResponseModel, skip: frozenset[str], with_y: bool) -> None:
+    """Columns that must be there, and complete where they are used."""
     residual = () if resp.residual is None else (resp.residual,)
     names = [v for t in (*(t for p in resp.predictors for t in p.terms), *residual) if t.key not in skip for v in t.variables()]
-    return list(dict.fromkeys([*names, *(resp.response.variables() if with_y else ())]))
-
-
-def _check_missing(frame: Frame, names: list[str]) -> None:
-    for name in names:
-        missing = frame[name].missing
+    gone = {name: frame[name].missing for name in dict.fromkeys(names)}
+    for name, missing in (*gone.items(), *(resp.response.missing(frame).items() if with_y else ())):
         if missing.any():
             raise BrimError(
                 f"newdata: '{name}' is missing in row {int(np.flatnonzero(missing)[0])} (counted from 0)", hint="fill it, or drop the row"
