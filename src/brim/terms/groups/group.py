@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import gammaln
 
+from brim.design.expressions import Expression
 from brim.design.matrix import ModelMatrix, brms_name
 from brim.errors import BrimError
 from brim.frames.frame import Frame
@@ -48,8 +49,8 @@ class Member:
         Its special effects (``mo(x)``), the calls as columns of ones; what the coefficients multiply is given by the predictor.
     nthres
         For category-specific effects, ``(cs(x) | g)``: the number of thresholds, each with its own effect.
-    coefs, given
-        Learned: all coefficients, special ones last, and where the predictor gives what those multiply.
+    coefs, given, mmc_columns
+        Learned: all coefficients, special ones last, where the predictor gives what those multiply, and what ``mmc()`` reads.
     """
 
     terms: Terms = field(compare=False)
@@ -60,9 +61,11 @@ class Member:
     coefs: tuple[str, ...] = ()
     given: tuple[str, ...] = ()
     matrix: ModelMatrix | None = field(compare=False, default=None, repr=False)
+    mmc_columns: tuple[tuple[str, tuple[Expression, ...]], ...] = field(compare=False, default=(), repr=False)
 
     def learn(self, frame: Frame, grouping: Grouping) -> Member:
-        matrix = ModelMatrix(self.terms).learn(grouping.member_frames(frame, self.mmc)[0])
+        mmc_columns = grouping.learn_members(frame, self.mmc)
+        matrix = ModelMatrix(self.terms).learn(grouping.member_frames(frame, mmc_columns)[0])
         plain = tuple(brms_name(n) for n in matrix.names)
         if self.nthres:
             plain = tuple(f"{c}[{k + 1}]" for c in plain for k in range(self.nthres))
@@ -71,7 +74,8 @@ class Member:
             raise BrimError(
                 "a group term has no coefficients", source=self.terms.node.source or None, span=self.terms.node.span, hint="write (1 | g)"
             )
-        return replace(self, matrix=matrix, coefs=plain + special, given=tuple(given_key(self.where, c) for c in special))
+        given = tuple(given_key(self.where, c) for c in special)
+        return replace(self, matrix=matrix, mmc_columns=mmc_columns, coefs=plain + special, given=given)
 
     def _special_coefs(self, frame: Frame) -> tuple[str, ...]:
         if self.special is None:
@@ -188,6 +192,7 @@ class GroupBlock(AbstractTerm):
             out["cholesky"] = self.grouping.cholesky
         if self.grouping.new_levels:
             out["new_by"] = self.grouping.new_by
+            out["alike"] = _alike(self.grouping.by_index)
         if self.grouping.prior_weights is not None:
             out["pw"] = self.grouping.prior_weights
         return out
@@ -264,7 +269,7 @@ class GroupBlock(AbstractTerm):
     def extend(self, keys: Any, params: Params, design: Design, how: str) -> dict[str, Any]:
         if "new_by" not in design:
             return {}
-        by, new_by, r = design["by"], design["new_by"], params[self._name("r")]
+        new_by, r = design["new_by"], params[self._name("r")]
         each, shared = keys
         if how == "gaussian":
             full = {**params, **self.invert(params, design)}
@@ -274,10 +279,12 @@ class GroupBlock(AbstractTerm):
                 z = z * jnp.sqrt(df / jax.random.chisquare(jax.random.fold_in(each, 1), df, (len(new_by),), dtype=r.dtype))
             new = self._scale(full, z, new_by)
         else:
-            same = (by[None, :] == new_by[:, None]) if self.grouping.by_levels else jnp.ones((len(new_by), r.shape[1]), bool)
+            # one of the old levels with the same by: the places of these stand together in "alike"
+            order, first, count = design["alike"]
             key = shared if how == "old_levels" else each
-            logits = jnp.where(same, 0.0, -jnp.inf)
-            new = r[:, jax.random.categorical(key, logits, axis=-1)]
+            u = jax.random.uniform(key, new_by.shape, dtype=r.dtype)
+            step = jnp.minimum(jnp.floor(u * count[new_by]).astype(int), count[new_by] - 1)
+            new = r[:, order[first[new_by] + step]]
         return {self._name("r"): jnp.concatenate([r, new], axis=1)}
 
     # ------------------------------------------------------------------ names
@@ -340,6 +347,12 @@ class GroupBlock(AbstractTerm):
         return tuple(out)
 
 
+def _alike(by: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The levels sorted by their ``by``, and for each of these the place of its first level and how many it has."""
+    count = np.bincount(by)
+    return np.argsort(by, kind="stable").astype(np.int32), np.cumsum(count) - count, count
+
+
 @final
 @dataclass(frozen=True)
 class GroupEffect(AbstractTerm):
@@ -400,7 +413,7 @@ class GroupEffect(AbstractTerm):
     def _columns(self, frame: Frame) -> np.ndarray:
         """Z as (coefficients, rows), or (memberships, coefficients, rows)."""
         member = self.block.members[self.member]
-        z = [member.columns(f) for f in self.block.grouping.member_frames(frame, member.mmc)]
+        z = [member.columns(f) for f in self.block.grouping.member_frames(frame, member.mmc_columns)]
         return z[0] if len(z) == 1 else np.stack(z)
 
     def apply(self, eta: Any, params: Params, design: Design) -> Any:

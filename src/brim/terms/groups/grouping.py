@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, final
+from typing import Any, TypeAlias, final
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from brim.frames.frame import Factor, Frame
 from brim.language.expand import Binary, Call, Constant, Name, Node, Text, deparse
 
 __all__ = ["Grouping", "parse_grouping"]
+
+Key: TypeAlias = tuple[str, ...]
 
 
 @final
@@ -40,9 +43,11 @@ class Grouping:
         ``gr(pw = w)``: the column, and the learned weight of each level's prior density.
     weight_nodes, scale_weights
         ``mm(weights = cbind(w1, w2), scale = )``.
-    levels, by_levels, by_index, cholesky
-        Learned: the levels, those of ``by``, the index of each level's ``by``, the Cholesky factor of ``cov`` in the order of ``levels``.
-    new_levels, new_by
+    keys, levels
+        Learned: what tells the levels apart, the values of their columns, and what they are called (``a_b`` for ``a:b``).
+    by_levels, by_index, cholesky
+        Learned: the levels of ``by``, the index of each level's ``by``, the Cholesky factor of ``cov`` in the order of ``levels``.
+    new_keys, new_levels, new_by
         Levels of new data that the training data do not have (see ``scope``).
     """
 
@@ -55,15 +60,18 @@ class Grouping:
     cov_name: str = ""
     cov: Any = field(compare=False, default=None, repr=False)
     weight_nodes: tuple[Node, ...] = field(compare=False, default=(), repr=False)
+    weight_values: tuple[Expression, ...] = field(compare=False, default=(), repr=False)
     scale_weights: bool = True
     weight_name: str = ""
     only: bool = True
+    keys: tuple[Key, ...] = field(compare=False, default=(), repr=False)
     levels: tuple[str, ...] = field(compare=False, default=())
     n_levels: int = 0
     by_levels: tuple[str, ...] = ()
     by_index: Any = field(compare=False, default=None, repr=False)
     cholesky: Any = field(compare=False, default=None, repr=False)
     prior_weights: Any = field(compare=False, default=None, repr=False)
+    new_keys: tuple[Key, ...] = field(compare=False, default=(), repr=False)
     new_levels: tuple[str, ...] = field(compare=False, default=())
     new_by: Any = field(compare=False, default=None, repr=False)
 
@@ -81,25 +89,45 @@ class Grouping:
 
     @property
     def level_names(self) -> tuple[str, ...]:
-        """Levels as they stand in parameter names: white space becomes a dot, as in brms."""
-        return tuple(re.sub(r"\s", ".", level) for level in (*self.levels, *self.new_levels))
+        """Levels as they stand in parameter names: white space becomes a dot, as in brms, where that leaves them apart."""
+        levels = (*self.levels, *self.new_levels)
+        dotted = [re.sub(r"\s", ".", level) for level in levels]
+        count = Counter(dotted)
+        return tuple(name if count[name] == 1 else level for name, level in zip(dotted, levels, strict=True))
 
     # ------------------------------------------------------------------ learning
 
     def learn(self, frame: Frame) -> Grouping:
         """Levels in R's order, checked; with ``by`` and ``cov`` resolved for them."""
-        columns = [_factor(frame, f) for f in self.factors]
-        levels = _union(columns)
+        keys = _union(self._cells(frame))
+        levels = self._named(keys)
         if len(levels) < 2:
             held = f"'{levels[0]}'" if levels else "none"
             raise self.error(
                 f"the grouping factor '{self.label}' has one level only ({held})",
                 "group effects need at least two levels; leave the term out",
             )
-        out = replace(self, levels=levels, n_levels=len(levels))
+        weights = tuple(Expression(node).learn(frame) for node in self.weight_nodes)
+        out = replace(self, keys=keys, levels=levels, n_levels=len(levels), weight_values=weights)
         out = out._learn_by(frame) if self.by_name else replace(out, by_index=np.zeros(len(levels), np.int32))
         out = replace(out, prior_weights=out._learn_weights(frame)) if self.weight_name else out
         return replace(out, cholesky=_cov_cholesky(out)) if self.cov is not None else out
+
+    def _cells(self, frame: Frame) -> list[_Cells]:
+        """The level of each row in each membership."""
+        try:
+            return [_Cells.of(frame, names) for names in self.factors]
+        except BrimError as error:
+            raise error if error.source is not None else self.error(error.what, error.hint) from None
+
+    def _named(self, keys: tuple[Key, ...], taken: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """What levels are called: ``a_b``; ``a:b`` where that would be the name of two, or of one of those ``taken``."""
+        count = Counter([*("_".join(key) for key in keys), *taken])
+        names = tuple(":".join(key) if count["_".join(key)] > 1 else "_".join(key) for key in keys)
+        twice = [name for name, many in Counter([*names, *taken]).items() if many > 1]
+        if twice:
+            raise self.error(f"two levels of '{self.label}' would be called '{twice[0]}'", "rename the levels of its columns")
+        return names
 
     def _learn_weights(self, frame: Frame) -> np.ndarray:
         """The prior weight of each level; all rows of a level must agree."""
@@ -116,16 +144,14 @@ class Grouping:
 
     def _learn_by(self, frame: Frame) -> Grouping:
         by = frame[self.by_name].as_factor().drop_unused()
-        index = self._by_of(frame, self.levels, by)
+        index = self._by_of(frame, self.keys, self.levels, by)
         return replace(self, by_levels=by.levels, by_index=index)
 
-    def _by_of(self, frame: Frame, levels: tuple[str, ...], by: Factor) -> np.ndarray:
+    def _by_of(self, frame: Frame, keys: tuple[Key, ...], levels: tuple[str, ...], by: Factor) -> np.ndarray:
         """Index into ``by``'s levels of each level of the group; each level must stand in one."""
         index = np.full(len(levels), -1, np.int32)
-        known = {level: i for i, level in enumerate(levels)}
-        for factor in self.factors:
-            column = _factor(frame, factor)
-            at = np.array([known.get(level, -1) for level in column.levels])[column.codes]
+        for cells in self._cells(frame):
+            at = cells.places(keys)
             keep = at >= 0
             index[at[keep]] = by.codes[keep]
             wrong = np.flatnonzero(index[at[keep]] != by.codes[keep])
@@ -139,11 +165,11 @@ class Grouping:
 
     def scope(self, frame: Frame) -> Grouping:
         """The grouping that also knows which levels of these rows are new."""
-        columns = [_factor(frame, f) for f in self.factors]
-        known = set(self.levels)
-        new = tuple(level for level in _union(columns) if level not in known)
-        if not new:
-            return replace(self, new_levels=(), new_by=None)
+        known = set(self.keys)
+        keys = tuple(key for key in _union(self._cells(frame)) if key not in known)
+        if not keys:
+            return replace(self, new_keys=(), new_levels=(), new_by=None)
+        new = self._named(keys, self.levels)
         if self.cov is not None:
             raise self.error(
                 f"'{new[0]}' is a new level of '{self.label}', whose levels are correlated by cov = {self.cov_name}",
@@ -157,25 +183,22 @@ class Grouping:
             if unknown:
                 raise self.error(f"'{unknown[0]}' is not a level of '{self.by_name}'", suggest(unknown[0], self.by_levels, "levels"))
             codes = np.array([place.get(level, -1) for level in given.levels], np.int32)[given.codes]
-            index = self._by_of(frame, new, replace(given, codes=codes, levels=self.by_levels))
-        return replace(self, new_levels=new, new_by=index)
+            index = self._by_of(frame, keys, new, replace(given, codes=codes, levels=self.by_levels))
+        return replace(self, new_keys=keys, new_levels=new, new_by=index)
 
     # ------------------------------------------------------------------ design
 
     def codes(self, frame: Frame) -> np.ndarray:
         """Index of each row's level, (rows,), or (memberships, rows) for ``mm()``."""
-        place = {level: i for i, level in enumerate((*self.levels, *self.new_levels))}
         out = []
-        for factor in self.factors:
-            column = _factor(frame, factor)
-            if (column.codes < 0).any():
-                row = int(np.flatnonzero(column.codes < 0)[0])
+        for cells in self._cells(frame):
+            if (cells.codes < 0).any():
+                row = int(np.flatnonzero(cells.codes < 0)[0])
                 raise self.error(
                     f"the grouping factor '{self.label}' is missing in row {row} (counted from 0)",
                     "give a level, or predict with re_formula=False",
                 )
-            lookup = np.array([place.get(level, -1) for level in column.levels], np.int32)
-            out.append(lookup[column.codes])
+            out.append(cells.places((*self.keys, *self.new_keys)))
         return np.stack(out) if self.is_mm else out[0]
 
     def weights(self, frame: Frame) -> np.ndarray | None:
@@ -185,7 +208,7 @@ class Grouping:
         m = len(self.factors)
         if not self.weight_nodes:
             return np.full((m, frame.n), 1.0 / m)
-        w = np.stack([Expression(node).learn(frame).numbers(frame) for node in self.weight_nodes])
+        w = np.stack([value.numbers(frame) for value in self.weight_values])
         if len(w) != m:
             raise self.error(
                 f"mm() has {m} grouping factors but {len(w)} weights", "give weights = cbind(...) with one column for each factor"
@@ -200,22 +223,21 @@ class Grouping:
             )
         return w / total
 
-    def member_frames(self, frame: Frame, calls: tuple[Call, ...]) -> list[Frame]:
+    def learn_members(self, frame: Frame, calls: tuple[Call, ...]) -> tuple[tuple[str, tuple[Expression, ...]], ...]:
+        """The columns of calls to ``mmc()``: each name with what it is in each membership."""
+        for call in calls:
+            if len(call.args) != len(self.factors):
+                raise self.error(
+                    f"{deparse(call)} has {len(call.args)} columns for {len(self.factors)} grouping factors",
+                    "give one column for each factor of mm()",
+                )
+        return tuple((mmc_column(call), tuple(Expression(arg).learn(frame) for arg in call.args)) for call in calls)
+
+    def member_frames(self, frame: Frame, columns: tuple[tuple[str, tuple[Expression, ...]], ...]) -> list[Frame]:
         """The frame each membership's coefficients are read from: ``mmc(x1, x2)`` reads ``x1`` for the first."""
-        if not calls:
+        if not columns:
             return [frame]
-        out = []
-        for m in range(len(self.factors)):
-            columns = {}
-            for call in calls:
-                if len(call.args) != len(self.factors):
-                    raise self.error(
-                        f"{deparse(call)} has {len(call.args)} columns for {len(self.factors)} grouping factors",
-                        "give one column for each factor of mm()",
-                    )
-                columns[mmc_column(call)] = Expression(call.args[m]).learn(frame).numbers(frame)
-            out.append(frame.with_columns(columns))
-        return out
+        return [frame.with_columns({name: e[m].numbers(frame) for name, e in columns}) for m in range(len(self.factors))]
 
 
 def mmc_column(call: Call) -> str:
@@ -223,26 +245,39 @@ def mmc_column(call: Call) -> str:
     return "mmc" + "".join(deparse(a) for a in call.args)
 
 
-def _factor(frame: Frame, names: tuple[str, ...]) -> Factor:
-    """One column, or the interaction of several with levels ``a_b`` sorted as text."""
-    if len(names) == 1:
-        return frame[names[0]].as_factor().drop_unused()
-    parts = [frame[n].as_factor() for n in names]
-    codes = np.stack([p.codes for p in parts])
-    missing = (codes < 0).any(axis=0)
-    unique, inverse = np.unique(codes[:, ~missing], axis=1, return_inverse=True)
-    labels = ["_".join(p.levels[c] for p, c in zip(parts, column, strict=True)) for column in unique.T]
-    order = sorted(range(len(labels)), key=lambda i: labels[i])
-    rank = np.empty(len(labels), np.int32)
-    rank[order] = np.arange(len(labels), dtype=np.int32)
-    out = np.full(frame.n, -1, np.int32)
-    out[~missing] = rank[np.ravel(inverse)]
-    return Factor(codes=out, levels=tuple(labels[i] for i in order), ordered=False)
+@dataclass(frozen=True)
+class _Cells:
+    """The level of each row, -1 where missing, as a place among ``keys``: tuples of the levels of its columns."""
+
+    codes: np.ndarray
+    keys: tuple[Key, ...]
+
+    @staticmethod
+    def of(frame: Frame, names: tuple[str, ...]) -> _Cells:
+        """One column with its levels in their order, or the combinations of several, sorted by their names as text."""
+        parts = [frame[n].as_factor().drop_unused() for n in names]
+        if len(names) == 1:
+            return _Cells(parts[0].codes, tuple((level,) for level in parts[0].levels))
+        codes = np.stack([p.codes for p in parts])
+        missing = (codes < 0).any(axis=0)
+        unique, inverse = np.unique(codes[:, ~missing], axis=1, return_inverse=True)
+        keys = [tuple(p.levels[c] for p, c in zip(parts, column, strict=True)) for column in unique.T]
+        order = sorted(range(len(keys)), key=lambda i: ("_".join(keys[i]), keys[i]))
+        rank = np.empty(len(keys), np.int32)
+        rank[order] = np.arange(len(keys), dtype=np.int32)
+        out = np.full(frame.n, -1, np.int32)
+        out[~missing] = rank[np.ravel(inverse)]
+        return _Cells(out, tuple(keys[i] for i in order))
+
+    def places(self, keys: tuple[Key, ...]) -> np.ndarray:
+        """Each row's place among other keys, -1 where it has none."""
+        place = {key: i for i, key in enumerate(keys)}
+        return np.array([*(place.get(key, -1) for key in self.keys), -1], np.int32)[self.codes]
 
 
-def _union(columns: list[Factor]) -> tuple[str, ...]:
-    """All levels: a single factor's in its own order, several factors' in the order of first appearance."""
-    return tuple(dict.fromkeys(level for c in columns for level in c.levels))
+def _union(columns: list[_Cells]) -> tuple[Key, ...]:
+    """All keys: a single factor's in its own order, several factors' in the order of first appearance."""
+    return tuple(dict.fromkeys(key for c in columns for key in c.keys))
 
 
 def _cov_cholesky(grouping: Grouping) -> np.ndarray:
