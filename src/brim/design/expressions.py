@@ -169,7 +169,7 @@ class _Evaluation:
         raise fault(node, f"'{deparse(node)}' has no value here")
 
     def column(self, node: Name) -> Value:
-        if node.name in INTERCEPTS and node.name not in self.frame:
+        if node.name in INTERCEPTS and self.is_intercept(node):
             return Numeric(np.ones(self.frame.n))
         column = self.frame.column(node.name, source=node.source or None, span=node.span)
         if self.learning:
@@ -178,6 +178,16 @@ class _Evaluation:
             else:
                 self.state[node] = _Known(column.kind)
         return self.applied(node, _as_known, column, self.state[node], node.name)
+
+    def is_intercept(self, node: Name) -> bool:
+        """Whether the name stands for the column of ones: where the training data have no such column, whatever new data have."""
+        if self.learning:
+            if node.name == "Intercept" and node.name in self.frame:
+                raise fault(node, "'Intercept' is a reserved name, and the data have a column of that name", "rename the column")
+            if node.name not in self.frame:
+                self.state[node] = _Known("ones")
+        known = self.state.get(node)
+        return known is not None and known.kind == "ones"
 
     def call(self, node: Call) -> Value:
         name = node.fn.rpartition("::")[2]

@@ -207,6 +207,9 @@ def _interaction(*factors: Value, sep: str = ".") -> Factor:
     result = as_factor(factors[0])
     for other in map(as_factor, factors[1:]):
         levels = tuple(f"{a}{sep}{b}" for b in other.levels for a in result.levels)
+        twice = next((level for level in levels if levels.count(level) > 1), None) if len(set(levels)) < len(levels) else None
+        if twice is not None:
+            raise BrimError(f"interaction(): two combinations would be called '{twice}'", hint="give another separator: sep = ':'")
         codes = np.where(result.missing | other.missing, -1, other.codes * len(result.levels) + result.codes)
         result = Factor(codes.astype(np.int32), levels)
     return result

@@ -5,17 +5,30 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import cached_property
-from numbers import Number
+from numbers import Real
 from typing import Any, ClassVar, TypeAlias, final
 
 import numpy as np
 
 from brim.errors import BrimError
 
-__all__ = ["HOW_TO_ORDER", "LARGEST_EXACT", "Column", "Factor", "Logical", "Matrix", "Numeric", "distinct_labels", "format_number", "level_name"]
+__all__ = [
+    "HOW_TO_ORDER",
+    "LARGEST_EXACT",
+    "Column",
+    "Factor",
+    "Logical",
+    "Matrix",
+    "Numeric",
+    "distinct_labels",
+    "format_number",
+    "level_name",
+]
 
-HOW_TO_ORDER = "pandas.Categorical(..., categories=[...], ordered=True), polars.Enum([...]), or ordered(f, levels = c(...)) in the formula"
+#: What to write to give levels an order.
+HOW_TO_ORDER = "pandas.Categorical(..., categories=[...], ordered=True), polars.Enum([...]), or ordered(f, levels = c(...)) in formulas"
 LARGEST_EXACT = 2**53  # beyond it float64 merges neighbouring whole numbers
 _PIECE = 2**16  # rows handled at once
 _ROUNDING = 4  # so many steps of float64 apart are values that arithmetic means to be one
@@ -285,9 +298,10 @@ def level_name(value: Any) -> str:
         return str(value)
     if isinstance(value, (int, np.integer)):
         return str(int(value))
-    if not isinstance(value, Number):
+    if not (isinstance(value, Real) or type(value) is Decimal):
         return str(value).removesuffix(" 00:00:00")
-    return str(int(value)) if float(value).is_integer() and abs(value) <= LARGEST_EXACT else format_number(float(value))
+    number = float(value)
+    return str(int(number)) if number.is_integer() and abs(number) <= LARGEST_EXACT else format_number(number)
 
 
 def distinct_labels(values: Iterable[Any]) -> tuple[str, ...]:

@@ -346,12 +346,12 @@ def _object_kind(cls: type) -> str:
         return "missing"
     if issubclass(cls, (bool, np.bool_)):
         return "logical"
-    if issubclass(cls, (int, np.integer)) and not issubclass(cls, np.timedelta64):
+    if issubclass(cls, (date, time, timedelta, np.datetime64, np.timedelta64)) or cls.__name__ == "Period":
+        return "time"  # NumPy's durations are integers to it
+    if issubclass(cls, (int, np.integer)):
         return "integer"
     if issubclass(cls, (float, np.floating)) or cls.__name__ in ("Decimal", "Fraction"):
         return "number"
-    if issubclass(cls, (date, time, timedelta, np.datetime64, np.timedelta64)) or cls.__name__ == "Period":
-        return "time"
     return "text" if issubclass(cls, str) else "other"
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from brim.errors import BrimError
 from brim.families.base import DparSpec
+from brim.frames.columns import level_name
 from brim.frames.frame import Frame
 from brim.language.brms import Formula, MvFormula
 from brim.language.expand import Call, Node, Terms, deparse, special, variables
@@ -17,6 +18,7 @@ from brim.model.blocks import gather_blocks
 from brim.model.extras import FamilyExtra
 from brim.model.imputation import imputable
 from brim.model.model import Model, Predictor, ResponseModel, Scalar
+from brim.model.names import check_names
 from brim.model.plan import Part, Plan, read_plans
 from brim.model.rescor import ResidualCorrelation
 from brim.parameters.laws import SHRUNK
@@ -59,7 +61,9 @@ def build(
     shared = _joined(t for _, terms in made for t in terms)
     draft = Model(responses, blocks, shared, joint)
     resolved, rows = resolve(_params(draft), given)
-    return _with_shrinkage(_with_order(replace(draft, params=resolved, rows=rows)), frame), frame
+    model = _with_shrinkage(_with_order(replace(draft, params=resolved, rows=rows)), frame)
+    check_names(model)
+    return model, frame
 
 
 def _with_order(model: Model) -> Model:
@@ -144,7 +148,7 @@ def read_data2(data2: Mapping[str, Any] | None) -> dict[str, Any]:
             out[name] = value
             continue
         index = getattr(value, "index", None)
-        names = None if index is None or callable(index) else tuple(str(v) for v in index)
+        names = None if index is None or callable(index) else tuple(level_name(v) for v in index)
         out[name] = (np.asarray(value, float), names)
     return out
 

@@ -28,14 +28,14 @@ Data = Mapping[str, np.ndarray]
 def _ends(family: Family, data: Data) -> tuple[np.ndarray | float, np.ndarray | float]:
     each = [_ENDS.get(one.kind, (-np.inf, np.inf)) for one in (family.components or (family,))]
     low, high = min(e[0] for e in each), max(e[1] for e in each)
-    return low, data["trials"] if "trials" in data else high
+    return low, data.get("trials", high)
 
 
 @dataclass(frozen=True)
 class Known:
-    """What rows leave open: ``(start, end]`` where they are ``censored``; ``reversed`` where that is empty, ``impossible`` where it has no mass.
+    """What rows leave open: ``(start, end]`` where they are ``censored``.
 
-    ``recoded`` are the codes of what is left inside the support.
+    ``reversed`` where that is empty, ``impossible`` where it has no mass; ``codes`` are those of what is left inside the support.
     """
 
     censored: np.ndarray

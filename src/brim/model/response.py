@@ -71,7 +71,7 @@ class Response:
         every = np.ones(frame.n, bool)
         own = tuple(v for v in variables(self.node) if v not in INTERCEPTS)
         measured = frame.complete(own)
-        used = [] if self.has_mi else [(name, None) for name in own]
+        used: list[tuple[str, np.ndarray | None]] = [] if self.has_mi else [(name, None) for name in own]
         for call in self.additions:
             used += [(name, measured if call.fn == "mi" else mask) for name, mask in used_by(call, frame)]
         out: dict[str, np.ndarray] = {}

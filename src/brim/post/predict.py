@@ -261,7 +261,8 @@ def log_prior(model: Model, posterior: Posterior, data: dict[str, Any]) -> np.nd
         return np.ravel(posterior["lprior"])
 
     def one(reported: Any, data: Any) -> Any:
-        fixed = {k: jnp.reshape(v, next(p.shape for p in model.params if p.name == k)) for k, v in data["fixed"].items()}
+        # those held constant in part are reported with their other elements
+        fixed = {p.name: jnp.reshape(data["fixed"][p.name], p.shape) for p in model.params if p.constants and not p.free}
         params = model.invert({**fixed, **reported}, data["design"])
         return model.log_prior(params, data["design"], data["prior"])
 

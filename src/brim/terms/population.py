@@ -12,7 +12,7 @@ from brim.design.expressions import Expression
 from brim.design.matrix import ModelMatrix, brms_name
 from brim.errors import BrimError
 from brim.frames.frame import Frame
-from brim.language.expand import Terms, variables
+from brim.language.expand import Name, Terms, variables
 from brim.parameters.param import RANKS, Param, Reported, Slot, Where
 from brim.terms.base import AbstractTerm, Design, Params
 
@@ -62,6 +62,9 @@ class Population(AbstractTerm):
 
     def learn(self, frame: Frame) -> Self:
         terms = replace(self.terms, intercept=True) if self.thresholds else self.terms
+        if not terms.intercept and (Name("intercept"),) in terms.terms and "intercept" in frame:
+            what = "'intercept' is a reserved name in models without an intercept, and the data have a column of that name"
+            raise BrimError(what, source=terms.node.source or None, hint="rename the column")
         matrix = ModelMatrix(terms).learn(frame)
         names = tuple(brms_name(n) for n in matrix.names)
         first = terms.intercept and (self.center or self.thresholds)

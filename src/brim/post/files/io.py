@@ -100,7 +100,9 @@ def _describe(column: Column) -> dict[str, Any]:
     if isinstance(column, Numeric):
         return {"kind": column.kind, "integer": column.integer}
     if isinstance(column, Factor):
-        return {"kind": column.kind, "levels": list(column.levels), "ordered": column.ordered, "text": column.text}
+        told = {"ranked": column.ranked, "caveat": column.caveat}  # files of earlier versions have neither
+        plain = {"kind": column.kind, "levels": list(column.levels), "ordered": column.ordered, "text": column.text}
+        return plain | {k: v for k, v in told.items() if v}
     return {"kind": column.kind}
 
 
@@ -257,7 +259,8 @@ def _column(description: Mapping[str, Any], values: np.ndarray) -> Column:
     if kind == Numeric.kind:
         return Numeric(values, description["integer"])
     if kind == Factor.kind:
-        return Factor(values, tuple(description["levels"]), description["ordered"], description["text"])
+        told = {k: description[k] for k in ("ordered", "text", "ranked", "caveat") if k in description}
+        return Factor(values, tuple(description["levels"]), **told)
     return Logical(values == 1, values < 0 if (values < 0).any() else None)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from brim.design.expressions import Expression
-from brim.frames.columns import Factor, Logical, Numeric
+from brim.frames.columns import Column, Factor, Logical, Numeric
 from brim.frames.frame import Frame
 from brim.language.expand import Call, Constant, Node, Number, arguments, chain, deparse, fault, variables
 from brim.parameters.param import RANKS, Param, Reported, Slot, Where
@@ -36,7 +36,7 @@ class Series:
         """The number of each row's series."""
         if self.group is None:
             return np.zeros(frame.n, int)
-        codes = np.column_stack([_codes(part, frame) for part in chain(self.group, ":")])
+        codes = np.column_stack([_column(part, frame).as_factor().codes for part in chain(self.group, ":")])
         return np.unique(codes, axis=0, return_inverse=True)[1].reshape(-1)
 
     def times(self, frame: Frame) -> np.ndarray:
@@ -48,8 +48,8 @@ class Series:
     def labels(self, frame: Frame) -> np.ndarray:
         """The times as they are called."""
         assert self.time is not None
-        value = Expression(self.time).learn(frame).value(frame)
-        return value.labels if isinstance(value, Factor) else _codes(self.time, frame)
+        value = _column(self.time, frame)
+        return value.labels if isinstance(value, Factor) else value.numbers
 
     def grid(self, frame: Frame) -> np.ndarray:
         """Rows of each series in order: ``(series, longest)``, -1 behind the end of shorter ones.
@@ -83,14 +83,17 @@ class Series:
         return out
 
 
+def _column(node: Node, frame: Frame) -> Column:
+    value = Expression(node).learn(frame).value(frame)
+    if isinstance(value, Factor | Numeric | Logical):
+        return value
+    raise fault(node, f"'{deparse(node)}' is not a column")
+
+
 def _codes(node: Node, frame: Frame) -> np.ndarray:
     """Numbers, or codes of levels."""
-    value = Expression(node).learn(frame).value(frame)
-    if isinstance(value, Factor):
-        return value.codes
-    if isinstance(value, Numeric | Logical):
-        return value.numbers
-    raise fault(node, f"'{deparse(node)}' is not a column")
+    value = _column(node, frame)
+    return value.codes if isinstance(value, Factor) else value.numbers
 
 
 def flag(call: Call, name: str) -> bool:

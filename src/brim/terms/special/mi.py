@@ -12,7 +12,6 @@ import numpy as np
 
 from brim.design.expressions import Expression
 from brim.errors import BrimError
-from brim.frames.columns import Factor
 from brim.frames.frame import Frame
 from brim.language.expand import Call, Constant, Name, arguments, fault, variables
 from brim.parameters.param import RANKS, Param, Piece, Reported
@@ -256,4 +255,4 @@ class ImputedVariable(SpecialVariable):
 
 
 def _labels(column: Any) -> list[Any]:
-    return list(column.labels) if isinstance(column, Factor) else list(column.numbers)
+    return list(column.as_factor().labels)

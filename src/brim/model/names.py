@@ -1,0 +1,46 @@
+"""Every variable of a model has a name of its own; what would be called alike is refused when the model is built."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+
+from brim.errors import BrimError
+from brim.model.model import Model
+from brim.parameters.param import Reported
+
+__all__ = ["check_names"]
+
+#: Variables that every fit has.
+RESERVED = {"lprior": "the log prior", "lp__": "the log posterior"}
+
+
+def check_names(model: Model) -> None:
+    """Raise an error that names both of two variables, parameters or terms that a fit could not tell apart.
+
+    brms joins the names of columns and levels to those of variables, and leaves out characters: a column ``sigma_x`` beside
+    ``sigma ~ x``, a column ``Intercept``, columns ``x a`` and ``xa`` come to one name.
+    """
+    said = [(name, what) for q in model.reported() for name, what in _described(q)]
+    _check([*said, *RESERVED.items()], "two variables would be called")
+    _check([(p.name, f"'{p.name}'") for p in model.params], "two parameters would be one:")
+    _check([(t.key, f"'{t.as_written}'") for t in model.terms()], "two terms would be one:")
+
+
+def _check(said: list[tuple[str, str]], what: str) -> None:
+    count = Counter(name for name, _ in said)
+    if len(count) == len(said):
+        return
+    name = next(n for n, many in count.items() if many > 1)
+    both = " and ".join([who for n, who in said if n == name][:2])
+    raise BrimError(f"{what} '{name}': {both}", hint="rename a column of the data or a level, or leave one of the terms out")
+
+
+def _described(q: Reported) -> Iterator[tuple[str, str]]:
+    """Each variable with what it is: its labels along the axes, and the array it belongs to."""
+    labels = [q.coords.get(dim, ()) for dim in q.dims]
+    for at in np.ndindex(q.names.shape):
+        own = [f"'{axis[i]}'" for axis, i in zip(labels, at, strict=False) if i < len(axis)]
+        yield str(q.names[at]), f"{', '.join(own)} of '{q.label}'" if own else f"'{q.label}'"
