@@ -152,6 +152,10 @@ class Fit(FitRecord):
     loo_R2 = Method("brim.post.comparison.expectations")
     bayes_R2 = Method("brim.post.comparison.expectations")
 
+    # ------------------------------------------------------------------ inference
+
+    hypothesis = Method("brim.post.inference.hypothesis")
+
     # ------------------------------------------------------------------ again
 
     def update(self, formula: Any = None, *, newdata: Any = None, **kwargs: Any) -> Fit:

@@ -12,7 +12,7 @@ from brim.parameters.laws import JOINT
 from brim.parameters.param import Param, Piece, Slot
 from brim.parameters.prior import CORRELATIONS, Key, PriorRow
 
-__all__ = ["prior_draws", "quantile_law"]
+__all__ = ["prior_draws", "prior_name", "quantile_law"]
 
 _CORRELATIONS = {factor: name for name, factor in CORRELATIONS.items()}
 
@@ -85,6 +85,29 @@ def prior_draws(params: Iterable[Param], rows: Iterable[PriorRow], n: int, rng: 
             for name, values in drawn.items():
                 out[_unique(name, out)] = values
     return out
+
+
+def prior_name(variable: str, params: Iterable[Param], drawn: Iterable[str]) -> str:
+    """Which of the ``drawn`` priors (``prior_draws``) is that of a variable; empty if there is none.
+
+    Examples
+    --------
+    >>> import brim
+    >>> fit = brim.brm("Reaction ~ Days + (1 | Subject)", brim.load_data("sleepstudy"), prior=brim.prior("normal(0, 5)"), empty=True)
+    >>> prior_name("b_Days", fit.model.params, ["prior_b", "prior_sigma"])
+    'prior_b'
+    """
+    known = set(drawn)
+    for slot in (slot for param in params for slot in param.slots):
+        own, shared = _name(slot, own=True), _name(slot)
+        if slot.class_ in _CORRELATIONS:
+            own = shared = own.replace(slot.class_, _CORRELATIONS[slot.class_], 1)
+            mine = variable.startswith(f"{own.removeprefix('prior_')}__")
+        else:
+            mine = own == f"prior_{variable}"
+        if mine:
+            return own if own in known else shared if shared in known else ""
+    return ""
 
 
 def _unique(name: str, taken: Mapping[str, Any]) -> str:

@@ -1,0 +1,1 @@
+"""Questions to a posterior: hypotheses, comparisons, slopes, marginal means."""

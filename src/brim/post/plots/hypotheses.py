@@ -1,0 +1,34 @@
+"""Figure of tested hypotheses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from brim.post.plots.density import density
+from brim.post.plots.style import BLUE, GREY, Figure, facets, style
+
+if TYPE_CHECKING:
+    from brim.post.inference.hypothesis import Tested
+
+__all__ = ["plot_hypotheses"]
+
+
+def plot_hypotheses(tested: Sequence[Tested]) -> Figure:
+    """One panel a hypothesis: its posterior density, the prior's dashed, and a line at 0."""
+    with style():
+        figure, axes = facets(len(tested), share="none")
+        for ax, one in zip(axes, tested, strict=True):
+            for values, colour, line, label in ((one.values, BLUE, "-", "posterior"), (one.prior, GREY, "--", "prior")):
+                if values is not None:
+                    margin = 0.1 * np.ptp(values) or 1.0
+                    at = np.linspace(min(values.min(), 0.0) - margin, max(values.max(), 0.0) + margin, 256)
+                    ax.plot(at, density(values, at), line, color=colour, label=label)
+            ax.axvline(0.0, color=GREY, linewidth=0.8)
+            ax.set_title(f"{one.group}: {one.name}" if one.group else one.name)
+            ax.set_yticks([])
+            if one.prior is not None:
+                ax.legend()
+        return figure
