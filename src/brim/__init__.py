@@ -31,9 +31,16 @@ if TYPE_CHECKING:
     from brim.language.brms import set_nl as set_nl
     from brim.language.brms import set_rescor as set_rescor
     from brim.parameters.prior import prior as prior
+    from brim.post.comparison.bridge import bayes_factor as bayes_factor
+    from brim.post.comparison.bridge import bridge_sampler as bridge_sampler
+    from brim.post.comparison.bridge import post_prob as post_prob
     from brim.post.comparison.compare import loo_compare as loo_compare
     from brim.post.comparison.expectations import E_loo as E_loo
+    from brim.post.comparison.expectations import bayes_R2 as bayes_R2
+    from brim.post.comparison.loo import loo as loo
+    from brim.post.comparison.loo import waic as waic
     from brim.post.comparison.weights import model_weights as model_weights
+    from brim.post.inference.hypothesis import hypothesis as hypothesis
 
 __version__ = "0.1.0"
 
@@ -45,21 +52,28 @@ _HOMES = {
     "E_loo": "brim.post.comparison.expectations",
     "Fit": "brim.api.fit",
     "acformula": "brim.language.brms",
+    "bayes_R2": "brim.post.comparison.expectations",
+    "bayes_factor": "brim.post.comparison.bridge",
     "bf": "brim.language.brms",
+    "bridge_sampler": "brim.post.comparison.bridge",
     "brm": "brim.api.brm",
     "default_prior": "brim.api.brm",
+    "hypothesis": "brim.post.inference.hypothesis",
     "lf": "brim.language.brms",
     "load": "brim.api.fit",
     "load_data": "brim.data",
+    "loo": "brim.post.comparison.loo",
     "loo_compare": "brim.post.comparison.compare",
     "model_weights": "brim.post.comparison.weights",
     "mvbf": "brim.language.brms",
     "mvbind": "brim.language.brms",
     "nlf": "brim.language.brms",
+    "post_prob": "brim.post.comparison.bridge",
     "prior": "brim.parameters.prior",
     "set_mecor": "brim.language.brms",
     "set_nl": "brim.language.brms",
     "set_rescor": "brim.language.brms",
+    "waic": "brim.post.comparison.loo",
 }
 _MODULES = ("data", "families")
 

@@ -149,6 +149,9 @@ class Fit(FitRecord):
     loo_predict = Method("brim.post.comparison.expectations")
     loo_epred = Method("brim.post.comparison.expectations")
     loo_linpred = Method("brim.post.comparison.expectations")
+    bridge_sampler = Method("brim.post.comparison.bridge")
+    bayes_factor = Method("brim.post.comparison.bridge")
+    post_prob = Method("brim.post.comparison.bridge")
     loo_R2 = Method("brim.post.comparison.expectations")
     bayes_R2 = Method("brim.post.comparison.expectations")
 

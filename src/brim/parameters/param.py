@@ -258,17 +258,39 @@ def _constrain_joint(param: Param, u: Any) -> tuple[Any, Any]:
         r = jnp.tanh(u[0])
         log_diag = 0.5 * jnp.log1p(-r * r)
         return jnp.stack([jnp.stack([jnp.ones_like(r), jnp.zeros_like(r)]), jnp.stack([r, jnp.exp(log_diag)])]), 2.0 * log_diag
-    from numpyro.distributions import transforms
-
-    bijector = {
-        "cholesky_corr": transforms.CorrCholeskyTransform,
-        "simplex": transforms.StickBreakingTransform,
-        "ordered": transforms.OrderedTransform,
-    }[param.space]()
+    bijector = _bijector(param)
     outer = param.shape[:-2] if param.space == "cholesky_corr" else param.shape[:-1]
     z = jnp.reshape(u, (*outer, -1))
     x = bijector(z)
     return x, jnp.sum(bijector.log_abs_det_jacobian(z, x))
+
+
+def _bijector(param: Param) -> Any:
+    """NumPyro's map from real numbers to a joint space."""
+    from numpyro.distributions import transforms
+
+    return {
+        "cholesky_corr": transforms.CorrCholeskyTransform,
+        "simplex": transforms.StickBreakingTransform,
+        "ordered": transforms.OrderedTransform,
+    }[param.space]()
+
+
+def unconstrain(param: Param, x: Any) -> Any:
+    """The unconstrained coordinates of a parameter: ``constrain(param, unconstrain(param, x), ...)`` is ``x``."""
+    if param.space != "real":
+        if len(param.constants) == param.size:
+            return jnp.zeros(0)
+        outer = param.shape[:-2] if param.space == "cholesky_corr" else param.shape[:-1]
+        return jnp.ravel(_bijector(param).inv(jnp.reshape(x, (*outer, *param.shape[len(outer) :]))))
+    u = jnp.ravel(x)[np.array(param.free, dtype=int)]
+    if param.lb is None and param.ub is None:
+        return u
+    if param.ub is None:
+        return jnp.log(u - param.lb)
+    if param.lb is None:
+        return jnp.log(param.ub - u)
+    return jnp.log(u - param.lb) - jnp.log(param.ub - u)
 
 
 @dataclass(frozen=True)
@@ -290,6 +312,10 @@ class Layout:
             total = total + logdet
             at += n
         return out, total
+
+    def unconstrain(self, params: Mapping[str, Any]) -> Any:
+        """The flat unconstrained vector ``(dim,)`` of a dict of parameters."""
+        return jnp.concatenate([jnp.zeros(0), *(unconstrain(p, params[p.name]) for p in self.params)])
 
     def nonlinear(self) -> tuple[int, ...]:
         """The coordinates of parameters with bounds or on other spaces, which they enter nonlinearly."""

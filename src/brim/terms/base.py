@@ -202,6 +202,10 @@ class AbstractTerm(ABC):
         """The sampled parameters that carry a prior row, from the reported quantities (``Intercept`` from ``b_Intercept``)."""
         return {}
 
+    def standardise(self, params: Params, design: Design) -> dict[str, Any]:
+        """The standardised parameters without a prior row that ``invert`` leaves out, from all others and the reported quantities."""
+        return {}
+
     def constants(self) -> Design:
         """The arrays of the design that are the same for all rows and all data (means of columns)."""
         return {}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from brim.fit.record import FitRecord
     from brim.post.comparison.elpd import Elpd
 
-__all__ = ["CRITERIA", "criterion_of", "loo_compare", "name_models", "same_rows"]
+__all__ = ["CRITERIA", "criterion_of", "loo_compare", "name_models", "same_data", "same_rows"]
 
 #: Criteria by which models are compared.
 CRITERIA = ("loo", "waic", "kfold")
@@ -104,6 +104,13 @@ def same_rows(models: Mapping[str, Elpd]) -> None:
         raise BrimError(f"the models were fitted to different rows: {shown}", hint="fit them to the same data, without rows that one lacks")
     if len({e.response[1] for e in models.values()}) > 1:
         warn("the models' responses differ: their densities are not comparable")
+
+
+def same_data(models: Mapping[str, Any]) -> None:
+    """Refuse fits of different numbers of observations: their marginal likelihoods are those of different data."""
+    sizes = {name: fit.nobs() for name, fit in models.items() if hasattr(fit, "nobs")}
+    if len(set(sizes.values())) > 1:
+        raise BrimError(f"the models were fitted to different rows: {', '.join(f'{name} has {n}' for name, n in sizes.items())}")
 
 
 def _difference(one: Elpd, best: Elpd) -> dict[str, Any]:

@@ -216,6 +216,9 @@ class Smooth(AbstractTerm):
     def transform(self, params: Params, design: Design) -> dict[str, Any]:
         return {self._name("s"): self.latent_loadings(params, design) * params[self.latent]} if self.latent else {}
 
+    def standardise(self, params: Params, design: Design) -> dict[str, Any]:
+        return {self.latent: params[self._name("s")] / self.latent_loadings(params, design)} if self.latent else {}
+
     @property
     def _fixed_positions(self) -> np.ndarray:
         """Where the unpenalised coefficients of each level stand, ``(levels, columns)``."""

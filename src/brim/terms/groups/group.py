@@ -266,6 +266,16 @@ class GroupBlock(AbstractTerm):
         full = eye.at[..., rows, cols].set(cor).at[..., cols, rows].set(cor)
         return {self._name("L"): cholesky(full)}
 
+    def standardise(self, params: Params, design: Design) -> dict[str, Any]:
+        if self.grouping.dist == "student":
+            return {}  # the width of each level's effects is not reported
+        load, r = self.loadings(params), params[self._name("r")]
+        each = load[design["by"]] if self.grouping.by_levels else load
+        z = jnp.linalg.solve(each, r.T[..., None])[..., 0].T
+        if "cholesky" in design:
+            z = jnp.linalg.solve(design["cholesky"], z.T).T
+        return {self._name("z"): z}
+
     def extend(self, keys: Any, params: Params, design: Design, how: str) -> dict[str, Any]:
         if "new_by" not in design:
             return {}

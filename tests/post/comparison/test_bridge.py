@@ -1,0 +1,45 @@
+"""bridge_sampler against exact marginal likelihoods: quadrature in brms' parameterisation, and closed forms."""
+
+import numpy as np
+import pytest
+
+import brim
+from references import data
+
+# log p(y) by quadrature with 70 and 100 nodes of models of sim.csv, priors Intercept (centred) normal(0, 2), b normal(0, 1),
+# sigma exponential(1), sd exponential(1)
+EXACT = {"y ~ x + z": -135.953454210456, "y ~ x": -135.699977450791, "y ~ x + (1 | g)": -134.518583681477}
+PRIORS = brim.prior("normal(0, 2)", class_="Intercept") + brim.prior("normal(0, 1)") + brim.prior("exponential(1)", class_="sigma")
+
+
+@pytest.fixture(scope="module")
+def fits():
+    def one(formula):
+        priors = PRIORS + brim.prior("exponential(1)", class_="sd") if "|" in formula else PRIORS
+        return brim.brm(formula, data("sim"), prior=priors, chains=4, iter=1500, seed=1, progress=False)
+
+    return {formula: one(formula) for formula in EXACT}
+
+
+@pytest.mark.parametrize("formula", EXACT)
+@pytest.mark.parametrize("method", ["normal", "warp3"])
+def test_exact(fits, formula, method):
+    found = fits[formula].bridge_sampler(method=method)
+    assert abs(found.logml - EXACT[formula]) < 0.05
+    assert 0 < found.error < 0.05
+
+
+def test_bayes_factor_and_probabilities(fits):
+    both = [fits["y ~ x"], fits["y ~ x + z"]]
+    factor = np.exp(EXACT["y ~ x"] - EXACT["y ~ x + z"])
+    assert abs(float(brim.bayes_factor(*both)) / factor - 1) < 0.05
+    chance = brim.post_prob(*both, prior_prob=[0.2, 0.8])
+    np.testing.assert_allclose(chance["model1"], 0.2 * factor / (0.2 * factor + 0.8), atol=0.01)
+    weights = brim.model_weights(*both, weights="bma", names=["x", "xz"])
+    np.testing.assert_allclose(weights["x"], factor / (1 + factor), atol=0.02)
+
+
+def test_flat_priors_are_refused():
+    fit = brim.brm("y ~ x", data("sim"), chains=1, iter=200, seed=1, progress=False)
+    with pytest.raises(brim.BrimError, match="is flat"):
+        fit.bridge_sampler()
