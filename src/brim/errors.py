@@ -9,7 +9,7 @@ import sys
 import warnings
 from collections.abc import Iterable
 
-__all__ = ["BrimError", "BrimWarning", "name_rows", "near", "printable", "suggest", "warn"]
+__all__ = ["BrimError", "BrimWarning", "name_list", "name_rows", "near", "printable", "suggest", "warn"]
 
 # what a terminal obeys or cannot show: control characters, marks of writing direction, halves of surrogate pairs
 _OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -126,3 +126,18 @@ def name_rows(rows: Iterable[int], most: int = 5) -> str:
     at = [int(r) for r in rows]
     shown = ", ".join(map(str, at[:most])) + (f" and {len(at) - most} more" if len(at) > most else "")
     return f"row{'s' * (len(at) != 1)} {shown} (counted from 0)"
+
+
+def name_list(names: Iterable[str], most: int = 6) -> str:
+    """Names in quotes, as one says a list.
+
+    Examples
+    --------
+    >>> name_list(["a"]), name_list(["a", "b", "c"])
+    ("'a'", "'a', 'b' and 'c'")
+    >>> name_list("abcdefgh")
+    "'a', 'b', 'c', 'd', 'e', 'f' and 2 more"
+    """
+    quoted = [f"'{name}'" for name in names]
+    shown = quoted if len(quoted) <= most else [*quoted[:most], f"{len(quoted) - most} more"]
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)

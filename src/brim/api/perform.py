@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from brim.arguments import flag, one_of, place, unknown, whole
-from brim.errors import BrimError
+from brim.errors import BrimError, warn
 from brim.families.registry import CONSTRUCTORS
 from brim.fit.record import FitRecord, Request, Settings
 from brim.fit.run import sample
@@ -18,6 +18,7 @@ from brim.frames.frame import Frame
 from brim.language.brms import Formula, MvFormula, as_formula
 from brim.language.update import updated
 from brim.model.build import build, read_data2
+from brim.model.identified import separated, undetermined
 from brim.model.model import Model
 from brim.parameters.prior import read_priors
 from brim.post.files.io import read, same_model, save
@@ -61,6 +62,7 @@ def perform(
         _check_proper(model)
         model = replace(model, prior_only=True)
     record = FitRecord(request, model, frame)
+    _check_determined(record, empty)
     if empty:
         return record
     if path is not None and path.exists() and file_refit != "always":
@@ -111,6 +113,19 @@ def _check_proper(model: Model) -> None:
                     f"sample_prior = 'only' needs proper priors; {what} has a flat one",
                     hint=f"give one: prior('normal(0, 1)', class_='{slot.class_}')",
                 )
+
+
+def _check_determined(record: FitRecord, empty: bool) -> None:
+    """Coefficients with flat priors that the data leave open: an error where they would be sampled, a warning elsewhere."""
+    hint = "give these coefficients a proper prior, as prior('normal(0, 1)', class_='b')"
+    found = undetermined(record.model, record.frame)
+    if found:
+        what = f"the design does not have full rank: {'; '.join(found)}. With flat priors these coefficients are not identified"
+        if not empty and record.settings.algorithm != "map":
+            raise BrimError(what, hint=f"leave columns out, or {hint}")
+        warn(f"{what}: leave columns out, or {hint}")
+    for said in separated(record.model, record.frame) if not found else ():
+        warn(f"{said}: along these coefficients the likelihood rises for ever, and estimates run off under flat priors; {hint}")
 
 
 def _saved(path: Path, record: FitRecord, refit: str) -> FitRecord | None:

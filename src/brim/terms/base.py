@@ -229,6 +229,13 @@ class AbstractTerm(ABC):
         """The known columns of a linear term, (rows, columns)."""
         return None
 
+    def unpenalised(self, frame: Frame) -> tuple[tuple[str, Any, bool], ...]:
+        """The columns (rows, columns) that elements of its parameters multiply as they are, where their prior may be flat.
+
+        Each with the parameter's name, and whether what is constant in them is left to an intercept.
+        """
+        return ()
+
     @property
     def noise_free(self) -> AbstractNoiseFree | None:
         """Itself, if it is the law of values that were measured with error."""

@@ -95,6 +95,9 @@ class CategorySpecific(AbstractTerm):
         eta = eta if eta.ndim == 2 else eta[:, None]
         return eta + design["X"] @ params[self.key]
 
+    def unpenalised(self, frame: Frame) -> tuple[tuple[str, Any, bool], ...]:
+        return ((self.key, self.design(frame)["X"], True),)
+
     def reported(self) -> tuple[Reported, ...]:
         prefix = f"bcs_{self.where.prefix}"
         names = np.array([[f"{prefix}{c}[{k + 1}]" for k in range(self.nthres)] for c in self.coefs], dtype=object)

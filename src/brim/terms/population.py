@@ -126,6 +126,10 @@ class Population(AbstractTerm):
         x = design["X"] - design["means"]
         return np.concatenate([np.ones((len(x), 1)), x], axis=1) if self.intercept else x
 
+    def unpenalised(self, frame: Frame) -> tuple[tuple[str, Any, bool], ...]:
+        ones = [(self.intercept_key, np.ones((frame.n, 1)), False)] if self.intercept else []
+        return (*ones, *([(self.key, self._columns(frame), bool(self.dropped) and self.center)] if self.coefs else []))
+
     def reported(self) -> tuple[Reported, ...]:
         out = []
         prefix = f"b_{self.where.prefix}"

@@ -248,6 +248,13 @@ class Smooth(AbstractTerm):
         fixed = _spread(design["X"], self._fixed_positions, design.get("level"))
         return np.concatenate([fixed, self.latent_columns(design)], axis=1) if self.latent else fixed
 
+    def unpenalised(self, frame: Frame) -> tuple[tuple[str, Any, bool], ...]:
+        assert self.smooth is not None
+        if not self.smooth.n_fixed:
+            return ()
+        design = self.design(frame)
+        return ((self._name("bs"), _spread(design["X"], self._fixed_positions, design.get("level")), False),)
+
     @property
     def latent(self) -> str:
         return "" if self.bare or not self._sizes else self._name("zs")
