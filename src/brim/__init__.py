@@ -40,6 +40,14 @@ if TYPE_CHECKING:
     from brim.post.comparison.loo import loo as loo
     from brim.post.comparison.loo import waic as waic
     from brim.post.comparison.weights import model_weights as model_weights
+    from brim.post.inference.comparisons import avg_comparisons as avg_comparisons
+    from brim.post.inference.comparisons import avg_predictions as avg_predictions
+    from brim.post.inference.comparisons import avg_slopes as avg_slopes
+    from brim.post.inference.comparisons import comparisons as comparisons
+    from brim.post.inference.comparisons import emmeans as emmeans
+    from brim.post.inference.comparisons import predictions as predictions
+    from brim.post.inference.comparisons import slopes as slopes
+    from brim.post.inference.grids import datagrid as datagrid
     from brim.post.inference.hypothesis import hypothesis as hypothesis
 
 __version__ = "0.1.0"
@@ -52,12 +60,18 @@ _HOMES = {
     "E_loo": "brim.post.comparison.expectations",
     "Fit": "brim.api.fit",
     "acformula": "brim.language.brms",
+    "avg_comparisons": "brim.post.inference.comparisons",
+    "avg_predictions": "brim.post.inference.comparisons",
+    "avg_slopes": "brim.post.inference.comparisons",
     "bayes_R2": "brim.post.comparison.expectations",
     "bayes_factor": "brim.post.comparison.bridge",
     "bf": "brim.language.brms",
     "bridge_sampler": "brim.post.comparison.bridge",
     "brm": "brim.api.brm",
+    "comparisons": "brim.post.inference.comparisons",
+    "datagrid": "brim.post.inference.grids",
     "default_prior": "brim.api.brm",
+    "emmeans": "brim.post.inference.comparisons",
     "hypothesis": "brim.post.inference.hypothesis",
     "lf": "brim.language.brms",
     "load": "brim.api.fit",
@@ -69,10 +83,12 @@ _HOMES = {
     "mvbind": "brim.language.brms",
     "nlf": "brim.language.brms",
     "post_prob": "brim.post.comparison.bridge",
+    "predictions": "brim.post.inference.comparisons",
     "prior": "brim.parameters.prior",
     "set_mecor": "brim.language.brms",
     "set_nl": "brim.language.brms",
     "set_rescor": "brim.language.brms",
+    "slopes": "brim.post.inference.comparisons",
     "waic": "brim.post.comparison.loo",
 }
 _MODULES = ("data", "families")

@@ -12,7 +12,7 @@ import numpy as np
 from brim.api.method import Method
 from brim.arguments import named_methods
 from brim.fit.record import FitRecord
-from brim.post import predictions
+from brim.post import predictions as predicted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,10 +98,10 @@ class Fit(FitRecord):
 
     # ------------------------------------------------------------------ predictions
 
-    posterior_epred = predictions.posterior_epred
-    posterior_linpred = predictions.posterior_linpred
-    posterior_predict = predictions.posterior_predict
-    log_lik = predictions.log_lik
+    posterior_epred = predicted.posterior_epred
+    posterior_linpred = predicted.posterior_linpred
+    posterior_predict = predicted.posterior_predict
+    log_lik = predicted.log_lik
 
     def log_prior(self) -> np.ndarray:
         """The log prior density of every draw, constants included (brms' ``lprior``): ``(draws,)``.
@@ -158,6 +158,14 @@ class Fit(FitRecord):
     # ------------------------------------------------------------------ inference
 
     hypothesis = Method("brim.post.inference.hypothesis")
+    predictions = Method("brim.post.inference.comparisons")
+    comparisons = Method("brim.post.inference.comparisons")
+    slopes = Method("brim.post.inference.comparisons")
+    avg_predictions = Method("brim.post.inference.comparisons")
+    avg_comparisons = Method("brim.post.inference.comparisons")
+    avg_slopes = Method("brim.post.inference.comparisons")
+    emmeans = Method("brim.post.inference.comparisons")
+    datagrid = Method("brim.post.inference.grids")
 
     # ------------------------------------------------------------------ again
 

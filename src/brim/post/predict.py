@@ -23,7 +23,7 @@ from brim.frames.frame import Frame
 from brim.language.expand import Group, expand, parse
 from brim.model.model import Model, ResponseModel
 
-__all__ = ["HOW", "Query", "evaluate", "log_prior", "pick_draws", "predict"]
+__all__ = ["HOW", "Query", "chunks", "evaluate", "log_prior", "pick_draws", "predict"]
 
 #: Ways to draw the effects of new levels.
 HOW = ("uncertainty", "gaussian", "old_levels")
@@ -241,13 +241,13 @@ def evaluate(model: Model, design: dict[str, Any], posterior: Posterior, ids: np
         arrays = {k: v for k, v in posterior.flat().items() if k in keys_used}
         rows = design[(model.response(query.resp) if query.resp else model.responses[0]).rows_key].shape[0]
         parts = []
-        for chunk, n in _chunks(ids, rows):
+        for chunk, n in chunks(ids, rows):
             keys = jax.vmap(lambda i: jax.random.fold_in(root, i))(jnp.asarray(chunk, jnp.uint32))
             parts.append(np.asarray(kernel({k: v[chunk] for k, v in arrays.items()}, keys, shared, design))[:n])
     return np.concatenate(parts)
 
 
-def _chunks(ids: np.ndarray, rows: int) -> Iterator[tuple[np.ndarray, int]]:
+def chunks(ids: np.ndarray, rows: int) -> Iterator[tuple[np.ndarray, int]]:
     """Pieces of equal length, padded, and how many of each count; powers of two, so that few programs are compiled."""
     size = min(max(1, _CHUNK // max(rows, 1)), 1 << (len(ids) - 1).bit_length())
     for at in range(0, len(ids), size):
