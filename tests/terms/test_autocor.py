@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 import brim
-from brim.errors import BrimError
+from brim.errors import BrimError, BrimWarning
 from references import data
 from structured_models import check, matrices, random_draws
 
@@ -308,3 +308,76 @@ def test_recovery(term):
     p = fit.draws.frame()
     for name, truth in (("ar[1]", 0.6), ("sigma", 1.0), ("b_Intercept", 2.0)):
         assert abs(p[name].mean() - truth) < 3.5 * p[name].std()
+
+
+# --------------------------------------------------------------------------- new rows of series in the training data
+
+
+def _series(rows=(5, 4)):
+    return pd.DataFrame({"g": np.repeat(["a", "b"][: len(rows)], rows), "t": np.concatenate([np.arange(n) for n in rows]) * 1.0}).assign(
+        y=lambda d: np.arange(len(d)) % 4, x=lambda d: d.t / 10
+    )
+
+
+def _latent(term, values, d=None, n=4000):
+    """A count model with residuals in the predictor that are 1, 2, ..., in the order of series and time; nothing else."""
+    d = _series() if d is None else d
+    empty = brim.brm(f"y ~ 1 + {term}", d, "poisson", empty=True)
+    draws = {f"err[{i + 1}]": i + 1.0 for i in range(len(d))} | {"b_Intercept": 0.0, "sderr": 0.5, **values}
+    return empty.with_draws(pd.DataFrame({k: np.full(n, v) for k, v in draws.items()}))
+
+
+@pytest.mark.parametrize(
+    ("term", "values", "correlation"),
+    [
+        ("ar(t, g, cov = TRUE)", {"ar[1]": 0.8}, lambda k: 0.8**k / (1 - 0.8**2)),
+        ("ma(t, g, cov = TRUE)", {"ma[1]": 0.5}, lambda k: np.select([k == 0, k == 1], [1.25, 0.5], 0.0)),
+        (
+            "arma(t, g, cov = TRUE)",
+            {"ar[1]": 0.6, "ma[1]": 0.3},
+            lambda k: np.where(k == 0, 1 + 0.36 + 0.09, 0.6 ** np.maximum(k - 1, 0) * 1.18 * 0.9) / 0.64,
+        ),
+        ("cosy(t, gr = g)", {"cosy": 0.4}, lambda k: np.where(k == 0, 1.0, 0.4)),
+    ],
+)
+def test_residuals_of_new_rows_are_drawn_given_the_past(term, values, correlation):
+    """Mean and covariance of the normal law of the points to come given those of the training data, in one series of two."""
+    fit, d = _latent(term, values), _series()
+    new = pd.DataFrame({"g": ["b", "a", "b", "b"], "t": [4.0, 2.0, 6.0, 0.0], "x": 0.0})  # of b two to come, the fifth and sixth
+    eta = fit.posterior_linpred(new, seed=1)
+    np.testing.assert_allclose(eta[:, [1, 3]], np.tile([3.0, 6.0], (4000, 1)))
+    s = 0.25 * correlation(np.abs(np.subtract.outer(np.arange(6), np.arange(6))))
+    pull = s[4:, :4] @ np.linalg.inv(s[:4, :4])
+    mean, cov = pull @ [6.0, 7, 8, 9], s[4:, 4:] - pull @ s[:4, 4:]
+    drawn = eta[:, [0, 2]]
+    assert (np.abs(drawn.mean(0) - mean) < 4 * np.sqrt(np.diag(cov) / 4000)).all()
+    np.testing.assert_allclose(np.cov(drawn.T), cov, atol=5 * cov.max() * np.sqrt(2 / 4000))
+    np.testing.assert_allclose(fit.posterior_linpred(d, seed=1), fit.posterior_linpred())
+
+
+def test_lagged_residuals_of_new_rows_are_those_of_the_training_data():
+    """``ar(p = 2)``: means from the last two residuals of the series, though new data hold neither; a new group has none."""
+    fit = _latent("ar(t, g, p = 2)", {"ar[1]": 0.5, "ar[2]": 0.25})
+    new = pd.DataFrame({"g": ["a", "a", "c"], "t": [9.0, 10.0, 9.0]})
+    eta = fit.posterior_linpred(new, seed=1)
+    wanted = [0.5 * 5 + 0.25 * 4, 0.25 * 5, 0.0]
+    sd = 0.5 * np.sqrt([1.0, 1.0 + 0.25, 1.0])
+    assert (np.abs(eta.mean(0) - wanted) < 4 * sd / np.sqrt(4000)).all()
+    np.testing.assert_allclose(eta.std(0), sd, rtol=0.06)
+    np.testing.assert_allclose(fit.posterior_linpred(_series(), seed=1), fit.posterior_linpred())
+
+
+def test_unstructured_residuals_of_a_time_that_a_series_lacks_are_drawn_given_the_others():
+    fit = _latent("unstr(t, g)", {f"cortime__{j}__{i}": 0.5 if (j, i) == (3, 4) else 0.0 for i in range(5) for j in range(i)})
+    eta = fit.posterior_linpred(pd.DataFrame({"g": ["b"], "t": [4.0]}), seed=1)[:, 0]
+    assert abs(eta.mean() - 0.5 * 9) < 4 * 0.5 / np.sqrt(4000)
+    assert eta.std() == pytest.approx(0.5 * np.sqrt(0.75), rel=0.06)
+
+
+def test_new_rows_between_those_of_a_series_or_without_time():
+    fit = _latent("ar(t, g, cov = TRUE)", {"ar[1]": 0.8}, n=10)
+    with pytest.raises(BrimError, match="time 2.5 lies between"):
+        fit.posterior_linpred(pd.DataFrame({"g": ["a"], "t": [2.5]}))
+    alone = _latent("ar(gr = g, cov = TRUE)", {"ar[1]": 0.8}, n=10)
+    with pytest.warns(BrimWarning, match="has no time"):
+        alone.posterior_linpred(pd.DataFrame({"g": ["a"]}))

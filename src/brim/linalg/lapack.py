@@ -8,6 +8,7 @@ pieces of little work, one after the other. Nothing here has derivatives: they a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -33,8 +34,8 @@ def _in_pieces(routine: _Routine, work: Callable[..., int]) -> _Routine:
     @piece.def_vmap
     def _(size: int, batched: Any, *arrays: Any) -> Any:
         whole = [a if b else jnp.broadcast_to(a, (size, *a.shape)) for a, b in zip(arrays, batched, strict=True)]
-        out = pieces(*(a.reshape(-1, *a.shape[2:]) for a in whole))
-        out = jax.tree.map(lambda a: a.reshape(size, -1, *a.shape[1:]), out)
+        out = pieces(*(a.reshape(size * a.shape[1], *a.shape[2:]) for a in whole))
+        out = jax.tree.map(lambda a: a.reshape(size, whole[0].shape[1], *a.shape[1:]), out)
         return out, jax.tree.map(lambda _: True, out)
 
     def pieces(*arrays: Any) -> Any:
@@ -51,6 +52,11 @@ def _in_pieces(routine: _Routine, work: Callable[..., int]) -> _Routine:
         return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), out, rest)
 
     return pieces
+
+
+def _flat(matrices: Any) -> Any:
+    """With one axis for the batch, which may be empty, as the matrices may be."""
+    return matrices.reshape(math.prod(matrices.shape[:-2]), *matrices.shape[-2:])
 
 
 def _cube(shape: tuple[int, ...]) -> int:
@@ -87,23 +93,22 @@ def _trsm(lower: bool, transposed: bool, unit: bool) -> _Routine:
 
 def factor_lower(matrix: Any) -> Any:
     """Lower Cholesky factors of ``(..., n, n)``, of which the lower triangle is read; ``NaN`` where not positive definite."""
-    flat = matrix.reshape(-1, *matrix.shape[-2:])
-    return _potrf(flat).reshape(matrix.shape)
+    return _potrf(_flat(matrix)).reshape(matrix.shape)
 
 
 def factor_semidefinite(matrix: Any) -> Any:
     """``A`` with ``A A'`` equal to ``(..., n, n)``, eigenvalues below zero taken as zero."""
-    return _semidefinite(matrix.reshape(-1, *matrix.shape[-2:])).reshape(matrix.shape)
+    return _semidefinite(_flat(matrix)).reshape(matrix.shape)
 
 
 def factor_lu(matrix: Any) -> tuple[Any, Any]:
     """``L`` and ``U`` in one matrix ``(..., n, n)``, and the order of the rows ``(..., n)`` with ``matrix[order] = L U``."""
-    lu, order = _getrf(matrix.reshape(-1, *matrix.shape[-2:]))
+    lu, order = _getrf(_flat(matrix))
     return lu.reshape(matrix.shape), order.reshape(matrix.shape[:-1])
 
 
 def substitute(a: Any, b: Any, *, lower: bool = True, transposed: bool = False, unit: bool = False) -> Any:
     """``A^-1 b`` or ``A'^-1 b`` of triangular ``A (..., n, n)`` and ``b (..., n, m)``; ``unit``: with ones on the diagonal."""
     lead = jnp.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    flat = [jnp.broadcast_to(x, (*lead, *x.shape[-2:])).reshape(-1, *x.shape[-2:]) for x in (a, b)]
+    flat = [_flat(jnp.broadcast_to(x, (*lead, *x.shape[-2:]))) for x in (a, b)]
     return _trsm(lower, transposed, unit)(*flat).reshape(*lead, *b.shape[-2:])

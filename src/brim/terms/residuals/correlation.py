@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self, final
 
@@ -61,6 +62,15 @@ class AbstractCorrelation(ABC):
     @abstractmethod
     def reported(self) -> tuple[Reported, ...]: ...
 
+    @property
+    def ordered(self) -> bool:
+        """Whether the correlation of two points depends on how many lie between."""
+        return False
+
+    def places(self, times: Sequence[Hashable]) -> np.ndarray:
+        """Where in ``matrix`` the points of a series stand, whose times these are."""
+        return np.arange(len(times))
+
     @abstractmethod
     def matrix(self, params: Params, longest: int) -> Any:
         """The correlations of all places, at least ``longest``."""
@@ -86,6 +96,10 @@ class Arma(AbstractCorrelation):
     where: Where
     p: int
     q: int
+
+    @property
+    def ordered(self) -> bool:
+        return True
 
     def params(self) -> tuple[Param, ...]:
         return lag_params(self.where, self.p, self.q, bounded=True)
@@ -147,14 +161,16 @@ class Unstructured(AbstractCorrelation):
         return replace(self, times=times, labels=tuple(level_name(v) for v in labels))
 
     def design(self, frame: Frame) -> Design:
-        grid, labels = self.series.grid(frame), self.series.labels(frame)
+        grid, place = self.series.grid(frame), self.places(self.series.labels(frame).tolist())
+        return {"grid": grid, "place": np.where(grid >= 0, place[grid], 0)}
+
+    def places(self, times: Sequence[Hashable]) -> np.ndarray:
         known = {label: i for i, label in enumerate(self.labels)}
-        new = [level_name(v) for v in labels if level_name(v) not in known]
+        new = [level_name(v) for v in times if level_name(v) not in known]
         if new:
             what = f"time {new[0]} is not among the times of the training data"
             raise fault(self.series.call, what, f"they are {', '.join(self.labels)}")
-        place = np.array([known[level_name(v)] for v in labels], np.int32)
-        return {"grid": grid, "place": np.where(grid >= 0, place[grid], 0)}
+        return np.array([known[level_name(v)] for v in times], np.int32)
 
     @property
     def _pairs(self) -> tuple[np.ndarray, np.ndarray]:

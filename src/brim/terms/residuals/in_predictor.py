@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self, final
 
@@ -11,10 +12,11 @@ import numpy as np
 
 from brim.frames.frame import Frame
 from brim.language.expand import Call
-from brim.linalg import cholesky
+from brim.linalg import cholesky, solve_lower
 from brim.parameters.param import RANKS, Param, Piece, Reported, Slot, Where
 from brim.terms.base import AbstractTerm, Context, Design, Params, Read
 from brim.terms.residuals.correlation import AbstractCorrelation, blocks, read_correlation
+from brim.terms.residuals.past import Past
 from brim.terms.residuals.series import Series, flag, lag_params, lag_reported, orders
 
 __all__ = ["LatentResiduals", "read"]
@@ -46,6 +48,7 @@ class LatentResiduals(AbstractTerm):
     default: str = field(compare=False)
     size: int = 0
     place: Any = field(compare=False, default=None, repr=False)
+    past: Any = field(compare=False, default=None, repr=False)
 
     @property
     def autocor(self) -> bool:
@@ -69,20 +72,23 @@ class LatentResiduals(AbstractTerm):
         place = np.full(int(frame.row_numbers.max()) + 1 if frame.rows is not None else frame.n, -1, np.int32)
         place[frame.row_numbers[order] if frame.rows is not None else order] = np.arange(frame.n)
         correlation = None if self.correlation is None else self.correlation.learn(frame)
-        return replace(self, size=frame.n, place=place, correlation=correlation)
+        return replace(self, size=frame.n, place=place, correlation=correlation, past=Past.of(self.series, frame, grid))
 
     def variables(self) -> tuple[str, ...]:
         return self.series.variables()
 
     def design(self, frame: Frame) -> Design:
-        """``at``: the residual of each row of the training data; other rows get new ones."""
-        out: Design = {"grid": self.series.grid(frame)} if self.correlation is None else self.correlation.design(frame)
+        """``at``: the residual of each row; ``lags``: those before it; of new data what ``Past`` says."""
+        lags = max(self.p, self.q)
         if frame.rows is None:
-            out["new"] = np.zeros(frame.n)
-        else:
-            out["at"] = self.place[frame.rows]
-        if self.p or self.q:
-            out["lags"] = self.series.lags(frame, max(self.p, self.q))
+            self.series.grid(frame)
+            ordered = self.correlation is None or self.correlation.ordered
+            return self.past.design(frame, lags, ordered, _ranks if self.correlation is None else self.correlation.places)
+        out: Design = {"grid": self.series.grid(frame)} if self.correlation is None else self.correlation.design(frame)
+        out["at"] = self.place[frame.rows]
+        if lags:
+            rows = self.series.lags(frame, lags)
+            out["lags"] = np.where(rows < 0, -1, out["at"][rows])
         return out
 
     # ------------------------------------------------------------------ parameters
@@ -122,18 +128,38 @@ class LatentResiduals(AbstractTerm):
     # ------------------------------------------------------------------ numbers
 
     def apply(self, eta: Any, params: Params, design: Design) -> Any:
-        e = params[self._name("err")][design["at"]] if "at" in design else params[f"{self.key}:new"]
+        err = params[f"{self.key}:all"] if "new" in design else params[self._name("err")]
+        e = err[design["at"]]
         if "lags" not in design:
             return eta + e
-        lags = jnp.append(e, 0.0)[design["lags"]]
+        lags = jnp.append(err, 0.0)[design["lags"]]
         for name, n in (("ar", self.p), ("ma", self.q)):
             if n:
                 eta = eta + params[self._name(name)] @ lags[:n]
         return eta + e
 
     def extend(self, keys: Any, params: Params, design: Design, how: str) -> dict[str, Any]:
-        """Residuals of new rows, as series of their own."""
-        if not design or "at" in design:
+        """Residuals of new points, given those of their series in the training data."""
+        if "new" not in design:
             return {}
+        err, sd = params[self._name("err")], params[self._name("sderr")]
         z = jax.random.normal(keys[0], design["new"].shape)
-        return {f"{self.key}:new": self._scaled(z, params, design)}
+        alone = self.correlation is None or not z.shape[0]
+        new = sd * z if alone else self._given_past(err, sd, z, params, design)
+        return {f"{self.key}:all": jnp.concatenate([err, new])}
+
+    def _given_past(self, err: Any, sd: Any, z: Any, params: Params, design: Design) -> Any:
+        """``e = sd L (z_known, z_new)`` in each series, ``z_known`` from the known residuals, which come first."""
+        assert self.correlation is not None
+        number = jnp.asarray(design["past"])
+        low = cholesky(blocks(self.correlation, params, {"grid": number, "place": design["places"]}))
+        known, fresh = (number >= 0) & (number < self.size), number >= self.size
+        e = jnp.where(known, err[jnp.where(known, number, 0)], 0.0) / sd
+        white = solve_lower(low, e[..., None])[..., 0]
+        white = jnp.where(fresh, z[jnp.where(fresh, number - self.size, 0)], jnp.where(known, white, 0.0))
+        e, n = sd * jnp.einsum("gij,gj->gi", low, white), z.shape[0]
+        return jnp.zeros(n + 1).at[jnp.where(fresh, number - self.size, n)].set(e)[:n]
+
+
+def _ranks(times: Sequence[Hashable]) -> np.ndarray:
+    return np.arange(len(times))
