@@ -143,3 +143,46 @@ def test_nonlinear_parameters_can_be_asked_for():
     np.testing.assert_allclose(fit.posterior_epred()[0], (1 + 2 * SIM.x) * np.exp(0.3 * SIM.z), rtol=1e-12)
     with pytest.raises(brim.BrimError, match="no nonlinear parameter 'c'"):
         fit.posterior_linpred(nlpar="c")
+
+
+@pytest.mark.parametrize("family", ["poisson", "negbinomial", "geometric", "com_poisson", "discrete_weibull", "hurdle_poisson"])
+def test_counts_beyond_the_numbers_of_the_machine_are_infinite(family):
+    """Means of 2e10 and 1e20 are drawn (the sd of a Poisson count is its root), one that overflows gives no count."""
+    d = pd.DataFrame({"y": [1, 2, 3, 0], "x": [0.0, 1, 2, 3]})
+    empty = brim.brm("y ~ x", d, family, empty=True)
+    values = {"b_Intercept": 0.0, "b_x": 1.0, "hu": 0.0}
+    fit = empty.with_draws(pd.DataFrame({v: np.full(50, values.get(v, 1.0)) for v in empty.variables()}))
+    some, many, none = fit.posterior_predict({"x": [np.log(2e10), np.log(1e20), 800.0]}, seed=1).T
+    assert np.isinf(none).all()
+    for drawn, mean in ((some, 2e10), (many, 1e20)):
+        if family in ("poisson", "com_poisson", "hurdle_poisson"):
+            z = (drawn - mean) / np.sqrt(mean)
+            assert 0.6 < z.std() < 1.4
+            assert abs(z.mean()) < 0.6
+        else:
+            assert np.isfinite(drawn).all()
+
+
+def test_windows_below_do_not_hide_infinite_counts():
+    empty = brim.brm("y | trunc(lb = 0) ~ x", pd.DataFrame({"y": [1, 2, 3], "x": [0.0, 1, 2]}), "poisson", empty=True)
+    fit = empty.with_draws(pd.DataFrame({"b_Intercept": [0.0, 0], "b_x": [1.0, 1]}))
+    assert np.isinf(fit.posterior_predict({"x": [800.0]}, seed=1)).all()
+
+
+def _mixture(formula, nmix, values):
+    d = pd.DataFrame({"y": np.arange(8.0) % 3, "x": np.arange(8.0)})
+    empty = brim.brm(formula, d, brim.mixture(brim.families.gaussian(), nmix=nmix), empty=True)
+    return d.x.to_numpy(), empty.with_draws(pd.DataFrame({v: [values.get(v, 0.5)] for v in empty.variables()}))
+
+
+def test_mixing_proportions_are_softmax_over_components():
+    x, fit = _mixture(
+        brim.bf("y ~ 1", "theta1 ~ x", "theta3 ~ 1"), 3, {"b_theta1_Intercept": 0.2, "b_theta1_x": 0.3, "b_theta3_Intercept": -1}
+    )
+    logs = np.stack([0.2 + 0.3 * x, 0.0 * x, -1.0 + 0.0 * x])
+    for k in range(3):
+        np.testing.assert_allclose(fit.posterior_epred(dpar=f"theta{k + 1}")[0], (np.exp(logs) / np.exp(logs).sum(0))[k], rtol=1e-12)
+        np.testing.assert_allclose(fit.posterior_linpred(dpar=f"theta{k + 1}")[0], logs[k], rtol=1e-12)
+    x, fit = _mixture("y ~ x", 3, {"theta1": 0.2, "theta2": 0.3, "theta3": 0.5})
+    for k, share in enumerate((0.2, 0.3, 0.5)):
+        np.testing.assert_allclose(fit.posterior_epred(dpar=f"theta{k + 1}")[0], np.full(8, share), rtol=1e-12)

@@ -295,3 +295,17 @@ def test_variables_by_what_stands_before_their_index():
     assert list(mine.posterior_summary([thresholds[1], "lprior"]).index) == [thresholds[1], "lprior"]
     with pytest.raises(BrimError, match="no variable 'b_Intercep'"):
         mine.as_draws_df("b_Intercep")
+
+
+def test_coefficients_of_interactions_meet_whatever_the_order_of_their_factors():
+    """Population ``x:fb``, group ``fb:x``: one coefficient; of ``sigma`` too, whose names carry a prefix."""
+    d = pd.DataFrame({"x": np.arange(12.0) % 5, "f": list("ab") * 6, "g": list("pqr") * 4, "y": np.arange(12.0) % 7})
+    empty = brim.brm(brim.bf("y ~ x * f + (f * x | g)", "sigma ~ x:f + (f:x | g)"), d, empty=True)
+    values = {"b_x:fb": 5.0, "r_g[p,fb:x]": 2.0, "b_sigma_x:fb": 0.5, "r_g__sigma[p,fb:x]": 0.25}
+    one = empty.with_draws(pd.DataFrame({v: [values.get(v, 0.0)] for v in empty.variables()})).coef()["g"]
+    row = one.sel(level="p", statistic="Estimate")
+    assert {str(c): float(row.sel(coef=c)) for c in row.coords["coef"].values if float(row.sel(coef=c))} == {
+        "x:fb": 7.0,
+        "sigma_x:fb": 0.75,
+    }
+    assert not {"fb:x", "sigma_fb:x"} & set(row.coords["coef"].values)

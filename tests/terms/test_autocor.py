@@ -376,7 +376,7 @@ def test_unstructured_residuals_of_a_time_that_a_series_lacks_are_drawn_given_th
 
 def test_new_rows_between_those_of_a_series_or_without_time():
     fit = _latent("ar(t, g, cov = TRUE)", {"ar[1]": 0.8}, n=10)
-    with pytest.raises(BrimError, match="time 2.5 lies between"):
+    with pytest.raises(BrimError, match="lies between times"):
         fit.posterior_linpred(pd.DataFrame({"g": ["a"], "t": [2.5]}))
     alone = _latent("ar(gr = g, cov = TRUE)", {"ar[1]": 0.8}, n=10)
     with pytest.warns(BrimWarning, match="has no time"):

@@ -270,3 +270,19 @@ def test_recovery():
     error = fit.posterior_epred().mean(0) - np.sin(x)
     assert np.sqrt(np.mean(error**2)) < 0.15
     assert fit.draws.frame()["sigma"].mean() == pytest.approx(0.3, abs=0.08)
+
+
+@pytest.mark.parametrize("sd", [1e-3, 1.0, 1e4])
+def test_curves_between_points_are_finite_for_every_draw(sd):
+    """Smooth curves leave nothing but rounding between two points: the curve passes through both, and no draw fails."""
+    x = np.linspace(0, 1, 8)
+    empty = brim.brm("y ~ gp(x)", pd.DataFrame({"x": x, "y": x}), empty=True)
+    rng, n = np.random.default_rng(1), 64
+    scales = {"b_Intercept": 0.0, "sdgp_gpx": sd, "sigma": 1.0, "lscale_gpx": np.exp(rng.uniform(-1.5, 2.0, n))}
+    z = {f"zgp_gpx[{i + 1}]": rng.normal(size=n) for i in range(8)}
+    fit = empty.with_draws(pd.DataFrame({k: np.broadcast_to(v, n) for k, v in {**scales, **z}.items()}))
+    new = np.sort(np.concatenate([np.linspace(0, 1, 150), x + 1e-9]))
+    curve = fit.posterior_linpred({"x": new}, seed=1)
+    assert np.isfinite(curve).all()
+    at = fit.posterior_linpred({"x": x})
+    np.testing.assert_allclose(curve[:, np.searchsorted(new, x + 1e-9)], at, atol=2e-3 * sd)

@@ -117,7 +117,11 @@ def truncated_sample(key: Array, law: Distribution, data: Data, sample_shape: tu
     shape = tuple(sample_shape) + jnp.broadcast_shapes(law.batch_shape, *(jnp.shape(data[k]) for k in ("lb", "ub") if k in data))
     first, second = jax.random.split(key)
     drawn, missing = (_by_walking if law.discrete else _by_rejection)(first, law, data, shape)
-    return _by_inversion(second, law, data, drawn, missing)
+    out = _by_inversion(second, law, data, drawn, missing)
+    if not law.discrete:
+        return out
+    beyond = ~jnp.isfinite(law.mean) & ~jnp.isfinite(_ends(law, data)[1])  # no count is that large
+    return jnp.where(beyond, law.mean, out)
 
 
 def _by_walking(key: Array, law: Distribution, data: Data, shape: tuple[int, ...]) -> tuple[Array, Array]:

@@ -217,6 +217,8 @@ class Family:
         How ``learn`` completes the family.
     expectation
         brms' ``posterior_epred`` where it is not the mean of ``distribution``.
+    normalised
+        Parameters that are normalised together (mixing proportions), on their own scale: those predicted, and the one that is not.
     """
 
     name: str
@@ -238,6 +240,7 @@ class Family:
     components: tuple[Family, ...] = ()
     binding: Callable[[Family, Seen], Family] = as_it_is
     expectation: Callable[[Mapping[str, Dpar], Mapping[str, Any]], Any] | None = None
+    normalised: Callable[[Mapping[str, Dpar]], Mapping[str, Dpar]] | None = None
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -261,6 +264,10 @@ class Family:
         if self.expectation is not None:
             return self.expectation(dpars, data)
         return self.distribution(dpars, data).mean
+
+    def natural(self, dpars: Mapping[str, Dpar]) -> Mapping[str, Dpar]:
+        """The parameters with values on their own scale, whatever predictors they come from."""
+        return dpars if self.normalised is None else {**dpars, **self.normalised(dpars)}
 
     def __repr__(self) -> str:
         return f"{self.name}({', '.join(f'{name} = {link}' for name, link in self.links.items())})"

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from brim.distributions.base import Distribution
 from brim.distributions.numerics.gammas import lgamma_ratio, log_factorial
+from brim.distributions.numerics.large_counts import poisson
 from brim.distributions.numerics.logspace import log1mexp, log_choose, softplus, times
 from brim.distributions.numerics.tails import log_betainc, log_gammainc, log_gammaincc
 from brim.families import support
@@ -169,7 +170,7 @@ class Poisson(Distribution):
         return at_or_above(y, 0, jnp.exp(self.log_rate), 0.0)
 
     def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
-        return jax.random.poisson(key, self.mean, self._shape(sample_shape)).astype(float)
+        return poisson(key, self.mean, self._shape(sample_shape))
 
 
 @dataclass(frozen=True)
@@ -224,7 +225,7 @@ class NegBinomial(Distribution):
         first, second = jax.random.split(key)
         shape = jnp.broadcast_to(jnp.exp(self.log_shape), self._shape(sample_shape))
         log_rate = jax.random.loggamma(first, shape) + self.log_mean - self.log_shape
-        return jax.random.poisson(second, jnp.exp(log_rate)).astype(float)
+        return poisson(second, jnp.exp(log_rate), shape.shape)
 
 
 _ADDITIONS = ("weights", "subset", "cens", "trunc", "rate", "index")

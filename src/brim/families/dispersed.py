@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -13,6 +14,7 @@ from jax.scipy.special import logsumexp
 from brim.distributions.base import Distribution
 from brim.distributions.numerics.conway import HEAD, com_log_mass, com_log_sum, com_mean, log_normaliser
 from brim.distributions.numerics.gammas import lgamma_ratio, log_gamma, log_rising
+from brim.distributions.numerics.large_counts import LARGE, poisson, rounded_normal
 from brim.distributions.numerics.logspace import log1mexp, log_choose, log_diff_exp, log_sum
 from brim.distributions.numerics.tails import log_gammaincc
 from brim.families import support
@@ -174,9 +176,15 @@ class ComPoisson(Distribution):
         return at_or_above(y, 0, jnp.where(few, jnp.minimum(below, 0.0), many), -jnp.inf)
 
     def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
-        """Rejection from Poisson counts (``shape >= 1``) or geometric ones (Benson and Friel 2021)."""
+        """Rejection from Poisson counts (``shape >= 1``) or geometric ones (Benson and Friel 2021).
+
+        Large ones are drawn as normal, with variance ``mu / shape``.
+        """
         shape = self._shape(sample_shape)
-        log_mu, nu = (jnp.broadcast_to(jnp.asarray(v, float), shape) for v in (self.log_mu, self.shape))
+        given, nu = (jnp.broadcast_to(jnp.asarray(v, float), shape) for v in (self.log_mu, self.shape))
+        plain = (given < math.log(LARGE)) & jnp.isfinite(nu)
+        log_mu, nu = jnp.where(plain, given, 0.0), jnp.where(plain, nu, 1.0)
+        large = rounded_normal(jax.random.fold_in(key, 1), jnp.exp(given), jnp.exp(given) / self.shape, shape)
         mode = jnp.floor(jnp.exp(log_mu))
         p = 2.0 * nu / (2.0 * jnp.exp(log_mu) * nu + 1.0 + nu)
         narrow = nu >= 1.0
@@ -190,11 +198,12 @@ class ComPoisson(Distribution):
             key, y, open_ = state
             key, first, second, third = jax.random.split(key, 4)
             wide = jnp.floor(-jax.random.exponential(first, shape) / jnp.log1p(-p))
-            proposal = jnp.where(narrow, jax.random.poisson(second, jnp.exp(log_mu), shape), wide)
+            proposal = jnp.where(narrow, poisson(second, jnp.exp(log_mu), shape), wide)
             accepted = -jax.random.exponential(third, shape) < log_ratio(proposal) - log_ratio(peak)
             return key, jnp.where(open_ & accepted, proposal, y), open_ & ~accepted
 
-        return jax.lax.while_loop(lambda s: jnp.any(s[2]), attempt, (key, jnp.zeros(shape), jnp.ones(shape, bool)))[1]
+        drawn = jax.lax.while_loop(lambda s: jnp.any(s[2]), attempt, (key, jnp.zeros(shape), plain))[1]
+        return jnp.where(plain, drawn, large)
 
 
 FAMILIES = (

@@ -154,12 +154,28 @@ class _Law:
 
     def __call__(self, d: Dpars, data: Data) -> Mixture:
         components = tuple(law(_own(d, k + 1), data) for k, law in enumerate(self.laws))
-        names = [f"theta{k + 1}" for k in range(len(self.laws))]
-        predicted = [name for name in names if name in d and d[name].link.name == "log"]
-        if len(predicted) == len(names) or sum(name in d for name in names) < len(names) - 1:
-            raise BrimError("predict all mixing proportions but one, or none", hint=f"they are {', '.join(names)}")
-        logs = [d[name].log if name in d else jnp.zeros(()) for name in names]
-        return Mixture(components, jax.nn.log_softmax(jnp.stack(jnp.broadcast_arrays(*logs), axis=-1), axis=-1))
+        return Mixture(components, _log_weights(d, len(self.laws)))
+
+
+def _log_weights(d: Dpars, size: int) -> Array:
+    """Logarithms of the mixing proportions, (..., K)."""
+    names = [f"theta{k + 1}" for k in range(size)]
+    predicted = [name for name in names if name in d and d[name].link.name == "log"]
+    if len(predicted) == len(names) or sum(name in d for name in names) < len(names) - 1:
+        raise BrimError("predict all mixing proportions but one, or none", hint=f"they are {', '.join(names)}")
+    logs = [d[name].log if name in d else jnp.zeros(()) for name in names]
+    return jax.nn.log_softmax(jnp.stack(jnp.broadcast_arrays(*logs), axis=-1), axis=-1)
+
+
+@dataclass(frozen=True)
+class _Proportions:
+    """``dpars -> theta1, theta2, ...`` as probabilities."""
+
+    size: int
+
+    def __call__(self, d: Dpars) -> dict[str, Dpar]:
+        shares = jnp.exp(_log_weights(d, self.size))
+        return {f"theta{k + 1}": Dpar(shares[..., k]) for k in range(self.size)}
 
 
 def _own(d: Dpars, number: int) -> dict[str, Dpar]:
@@ -211,6 +227,7 @@ def mixture_family(components: tuple[Family, ...], order: Any = None) -> Family:
         intercepts=first.intercepts,
         shown={f"theta{k + 1}": "identity" for k in range(len(components))},
         binding=_bind,
+        normalised=_Proportions(len(components)),
     )
     return _assembled(plain, components)
 

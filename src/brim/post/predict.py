@@ -203,8 +203,10 @@ def _kernel(model: Model, query: Query, aux: Any) -> Callable[..., Any]:
             return resp.etas(full, design, query.skip)[query.dpar]
         if query.what in ("linpred", "dpar"):
             dpars = resp.dpars(full, design, query.skip)
+            dpars = resp.family.natural(dpars) if query.what == "dpar" else dpars
             names = (query.dpar,) if query.dpar else resp.family.mus
-            parts = [_whole(dpars[n], query.what, design[resp.rows_key].shape[0]) for n in names]
+            # the parameter that others are relative to has no predictor: zero
+            parts = [_whole(dpars.get(n, Dpar(jnp.zeros(()))), query.what, design[resp.rows_key].shape[0]) for n in names]
             return parts[0] if len(parts) == 1 else jnp.stack(parts, axis=-1)
         if query.what == "epred":
             return resp.epred(full, design, query.skip)

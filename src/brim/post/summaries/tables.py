@@ -197,11 +197,26 @@ def coef(fit: FitRecord, summary: bool, robust: bool, probs: Sequence[float]) ->
     """Group-level coefficients; see ``Fit.coef``."""
     how = _How(summary, robust, probs)
     population = _population(fit.draws)
+    prefixes = sorted((p.where.prefix for r in fit.model.responses for p in r.predictors), key=len, reverse=True)
     out = {}
     for group, blocks in _groups(fit).items():
-        total = combine(population, _effects(fit.draws, blocks), _threshold_signs(fit))
+        effects = _like_population(_effects(fit.draws, blocks), population, prefixes)
+        total = combine(population, effects, _threshold_signs(fit))
         out[group] = _by_level(how, blocks[0].grouping.levels, total)
     return out
+
+
+def _like_population(effects: Mapping[str, np.ndarray], population: Iterable[str], prefixes: Sequence[str]) -> dict[str, np.ndarray]:
+    """The effects of a group; an interaction has the population's name of it, whose factors may stand in another order (``x:fb``)."""
+
+    def product(name: str) -> tuple[str, tuple[str, ...], str]:
+        """The predictor, the factors, the threshold."""
+        prefix = next((p for p in prefixes if name.startswith(p)), "")
+        base = _base(name)
+        return prefix, tuple(sorted(base.removeprefix(prefix).split(":"))), name.removeprefix(base)
+
+    names = {product(n): n for name in population for n in (_base(name), name)}
+    return {name if name in names.values() else names.get(product(name), name): values for name, values in effects.items()}
 
 
 def _threshold_signs(fit: FitRecord) -> tuple[int, int]:

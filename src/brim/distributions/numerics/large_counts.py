@@ -1,0 +1,27 @@
+"""Counts so large that they are drawn as rounded normal numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+__all__ = ["LARGE", "poisson", "rounded_normal"]
+
+#: From this mean on a Poisson law is drawn as a normal one: its skewness is below 4e-5, and beyond 2^63 whole numbers of the machine end.
+LARGE = 1e9
+
+
+def poisson(key: Any, rate: Any, shape: tuple[int, ...]) -> Any:
+    """Poisson counts as floats, ``rate`` itself where it is infinite or ``NaN``."""
+    few, many = jax.random.split(key)
+    plain = rate < LARGE
+    small = jax.random.poisson(few, jnp.where(plain, rate, 1.0), shape).astype(float)
+    return jnp.where(plain, small, rounded_normal(many, rate, rate, shape))
+
+
+def rounded_normal(key: Any, mean: Any, variance: Any, shape: tuple[int, ...]) -> Any:
+    """Whole numbers next to normal ones, ``mean`` itself where it is not finite."""
+    near = jnp.round(mean + jnp.sqrt(variance) * jax.random.normal(key, shape))
+    return jnp.where(jnp.isfinite(mean), near, mean)
