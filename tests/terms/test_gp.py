@@ -285,4 +285,4 @@ def test_curves_between_points_are_finite_for_every_draw(sd):
     curve = fit.posterior_linpred({"x": new}, seed=1)
     assert np.isfinite(curve).all()
     at = fit.posterior_linpred({"x": x})
-    np.testing.assert_allclose(curve[:, np.searchsorted(new, x + 1e-9)], at, atol=2e-3 * sd)
+    np.testing.assert_allclose(curve[:, np.searchsorted(new, x + 1e-9)], at, atol=2e-3 * sd + 1e-5)  # the nugget is 1e-12

@@ -202,8 +202,8 @@ def _kernel(model: Model, query: Query, aux: Any) -> Callable[..., Any]:
         if query.what == "nlpar":
             return resp.etas(full, design, query.skip)[query.dpar]
         if query.what in ("linpred", "dpar"):
-            dpars = resp.dpars(full, design, query.skip)
-            dpars = resp.family.natural(dpars) if query.what == "dpar" else dpars
+            found = resp.dpars(full, design, query.skip)
+            dpars = resp.family.natural(found) if query.what == "dpar" else found
             names = (query.dpar,) if query.dpar else resp.family.mus
             # the parameter that others are relative to has no predictor: zero
             parts = [_whole(dpars.get(n, Dpar(jnp.zeros(()))), query.what, design[resp.rows_key].shape[0]) for n in names]
