@@ -91,7 +91,7 @@ _HOMES = {
     "slopes": "brim.post.inference.comparisons",
     "waic": "brim.post.comparison.loo",
 }
-_MODULES = ("data", "families")
+_MODULES = ("data", "families", "rstanarm")
 
 __all__ = ["__version__", *_HOMES]
 

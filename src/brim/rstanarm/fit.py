@@ -1,0 +1,190 @@
+"""``StanFit``: a fit in rstanarm's words. The model, its draws and predictions are a ``Fit``'s."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Self, final
+
+import numpy as np
+
+from brim.api.fit import Fit
+from brim.errors import BrimError
+from brim.fit.record import FitRecord
+from brim.post.summaries.tables import statistics
+from brim.rstanarm.names import Names
+from brim.rstanarm.text import fit_text, prior_text, summary_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Call", "StanFit"]
+
+
+@final
+@dataclass(frozen=True)
+class Call:
+    """What was called, and what it means in rstanarm's words.
+
+    Attributes
+    ----------
+    function, family, formula
+        As ``print`` shows them.
+    names
+        The parameters' names.
+    priors
+        ``prior_summary()``: part -> what was specified and what was used.
+    coefs, aux, cutpoints
+        Names of coefficients, auxiliary parameters and thresholds.
+    explained
+        ``stan_lm``: ``sd(y)``, rows and the root of the predictors' crossproducts, for ``R2`` and ``log-fit_ratio``.
+    """
+
+    function: str
+    family: str
+    formula: str
+    names: Names
+    priors: dict[str, Any]
+    coefs: tuple[str, ...]
+    aux: tuple[str, ...] = ()
+    cutpoints: tuple[str, ...] = ()
+    explained: tuple[float, int, np.ndarray] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class StanFit(Fit):
+    """What the ``stan_*`` functions return: a ``Fit`` whose tables and parameter names are rstanarm's.
+
+    Predictions, ``log_lik``, ``loo``, ``pp_check`` and the rest are those of ``Fit``.
+    """
+
+    call: Call | None = field(default=None, repr=False)
+
+    @classmethod
+    def wrap(cls, record: FitRecord, call: Call) -> Self:
+        """A record with the names of its call."""
+        return cls(**{f.name: getattr(record, f.name) for f in fields(FitRecord)}, call=call)
+
+    @property
+    def stan(self) -> Call:
+        """The call."""
+        assert self.call is not None
+        return self.call
+
+    # ------------------------------------------------------------------ draws
+
+    def with_draws(self, draws: pd.DataFrame, chains: int = 1) -> Self:
+        """The same model with draws from a data frame whose columns have rstanarm's names, such as exported from R.
+
+        Columns that the model has no use for (``mean_PPD``, ``log-posterior``, ``R2``) are ignored.
+        """
+        import pandas as pd
+
+        columns = {str(c): np.asarray(draws[c], float) for c in draws.columns}
+        return super().with_draws(pd.DataFrame(self.stan.names.to_brms(columns)), chains)
+
+    def stan_draws(self, effects: bool = True) -> dict[str, np.ndarray]:
+        """Draws by rstanarm's names, each ``(chains, draws)``; ``effects=False`` leaves out group effects."""
+        posterior = self.draws
+        out = self.stan.names.to_stan(lambda name: np.asarray(posterior[name]), effects)
+        if self.stan.explained is not None:
+            out.update(self._explained(out))
+        return out
+
+    def _explained(self, draws: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """``log-fit_ratio = log(sqrt(v + sigma^2) / sd(y))`` and ``R2 = v / (v + sigma^2)``, ``v = |R b|^2 / (n - 1)``."""
+        assert self.stan.explained is not None
+        sd_y, rows, root = self.stan.explained
+        b = np.stack([draws[c] for c in self.stan.coefs if c != "(Intercept)"])
+        v = np.sum(np.einsum("ij,jcd->icd", root, b) ** 2, axis=0) / (rows - 1)
+        total = v + draws["sigma"] ** 2
+        return {"log-fit_ratio": 0.5 * np.log(total) - np.log(sd_y), "R2": v / total}
+
+    def variables(self) -> list[str]:
+        """Names of the parameters, rstanarm's."""
+        last = ["log-fit_ratio", "R2"] if self.stan.explained is not None else []
+        return [*self.stan.names.to_stan(lambda name: np.zeros(()) + 1.0), *last]
+
+    def as_draws_df(self, variable: str | Iterable[str] | None = None) -> pd.DataFrame:
+        """Draws as a data frame under rstanarm's names, one row a draw, then ``.chain``, ``.iteration``, ``.draw`` (from 1)."""
+        import pandas as pd
+
+        draws = self.stan_draws()
+        wanted = list(draws) if variable is None else [variable] if isinstance(variable, str) else list(variable)
+        missing = next((w for w in wanted if w not in draws), None)
+        if missing is not None:
+            raise BrimError(f"there is no parameter '{missing}'", hint="variables() lists them")
+        chains, n = self.draws.chains, self.draws.draws
+        out = pd.DataFrame({name: np.ravel(draws[name]) for name in wanted})
+        index = {".chain": np.repeat(np.arange(chains) + 1, n), ".iteration": np.tile(np.arange(n) + 1, chains)}
+        return out.assign(**index, **{".draw": np.arange(chains * n) + 1})
+
+    # ------------------------------------------------------------------ tables
+
+    def fixef(self, summary: bool = True, robust: bool = True, probs: tuple[float, ...] = (0.025, 0.975)) -> Any:
+        """Coefficients: medians and MAD_SD (``robust=False``: means and sds) with quantiles; ``summary=False`` the draws."""
+        import pandas as pd
+
+        draws = self.stan_draws(effects=False)
+        own = pd.DataFrame({c: np.ravel(draws[c]) for c in self.stan.coefs})
+        if not summary:
+            return own
+        columns = ["Estimate", "Est.Error", *(f"Q{100 * p:g}" for p in probs)]
+        return pd.DataFrame(statistics(own.to_numpy(), robust, probs).T, index=own.columns, columns=columns)
+
+    def se(self) -> pd.Series:
+        """MAD_SD of coefficients and group effects, ``1.4826 median |x - median(x)|``."""
+        import pandas as pd
+
+        draws = self.stan_draws()
+        wanted = [*self.stan.coefs, *(stan for g in self.stan.names.groups for stan, _ in g.effect_pairs())]
+        return pd.Series({name: statistics(np.ravel(draws[name]), robust=True)[1] for name in wanted})
+
+    def posterior_interval(self, prob: float = 0.9, pars: Iterable[str] | None = None) -> pd.DataFrame:
+        """Central intervals of the parameters: one row a parameter, the two quantiles as columns.
+
+        Parameters
+        ----------
+        prob
+            The probability inside; rstanarm's default is 0.9.
+        pars
+            Some parameters only.
+        """
+        import pandas as pd
+
+        if not 0 < prob < 1:
+            raise BrimError(f"prob = {prob}", hint="give a probability between 0 and 1")
+        draws = self.stan_draws()
+        wanted = list(draws) if pars is None else list(pars)
+        ends = ((1 - prob) / 2, (1 + prob) / 2)
+        table = {name: np.quantile(np.ravel(draws[name]), ends) for name in wanted}
+        return pd.DataFrame.from_dict(table, orient="index", columns=[f"{100 * p:g}%" for p in ends])
+
+    def prior_summary(self, all: bool = True) -> Any:
+        """The priors, specified and adjusted: a mapping that prints rstanarm's text."""
+        return PriorSummary(self.stan.priors, prior_text(self.stan.priors))
+
+    def summary(self, digits: int = 1, probs: tuple[float, ...] = (0.1, 0.5, 0.9)) -> Any:  # type: ignore[override]
+        """Means, sds and quantiles of every parameter with Monte Carlo errors, R-hat and ESS; prints rstanarm's layout."""
+        return summary_table(self.stan_draws(), digits, probs)
+
+    def __str__(self) -> str:
+        return fit_text(self) if self.posterior is not None else f"{self.stan.function} model without draws\n formula: {self.stan.formula}"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<pre>{escape(str(self))}</pre>"
+
+
+class PriorSummary(dict[str, Any]):
+    """``prior_summary()``: part -> dist, location, scale, adjusted_scale, df; prints as rstanarm does."""
+
+    def __init__(self, parts: dict[str, Any], text: str) -> None:
+        super().__init__(parts)
+        self.text = text
+
+    def __str__(self) -> str:
+        return self.text
+
+    __repr__ = __str__
