@@ -143,6 +143,8 @@ class Fit(FitRecord):
 
     loo = Method("brim.post.comparison.loo")
     waic = Method("brim.post.comparison.loo")
+    kfold = Method("brim.post.comparison.refits")
+    loo_moment_match = Method("brim.post.comparison.loo")
     add_criterion = Method("brim.post.comparison.compare")
     loo_compare = Method("brim.post.comparison.compare")
     model_weights = Method("brim.post.comparison.weights")

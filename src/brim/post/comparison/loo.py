@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from brim.fit.record import FitRecord
     from brim.post.comparison.elpd import Elpd
 
-__all__ = ["importance_loo", "log_weights", "loo", "waic", "warn_of_k"]
+__all__ = ["importance_loo", "log_weights", "loo", "loo_moment_match", "waic", "warn_of_k"]
 
 #: Fewest draws from which weights can be smoothed: five in the tail.
 _FEWEST = 25
@@ -106,6 +106,11 @@ def loo(
         result = refitted(rows, result, seed, refit)
     warn_of_k(result, moment_match, reloo)
     return result
+
+
+def loo_moment_match(fit: FitRecord, newdata: Any = None, **kwargs: Any) -> Elpd:
+    """``loo`` with ``moment_match=True``."""
+    return loo(fit, newdata, moment_match=True, **kwargs)
 
 
 def importance_loo(rows: Pointwise, k_threshold: float | None = None, save_psis: bool = False) -> Elpd:
