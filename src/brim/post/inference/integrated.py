@@ -19,7 +19,7 @@ from brim.model.model import Model, ResponseModel
 from brim.post.predict import chunks, design_for, predict
 from brim.terms.groups.group import GroupEffect
 
-__all__ = ["integrated_epred"]
+__all__ = ["integrated_epred", "scaled"]
 
 # Evenly spaced nodes of a standard normal law: for smooth functions the sum converges faster than Gauss-Hermite's, to 1e-8 for effects
 # with a standard deviation of 5 on the logit scale.
@@ -110,7 +110,7 @@ def _quadrature(fit: FitRecord, response: ResponseModel, frame: Frame, holder: s
     return np.concatenate(parts)
 
 
-def _scaled(effect: GroupEffect, params: Any, design: Any, known_by: Any) -> Any:
+def scaled(effect: GroupEffect, params: Any, design: Any, known_by: Any) -> Any:
     """What standardised effects of a row's levels are multiplied with, (memberships, rows, coefficients of the block).
 
     The sum of squares is the variance of the effect on the predictor in a new group. ``known_by``: the level of ``by`` of every level of
@@ -137,7 +137,7 @@ def _kernel(model: Model, name: str, holder: str, dpar: str, skip: frozenset[str
         eta = resp.etas(full, design, without)[holder]
         blocks: dict[str, Any] = {}
         for e in effects:
-            blocks[e.block.key] = blocks.get(e.block.key, 0.0) + _scaled(e, full, design[e.key], known_by[e.block.key])
+            blocks[e.block.key] = blocks.get(e.block.key, 0.0) + scaled(e, full, design[e.key], known_by[e.block.key])
         sd = jnp.sqrt(sum(jnp.sum(b**2, axis=(0, 2)) for b in blocks.values()))
         sd = sd if eta.ndim == 1 else sd[:, None]
 
