@@ -6,9 +6,11 @@ from scipy import integrate, stats
 
 import brim
 from brim import prior
-from brim.parameters.laws import LAWS, parse_prior
+from brim.parameters.laws import LAWS
 from brim.parameters.param import Param, Slot
-from brim.parameters.prior import log_density, prior_args, resolve
+from brim.parameters.prior import log_density, prior_args
+from brim.parameters.resolve import resolve
+from brim.parameters.text import parse_prior
 from references import data
 
 #: Stan's notation -> the same law in SciPy

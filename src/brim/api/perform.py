@@ -61,7 +61,7 @@ def perform(
     if request.settings.sample_prior == "only":
         _check_proper(model)
         model = replace(model, prior_only=True)
-    record = FitRecord(request, model, frame)
+    record = FitRecord(replace(request, priors=request.priors.used(model.rows)), model, frame)
     _check_determined(record, empty)
     if empty:
         return record
@@ -82,7 +82,7 @@ def updated_record(record: FitRecord, formula: Any, newdata: Any, changes: Mappi
     for name in changes:
         if name not in known and name not in run:
             raise unknown("update", name, [*known, *run])
-    arguments = {**known, **changes}
+    arguments = {**known, **changes, "prior": read_priors(changes.get("prior")).over(record.request.priors)}
     if "iter" in changes and "warmup" not in changes:
         arguments["warmup"] = None
     request = requested(updated(record.formula, formula), **{name: arguments[name] for name in known})

@@ -227,15 +227,36 @@ class _Evaluation:
         """``fn`` of the values, with errors that mark the node."""
         try:
             if isinstance(node, Call):
-                inspect.signature(fn).bind(*args, **kwargs)
+                _check_call(node, fn, args, kwargs)
             return fn(*args, **kwargs)
         except BrimError as error:
             raise error if error.source is not None else fault(node, error.what, error.hint) from None
-        except TypeError as error:
+        except (TypeError, ValueError, ArithmeticError, LookupError) as error:
             if not isinstance(node, Call):
-                raise
-            known = ", ".join(p.replace("_", ".") for p in inspect.signature(fn).parameters)
-            raise fault(node, f"{node.fn}(): {error}", f"its arguments: {known}") from None
+                raise fault(node, f"{deparse(node)} cannot be computed") from error
+            raise fault(node, f"{node.fn}() cannot be computed with these arguments", f"its arguments: {_arguments(fn)}") from error
+
+
+def _check_call(node: Call, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    """Whether a function takes these arguments; what it lacks or does not know is said by name."""
+    signature = inspect.signature(fn)
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError:
+        known = signature.parameters
+        unknown = next((k for k in kwargs if k not in known), None)
+        lacks = [name for name, p in list(known.items())[len(args) :] if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
+        missing = [name for name in lacks if name not in kwargs]
+        what = "has one argument too many"
+        if unknown is not None:
+            what = f"has no argument '{unknown.replace('_', '.')}'"
+        elif missing:
+            what = f"needs the argument '{missing[0].replace('_', '.')}'"
+        raise BrimError(f"{node.fn}() {what}", hint=f"its arguments: {_arguments(fn)}") from None
+
+
+def _arguments(fn: Callable[..., Any]) -> str:
+    return ", ".join(p.replace("_", ".") for p in inspect.signature(fn).parameters)
 
 
 def _as_known(column: Column, known: _Known, name: str) -> Column:

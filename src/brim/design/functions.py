@@ -222,6 +222,13 @@ def _combine(*values: Value) -> Value:
     return tuple(v for value in values for v in (value if isinstance(value, tuple) else (value,)))
 
 
+def _unique(value: Value) -> Value:
+    """``unique()`` of constants, as in ``cut(x, unique(quantile(x)))``."""
+    if is_column(value):
+        raise BrimError("unique() holds constants here, not columns")
+    return tuple(dict.fromkeys(value)) if isinstance(value, tuple) else value
+
+
 def sequence(start: Value, stop: Value, by: Value = None, length_out: Value = None) -> Value:
     """R's ``seq`` and ``:`` of constants."""
     a, b = float(numbers(start)), float(numbers(stop))
@@ -296,6 +303,7 @@ FUNCTIONS: dict[str, Callable[..., Value]] = {
     "relevel": _relevel,
     "interaction": _interaction,
     "c": _combine,
+    "unique": _unique,
     "seq": sequence,
     **{name: _unary(fn) for name, fn in _ELEMENTWISE.items()},
 }

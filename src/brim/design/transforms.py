@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, final
 
 import numpy as np
 
-from brim.design.functions import Value, as_factor, numbers
+from brim.design.functions import Value, as_factor, is_column, numbers
 from brim.errors import BrimError, near, suggest
 from brim.frames.columns import Factor, Logical, Matrix, Numeric, level_name
 
@@ -360,9 +360,9 @@ def _interval_names(edges: np.ndarray, digits: int, right: bool, lowest: bool) -
 @final
 @dataclass(frozen=True)
 class Summary:
-    """A number learned from the training data."""
+    """A number, or several, learned from the training data."""
 
-    value: float
+    value: float | tuple[float, ...]
 
     def __call__(self, x: Value) -> Value:
         return self.value
@@ -382,8 +382,12 @@ def _summary(name: str, fn: Callable[[np.ndarray], Any]) -> Callable[..., Summar
     return learn
 
 
-def _learn_quantile(x: Value, probs: Value, na_rm: Value = False) -> Summary:
-    return Summary(float(np.quantile(_complete(x, "quantile()", na_rm), numbers(probs))))
+def _learn_quantile(x: Value, probs: Value = (0.0, 0.25, 0.5, 0.75, 1.0), na_rm: Value = False) -> Summary:
+    at = numbers(probs)
+    if is_column(probs) or not ((at >= 0) & (at <= 1)).all():
+        raise BrimError("quantile() takes probabilities from 0 to 1", hint="quantile(x, c(0.25, 0.5, 0.75))")
+    found = np.quantile(_complete(x, "quantile()", na_rm), at)
+    return Summary(tuple(found.tolist()) if np.ndim(found) else float(found))
 
 
 LEARNERS: dict[str, Callable[..., Transform]] = {

@@ -245,6 +245,9 @@ def as_formula(formula: str | Formula | MvFormula) -> Formula | MvFormula:
     node = parse(formula)
     if not isinstance(node, Binary | Unary) or node.op != "~":
         raise fault(node, "a model formula needs a '~'", 'write "y ~ x"')
+    if isinstance(node, Unary) and any(isinstance(n, Name) and n.name == "." for n in walk(node)):
+        # for an update: the old response
+        node = Binary("~", Name(".", source=node.source, span=node.span), node.operand, source=node.source, span=node.span)
     made = tuple(Formula(Predictor("mu", one)) for one in _responses(node))
     return made[0] if len(made) == 1 else MvFormula(made)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from typing import NamedTuple, NoReturn, TypeVar
 
 from brim.errors import BrimError
@@ -163,7 +164,10 @@ class _Parser:
         token = self.take()
         match token.kind, token.text:
             case "number", text:
-                return self.node(Number(_number(text)), *token.span)
+                value = _number(text)
+                if not math.isfinite(value):
+                    self.fail(f"the number {text} is too large", token.span, "the largest is about 1.8e308")
+                return self.node(Number(value), *token.span)
             case "text", text:
                 return self.node(Text(_unescape(text[1:-1])), *token.span)
             case "quoted" | "name", _:
@@ -263,6 +267,8 @@ class _Parser:
 def _number(text: str) -> float:
     digits = text.removesuffix("L")
     value = int(digits, 16) if digits[:2] in ("0x", "0X") else float(digits)
+    if abs(value) > sys.float_info.max:
+        return math.inf
     return int(value) if text.endswith("L") and value == int(value) else float(value)
 
 

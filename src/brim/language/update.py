@@ -5,27 +5,58 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from brim.language.brms import Formula, MvFormula
+from brim.errors import BrimError
+from brim.language.brms import Formula, MvFormula, as_formula
 from brim.language.expand import Binary, Call, Name, Node, Paren, Unary, deparse, parse, walk
+from brim.language.formula import Fixed, Predictor, Predictors
 
 __all__ = ["updated"]
 
 
 def updated(old: Formula | MvFormula, new: Any) -> Any:
-    """The formula of an update; in a string ``.`` stands for the old side, as in R: ``". ~ . - x"``, ``"~ . + z"``."""
+    """The formula of an update, as in R and brms: ``". ~ . - x"``, ``"~ . + z"``, ``bf(". ~ .", "sigma ~ . + z")``.
+
+    Formulas and values of further parameters are kept unless new ones are given. The formula of a nonlinear model without a ``.``
+    replaces the old one with all that belongs to it.
+
+    Examples
+    --------
+    >>> print(updated(as_formula("y ~ x + z"), ". ~ . - z"))
+    y ~ (x + z) - z
+    """
     if new is None:
         return old
-    if not isinstance(new, str) or isinstance(old, MvFormula) or "." not in _names(new):
+    made = as_formula(new)
+    if isinstance(made, MvFormula) or isinstance(old, MvFormula):
+        if _dotted(*(p.node for f in made.formulas for p in (f.main, *f.predictors))):
+            raise BrimError("'.' does not stand for the formulas of several responses", hint="give the new formula in full")
+        return made
+    if old.nl and not _dotted(made.main.node):
+        return made
+    flags = made.main if made.main != replace(Predictor("mu", made.main.node)) else old.main
+    main = replace(flags, node=_main(made.main.node, old), nl=old.nl or made.nl)
+    predictors = tuple(_predictor(one, old) for one in made.predictors)
+    found = replace(old, main=main, family=made.family if made.family is not None else old.family)
+    found = replace(found, autocor=made.autocor or old.autocor, unused=made.unused or old.unused)
+    return Fixed(made.fixed).joined(Predictors(predictors).joined(found))
+
+
+def _main(new: Node, old: Formula) -> Node:
+    assert isinstance(new, Binary)
+    return parse(f"{deparse(_fill(new.left, old.left_node))} ~ {deparse(_fill(new.right, Paren(old.main.rhs)))}")
+
+
+def _predictor(new: Predictor, old: Formula) -> Predictor:
+    """The formula of a further parameter, in which ``.`` stands for that parameter's old one."""
+    if not _dotted(new.node):
         return new
-    node = parse(new if not new.lstrip().startswith("~") else f". {new}")
-    assert isinstance(node, Binary)
-    text = f"{deparse(_fill(node.left, old.left_node))} ~ {deparse(_fill(node.right, Paren(old.main.rhs)))}"
-    return replace(old, main=replace(old.main, node=parse(text)))
+    if new.par not in old.parameters:
+        raise BrimError(f"'.' in the formula of {new.par} stands for its old formula, and there is none", source=str(new))
+    return replace(new, node=parse(f"{new.par} ~ {deparse(_fill(new.rhs, Paren(old.predictor(new.par).rhs)))}"))
 
 
-def _names(text: str) -> set[str]:
-    """The names in a formula, ``.`` among them."""
-    return {n.name for n in walk(parse(text)) if isinstance(n, Name)}
+def _dotted(*nodes: Node) -> bool:
+    return any(isinstance(n, Name) and n.name == "." for node in nodes for n in walk(node))
 
 
 def _fill(node: Node, old: Node) -> Node:

@@ -23,7 +23,8 @@ from brim.model.plan import Part, Plan, read_plans
 from brim.model.rescor import ResidualCorrelation
 from brim.parameters.laws import SHRUNK
 from brim.parameters.param import Param, Slot, Where
-from brim.parameters.prior import Priors, read_priors, resolve
+from brim.parameters.prior import Priors, read_priors
+from brim.parameters.resolve import resolve
 from brim.terms.base import AbstractTerm, Context, Imputable, Read
 from brim.terms.groups.group import GroupBlock, GroupEffect
 from brim.terms.nonlinear import Nonlinear
@@ -60,7 +61,7 @@ def build(
     responses = tuple(r for r, _ in made)
     shared = _joined(t for _, terms in made for t in terms)
     draft = Model(responses, blocks, shared, joint)
-    resolved, rows = resolve(_params(draft), given)
+    resolved, rows = resolve(_params(draft), given, data2)
     model = _with_shrinkage(_with_order(replace(draft, params=resolved, rows=rows)), frame)
     check_names(model)
     return model, frame

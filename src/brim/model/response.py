@@ -9,6 +9,7 @@ from typing import Any, Self, final
 import numpy as np
 
 from brim.design.expressions import INTERCEPTS, Expression, usable
+from brim.design.functions import is_column
 from brim.distributions import observe
 from brim.errors import BrimError, name_rows, suggest
 from brim.families.base import Family, Seen
@@ -112,6 +113,9 @@ class Response:
                 )
         if "trials" in family.additions and self._find("trials") is None:
             hint = f"write {deparse(self.node)} | trials(n) ~ ..., or use bernoulli() for 0/1 data"
+            if isinstance(self.node, Call) and self.node.fn == "cbind" and len(self.node.args) == 2 and family.kind not in MATRICES:
+                s, f = map(deparse, self.node.args)  # glm's way to write successes and failures
+                hint = f"write {s} | trials({s} + {f}) ~ ..."
             raise self.error(f"the family {family.name} needs the number of trials", hint)
         added = tuple(read_addition(a, frame) for a in self.additions if a.fn not in ELSEWHERE)
         used = tuple(sorted(name for a in added for name in (a.fn, *a.values)))
@@ -228,6 +232,8 @@ class Response:
                 hint = f"make it ordered: {HOW_TO_ORDER}"
                 raise self.error(f"'{deparse(self.node)}' is a factor without order; {family.name} needs an ordered one", hint)
             return self._codes(value) + (kind != "binary")
+        if not is_column(value):
+            raise self.error(f"the response '{deparse(self.node)}' is a constant", "name a column left of '~'")
         what = "a matrix" if isinstance(value, Matrix) else "a factor" if isinstance(value, Factor) else "logical"
         hint = "choose a family for categories (bernoulli, cumulative, categorical) or convert the column"
         raise self.error(f"the response '{deparse(self.node)}' is {what}; {family.name} needs numbers", hint)

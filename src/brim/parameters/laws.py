@@ -97,12 +97,18 @@ LAWS: dict[str, Law] = {
     "double_exponential": Law(2, lambda m, s: _d().Laplace(m, s), _laplace_cdf, (1,), 0, 1),
     "logistic": Law(2, lambda m, s: _d().Logistic(m, s), lambda x, m, s: _special().expit((x - m) / s), (1,), 0, 1),
     "gumbel": Law(2, lambda m, s: _d().Gumbel(m, s), _gumbel_cdf, (1,), 0, 1),
-    "lognormal": Law(2, lambda m, s: _d().LogNormal(m, s), _positive(lambda x, m, s: _special().ndtr((np.log(x) - m) / s)), (1,), support=_ABOVE_ZERO),
+    "lognormal": Law(
+        2, lambda m, s: _d().LogNormal(m, s), _positive(lambda x, m, s: _special().ndtr((np.log(x) - m) / s)), (1,), support=_ABOVE_ZERO
+    ),
     "exponential": Law(1, lambda r: _d().Exponential(r), _positive(lambda x, r: -np.expm1(-r * x)), (0,), support=_ABOVE_ZERO),
     "gamma": Law(2, lambda a, b: _d().Gamma(a, b), _positive(lambda x, a, b: _special().gammainc(a, b * x)), (0, 1), support=_ABOVE_ZERO),
-    "inv_gamma": Law(2, lambda a, b: _d().InverseGamma(a, b), _positive(lambda x, a, b: _special().gammaincc(a, b / x)), (0, 1), support=_ABOVE_ZERO),
+    "inv_gamma": Law(
+        2, lambda a, b: _d().InverseGamma(a, b), _positive(lambda x, a, b: _special().gammaincc(a, b / x)), (0, 1), support=_ABOVE_ZERO
+    ),
     "chi_square": Law(1, lambda n: _d().Chi2(n), _positive(lambda x, n: _special().gammainc(n / 2, x / 2)), (0,), support=_ABOVE_ZERO),
-    "inv_chi_square": Law(1, lambda n: _d().InverseGamma(n / 2, 0.5), _positive(lambda x, n: _special().gammaincc(n / 2, 0.5 / x)), (0,), support=_ABOVE_ZERO),
+    "inv_chi_square": Law(
+        1, lambda n: _d().InverseGamma(n / 2, 0.5), _positive(lambda x, n: _special().gammaincc(n / 2, 0.5 / x)), (0,), support=_ABOVE_ZERO
+    ),
     "weibull": Law(2, lambda a, s: _d().Weibull(s, a), _positive(lambda x, a, s: -np.expm1(-((x / s) ** a))), (0, 1), support=_ABOVE_ZERO),
     "frechet": Law(2, lambda a, s: _frechet(a, s), _positive(lambda x, a, s: np.exp(-((x / s) ** -a))), (0, 1), support=_ABOVE_ZERO),
     "beta": Law(2, lambda a, b: _d().Beta(a, b), lambda x, a, b: _special().betainc(a, b, np.clip(x, 0, 1)), (0, 1), support=(0.0, 1.0)),

@@ -168,7 +168,8 @@ def _row(prior: Any, class_: Any, lb: Any, ub: Any, **words: Any) -> PriorRow:
     lb, ub = _bound("lb", lb), _bound("ub", ub)
     if lb is not None and ub is not None and not lb < ub:
         raise BrimError(f"a prior's lower bound {lb:g} is not below its upper bound {ub:g}")
-    return PriorRow(text, class_, **{name: _word(name, v) for name, v in words.items()}, lb=lb, ub=ub, source="user")
+    address: dict[str, Any] = {name: _word(name, v) for name, v in words.items()}
+    return PriorRow(text, class_, **address, lb=lb, ub=ub, source="user")
 
 
 def _word(name: str, value: Any) -> str:

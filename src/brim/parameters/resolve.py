@@ -20,11 +20,12 @@ __all__ = ["resolve"]
 #: The parts of an address, in the order in which a mistake is looked for.
 FIELDS = ("class_", "coef", "group", "resp", "dpar", "nlpar")
 
+
 def _slot_rows(slot: Slot, param: Param) -> list[PriorRow]:
     """The rows under which a slot can be reached, from the most specific to the class."""
     w = slot.where
-    address = {"resp": w.resp, "dpar": w.dpar, "nlpar": w.nlpar}
-    bounds = {"lb": param.lb, "ub": param.ub}
+    address: dict[str, Any] = {"resp": w.resp, "dpar": w.dpar, "nlpar": w.nlpar}
+    bounds: dict[str, Any] = {"lb": param.lb, "ub": param.ub}
     if slot.own_default and not slot.in_class:
         return [PriorRow(slot.own_default, slot.class_, slot.coef, slot.group, **address, **bounds)]
     rows = []
@@ -122,7 +123,7 @@ def _warn_support(users: Iterable[PriorRow], params: tuple[Param, ...], rows: Ma
 
 
 def _support_text(row: PriorRow, low: float | None, high: float | None) -> str:
-    sides = [f"below {low:g}"] * (low is not None) + [f"above {high:g}"] * (high is not None)
+    sides = [f"{side} {v:g}" for side, v in (("below", low), ("above", high)) if v is not None]
     bounds = ", ".join(f"{name}={v:g}" for name, v in (("lb", low), ("ub", high)) if v is not None)
     to = "the whole class" if row.coef else "it"
     return (
@@ -149,7 +150,7 @@ def _no_match(user: PriorRow, rows: list[PriorRow]) -> BrimError:
     what = f"the prior {user.prior or '(flat)'} for {user.describe()} matches no parameter of the model"
     given = [name for name in FIELDS if getattr(user, name)]
 
-    def alike(names: Iterable[str]) -> list[PriorRow]:
+    def alike(names: list[str]) -> list[PriorRow]:
         return [r for r in rows if all(getattr(r, n) == getattr(user, n) for n in names)]
 
     more = dict.fromkeys(_difference(user, r) for r in alike(given))
@@ -157,7 +158,7 @@ def _no_match(user: PriorRow, rows: list[PriorRow]) -> BrimError:
     if more:
         return BrimError(what, hint="say which: " + " or ".join(fewest[:8]) + (", ..." if len(fewest) > 8 else ""))
     for name in given:
-        options = list(dict.fromkeys(getattr(r, name) for r in alike(n for n in given if n != name) if getattr(r, name)))
+        options = list(dict.fromkeys(getattr(r, name) for r in alike([n for n in given if n != name]) if getattr(r, name)))
         if options:
             label, value = name.rstrip("_"), getattr(user, name)
             return BrimError(what, hint=f"{label} = {value}: " + suggest(value, options, f"{label} here"))
@@ -206,7 +207,9 @@ def _resolve_elements(param: Param, texts: list[str], rows: list[PriorRow]) -> P
         row = rows[index[0]]
         if parsed.law == "constant":
             if len(parsed.args) != 1:
-                raise BrimError(f"{text} for {row.describe()} is not one number", hint="a matrix or a vector holds a whole class: cor, simo, theta")
+                raise BrimError(
+                    f"{text} for {row.describe()} is not one number", hint="a matrix or a vector holds a whole class: cor, simo, theta"
+                )
             _check_bounds(parsed.args[0], param, row)
             held |= dict.fromkeys(index, parsed.args[0])
         elif parsed.law in JOINT:

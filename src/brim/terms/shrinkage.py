@@ -12,8 +12,8 @@ import numpy as np
 
 from brim.errors import BrimError, suggest
 from brim.frames.frame import Frame
-from brim.parameters.laws import parse_prior
 from brim.parameters.param import RANKS, Param, Piece, Reported, Where
+from brim.parameters.text import parse_prior
 from brim.terms.base import AbstractTerm, Design, Params
 
 __all__ = ["SHRINKAGE", "Shrinkage", "Shrunk", "main_arguments"]
@@ -43,7 +43,7 @@ def _d() -> Any:
     return d
 
 
-def main_arguments(texts: Mapping[str, str]) -> tuple[str, dict[str, float]]:
+def main_arguments(texts: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
     """Name and arguments of the prior that several classes of parameters have together.
 
     Parameters
@@ -68,11 +68,11 @@ def main_arguments(texts: Mapping[str, str]) -> tuple[str, dict[str, float]]:
     return read[mains[0]]
 
 
-def _arguments(text: str) -> tuple[str, dict[str, float]]:
+def _arguments(text: str) -> tuple[str, dict[str, Any]]:
     """Name of a prior and the arguments that are given."""
     parsed = parse_prior(text)
     names = list(SHRINKAGE[parsed.law])
-    given = dict(zip(names, parsed.args, strict=False)) | dict(parsed.named)
+    given: dict[str, Any] = dict(zip(names, parsed.args, strict=False)) | dict(parsed.named)
     unknown = next((n for n in given if n not in names), None)
     if unknown is not None:
         raise BrimError(f"{parsed.law}() has no argument '{unknown}'", source=text, hint=suggest(unknown, names, "arguments"))
@@ -122,6 +122,8 @@ class Shrinkage(AbstractTerm):
         The predictor.
     sigma
         Key of the residual scale, ``""`` where there is none.
+    concentration
+        ``cons_D2`` of R2D2, one a scale.
     """
 
     name: str
@@ -129,6 +131,7 @@ class Shrinkage(AbstractTerm):
     parts: tuple[Shrunk, ...]
     where: Where
     sigma: str = ""
+    concentration: tuple[float, ...] = ()
 
     @property
     def key(self) -> str:
@@ -139,16 +142,26 @@ class Shrinkage(AbstractTerm):
         return self.name == "horseshoe"
 
     @staticmethod
-    def of(name: str, given: dict[str, float], parts: tuple[Shrunk, ...], where: Where, sigma: str, rows: int) -> Shrinkage:
+    def of(name: str, given: dict[str, Any], parts: tuple[Shrunk, ...], where: Where, sigma: str, rows: int) -> Shrinkage:
         """From the arguments a user gave; ``par_ratio`` sets the global scale to ``par_ratio / sqrt(rows)``."""
-        values = {**SHRINKAGE[name], **given}
+        values: dict[str, Any] = {**SHRINKAGE[name], **given}
+        size = sum(p.size for p in parts)
+        share = np.atleast_1d(values.pop("cons_D2", 1.0))
+        if len(share) not in (1, size):
+            raise BrimError(f"{name}(): cons_D2 has {len(share)} values for {size} scales", hint=f"give 1 or {size}")
+        wrong = next((k for k, v in values.items() if np.ndim(v)), None)
+        if wrong is not None:
+            raise BrimError(f"{name}(): the argument {wrong} is one number")
         ratio, scaled, _ = values.pop("par_ratio", None), values.pop("autoscale", 1.0), values.pop("main", 0.0)
         if ratio is not None:
             values["scale_global"] = ratio / np.sqrt(rows)
         bad = next((k for k, v in values.items() if not (v is not None and v > 0)), None)
-        if bad is not None or (name == "R2D2" and not values["mean_R2"] < 1):  # type: ignore[operator]
-            raise BrimError(f"{name}(): the argument {bad or 'mean_R2'} is out of range", hint="all are positive; mean_R2 is below 1")
-        return Shrinkage(name, tuple(float(v) for v in values.values() if v is not None), parts, where, sigma if scaled else "")
+        if bad is not None or not (share > 0).all() or (name == "R2D2" and not values["mean_R2"] < 1):
+            raise BrimError(
+                f"{name}(): the argument {bad or 'mean_R2 or cons_D2'} is out of range", hint="all are positive; mean_R2 is below 1"
+            )
+        shares = tuple(np.broadcast_to(share, size).tolist()) if name == "R2D2" else ()
+        return Shrinkage(name, tuple(float(v) for v in values.values() if v is not None), parts, where, sigma if scaled else "", shares)
 
     def learn(self, frame: Frame) -> Self:
         return self
@@ -205,7 +218,7 @@ class Shrinkage(AbstractTerm):
         if self.name == "lasso":
             return _d().Chi2(self.args[0]).log_prob(params[self._key("lasso_inv_lambda")])
         if self.name == "R2D2":
-            mean, precision, _ = self.args
+            mean, precision = self.args
             return _d().Beta(mean * precision, (1 - mean) * precision).log_prob(params[self._key("R2D2_R2")])
         _, scale_global, df_global, _, df_slab = self.args
         tau = _d().StudentT(df_global, 0.0, scale_global * self._scale(params)).log_prob(params[self._key("hs_global")]) + np.log(2.0)
@@ -216,7 +229,7 @@ class Shrinkage(AbstractTerm):
             law = _d().Laplace(0.0, self.args[1] * params[self._key("lasso_inv_lambda")])
             return sum(jnp.sum(law.log_prob(params[p.key])) for p in self.parts)
         if self.name == "R2D2":
-            return _d().Dirichlet(jnp.full(self.size, self.args[2])).log_prob(params[self._key("R2D2_phi")])
+            return _d().Dirichlet(jnp.array(self.concentration)).log_prob(params[self._key("R2D2_phi")])
         local = _d().StudentT(self.args[0], 0.0, 1.0).log_prob(params[self._key("hs_local")])
         return jnp.sum(local) + self.size * np.log(2.0)
 

@@ -28,8 +28,11 @@ def prior_table(rows: Iterable[PriorRow], all: bool = True) -> pd.DataFrame:
     def bound(value: float | str | None) -> str:
         return "" if value is None else value if isinstance(value, str) else format_number(value)
 
-    records = [(r.prior, *r.key, bound(r.lb), bound(r.ub), r.source) for r in rows if all or r.prior]
-    return PriorFrame(records, columns=list(COLUMNS))
+    shown = [r for r in rows if all or r.prior]
+    table = PriorFrame([(r.prior, *r.key, bound(r.lb), bound(r.ub), r.source) for r in shown], columns=list(COLUMNS))
+    if any(r.tag for r in shown):
+        table.insert(len(COLUMNS) - 1, "tag", [r.tag for r in shown])
+    return table
 
 
 def _resolved(table: pd.DataFrame) -> Iterator[dict[str, str]]:
