@@ -56,7 +56,16 @@ def test_what_is_no_prior_is_an_error_of_brim(text):
         brm("y ~ x", D, prior=prior(text), empty=True)
 
 
-@pytest.mark.parametrize("bounds", [{"ub": "b"}, {"lb": np.nan}, {"lb": np.inf}, {"lb": 2, "ub": 1}, {"lb": [1, 2], "coef": ["a", "b", "c"]}])
+@pytest.mark.parametrize(
+    "bounds",
+    [
+        {"ub": "b"},
+        {"lb": np.nan},
+        {"lb": np.inf},
+        {"lb": 2, "ub": 1},
+        {"lb": [1, 2], "coef": ["a", "b", "c"]},
+    ],
+)
 def test_bounds_that_are_none(bounds):
     with pytest.raises(BrimError):
         prior("normal(0, 1)", **bounds)
