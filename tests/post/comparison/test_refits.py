@@ -59,6 +59,29 @@ def test_reloo():
     assert mine.bad.size == 0
 
 
+def test_moment_match():
+    """The outlier's term comes nearer to the exact one, and its Pareto k becomes good."""
+    fit = fitted()
+    with pytest.warns(brim.BrimWarning, match="Pareto k are above"):
+        plain = fit.loo(k_threshold=0.1)
+    mine = fit.loo(k_threshold=0.1, moment_match=True)
+    out = np.arange(24) == 5
+    assert mine.pareto_k[5] < plain.pareto_k[5]
+    np.testing.assert_allclose(np.asarray(mine.elpd_i)[5], exact(~out, out)[0], atol=0.1)
+
+
+def test_subsample():
+    """All rows give loo itself; some an estimate with its error."""
+    fit = fitted()
+    whole = fit.loo(k_threshold=1)
+    np.testing.assert_allclose(fit.loo(subsample=24).elpd, whole.elpd, rtol=1e-8)
+    np.testing.assert_allclose(fit.loo(subsample=24).se, whole.se, rtol=0.03)
+    some = fit.loo(subsample=12, seed=3)
+    assert abs(some.elpd - whole.elpd) < 4 * some.subsampling_se
+    assert some.subsample_size == 12
+    assert "12" in str(some)
+
+
 def test_splits():
     members = np.repeat(np.arange(6), 4)
     grouped = folds_of(24, 3, "grouped", members, 1)

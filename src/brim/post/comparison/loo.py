@@ -95,7 +95,7 @@ def loo(
         from brim.post.comparison.subsample import subsampled_loo
 
         return subsampled_loo(rows, subsample, seed)
-    result = importance_loo(rows, k_threshold, save_psis)
+    result = importance_loo(rows, k_threshold, save_psis or moment_match)
     if moment_match and result.bad.size:
         from brim.post.comparison.moments import moment_matched
 

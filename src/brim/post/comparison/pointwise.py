@@ -45,7 +45,7 @@ class Pointwise:
 
     def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
         """Rows and their log likelihood ``(draws, rows)``, in order; one block where that is small or rows depend on each other."""
-        frame = self._frame()
+        frame = self.rows()
         draws = self.fit.draws.chains * self.fit.draws.draws
         size = max(1, _BLOCK // draws)
         if frame is None or frame.n <= size:
@@ -56,7 +56,7 @@ class Pointwise:
             here = slice(at, min(at + size, frame.n))
             yield here, self._checked(self._log_lik(frame.take(np.arange(here.start, here.stop))), at)
 
-    def _frame(self) -> Frame | None:
+    def rows(self) -> Frame | None:
         """The rows, if each can be evaluated without the others."""
         model = self.fit.model
         responses = model.responses if self.resp is None else (model.response(self.resp),)
