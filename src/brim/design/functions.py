@@ -115,7 +115,7 @@ def _as_numeric(x: Value) -> Value:
         try:
             table = np.array([float(level) for level in x.levels] + [np.nan])
         except ValueError:
-            wrong = next(level for level in x.levels if not _spells_number(level))
+            wrong = next(level for level in x.levels if not spells_number(level))
             raise BrimError(
                 f"as.numeric() of text: '{wrong}' is not a number", hint="as.numeric(factor(x)) gives the numbers of levels"
             ) from None
@@ -125,7 +125,8 @@ def _as_numeric(x: Value) -> Value:
     return lift(lambda v: v)(x)
 
 
-def _spells_number(text: str) -> bool:
+def spells_number(text: str) -> bool:
+    """Whether text is a number written out."""
     try:
         float(text)
     except ValueError:

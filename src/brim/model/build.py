@@ -15,6 +15,7 @@ from brim.frames.frame import Frame
 from brim.language.brms import Formula, MvFormula
 from brim.language.expand import Call, Node, Terms, deparse, special, variables
 from brim.model.blocks import gather_blocks
+from brim.model.doubts import warn_of_doubtful_columns
 from brim.model.extras import FamilyExtra
 from brim.model.imputation import imputable
 from brim.model.model import Model, Predictor, ResponseModel, Scalar
@@ -64,6 +65,7 @@ def build(
     resolved, rows = resolve(_params(draft), given, data2)
     model = _with_shrinkage(_with_order(replace(draft, params=resolved, rows=rows)), frame)
     check_names(model)
+    warn_of_doubtful_columns(plans, frame)
     return model, frame
 
 

@@ -25,6 +25,7 @@ def check_names(model: Model) -> None:
     """
     said = [(name, what) for q in model.reported() for name, what in _described(q)]
     _check([*said, *RESERVED.items()], "two variables would be called")
+    _check([(q.label, f"'{q.label}'") for q in model.reported()], "two arrays of draws would be called")
     _check([(p.name, f"'{p.name}'") for p in model.params], "two parameters would be one:")
     _check([(t.key, f"'{t.as_written}'") for t in model.terms()], "two terms would be one:")
 
