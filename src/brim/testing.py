@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from brim.compile.session import float64
 from brim.compile.xla import options
 from brim.families.conformance import check_family
 from brim.frames.frame import Frame
@@ -45,7 +46,7 @@ def check_model(model: Model, frame: Frame, other: Frame, seed: int = 0) -> None
     >>> fit = brim.brm("Reaction ~ Days + (1 + Days | Subject)", data=brim.load_data("sleepstudy"), empty=True)
     >>> check_model(fit.model, fit.frame, fit.frame.take(range(90)))
     """
-    with jax.enable_x64(True):
+    with float64():
         params, reported = _params(model, frame, seed)
         for term in model.terms():
             _check_structure(term)

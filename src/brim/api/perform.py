@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from brim.arguments import flag, one_of, place, unknown, whole
+from brim.compile.session import check_process
 from brim.errors import BrimError, warn
 from brim.families.registry import CONSTRUCTORS
 from brim.fit.record import FitRecord, Request, Settings
@@ -56,6 +57,7 @@ def perform(
     """Build the model and sample it; see ``brm`` for the arguments, which concern this run only."""
     cores = None if cores is None else whole("cores", cores, least=1)
     progress, empty = flag("progress", progress), flag("empty", empty)
+    check_process()
     path = _file(file, file_refit)
     model, frame = build(request.formula, Frame.read(data), request.family, request.priors, read_data2(request.data2))
     if request.settings.sample_prior == "only":

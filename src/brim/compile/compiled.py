@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from brim.compile.cache import compile_cached
+from brim.compile.session import check_process, float64
 
 __all__ = ["Compiled", "compiled"]
 
@@ -56,6 +57,7 @@ def compiled(
     short
         Whether it runs for so short a time that its compilation counts more.
     """
+    check_process()
     leaves, tree = jax.tree.flatten(args)
     key = (structure, tree, tuple((np.shape(x), np.result_type(x).str) for x in leaves))
     with _lock:
@@ -73,7 +75,7 @@ def compiled(
 def _build(future: Future[P], build: Callable[[], tuple[Any, bool]], wrap: Callable[[Compiled], P]) -> None:
     try:
         start = time.perf_counter()
-        with jax.enable_x64(True):
+        with float64():
             run, from_disk = build()
         future.set_result(wrap(Compiled(run, time.perf_counter() - start, from_disk)))
     except BaseException as error:  # handed to whoever waits

@@ -19,6 +19,7 @@ import numpy as np
 from jax import lax
 
 from brim.compile.compiled import Compiled, compiled
+from brim.compile.session import float64
 from brim.coordinates.base import AbstractCoordinates, ends
 from brim.coordinates.integrated.which import Elimination, is_normal
 from brim.coordinates.quadratic.nested_levels import Chain, log_normal, sum_by
@@ -177,7 +178,7 @@ class Measured(AbstractCoordinates):
 
     def _own(self, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Draws in the inner coordinates, and ``log |dz / de|`` of each."""
-        with jax.enable_x64(True):
+        with float64():
             own, log_scale = self._program(len(q)).result().run(q, self.moved.data)
         return np.asarray(own), np.asarray(log_scale)
 
@@ -231,7 +232,7 @@ def _is_linear(r: ResponseModel, model: Model, term: AbstractNoiseFree, data: Ar
     if not is_normal(r) or r.residual is not None or r.imputed or any(call.fn not in _ADDITIONS for call in r.response.additions):
         return False
     rng = np.random.default_rng(1)
-    with jax.enable_x64(True):
+    with float64():
         q = model.layout.center() + 0.1 * rng.normal(size=model.layout.dim)
         full = model.transform(model.layout.constrain(q, data["fixed"])[0], data["design"])
         x, step = rng.normal(size=(2, len(term.values), term.size))

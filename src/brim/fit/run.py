@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from brim.compile.compiled import Compiled, compiled
+from brim.compile.session import float64
 from brim.coordinates import choose
 from brim.coordinates.base import AbstractCoordinates, model_target, sample_in
 from brim.errors import BrimError
@@ -94,7 +95,7 @@ def report(model: Model, space: AbstractCoordinates, draws: Draws) -> tuple[dict
     run = _report_program(model, space.size(total), data).result().run
     out: dict[str, np.ndarray] = {}
     gain, seconds = np.empty(total), 0.0
-    with jax.enable_x64(True):
+    with float64():
         for block in space.blocks(draws):
             seconds += block.seconds
             gain[block.rows] = block.gain[: block.kept]

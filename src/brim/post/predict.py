@@ -14,6 +14,7 @@ import numpy as np
 
 from brim.arguments import drawn_seed, flag, one_of, positions, whole
 from brim.arguments import seed as checked_seed
+from brim.compile.session import float64
 from brim.compile.xla import options
 from brim.errors import BrimError, suggest
 from brim.families.base import Dpar
@@ -236,7 +237,7 @@ def _whole(dpar: Dpar, what: str, rows: int) -> Any:
 def evaluate(model: Model, design: dict[str, Any], posterior: Posterior, ids: np.ndarray, query: Query, seed: int) -> np.ndarray:
     """The query for these draws, ``(draws, rows[, categories])``; in chunks, so that memory stays bounded."""
     keys_used = {q.key for q in model.reported()}
-    with jax.enable_x64(True):
+    with float64():
         root = jax.random.key(seed)
         shared = jax.random.fold_in(root, 2**31 - 1)
         kernel = _kernel(model, query, jax.tree.structure(design))
@@ -269,7 +270,7 @@ def log_prior(model: Model, posterior: Posterior, data: dict[str, Any]) -> np.nd
         return model.log_prior(params, data["design"], data["prior"])
 
     keys_used = {q.key for q in model.reported()}
-    with jax.enable_x64(True):
+    with float64():
         arrays = {k: v for k, v in posterior.flat().items() if k in keys_used}
         return np.asarray(jax.jit(jax.vmap(one, in_axes=(0, None)), compiler_options=options())(arrays, data))
 

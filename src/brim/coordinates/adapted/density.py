@@ -7,11 +7,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any, Self, final
 
-import jax
 import numpy as np
 from jax import lax
 
 from brim.compile.compiled import Compiled, compiled
+from brim.compile.session import float64
 from brim.coordinates.adapted.expansion import Rows, rows_of
 from brim.coordinates.adapted.law import effects, log_transported_function
 from brim.coordinates.adapted.search import adapted
@@ -113,7 +113,7 @@ class Transported(AbstractCoordinates):
         return compiled(("way back", t), lambda: _way_back(t), args, lambda found: found, short=True)
 
     def whole(self, q: np.ndarray, numbers: np.ndarray, draws: Draws) -> tuple[np.ndarray, np.ndarray]:
-        with jax.enable_x64(True):
+        with float64():
             own, log_scale = map(np.asarray, self._program(len(q)).result().run(q, self.target.data))
         if self.marginal is None:
             return own, -log_scale

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from brim.compile.compiled import Compiled, compiled
+from brim.compile.session import float64
 from brim.coordinates.adapted.law import effects, on_rows
 from brim.coordinates.adapted.places import Place, Unit, frames_of
 from brim.coordinates.adapted.which import Transport
@@ -102,7 +103,7 @@ def _known(t: Transport, data: Arrays) -> list[list[dict[str, Any]]]:
     """For each place of each unit, what special effects multiply (``mo(x)``), about: at the centre of the parameters."""
     if not any(s.effect.special for seats in t.seats for s in seats):
         return [[{} for _ in unit.places] for unit in t.units]
-    with jax.enable_x64(True):
+    with float64():
         params = t.rest.layout.constrain(t.rest.layout.center(), data["fixed"])[0]
         full = t.rest.transform(params, data["design"])
         return [[p.predictor(t.rest).given(full, data["design"]) for p in unit.places] for unit in t.units]

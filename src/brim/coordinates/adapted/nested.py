@@ -12,9 +12,9 @@ import time
 from dataclasses import replace
 from typing import Any
 
-import jax
 import numpy as np
 
+from brim.compile.session import float64
 from brim.coordinates.adapted.density import Transported
 from brim.coordinates.adapted.search import Search, Working
 from brim.coordinates.adapted.sums import working
@@ -51,7 +51,7 @@ def nested_mode(space: Transported, *, seed: int | None = None, thin: int = 1, c
     clock = time.perf_counter()
     seed = fresh_seed() if seed is None else int(seed)
     search, theta, work, found = _settled(space, control, seed)
-    with jax.enable_x64(True):
+    with float64():
         scale = np.ones(len(theta)) if found is None else np.sqrt(np.diag(found.covariance))
         theta, work, best = _maximise(search, theta, work, scale)
         lp = search.density(work)(theta)[0]
@@ -103,7 +103,7 @@ def nested_laplace(
 
 def _settled(space: Transported, control: Control, seed: int) -> tuple[Search, np.ndarray, Working, Laplace | None]:
     """The search of the effects' modes done, and the normal law of ``theta`` there."""
-    with jax.enable_x64(True):
+    with float64():
         search = Search(space.transport, space.rows, space.target, control, seed)
         search.program = precompile(space.target, control).result()
         theta = search.first(np.random.default_rng([seed, 1]))

@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from brim.compile.session import float64
 from brim.coordinates.adapted.expansion import Expansion, Rows, coordinates_of, expander, seating
 from brim.coordinates.adapted.places import Seat
 from brim.coordinates.adapted.sums import working
@@ -50,7 +51,7 @@ def adapted(
     where there is no mode with a definite Hessian, or ``theta`` has too many coordinates: then the usual warm-up is the way.
     """
     compiling = precompile(target, control)
-    with jax.enable_x64(True):
+    with float64():
         search = Search(t, rows, target, control, seed)
         search.program = compiling.result()
         theta = search.first(np.random.default_rng([seed, chains]))

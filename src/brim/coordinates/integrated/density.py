@@ -20,6 +20,7 @@ from jax import lax
 from jax.scipy.linalg import block_diag
 
 from brim.compile.compiled import Compiled, compiled
+from brim.compile.session import float64
 from brim.coordinates.base import AbstractCoordinates, Own, model_target
 from brim.coordinates.integrated.sums import (
     compressed,
@@ -146,7 +147,7 @@ class Marginal(AbstractCoordinates):
         """
         chain, iteration = np.divmod(numbers, draws.q.shape[1])
         root = [self._root(draws, c) for c in range(len(draws.q))]
-        with jax.enable_x64(True):
+        with float64():
             out = self._program(len(q)).result().run(q, np.array(root)[chain], iteration * int(draws.info.get("thin", 1)), self.completion)
             z, log_density = map(np.asarray, out)
         if "rotation" in self.completion:

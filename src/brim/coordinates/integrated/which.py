@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from brim.compile.session import float64
 from brim.errors import BrimError
 from brim.frames.frame import Frame
 from brim.linalg import lower_cells
@@ -254,6 +255,6 @@ def linear_columns(rest: Model, terms: tuple[AbstractTerm, ...], frame: Frame) -
         full = rest.transform(rest.layout.constrain(q, data["fixed"])[0], data["design"])
         return [t.coefficients(full) for t in terms]
 
-    with jax.enable_x64(True):
+    with float64():
         shapes = jax.eval_shape(coefficients, np.zeros(rest.layout.dim), rest.data(frame.take(np.arange(1))))
     return None if any(s is None for s in shapes) else sum(s.shape[0] for s in shapes)

@@ -13,6 +13,7 @@ import numpy as np
 from jax import lax
 
 from brim.compile import compiled as programs
+from brim.compile.session import float64
 from brim.errors import BrimError
 from brim.infer.nuts.program import device_data
 from brim.infer.target import Target
@@ -33,12 +34,12 @@ class Density:
     def __init__(self, target: Target) -> None:
         self.target = target
         self.rows = int(np.clip(_NUMBERS // max(target.dim, 1), 16, 1024))
-        with jax.enable_x64(True):
+        with float64():
             self.data = device_data(target.data)
 
     def __call__(self, q: np.ndarray) -> tuple[float, np.ndarray]:
         run = compiled(_gradient, self.target, jax.ShapeDtypeStruct((self.target.dim,), np.float64))
-        with jax.enable_x64(True):
+        with float64():
             lp, grad = run(np.asarray(q, np.float64), self.data)
         return float(lp), np.array(grad)
 
@@ -48,7 +49,7 @@ class Density:
         run = compiled(_values, self.target, *shapes)
         out = np.empty(len(q))
         block = np.zeros((self.rows, self.target.dim))
-        with jax.enable_x64(True):
+        with float64():
             for at in range(0, len(q), self.rows):
                 part = q[at : at + self.rows]
                 block[: len(part)] = part

@@ -8,9 +8,9 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
-import jax
 import numpy as np
 
+from brim.compile.session import float64
 from brim.infer.approximate.ascent import Evaluate, ascend, scales
 from brim.infer.nuts.chain import Chain
 from brim.infer.nuts.control import Control
@@ -113,7 +113,7 @@ def laplace_start(target: Target, control: Control, chains: int, seed: int) -> S
     Start, or ``None`` where the approximation does not exist or is poor: then the usual warm-up is the way.
     """
     program = precompile(target, control).result()
-    with jax.enable_x64(True):
+    with float64():
         data = device_data(target.data)
         chain = Chain(program, data, chain_stream(seed, 0), control, threading.Event(), Report(0, 0, 0))
 

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from brim.compile.session import float64
 from brim.errors import warn
 from brim.infer.approximate.ascent import ascend, scales
 from brim.infer.approximate.evaluate import Density, compiled, finite_point
@@ -101,7 +102,7 @@ def _fit(density: Density, origin: np.ndarray, unit: np.ndarray, full: bool, see
     stream, rate, halvings = chain_stream(seed, 0), FIRST, 0
     before, error = -np.inf, np.inf
     for block in range(MOST):
-        with jax.enable_x64(True):
+        with float64():
             state, law, elbos = run(state, origin, unit, stream, np.float64(rate), density.data)
         elbos = np.asarray(elbos)
         mean, noise = float(elbos.mean()), float(elbos.std() / np.sqrt(BLOCK))

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from brim.compile.session import float64
 from brim.compile.xla import options
 from brim.errors import BrimError
 from brim.infer.approximate.ascent import ascend
@@ -121,7 +122,7 @@ def _run_programs(
     points = [_first_point(density, seed, c) for c in range(chains)]
 
     def chain(number: int) -> tuple[Any, ...]:
-        with jax.enable_x64(True):
+        with float64():
             key = jax.random.fold_in(jax.random.key(seed), number)
             return jax.tree.map(np.asarray, run(key, points[number], density.data))
 

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from brim.arguments import whole
+from brim.compile.session import float64
 from brim.errors import BrimError
 from brim.infer.nuts.chain import Chain, Halted
 from brim.infer.nuts.control import Control
@@ -145,7 +146,7 @@ class _Run:
 
     def go(self, program: Program, cores: int, shown: Progress) -> None:
         """Run all chains; an exception in one, or Ctrl-C, stops the others at the end of their chunk."""
-        with jax.enable_x64(True):
+        with float64():
             data = device_data(self.plan.target.data)
         with ThreadPoolExecutor(cores, thread_name_prefix="brim-chain") as pool:
             futures = [pool.submit(self.chain, c, program, data) for c in range(len(self.q))]
@@ -167,9 +168,9 @@ class _Run:
                 raise failed[0]
 
     def chain(self, number: int, program: Program, data: Any) -> None:
-        """One chain, in its thread. ``enable_x64`` is thread-local, so every worker enters it."""
+        """One chain, in its thread. ``float64`` is entered thread by thread."""
         plan, report = self.plan, self.reports[number]
-        with jax.enable_x64(True):
+        with float64():
             clock = time.perf_counter()
             chain = Chain(program, data, chain_stream(plan.seed, number), plan.control, self.halt, report)
             warm_up(chain, plan, number)
