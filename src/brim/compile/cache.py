@@ -37,10 +37,17 @@ _tracing = threading.Lock()  # tracing is Python: two at a time only delay each 
 
 
 def cache_dir() -> Path | None:
-    """The folder of compiled programs: ``BRIM_CACHE_DIR``, else the user's cache folder; ``None`` if ``BRIM_CACHE_DIR`` is off."""
+    """The folder of compiled programs: ``BRIM_CACHE_DIR``, else the user's cache folder; ``None`` if it is off or there is none."""
     named = os.environ.get("BRIM_CACHE_DIR")
-    if named is not None:
-        return None if named.strip().lower() in _OFF else Path(named).expanduser()
+    if named is not None and named.strip().lower() in _OFF:
+        return None
+    try:
+        return _user_folder() if named is None else Path(named).expanduser()
+    except (RuntimeError, KeyError, OSError, ValueError):  # no home, an unknown user
+        return None
+
+
+def _user_folder() -> Path:
     return platformdirs.user_cache_path("brim", appauthor=False) / "compiled"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -38,6 +39,40 @@ class Report:
     divergences: int = 0
 
 
+class Forgiving:
+    """A stream that never raises: one that is closed, full, missing (``None``) or half a stream only shows less."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write what can be written."""
+        with suppress(Exception):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush what can be flushed."""
+        with suppress(Exception):
+            self._stream.flush()
+
+    def isatty(self) -> bool:
+        """Whether it is known to be a terminal."""
+        try:
+            return bool(self._stream.isatty())
+        except Exception:  # whatever a logging wrapper raises
+            return False
+
+    def fileno(self) -> int:
+        """The stream's own; what asks for it is prepared for an error."""
+        return int(self._stream.fileno())
+
+    @property
+    def encoding(self) -> str:
+        """The stream's own, if it has one."""
+        return str(getattr(self._stream, "encoding", None) or "utf-8")
+
+
 class Progress:
     """Shows reports. rich is imported only when there is a terminal to draw on."""
 
@@ -55,7 +90,8 @@ class Progress:
         self._callback = callback
         self._clock = time.perf_counter()
         self._bar: Any = None
-        self._lines = shown and not sys.stderr.isatty()
+        self._out = Forgiving(sys.stderr)
+        self._lines = shown and not self._out.isatty()
         self._shown_tenths = 0
         self._rich = shown and not self._lines
 
@@ -66,7 +102,7 @@ class Progress:
             from rich.progress import Progress as Bar
 
             columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TimeElapsedColumn())
-            self._bar = Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True)
+            self._bar = Bar(*columns, TimeRemainingColumn(), console=Console(file=self._out), transient=True)
             self._task = self._bar.add_task("compiling", total=self._total)
             self._bar.start()
         return self
@@ -87,7 +123,7 @@ class Progress:
             if tenths > self._shown_tenths:
                 self._shown_tenths = tenths
                 elapsed = time.perf_counter() - self._clock
-                print(f"{10 * tenths:3d}% {self._text(reports)}, {elapsed:.1f} s", file=sys.stderr, flush=True)
+                print(f"{10 * tenths:3d}% {self._text(reports)}, {elapsed:.1f} s", file=self._out, flush=True)
 
     def _text(self, reports: Sequence[Report]) -> str:
         warming = sum(r.done < r.warmup for r in reports)
