@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from brim.compile.session import float64
 from brim.compile.xla import options
 from brim.errors import BrimError
 from brim.fit.record import FitRecord
@@ -64,7 +65,7 @@ def _in_chunks(program: Callable[[Any, Any], Any], data: Any, values: Any) -> np
     """A program of a pytree of draws, some of them at once."""
     n = len(jax.tree.leaves(values)[0])
     parts = []
-    with jax.enable_x64(True):
+    with float64():
         for at in range(0, n, _CHUNK):
             rows = np.minimum(np.arange(at, at + min(_CHUNK, n)), n - 1)
             parts.append(np.asarray(program(jax.tree.map(lambda a, rows=rows: a[rows], values), data))[: n - at])
@@ -83,7 +84,7 @@ def _params(model: Model, reported: Any, data: Any) -> dict[str, Any]:
 
 def _check_complete(model: Model, arrays: Any, data: Any) -> None:
     one = {k: v[0] for k, v in arrays.items()}
-    with jax.enable_x64(True):
+    with float64():
         known = jax.eval_shape(lambda r, d: _params(model, r, d), one, data)
     lost = [p.name for p in model.params if p.name not in known and len(p.constants) < max(p.size, 1)]
     if lost:

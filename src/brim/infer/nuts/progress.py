@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import IO, Any, cast
 
 __all__ = ["Progress", "Report"]
 
@@ -102,7 +102,7 @@ class Progress:
             from rich.progress import Progress as Bar
 
             columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TimeElapsedColumn())
-            self._bar = Bar(*columns, TimeRemainingColumn(), console=Console(file=self._out), transient=True)
+            self._bar = Bar(*columns, TimeRemainingColumn(), console=Console(file=cast("IO[str]", self._out)), transient=True)
             self._task = self._bar.add_task("compiling", total=self._total)
             self._bar.start()
         return self

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from brim.compile.session import float64
 from brim.compile.xla import options
 from brim.distributions.observe import truncated_mean
 from brim.errors import BrimError
@@ -101,7 +102,7 @@ def _quadrature(fit: FitRecord, response: ResponseModel, frame: Frame, holder: s
     known_by = {e.block.key: np.concatenate([e.block.grouping.by_index, e.block.grouping.new_by]) for e in scoped.effects()}
     used = {q.key for q in model.reported()}
     parts = []
-    with jax.enable_x64(True):
+    with float64():
         kernel = _kernel(model, response.name, holder, dpar or "", skip, jax.tree.structure(design))
         arrays = {k: v for k, v in fit.draws.flat().items() if k in used}
         for chunk, n in chunks(ids, design[scoped.rows_key].shape[0] * 4):
