@@ -45,10 +45,14 @@ class Fit(FitRecord):
 
     @property
     def idata(self) -> Any:
-        """The fit as an ArviZ ``DataTree`` with groups ``posterior``, ``sample_stats`` and ``observed_data``, dims named."""
-        from brim.fit.draws import dataset, observed
+        """The fit as an ArviZ ``DataTree``, dims named: ``posterior``, ``sample_stats``, ``observed_data``, ``constant_data``.
 
-        return dataset(self.draws, self.stats, observed(self.model, self.frame))
+        ``log_likelihood``, ``posterior_predictive``, ``log_prior``, ``prior`` and ``prior_predictive`` are computed when they are first
+        asked for, ``fit.idata["log_likelihood"]``; the last two sample the prior.
+        """
+        from brim.post.arviz.tree import fit_tree
+
+        return fit_tree(self)
 
     # ------------------------------------------------------------------ tables
 

@@ -1,0 +1,4 @@
+"""A fit as ArviZ takes it.
+
+May import: fit, model, post.predictions.
+"""
