@@ -43,8 +43,14 @@ class Predictor:
         Whether the right-hand side is an expression of nonlinear parameters instead of terms.
     loop
         Whether brms would evaluate a nonlinear expression row by row (it changes no number here).
-    center, cmc, sparse, decomp
-        How the design matrix is treated: centred, cell-mean coded without intercept, sparse, QR-decomposed (``"QR"``, ``"none"``).
+    center
+        Whether columns are centred and the intercept is that of the centred ones.
+    cmc
+        Whether factors are coded by their cells where there is no intercept.
+    sparse
+        As in brms: columns are then not centred (it changes no other number here).
+    decomp
+        ``"QR"``: coefficients of orthogonal columns are sampled, and priors of class ``b`` are about these; ``"none"``.
     """
 
     par: str
@@ -55,6 +61,11 @@ class Predictor:
     cmc: bool = True
     sparse: bool = False
     decomp: str = "none"
+
+    @property
+    def centred(self) -> bool:
+        """Whether the columns are centred."""
+        return self.center and not self.sparse
 
     @property
     def rhs(self) -> Node:

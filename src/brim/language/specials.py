@@ -45,14 +45,14 @@ SPECIALS: Mapping[str, Special] = {
     **_table("smooth", "s(... k fx bs m by @xt id sp pc)", "t2(... k bs m d by @xt id sp full ord pc)"),
     **_table("smooth", "te(... k bs m d by fx np @xt id sp pc)", "ti(... k bs m d by fx np @xt id sp mc pc)"),
     **_table("gp", "gp(... by k cov iso gr cmc scale c)"),
-    **_table("mo", "mo(x id)"),
+    **_table("mo", "mo(x @id)"),
     **_table("me", "me(x sdx gr)"),
     **_table("mi", "mi(x idx)"),
     **_table("cs", "cs(expr)", "cse(expr)"),
     **_table("mmc", "mmc(...)"),
     **_table("autocor", "ar(time gr p cov)", "ma(time gr q cov)", "arma(time gr p q cov)", "cosy(time gr)", "unstr(time gr)"),
     **_table("autocor", "sar(@M type)", "car(@M gr type)", "fcor(@M)"),
-    **_table("group", "gr(... by cor id @cov dist pw)", "mm(... weights scale by cor id @cov dist)"),
+    **_table("group", "gr(... by cor @id @cov dist pw)", "mm(... weights scale by cor @id @cov dist)"),
     **_table("offset", "offset(x)"),
 }
 

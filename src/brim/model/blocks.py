@@ -38,7 +38,8 @@ def gather_blocks(plans: list[Plan], scales: Mapping[str, float], frame: Frame, 
     for plan in plans:
         for part in plan.as_written():
             for i, group in enumerate(part.terms.groups if part.terms else ()):
-                key = ("id", group.id) if group.id else (part.where, i)
+                shared = _shared(group, data2)
+                key = ("id", shared) if shared else (part.where, i)
                 pieces.setdefault(key, []).append(_Piece(plan, part.where, group, scales[plan.resp]))
     blocks = [_block(group, frame, data2) for group in pieces.values()]
     blocks.sort(key=lambda b: b.grouping.label)
@@ -48,6 +49,14 @@ def gather_blocks(plans: list[Plan], scales: Mapping[str, float], frame: Frame, 
     )
     _check_unique(out)
     return out
+
+
+def _shared(group: Group, data2: Mapping[str, Any]) -> str:
+    """What terms that are correlated with each other share: ``A`` of ``(1 | A | g)`` or of ``(1 | gr(g, id = "A"))``."""
+    grouping = parse_grouping(group.by, data2)
+    if group.id and grouping.id and group.id != grouping.id:
+        raise grouping.error(f"the term has two IDs, '{group.id}' and '{grouping.id}'", "leave one of them out")
+    return group.id or grouping.id
 
 
 def _block(pieces: list[_Piece], frame: Frame, data2: Mapping[str, Any]) -> GroupBlock:

@@ -63,10 +63,19 @@ def build(
     shared = _joined(t for _, terms in made for t in terms)
     draft = Model(responses, blocks, shared, joint)
     resolved, rows = resolve(_params(draft), given, data2)
+    _check_bounds(responses, resolved)
     model = _with_shrinkage(_with_order(replace(draft, params=resolved, rows=rows)), frame)
     check_names(model)
     warn_of_doubtful_columns(plans, frame)
     return model, frame
+
+
+def _check_bounds(responses: Iterable[ResponseModel], params: Iterable[Param]) -> None:
+    """Coefficients of orthogonal columns have no bounds: those of ``b`` would be none of theirs."""
+    bounded = {p.name for p in params if (p.lb, p.ub) != (None, None)}
+    for term in (t for r in responses for p in r.predictors for t in p.terms if isinstance(t, Population)):
+        if term.sampled != term.key and term.sampled in bounded:
+            raise BrimError('priors of class b cannot have bounds with decomp = "QR"', hint="leave out lb and ub, or decomp")
 
 
 def _with_order(model: Model) -> Model:
@@ -75,10 +84,12 @@ def _with_order(model: Model) -> Model:
         if r.family.options.get("order") != "mu":
             continue
         mains = [t for p in r.predictors if p.name in r.family.mus for t in p.terms if isinstance(t, Population | Nonlinear)]
+        if len(mains) < 2:
+            continue  # the others are equal to it, or fixed
         if any(isinstance(t, Nonlinear) for t in mains):
             continue
         keys = [t.intercept_key for t in mains if isinstance(t, Population) and t.intercept]
-        if len(keys) < len(r.family.mus):
+        if len(keys) < len(mains):
             hint = "say mixture(..., order='none'), or give every mu an intercept"
             raise BrimError("the components of a mixture are ordered by their intercepts, and one has none", hint=hint)
         by_name = {p.name: p for p in model.params}
@@ -238,11 +249,13 @@ class _Builder:
         """The population-level effects of a predictor; those of a nonlinear parameter are not centred, as in brms."""
         family = self.plan.family
         if part.where.nlpar:
-            return Population(terms, part.where, center=False).learn(self.frame)
+            return Population(terms, part.where, center=False, cmc=part.formula.cmc, decomp=part.formula.decomp).learn(self.frame)
         default = self.defaults.text(family.spec(part.name).prior_of_intercept(family.links[part.name]))
         if part.name in family.mus and not family.intercepts:
-            return Population(terms, part.where, default, family.centered and part.formula.center, thresholds=True).learn(self.frame)
-        return Population(terms, part.where, default, part.formula.center).learn(self.frame)
+            centred = family.centered and part.formula.centred
+            return Population(terms, part.where, default, centred, True, part.formula.cmc, part.formula.decomp).learn(self.frame)
+        formula = part.formula
+        return Population(terms, part.where, default, formula.centred, cmc=formula.cmc, decomp=formula.decomp).learn(self.frame)
 
     def context(self, part: Part) -> Context:
         """What special terms may know."""

@@ -90,7 +90,8 @@ class Plan:
 
     def _parts(self, family: Family) -> tuple[Part, ...]:
         names = [s.name for s in family.dpars]
-        predicted = [n for n in names if n in family.mus or n in self.formula.parameters]
+        fixed = dict(self.formula.fixed)
+        predicted = [n for n in names if (n in family.mus and n not in fixed) or n in self.formula.parameters]
         parts = [self._part(n, Where(self.resp, "" if n == "mu" else n), family) for n in predicted]
         nonlinear = [n for n in self.formula.parameters if n not in names and n != "mu"]
         parts = [self._part(n, Where(self.resp, "", n), family) for n in nonlinear] + parts
@@ -104,6 +105,11 @@ class Plan:
     def _part(self, name: str, where: Where, family: Family) -> Part:
         given = name in self.formula.parameters
         formula = self.formula.predictor(name) if given else self.formula.main
+        if formula.nl and (not formula.cmc or formula.sparse or formula.decomp != "none"):
+            hint = 'give them to the formulas of its parameters: lf("a ~ x", decomp="QR")'
+            raise BrimError("cmc, sparse and decomp are of no use in a nonlinear formula", source=str(formula), hint=hint)
+        if formula.sparse and formula.decomp == "QR":
+            raise BrimError('decomp = "QR" and sparse = TRUE exclude each other', source=str(formula), hint="leave one of them out")
         if not formula.nl:
             return Part(name, where, formula, self.formula.terms(name if given else "mu", self.columns))
         own = [n for n in self.formula.parameters if n not in (s.name for s in family.dpars)]
@@ -131,6 +137,9 @@ def _check_parameters(formula: Formula, family: Family) -> None:
         if name not in known and not nonlinear:
             hint = suggest(name, known, "distributional parameters") + " A nonlinear formula needs nl=True."
             raise BrimError(f"the family {family.name} has no parameter '{name}'", source=str(formula), hint=hint)
+    if set(family.mus) <= set(dict(formula.fixed)):
+        what = f"{', '.join(family.mus)} {'is' if len(family.mus) == 1 else 'are all'} fixed, and nothing is left to predict"
+        raise BrimError(what, source=str(formula), hint=f"the right-hand side of the main formula is that of {family.mus[0]}")
     for name, value in formula.fixed:
         for each in (name, value):
             if isinstance(each, str) and each not in known:

@@ -117,6 +117,9 @@ class Response:
                 s, f = map(deparse, self.node.args)  # glm's way to write successes and failures
                 hint = f"write {s} | trials({s} + {f}) ~ ..."
             raise self.error(f"the family {family.name} needs the number of trials", hint)
+        if "dec" in family.additions and self._find("dec") is None:
+            hint = f"write {deparse(self.node)} | dec(decision) ~ ..., with 'upper' and 'lower' (or 1 and 0)"
+            raise self.error(f"the family {family.name} needs the decision of each response", hint)
         added = tuple(read_addition(a, frame) for a in self.additions if a.fn not in ELSEWHERE)
         used = tuple(sorted(name for a in added for name in (a.fn, *a.values)))
         learned = replace(self, expression=Expression(self.node).learn(frame), added=added, used=used)

@@ -13,6 +13,7 @@ from brim.design.matrix import ModelMatrix, brms_name
 from brim.errors import BrimError
 from brim.frames.frame import Frame
 from brim.language.expand import Name, Terms, variables
+from brim.linalg import solve_lower
 from brim.parameters.param import RANKS, Param, Reported, Slot, Where
 from brim.terms.base import AbstractTerm, Design, Params
 
@@ -39,6 +40,11 @@ class Population(AbstractTerm):
         ``False`` (``bf(center=FALSE)``): the intercept is an ordinary coefficient of class ``b``.
     thresholds
         The predictor of an ordinal family: the family's thresholds take the place of the intercept.
+    cmc
+        ``False``: without an intercept, factors are coded as if there were one.
+    decomp
+        ``"QR"``: with ``X = Q R`` (centred) sampled are the ``bQ`` of the columns ``Q sqrt(n - 1)``, which priors of class ``b`` are about
+        (as in brms); reported is ``b = sqrt(n - 1) R^-1 bQ``.
     """
 
     terms: Terms = field(compare=False)
@@ -46,11 +52,14 @@ class Population(AbstractTerm):
     intercept_default: str = field(compare=False, default="student_t(3, 0, 2.5)")
     center: bool = True
     thresholds: bool = False
+    cmc: bool = True
+    decomp: str = "none"
     coefs: tuple[str, ...] = ()
     intercept: bool = True
     dropped: int = 0
     matrix: ModelMatrix | None = field(compare=False, default=None, repr=False)
     means: Any = field(compare=False, default=None, repr=False)
+    upper: Any = field(compare=False, default=None, repr=False)
 
     @property
     def key(self) -> str:
@@ -61,17 +70,32 @@ class Population(AbstractTerm):
         return f"Intercept{self.where.suffix}"
 
     def learn(self, frame: Frame) -> Self:
-        terms = replace(self.terms, intercept=True) if self.thresholds else self.terms
+        terms = replace(self.terms, intercept=True) if self.thresholds or not self.cmc else self.terms
         if not terms.intercept and (Name("intercept"),) in terms.terms and "intercept" in frame:
             what = "'intercept' is a reserved name in models without an intercept, and the data have a column of that name"
             raise BrimError(what, source=terms.node.source or None, hint="rename the column")
         matrix = ModelMatrix(terms).learn(frame)
         names = tuple(brms_name(n) for n in matrix.names)
-        first = terms.intercept and (self.center or self.thresholds)
-        coefs = names[1:] if first else names
+        first = (self.terms.intercept or self.thresholds) and (self.center or self.thresholds)
+        dropped = int(first or terms.intercept != self.terms.intercept)
+        coefs = names[dropped:]
         _check_names(coefs, terms)
-        learned = replace(self, matrix=matrix, coefs=coefs, intercept=first and not self.thresholds, dropped=int(first))
-        return replace(learned, means=matrix.means(frame, 1) if first and self.center else np.zeros(len(coefs)))
+        learned = replace(self, matrix=matrix, coefs=coefs, intercept=first and not self.thresholds, dropped=dropped)
+        learned = replace(learned, means=matrix.means(frame, 1) if first and self.center else np.zeros(len(coefs)))
+        return replace(learned, upper=learned._upper(frame)) if self._rotated else learned
+
+    @property
+    def _rotated(self) -> bool:
+        return self.decomp == "QR"
+
+    def _upper(self, frame: Frame) -> np.ndarray:
+        """``R / sqrt(n - 1)`` with a positive diagonal."""
+        upper = np.linalg.qr(self._columns(frame) - self.means, mode="r")
+        k = len(self.coefs)
+        if len(upper) < k or (np.abs(np.diag(upper)) <= 1e-10 * np.linalg.norm(upper, axis=0)).any():
+            what = 'decomp = "QR" needs columns that are independent of each other (and of the intercept)'
+            raise BrimError(what, source=self.terms.node.source or None, hint="leave out what others make up, or leave out decomp")
+        return upper * np.sign(np.diag(upper))[:, None] / np.sqrt(max(frame.n - 1, 1))
 
     def variables(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(v for t in self.terms.terms for f in t for v in variables(f)))
@@ -85,10 +109,21 @@ class Population(AbstractTerm):
         return {"X": self._columns(frame), **self.constants()}
 
     def constants(self) -> Design:
-        return {"means": self.means}
+        return {"means": self.means, **({"upper": self.upper} if self._rotated else {})}
+
+    @property
+    def sampled(self) -> str:
+        """The coefficients that are sampled."""
+        return f"bQ{self.where.suffix}" if self._rotated else self.key
+
+    def _b(self, params: Params, design: Design) -> Any:
+        """The coefficients, from those sampled where they are not there yet."""
+        if self.key in params or not self._rotated:
+            return params[self.key]
+        return solve_lower(jnp.asarray(design["upper"]).T, params[self.sampled][:, None], transposed=True)[:, 0]
 
     def shift(self, params: Params, design: Design) -> Any:
-        return design["means"] @ params[self.key] if self.coefs else 0.0
+        return design["means"] @ self._b(params, design) if self.coefs else 0.0
 
     def params(self) -> tuple[Param, ...]:
         out = []
@@ -97,18 +132,20 @@ class Population(AbstractTerm):
             out.append(Param(self.intercept_key, slots=(slot,)))
         if self.coefs:
             slots = tuple(Slot("b", c, where=self.where) for c in self.coefs)
-            out.append(Param(self.key, (len(self.coefs),), slots))
+            out.append(Param(self.sampled, (len(self.coefs),), slots))
         return tuple(out)
 
     def transform(self, params: Params, design: Design) -> dict[str, Any]:
+        out = {self.key: self._b(params, design)} if self._rotated and self.coefs else {}
         if not self.intercept:
-            return {}
-        return {f"b_{self.intercept_key}": params[self.intercept_key] - self.shift(params, design)}
+            return out
+        return {**out, f"b_{self.intercept_key}": params[self.intercept_key] - self.shift(params, design)}
 
     def invert(self, reported: Params, design: Design) -> dict[str, Any]:
+        out = {self.sampled: design["upper"] @ reported[self.key]} if self._rotated and self.coefs else {}
         if not self.intercept:
-            return {}
-        return {self.intercept_key: reported[f"b_{self.intercept_key}"] + self.shift(reported, design)}
+            return out
+        return {**out, self.intercept_key: reported[f"b_{self.intercept_key}"] + self.shift(reported, design)}
 
     def apply(self, eta: Any, params: Params, design: Design) -> Any:
         if self.intercept:
@@ -127,8 +164,9 @@ class Population(AbstractTerm):
         return np.concatenate([np.ones((len(x), 1)), x], axis=1) if self.intercept else x
 
     def unpenalised(self, frame: Frame) -> tuple[tuple[str, Any, bool], ...]:
+        centred = (self.intercept or self.thresholds) and self.center
         ones = [(self.intercept_key, np.ones((frame.n, 1)), False)] if self.intercept else []
-        return (*ones, *([(self.key, self._columns(frame), bool(self.dropped) and self.center)] if self.coefs else []))
+        return (*ones, *([(self.sampled, self._columns(frame), centred)] if self.coefs else []))
 
     def reported(self) -> tuple[Reported, ...]:
         out = []

@@ -101,6 +101,8 @@ class SmoothCall:
             raise fault(self.options["bs"], "s() has one basis", "t2() takes one for each covariate")
         factors = tuple(i for i, n in enumerate(levels) if n)
         k, m = self._k(self.numbers("k")), self._orders()
+        if name in ("re", "fs"):
+            self._refuse_unread(("fx",) if name == "fs" else ("fx", "m", "xt"), name)
         if name == "re":
             return Slopes(), factors
         if name == "fs":
@@ -111,6 +113,11 @@ class SmoothCall:
             node = self.covariates[factors[0]]
             raise fault(node, f"{deparse(node)} is a factor", 'use bs = "re" or bs = "fs", or give it as by')
         return Single(self._basis(name, k, m, len(levels)), self.flag("fx"), centred), ()
+
+    def _refuse_unread(self, names: tuple[str, ...], bs: str) -> None:
+        for name in names:
+            if name in self.options and (name != "fx" or self.flag(name)):
+                raise fault(self.options[name], f'{name} has no meaning for bs = "{bs}"', "leave it out")
 
     def _k(self, values: tuple[float | None, ...]) -> int | None:
         if len(values) > 1:

@@ -54,6 +54,10 @@ def _read(call: Call, context: Context) -> GaussianProcess:
     c = _numbers(given.get("c"), len(covariates)) or (1.25,) * len(covariates)
     if any(v <= 0 for v in c):
         raise fault(given["c"], "c, the ratio of the basis' interval to the data's range, must be positive")
+    if k is None and "c" in given:
+        raise fault(
+            given["c"], "c belongs to a basis, and without k there is none", "give k, the number of basis functions, or leave c out"
+        )
     by = given.get("by")
     by = None if isinstance(by, Constant) else by
     iso, gr, scale, cmc = (_flag(given.get(name)) for name in ("iso", "gr", "scale", "cmc"))

@@ -39,6 +39,8 @@ class Grouping:
         ``gr(cor = FALSE)`` turns correlations off.
     cov_name, cov
         ``gr(cov = A)`` and the matrix (values, names) found in ``data2``.
+    id
+        ``gr(id = "A")``: terms with the same one are correlated, as in ``(1 | A | g)``; how a block is gathered, not what it is.
     weight_name, prior_weights
         ``gr(pw = w)``: the column, and the learned weight of each level's prior density.
     weight_nodes, scale_weights
@@ -63,6 +65,7 @@ class Grouping:
     weight_values: tuple[Expression, ...] = field(compare=False, default=(), repr=False)
     scale_weights: bool = True
     weight_name: str = ""
+    id: str = field(compare=False, default="")
     only: bool = True
     keys: tuple[Key, ...] = field(compare=False, default=(), repr=False)
     levels: tuple[str, ...] = field(compare=False, default=())
@@ -374,7 +377,15 @@ def _parse_gr(call: Call, data2: Mapping[str, Any]) -> Grouping:
         cov = data2[cov_name]
     by_name, weight_name = (_column_of(call, given[k], k) if k in given else "" for k in ("by", "pw"))
     cor = _flag(given.get("cor"), True)
-    return Grouping(call, (names,), ":".join(names), by_name, dist, cor, cov_name, cov, weight_name=weight_name)
+    label, shared = ":".join(names), _identifier(given.get("id"))
+    return Grouping(call, (names,), label, by_name, dist, cor, cov_name, cov, weight_name=weight_name, id=shared)
+
+
+def _identifier(node: Node | None) -> str:
+    """The value of ``id``: a string, or a name taken for one."""
+    if node is None or (isinstance(node, Constant) and node.value is None):
+        return ""
+    return node.value if isinstance(node, Text) else deparse(node)
 
 
 def _column_of(call: Call, node: Node, argument: str) -> str:
@@ -403,6 +414,6 @@ def _parse_mm(call: Call) -> Grouping:
         node = given["weights"]
         weights = node.args if isinstance(node, Call) and node.fn == "cbind" else (node,)
     label = "mm" + "".join(":".join(f) for f in factors)
-    return Grouping(
-        call, factors, label, correlated=_flag(given.get("cor"), True), weight_nodes=weights, scale_weights=_flag(given.get("scale"), True)
-    )
+    cor, scale = _flag(given.get("cor"), True), _flag(given.get("scale"), True)
+    shared = _identifier(given.get("id"))
+    return Grouping(call, factors, label, correlated=cor, weight_nodes=weights, scale_weights=scale, id=shared)
