@@ -34,12 +34,16 @@ if TYPE_CHECKING:
     from brim.post.comparison.bridge import bayes_factor as bayes_factor
     from brim.post.comparison.bridge import bridge_sampler as bridge_sampler
     from brim.post.comparison.bridge import post_prob as post_prob
+    from brim.post.comparison.compare import add_criterion as add_criterion
     from brim.post.comparison.compare import loo_compare as loo_compare
     from brim.post.comparison.expectations import E_loo as E_loo
     from brim.post.comparison.expectations import bayes_R2 as bayes_R2
     from brim.post.comparison.loo import loo as loo
     from brim.post.comparison.loo import waic as waic
+    from brim.post.comparison.refits import kfold as kfold
     from brim.post.comparison.weights import model_weights as model_weights
+    from brim.post.diagnose.check import check as check
+    from brim.post.diagnose.check import powerscale_sensitivity as powerscale_sensitivity
     from brim.post.inference.comparisons import avg_comparisons as avg_comparisons
     from brim.post.inference.comparisons import avg_predictions as avg_predictions
     from brim.post.inference.comparisons import avg_slopes as avg_slopes
@@ -60,6 +64,7 @@ _HOMES = {
     "E_loo": "brim.post.comparison.expectations",
     "Fit": "brim.api.fit",
     "acformula": "brim.language.brms",
+    "add_criterion": "brim.post.comparison.compare",
     "avg_comparisons": "brim.post.inference.comparisons",
     "avg_predictions": "brim.post.inference.comparisons",
     "avg_slopes": "brim.post.inference.comparisons",
@@ -68,11 +73,13 @@ _HOMES = {
     "bf": "brim.language.brms",
     "bridge_sampler": "brim.post.comparison.bridge",
     "brm": "brim.api.brm",
+    "check": "brim.post.diagnose.check",
     "comparisons": "brim.post.inference.comparisons",
     "datagrid": "brim.post.inference.grids",
     "default_prior": "brim.api.brm",
     "emmeans": "brim.post.inference.comparisons",
     "hypothesis": "brim.post.inference.hypothesis",
+    "kfold": "brim.post.comparison.refits",
     "lf": "brim.language.brms",
     "load": "brim.api.fit",
     "load_data": "brim.data",
@@ -83,6 +90,7 @@ _HOMES = {
     "mvbind": "brim.language.brms",
     "nlf": "brim.language.brms",
     "post_prob": "brim.post.comparison.bridge",
+    "powerscale_sensitivity": "brim.post.diagnose.check",
     "predictions": "brim.post.inference.comparisons",
     "prior": "brim.parameters.prior",
     "set_mecor": "brim.language.brms",

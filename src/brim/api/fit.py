@@ -161,6 +161,11 @@ class Fit(FitRecord):
     loo_R2 = Method("brim.post.comparison.expectations")
     bayes_R2 = Method("brim.post.comparison.expectations")
 
+    # ------------------------------------------------------------------ diagnostics
+
+    check = Method("brim.post.diagnose.check")
+    powerscale_sensitivity = Method("brim.post.diagnose.check")
+
     # ------------------------------------------------------------------ inference
 
     hypothesis = Method("brim.post.inference.hypothesis")

@@ -1,0 +1,46 @@
+"""brim.check(fit): sentences about a fit that is well and about ones that are not."""
+
+import dataclasses
+import warnings
+
+import numpy as np
+import pandas as pd
+
+import brim
+import fits
+from references import draws, reference
+
+
+def by_name(check):
+    return {f.name: f for f in check.findings}
+
+
+def test_bad_chains():
+    """Chains in different places, divergences, cut trees, low energy."""
+    fit = fits.fit("sleep_slopes")
+    frame = draws(reference("post/sleep_slopes"))
+    frame.loc[:99, "b_Days"] += 30
+    stats = {"diverging": np.ones((4, 100), bool), "tree_depth": np.full((4, 100), 10), "energy": np.cumsum(np.ones((4, 100)), axis=1)}
+    bad = dataclasses.replace(fit.with_draws(frame, chains=4), stats=stats)
+    found = by_name(bad.check(sensitivity=False))
+    assert not any(found[n].ok for n in ("R-hat", "ESS", "divergences", "tree depth", "E-BFMI", "Pareto k"))
+    assert "b" in found["R-hat"].text
+    assert "400 of 400" in found["divergences"].text
+    assert "integrated=True" in found["Pareto k"].advice
+    assert "before you rely" in bad.check(loo=False, sensitivity=False).verdict
+
+
+def test_prior_sensitivity():
+    """A tight prior far from the data is found, with the conflict."""
+    data = pd.DataFrame({"y": np.random.default_rng(1).normal(3, 1, 30), "x": np.linspace(-1, 1, 30)})
+    priors = brim.prior("normal(0, 0.4)", class_="Intercept") + brim.prior("normal(0, 5)")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fit = brim.brm("y ~ x", data, prior=priors, chains=4, iter=800, seed=1, progress=False)
+    table = fit.powerscale_sensitivity()
+    assert table.loc["b_Intercept", "diagnosis"] == "prior-data conflict"
+    found = by_name(fit.check())
+    assert not found["prior sensitivity"].ok
+    assert "b_Intercept" in found["prior sensitivity"].text
+    assert str(fit.check()).count("\n") == len(fit.check().findings)
+    assert list(fit.check().table.columns) == ["ok", "value", "text", "advice"]
