@@ -205,3 +205,32 @@ def test_priors_of_some_elements_count_these():
     free = brim.prior("normal(0, 2)", class_="b", coef="x")
     one, other = (brm("y ~ x + z", data, prior=p, empty=True).with_draws(values).log_prior()[0] for p in (held, free))
     assert np.isclose(one, other, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "y ~ k",
+        "y ~ k:x",
+        "y ~ log(k)",
+        "y ~ scale(k)",
+        "y ~ as.numeric(k)",
+        "y ~ offset(k)",
+        "y | weights(k) ~ x",
+        "k ~ x",
+        "y ~ s(x, by = k)",
+    ],
+)
+def test_keys_are_no_numbers(formula):
+    for key, words in ((SNOW * 10, r"whole numbers beyond 2\^53"), (pd.date_range("2020-01-01", periods=4).repeat(10), "dates or times")):
+        with pytest.raises(BrimError, match=f"column 'k' holds {words}"):
+            brm(formula, {"y": D["y"], "x": D["x"], "k": key}, empty=True)
+
+
+def test_a_large_key_in_a_formula_is_text():
+    data = {"y": D["y"], "k": SNOW * 10}
+    with pytest.raises(BrimError, match=r"beyond 2\^53 may have been rounded"):
+        brm("y ~ k == 1000000000000000001", data, empty=True)
+    fit = brm("y ~ k == '1000000000000000001'", data, empty=True)
+    fit = fit.with_draws(pd.DataFrame({fit.variables()[0]: [0.0], fit.variables()[1]: [1.0], "sigma": [1.0]}))
+    np.testing.assert_array_equal(fit.posterior_epred()[0, :4], [0, 1, 0, 0])

@@ -111,6 +111,8 @@ def _round(x: Value, digits: float = 0) -> Value:
 
 def _as_numeric(x: Value) -> Value:
     """Codes of a factor, the numbers that text spells, 0 and 1 of a logical."""
+    if isinstance(x, Factor):
+        x.usable()
     if isinstance(x, Factor) and x.text:
         try:
             table = np.array([float(level) for level in x.levels] + [np.nan])

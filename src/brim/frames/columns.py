@@ -86,11 +86,6 @@ class Numeric:
         ('2.5', '10', '100000')
         """
         distinct, codes = _distinct(self.held)
-        large = np.abs(distinct) > LARGEST_EXACT
-        if np.any(large & np.isfinite(distinct)):
-            value = distinct[np.argmax(large)]
-            hint = "read the column as whole numbers (Int64) or as text"
-            raise BrimError(f"{value:.17g} is a level, and floating-point numbers beyond 2^53 may have been rounded", hint=hint)
         labels = [level_name(v) for v in distinct]
         levels = tuple(dict.fromkeys(labels))
         if len(levels) == len(labels):
@@ -301,7 +296,10 @@ def level_name(value: Any) -> str:
     if not (isinstance(value, Real) or type(value) is Decimal):
         return str(value).removesuffix(" 00:00:00")
     number = float(value)
-    return str(int(number)) if number.is_integer() and abs(number) <= LARGEST_EXACT else format_number(number)
+    if abs(number) > LARGEST_EXACT and math.isfinite(number):
+        hint = "give it as text, in quotes; read columns as whole numbers (Int64) or as text"
+        raise BrimError(f"{number:.17g} is a level, and floating-point numbers beyond 2^53 may have been rounded", hint=hint)
+    return str(int(number)) if number.is_integer() else format_number(number)
 
 
 def distinct_labels(values: Iterable[Any]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import logsumexp
 
-from brim.design.expressions import Expression
+from brim.design.expressions import Expression, usable
 from brim.design.matrix import brms_name
 from brim.design.splines.call import SmoothCall
 from brim.design.splines.effects import combined
@@ -329,7 +329,7 @@ def _levels(by: Expression | None, frame: Frame) -> tuple[str, ...]:
     value = None if by is None else by.value(frame)
     if not isinstance(value, (Factor, Logical)):
         return ("",)
-    factor = value.as_factor()
+    factor = value.as_factor() if by is None else usable(by.node, value.as_factor())
     return factor.levels[1:] if factor.ordered else factor.levels
 
 
