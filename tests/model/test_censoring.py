@@ -151,6 +151,15 @@ def test_a_fit_with_intervals_from_zero_has_a_finite_slope():
     np.testing.assert_allclose(fit.fixef().to_numpy(), left.fixef().to_numpy(), rtol=1e-5)
 
 
+def test_a_shift_is_bounded_by_responses_that_say_something_of_it():
+    rows = {"y": [0.0, 0, 2, 3], "y2": [1.0, 0, 0, 0], "c": ["interval", "right", "none", "none"]}
+    model = brm("y | cens(c, y2) ~ 1", rows, "shifted_lognormal", empty=True)
+    assert next(p for p in model.model.params if p.name == "ndt").ub == 1.0
+    law = stats.lognorm(0.8, loc=0.3, scale=np.exp(0.4))
+    got = drawn(model, b_Intercept=0.4, sigma=0.8, ndt=0.3).log_lik()[0]
+    np.testing.assert_allclose(got, [law.logcdf(1), 0, law.logpdf(2), law.logpdf(3)], rtol=1e-9)
+
+
 @pytest.mark.parametrize(
     ("family", "rows", "message"),
     [

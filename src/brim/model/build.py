@@ -15,6 +15,7 @@ from brim.frames.frame import Frame
 from brim.language.brms import Formula, MvFormula
 from brim.language.expand import Call, Node, Terms, deparse, special, variables
 from brim.model.blocks import gather_blocks
+from brim.model.censoring import NOTHING
 from brim.model.doubts import warn_of_doubtful_columns
 from brim.model.extras import FamilyExtra
 from brim.model.imputation import imputable
@@ -327,7 +328,10 @@ class _Builder:
         return Param(key, slots=(slot,), lb=spec.lb, ub=spec.ub, symbols=symbols)
 
     def smallest_response(self) -> float:
-        return float(np.nanmin(self.plan.response.values(self.frame, self.plan.family)))
+        """Of the responses that say something of where the support begins."""
+        data = self.plan.response.design(self.frame, self.plan.family)
+        told = data.get("cens", 0.0) != NOTHING
+        return float(np.nanmin(np.where(told, data.get("at", data["y"]), np.inf)))
 
 
 def _offsets(terms: Terms | None, frame: Frame) -> tuple[Offset, ...]:
