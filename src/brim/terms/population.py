@@ -71,9 +71,7 @@ class Population(AbstractTerm):
 
     def learn(self, frame: Frame) -> Self:
         terms = replace(self.terms, intercept=True) if self.thresholds or not self.cmc else self.terms
-        if not terms.intercept and (Name("intercept"),) in terms.terms and "intercept" in frame:
-            what = "'intercept' is a reserved name in models without an intercept, and the data have a column of that name"
-            raise BrimError(what, source=terms.node.source or None, hint="rename the column")
+        _check_reserved(terms, frame)
         matrix = ModelMatrix(terms).learn(frame)
         names = tuple(brms_name(n) for n in matrix.names)
         first = (self.terms.intercept or self.thresholds) and (self.center or self.thresholds)
@@ -179,6 +177,13 @@ class Population(AbstractTerm):
             dim = f"coef{self.where.suffix}"
             out.append(Reported(self.key, names, RANKS["b"], self.key, (dim,), {dim: self.coefs}))
         return tuple(out)
+
+
+def _check_reserved(terms: Terms, frame: Frame) -> None:
+    """As in brms: without an intercept, ``intercept`` stands for one, and no column may have that name."""
+    if not terms.intercept and (Name("intercept"),) in terms.terms and "intercept" in frame:
+        what = "'intercept' is a reserved name in models without an intercept, and the data have a column of that name"
+        raise BrimError(what, source=terms.node.source or None, hint="rename the column")
 
 
 def _check_names(coefs: tuple[str, ...], terms: Terms) -> None:
