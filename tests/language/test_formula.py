@@ -471,7 +471,6 @@ TERM_ERRORS = {
     "y ~ (a + b)^0": ("0", "'^' takes a whole number"),
     "y ~ .": (".", "'.' stands for the columns of the data"),
     "y ~ y + x": ("y", "the response stands on both sides of '~'"),
-    "y ~ x + 1 | g": ("x + 1 | g", "a group term stands without parentheses"),
     "y ~ x*(1 | g)": ("1 | g", "a group term cannot be part of an interaction"),
     "y ~ (x + (1 | g))^2": ("1 | g", "a group term cannot be part of an interaction"),
     "y ~ offset(z):x": ("offset(z)", "an offset cannot be part of an interaction"),

@@ -59,6 +59,9 @@ def perform(
     progress, empty = flag("progress", progress), flag("empty", empty)
     check_process()
     path = _file(file, file_refit)
+    if isinstance(data, str) and "~" in data:
+        given = ", ".join(f"'{line}'" for line in (*str(request.formula).split("\n"), data))
+        raise BrimError(f"data is a formula: '{data}'", hint=f"formulas of one model go together: brm(bf({given}), data)")
     model, frame = build(request.formula, Frame.read(data), request.family, request.priors, read_data2(request.data2))
     if request.settings.sample_prior == "only":
         _check_proper(model)

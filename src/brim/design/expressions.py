@@ -89,6 +89,8 @@ class Expression:
     def numbers(self, frame: Frame) -> np.ndarray:
         """The value as one float64 number a row; a constant is repeated."""
         value = self.value(frame)
+        if isinstance(value, tuple) and len(value) == frame.n:  # trunc(ub = 21:30), one number a row
+            value = Numeric(np.array([numbers(v) for v in value], dtype=np.float64))
         if isinstance(value, (Factor, Matrix, tuple)):
             if isinstance(value, Factor):
                 usable(self.node, value)

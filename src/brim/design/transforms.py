@@ -384,7 +384,7 @@ def _summary(name: str, fn: Callable[[np.ndarray], Any]) -> Callable[..., Summar
 
 def _learn_quantile(x: Value, probs: Value = (0.0, 0.25, 0.5, 0.75, 1.0), na_rm: Value = False) -> Summary:
     at = numbers(probs)
-    if is_column(probs) or not ((at >= 0) & (at <= 1)).all():
+    if is_column(probs) or not np.all((np.asarray(at) >= 0) & (np.asarray(at) <= 1)):
         raise BrimError("quantile() takes probabilities from 0 to 1", hint="quantile(x, c(0.25, 0.5, 0.75))")
     found = np.quantile(_complete(x, "quantile()", na_rm), at)
     return Summary(tuple(found.tolist()) if np.ndim(found) else float(found))

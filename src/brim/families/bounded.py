@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import jax
@@ -17,7 +17,7 @@ from brim.distributions.numerics.tails import log_betainc, log_tail
 from brim.families import support
 from brim.families.base import Dpar
 from brim.families.constructor import Constructor
-from brim.families.dpars import KAPPA, PHI, PROBABILITY_LINKS, mu
+from brim.families.dpars import KAPPA, KAPPA_XBETA, PHI, PROBABILITY_LINKS, mu
 
 __all__ = ["FAMILIES", "Beta", "VonMises", "XBeta"]
 
@@ -270,7 +270,7 @@ FAMILIES = (
     Constructor(
         name="xbeta",
         summary="Extended-support beta distribution of proportions that may be 0 or 1: ``mu``, ``phi``, exceedance ``kappa``.",
-        dpars=(mu(PROBABILITY_LINKS), PHI, KAPPA),
+        dpars=(mu(PROBABILITY_LINKS), PHI, KAPPA_XBETA),
         distribution=lambda d, data: XBeta(Beta(d["mu"], d["phi"].log), d["kappa"].value),
         support=support.interval(0.0, 1.0, "numbers from 0 to 1", closed=(True, True)),
         kind="proportion",
@@ -279,7 +279,7 @@ FAMILIES = (
     Constructor(
         name="von_mises",
         summary="Von Mises distribution of angles from -pi to pi: mean direction ``mu``, concentration ``kappa``.",
-        dpars=(mu(("tan_half", "identity")), KAPPA),
+        dpars=(replace(mu(("tan_half", "identity")), intercept_prior="student_t(1, 0, 1)"), KAPPA),
         distribution=lambda d, data: VonMises(d["mu"], d["kappa"].value),
         support=support.interval(-np.pi, np.pi, "angles from -pi to pi", closed=(True, True)),
         kind="angle",

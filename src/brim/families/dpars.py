@@ -17,6 +17,7 @@ __all__ = [
     "DISC",
     "HU",
     "KAPPA",
+    "KAPPA_XBETA",
     "NDT",
     "NU",
     "PHI",
@@ -50,6 +51,8 @@ SHAPE_NB = replace(SHAPE, prior="inv_gamma(0.4, 0.3)")
 NU = DparSpec("nu", ("logm1", "identity"), lb=1.0, prior="gamma(2, 0.1)", intercept_prior="normal(2.7, 0.8)")
 PHI = DparSpec("phi", _POSITIVE, lb=0.0, prior="gamma(0.01, 0.01)")
 KAPPA = DparSpec("kappa", _POSITIVE, lb=0.0, prior="gamma(2, 0.01)", intercept_prior="normal(5.0, 0.8)")
+#: The exceedance of extended-support beta responses, which is small.
+KAPPA_XBETA = replace(KAPPA, prior="gamma(0.01, 0.01)")
 BETA = DparSpec("beta", _POSITIVE, lb=0.0, prior="gamma(1, 0.1)", intercept_prior="normal(1.7, 1.3)")
 ZI = DparSpec("zi", _UNIT, lb=0.0, ub=1.0, prior="beta(1, 1)", intercept_prior="logistic(0, 1)")
 HU, ZOI, COI, BIAS, QUANTILE = (replace(ZI, name=name) for name in ("hu", "zoi", "coi", "bias", "quantile"))

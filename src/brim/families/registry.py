@@ -52,10 +52,20 @@ def family(given: str | Family | Constructor, /, **links: Any) -> Family:
         return replace(given, links={**given.links, **links}) if links else given
     if isinstance(given, Constructor):
         return given(**links)
-    name = str(given).lower().replace(".", "_")
+    if not isinstance(given, str):
+        raise BrimError(f"family = {given!r} is no family", hint="give a name, or brim.poisson() and the like")
+    name = _full(given.lower().replace(".", "_"))
     if name not in CONSTRUCTORS:
         raise BrimError(f"unknown family '{given}'", hint=suggest(name, CONSTRUCTORS, "families"))
     return CONSTRUCTORS[name](**links)
+
+
+def _full(name: str) -> str:
+    """The name of a family from brms' other names for it."""
+    for short, long in (("zi_", "zero_inflated_"), ("hu_", "hurdle_")):
+        if name.startswith(short):
+            return long + name.removeprefix(short)
+    return "gaussian" if name == "normal" else name
 
 
 def mixture(*families: str | Family | Constructor, nmix: int | Sequence[int] = 1, order: Any = None) -> Family:

@@ -195,6 +195,10 @@ def _addition(node: Node) -> Call:
         raise fault(node, f"{deparse(node)!r} is not an addition term", "addition terms are calls, such as weights(w)")
     # brms also knows the additions under the names of its functions: resp_weights().
     call = Call(node.fn.removeprefix("resp_"), node.args, node.kwargs, source=node.source, span=node.span)
+    if call.fn == "cat" and len(call.args) == 1:  # brms' former way to give the number of categories
+        one = Number(1.0, source=node.source, span=call.args[0].span)
+        steps = Binary("-", call.args[0], one, source=node.source, span=call.args[0].span)
+        call = Call("thres", (steps,), (), source=node.source, span=node.span)
     if call.fn not in ADDITIONS:
         raise fault(node, f"unknown addition term '{node.fn}'", suggest(call.fn, ADDITIONS, "addition terms"))
     arguments(call, ADDITIONS)
@@ -307,7 +311,7 @@ class _Expansion:
             case Binary(op, left, right) if op in _COMBINE or op in ("-", "^"):
                 return self.combined(op, left, right)
             case Binary("|" | "||"):
-                raise fault(node, "a group term stands without parentheses", "write (1 | g)")
+                return [self.factor(node)]  # R's "|" binds loosest: y ~ x + 1 | g is y ~ (x + 1 | g)
             case Number() | Text() | Constant():
                 raise fault(node, f"{deparse(node)} is not a term", "terms are columns and calls; use I() for arithmetic")
         return [self.factor(node)]

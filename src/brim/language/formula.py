@@ -202,6 +202,21 @@ class Formula:
         """The same formula with another family."""
         return replace(self, family=family)
 
+    def with_shares(self) -> Formula:
+        """The same formula with mixing proportions that are all numbers scaled to sum to one, ``theta1 = 1, theta2 = 3``."""
+        shares = {par: v for par, v in self.fixed if re.fullmatch(r"theta\d+", par)}
+        numbers = [v for v in shares.values() if not isinstance(v, str)]
+        if not numbers or len(numbers) < len(shares) or min(numbers) < 0 or sum(numbers) <= 0:
+            return self
+        total = sum(numbers)
+        return replace(self, fixed=tuple((par, v / total if par in shares and not isinstance(v, str) else v) for par, v in self.fixed))
+
+    def with_autocor(self) -> Formula:
+        """The same formula with the terms of ``autocor`` in the main formula, unless that is nonlinear."""
+        if self.autocor is None or self.nl:
+            return self
+        return replace(self, main=replace(self.main, node=parse(f"{self.main} + {deparse(self.autocor)}")), autocor=None)
+
     def __iter__(self) -> Iterator[Formula]:
         return iter(self.formulas)
 

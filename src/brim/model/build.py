@@ -234,17 +234,24 @@ class _Builder:
         """The learned terms of one predictor, in the order they are applied, and what it shares with others."""
         if part.terms is None:
             functions = {k: f for k, f in self.data2.items() if callable(f)}
-            return Read((Nonlinear(part.formula.rhs, part.where, part.nlpars, functions).learn(self.frame),))
-        plain, kinds = _by_kind(part.terms)
-        context = self.context(part)
-        special_terms = [reader(kind, _first_special(group[0]))(tuple(group), context) for kind, group in kinds.items()]
+            curve = Nonlinear(part.formula.rhs, part.where, part.nlpars, functions).learn(self.frame)
+            structure = Read(()) if part.structure is None else self.special(replace(part, terms=part.structure))
+            return Read(tuple(sorted((curve, *structure.terms), key=lambda t: t.stage)), structure.shared, structure.residual)
+        plain, _ = _by_kind(part.terms)
+        found = self.special(part)
+        own, shared, residual = found.terms, found.shared, found.residual
         effects = tuple(e for b in self.blocks for e in b.effects() if b.members[e.member].where == part.where)
-        own = tuple(t for r in special_terms for t in r.terms)
         _check_given(effects, own, part.terms)
-        shared = tuple(t for r in special_terms for t in r.shared)
-        residual = next((r.residual for r in special_terms if r.residual is not None), None)
         population = self.population(part, replace(part.terms, terms=plain, groups=()))
         return Read(tuple(sorted((population, *_offsets(part.terms, self.frame), *own, *effects), key=lambda t: t.stage)), shared, residual)
+
+    def special(self, part: Part) -> Read:
+        """The special terms of a predictor."""
+        assert part.terms is not None
+        context = self.context(part)
+        reads = [reader(kind, _first_special(group[0]))(tuple(group), context) for kind, group in _by_kind(part.terms)[1].items()]
+        residual = next((r.residual for r in reads if r.residual is not None), None)
+        return Read(tuple(t for r in reads for t in r.terms), tuple(t for r in reads for t in r.shared), residual)
 
     def population(self, part: Part, terms: Terms) -> Population:
         """The population-level effects of a predictor; those of a nonlinear parameter are not centred, as in brms."""

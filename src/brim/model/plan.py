@@ -15,7 +15,7 @@ from brim.families import family as resolve_family
 from brim.frames.frame import Frame
 from brim.language.brms import Formula, MvFormula
 from brim.language.brms import Predictor as PredictorFormula
-from brim.language.expand import Terms, variables
+from brim.language.expand import Terms, deparse, expand, variables
 from brim.model.response import Response
 from brim.parameters.param import Where
 
@@ -26,7 +26,8 @@ __all__ = ["Part", "Plan", "complete_rows", "read_plans"]
 class Part:
     """The formula of one predicted parameter.
 
-    ``terms`` is the expanded right-hand side; ``None`` for a nonlinear expression, whose parameters are ``nlpars``.
+    ``terms`` is the expanded right-hand side; ``None`` for a nonlinear expression, whose parameters are ``nlpars`` and beside which
+    residuals have a ``structure``.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Part:
     formula: PredictorFormula
     terms: Terms | None
     nlpars: tuple[str, ...] = ()
+    structure: Terms | None = None
 
 
 @dataclass(frozen=True)
@@ -51,10 +53,11 @@ class Plan:
     def read(formula: Formula, family: Any, multivariate: bool, frame: Frame) -> Plan:
         """Read one response's formula; the family given with it comes before that of the whole model."""
         own = resolve_family(formula.family if formula.family is not None else family)
-        if formula.autocor is not None:
-            raise BrimError(
-                "acformula() is not built yet", source=str(formula.main), hint="write the terms into the formula: y ~ x + ar(p = 1)"
-            )
+        formula = formula.with_autocor()
+        if own.components:
+            formula = formula.with_shares()
+        if deparse(formula.left.response) == ".":
+            raise BrimError("the formula has no response", source=str(formula.main), hint="'.' stands for the old one in update() only")
         response = Response(formula.left.response, formula.left.additions, formula.resp).learn_subset(frame)
         return Plan(formula, own, response, formula.resp if multivariate else "", frame.names)
 
@@ -85,7 +88,7 @@ class Plan:
         response = self.response.learn(mine, self.family)
         family = self.family.learn(response.seen(mine, self.family))
         response.check(mine, family)
-        _check_parameters(self.formula, family)
+        _check_parameters(self.formula, family, self.columns)
         return replace(self, response=response, family=family, parts=self._parts(family))
 
     def _parts(self, family: Family) -> tuple[Part, ...]:
@@ -113,7 +116,8 @@ class Plan:
         if not formula.nl:
             return Part(name, where, formula, self.formula.terms(name if given else "mu", self.columns))
         own = [n for n in self.formula.parameters if n not in (s.name for s in family.dpars)]
-        return Part(name, where, formula, None, tuple(v for v in variables(formula.rhs) if v in own))
+        structure = expand(self.formula.autocor) if name == "mu" and self.formula.autocor is not None else None
+        return Part(name, where, formula, None, tuple(v for v in variables(formula.rhs) if v in own), structure)
 
 
 def _in_order(parts: list[Part]) -> tuple[Part, ...]:
@@ -130,12 +134,13 @@ def _in_order(parts: list[Part]) -> tuple[Part, ...]:
     return tuple(done)
 
 
-def _check_parameters(formula: Formula, family: Family) -> None:
+def _check_parameters(formula: Formula, family: Family, columns: tuple[str, ...]) -> None:
     known = [s.name for s in family.dpars]
     nonlinear = any(p.nl for p in (formula.main, *formula.predictors))
     for name in (p for p in formula.parameters if p != "mu"):
         if name not in known and not nonlinear:
-            hint = suggest(name, known, "distributional parameters") + " A nonlinear formula needs nl=True."
+            hint = suggest(name, known, "distributional parameters") + " A nonlinear formula needs nl=True"
+            hint += f", a second response mvbf(): mvbf('{formula.main}', '{formula.predictor(name)}')" if name in columns else "."
             raise BrimError(f"the family {family.name} has no parameter '{name}'", source=str(formula), hint=hint)
     if set(family.mus) <= set(dict(formula.fixed)):
         what = f"{', '.join(family.mus)} {'is' if len(family.mus) == 1 else 'are all'} fixed, and nothing is left to predict"
@@ -150,9 +155,20 @@ def _check_parameters(formula: Formula, family: Family) -> None:
 
 def read_plans(formula: Formula | MvFormula, family: Any, frame: Frame) -> tuple[list[Plan], Frame]:
     """The learned plan of every response, and the complete rows they were learned on."""
-    plans = [Plan.read(f, family, len(formula.formulas) > 1, frame) for f in formula.formulas]
+    families = _one_each(formula, family)
+    plans = [Plan.read(f, one, len(formula.formulas) > 1, frame) for f, one in zip(formula.formulas, families, strict=True)]
     frame = complete_rows(frame, plans).numbered()
     return [p.learn_subset(frame).learn(frame) for p in plans], frame
+
+
+def _one_each(formula: Formula | MvFormula, family: Any) -> list[Any]:
+    """The family of each response: one for all, or a list of them."""
+    n = len(formula.formulas)
+    if not isinstance(family, list | tuple):
+        return [family] * n
+    if len(family) != n:
+        raise BrimError(f"family has {len(family)} families for {n} responses", hint="give one for all, or one for each")
+    return list(family)
 
 
 def complete_rows(frame: Frame, plans: Iterable[Plan]) -> Frame:

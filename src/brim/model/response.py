@@ -134,7 +134,7 @@ class Response:
         value = self._value(frame)
         if isinstance(value, Matrix):
             return tuple(value.names)
-        factor = self._categories(value) if family.kind == "category" else value
+        factor = self._categories(value) if family.kind == "category" else _two(value) if family.kind == "binary" else value
         return usable(self.node, factor).levels_used if isinstance(factor, Factor) else ()
 
     def _categories(self, value: Any) -> Any:
@@ -223,7 +223,7 @@ class Response:
             if not isinstance(value, Matrix):
                 raise self.error(f"{family.name} needs a matrix of columns as response", "write cbind(y1, y2, y3) ~ ...")
             return np.asarray(value.values, float)
-        value = self._categories(value) if kind == "category" else value
+        value = self._categories(value) if kind == "category" or (kind == "binary" and self.levels) else value
         if isinstance(value, Numeric):
             return value.values
         if isinstance(value, Logical) and kind == "binary":
@@ -279,6 +279,14 @@ class Response:
         """Pointwise log likelihood within its window and up to its censoring; ``w_i log p(y_i)`` with ``weights()``."""
         out = observe.log_lik(distribution, data["y"], data)
         return out * data["weights"] if "weights" in data else out
+
+
+def _two(value: Any) -> Any:
+    """Two numbers other than 0 and 1 as the levels of a factor, the smaller one first: 1 and 2, -1 and 1."""
+    if not isinstance(value, Numeric):
+        return value
+    distinct = np.unique(value.values[~value.missing])
+    return value.as_factor() if len(distinct) == 2 and (distinct == np.round(distinct)).all() and set(distinct) != {0.0, 1.0} else value
 
 
 def _median(values: np.ndarray) -> float:

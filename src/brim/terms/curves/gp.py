@@ -20,7 +20,7 @@ from brim.language.expand import Call, Constant, Node, Terms, Text, arguments, d
 from brim.linalg import cholesky, inverse_lower, root_of, solve_lower
 from brim.parameters.param import RANKS, Param, Piece, Reported, Slot, Where
 from brim.terms.base import AbstractTerm, Context, Design, Params, Read
-from brim.terms.curves.kernels import KERNELS, correlation, lscale_prior, root_spectral_density
+from brim.terms.curves.kernels import KERNELS, NAMES, correlation, lscale_prior, root_spectral_density
 
 __all__ = ["GaussianProcess", "read"]
 
@@ -45,6 +45,8 @@ def _read(call: Call, context: Context) -> GaussianProcess:
     if not covariates:
         raise fault(call, "gp() needs a covariate", "write gp(x)")
     cov = given.get("cov", Text("exp_quad"))
+    if isinstance(cov, Text):
+        cov = replace(cov, value=NAMES.get(cov.value, cov.value))
     if not (isinstance(cov, Text) and cov.value in KERNELS):
         name = cov.value if isinstance(cov, Text) else deparse(cov)
         raise fault(cov, f"gp() has no kernel '{name}'", suggest(name, KERNELS, "kernels"))

@@ -10,7 +10,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-__all__ = ["KERNELS", "Kernel", "correlation", "lscale_prior", "root_spectral_density"]
+__all__ = ["KERNELS", "NAMES", "Kernel", "correlation", "lscale_prior", "root_spectral_density"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,9 @@ def _matern25(r: Any) -> Any:
     a = math.sqrt(5.0) * r
     return (1.0 + a + a * a / 3.0) * jnp.exp(-a)
 
+
+#: Other names of kernels, of those with ``nu`` as a fraction.
+NAMES = {"matern32": "matern15", "matern52": "matern25", "matern12": "exponential"}
 
 #: ``cov =`` of ``gp()``.
 KERNELS: dict[str, Kernel] = {
