@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from brim.api.brm import default_prior as default_prior
     from brim.api.fit import Fit as Fit
     from brim.api.fit import load as load
+    from brim.api.imported import from_brms as from_brms
+    from brim.api.multiple import brm_multiple as brm_multiple
+    from brim.api.multiple import combine_models as combine_models
     from brim.data import load_data as load_data
     from brim.errors import BrimError as BrimError
     from brim.errors import BrimWarning as BrimWarning
@@ -53,6 +56,8 @@ if TYPE_CHECKING:
     from brim.post.inference.comparisons import slopes as slopes
     from brim.post.inference.grids import datagrid as datagrid
     from brim.post.inference.hypothesis import hypothesis as hypothesis
+    from brim.post.summaries.tidy import glance as glance
+    from brim.post.summaries.tidy import tidy as tidy
 
 __version__ = "0.1.0"
 
@@ -73,11 +78,15 @@ _HOMES = {
     "bf": "brim.language.brms",
     "bridge_sampler": "brim.post.comparison.bridge",
     "brm": "brim.api.brm",
+    "brm_multiple": "brim.api.multiple",
     "check": "brim.post.diagnose.check",
+    "combine_models": "brim.api.multiple",
     "comparisons": "brim.post.inference.comparisons",
     "datagrid": "brim.post.inference.grids",
     "default_prior": "brim.api.brm",
     "emmeans": "brim.post.inference.comparisons",
+    "from_brms": "brim.api.imported",
+    "glance": "brim.post.summaries.tidy",
     "hypothesis": "brim.post.inference.hypothesis",
     "kfold": "brim.post.comparison.refits",
     "lf": "brim.language.brms",
@@ -97,6 +106,7 @@ _HOMES = {
     "set_nl": "brim.language.brms",
     "set_rescor": "brim.language.brms",
     "slopes": "brim.post.inference.comparisons",
+    "tidy": "brim.post.summaries.tidy",
     "waic": "brim.post.comparison.loo",
 }
 _MODULES = ("data", "families", "rstanarm")

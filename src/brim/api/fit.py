@@ -16,9 +16,9 @@ from brim.post import predictions as predicted
 
 if TYPE_CHECKING:
     import pandas as pd
-    import xarray as xr
 
     from brim.post.effects.effects import ConditionalEffects
+    from brim.post.summaries.grouped import ByGroup, Variances
     from brim.post.summaries.summary import Summary
 
 __all__ = ["Fit", "load"]
@@ -74,23 +74,26 @@ class Fit(FitRecord):
 
         return tables.fixef(self, summary, robust, probs)
 
-    def ranef(self, summary: bool = True, robust: bool = False, probs: tuple[float, ...] = (0.025, 0.975)) -> dict[str, xr.DataArray]:
+    def ranef(self, summary: bool = True, robust: bool = False, probs: tuple[float, ...] = (0.025, 0.975)) -> ByGroup:
         """Group-level effects: group -> ``DataArray(level, statistic, coef)``, or ``(draw, level, coef)`` with ``summary=False``."""
         from brim.post.summaries import tables
+        from brim.post.summaries.grouped import ByGroup
 
-        return tables.ranef(self, summary, robust, probs)
+        return ByGroup(tables.ranef(self, summary, robust, probs))
 
-    def coef(self, summary: bool = True, robust: bool = False, probs: tuple[float, ...] = (0.025, 0.975)) -> dict[str, xr.DataArray]:
+    def coef(self, summary: bool = True, robust: bool = False, probs: tuple[float, ...] = (0.025, 0.975)) -> ByGroup:
         """Group-level coefficients, population effect plus group effect, in ``ranef``'s form."""
         from brim.post.summaries import tables
+        from brim.post.summaries.grouped import ByGroup
 
-        return tables.coef(self, summary, robust, probs)
+        return ByGroup(tables.coef(self, summary, robust, probs))
 
-    def VarCorr(self, summary: bool = True, robust: bool = False, probs: tuple[float, ...] = (0.025, 0.975)) -> dict[str, dict[str, Any]]:
+    def VarCorr(self, summary: bool = True, robust: bool = False, probs: tuple[float, ...] = (0.025, 0.975)) -> Variances:
         """Standard deviations, correlations and covariances of group effects and residuals."""
         from brim.post.summaries import tables
+        from brim.post.summaries.grouped import Variances
 
-        return tables.var_corr(self, summary, robust, probs)
+        return Variances(tables.var_corr(self, summary, robust, probs))
 
     def posterior_summary(
         self, variable: str | Iterable[str] | None = None, robust: bool = False, probs: tuple[float, ...] = (0.025, 0.975)
@@ -99,6 +102,9 @@ class Fit(FitRecord):
         from brim.post.summaries import tables
 
         return tables.posterior_summary(self, variable, robust, probs)
+
+    tidy = Method("brim.post.summaries.tidy")
+    glance = Method("brim.post.summaries.tidy")
 
     # ------------------------------------------------------------------ predictions
 

@@ -27,7 +27,7 @@ from brim.model.model import Model
 from brim.post.files.criteria import describe, pointwise_arrays, rebuild
 from brim.post.files.spec import plain, request, request_from
 
-__all__ = ["FORMAT", "read", "same_model", "save"]
+__all__ = ["FORMAT", "read", "same_data", "same_model", "save"]
 
 #: Version of the file's layout; a file of a later one is refused.
 FORMAT = 1
@@ -301,14 +301,17 @@ def _posterior(model: Model, values: Mapping[str, np.ndarray], extra: list[str])
 
 def same_model(a: FitRecord, b: FitRecord) -> bool:
     """Whether two fits were asked for the same: formula, family, priors, settings, the data they use, and ``data2``."""
-    if request(a) != request(b) or _used(a) != _used(b):
-        return False
-    if not all(_same_column(a.frame[name], b.frame[name]) for name in _used(a)):
+    if request(a) != request(b) or not same_data(a, b):
         return False
     one, other = read_data2(a.data2), read_data2(b.data2)
     return one.keys() == other.keys() and all(
         one[k][1] == other[k][1] and np.array_equal(one[k][0], other[k][0], equal_nan=True) for k in one
     )
+
+
+def same_data(a: FitRecord, b: FitRecord) -> bool:
+    """Whether two fits use the same columns with the same values."""
+    return _used(a) == _used(b) and all(_same_column(a.frame[name], b.frame[name]) for name in _used(a))
 
 
 def _same_column(a: Column, b: Column) -> bool:
