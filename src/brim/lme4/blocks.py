@@ -16,7 +16,7 @@ import numpy as np
 
 from brim.errors import BrimError
 
-__all__ = ["Factor", "Pattern", "Sums"]
+__all__ = ["Factor", "Pattern", "Sums", "gather"]
 
 Array = np.ndarray
 Pair = tuple[int, int]
@@ -190,6 +190,20 @@ class Pattern:
                 out[rows, columns], out[columns, rows] = block, block.T
         return out
 
+    def times(self, sums: Sums, effects: Sequence[Array]) -> list[Array]:
+        """``Z'WZ c`` for effects (levels, k, r) of each factor."""
+        m = self.chain
+        dense = np.concatenate([c.reshape(-1, c.shape[2]) for c in effects[m:]]) if self.width else None
+        out = [a @ c for a, c in zip(sums.own, effects, strict=False)]
+        low = sums.dense @ dense if dense is not None else np.zeros((0, 1))
+        out += [low[self.starts[g] : self.starts[g] + c.shape[0] * c.shape[1]].reshape(c.shape) for g, c in zip(self.crossed, effects[m:], strict=True)]
+        blocks = [(pair, np.arange(self.factors[pair[0]].size), parent, sums.chained[pair]) for pair, parent in self.parents.items()]
+        blocks += [(pair, level, other, sums.crossed[pair]) for pair, (_, level, other) in self.cells.items()]
+        for (i, j), at, other, block in blocks:
+            out[i] = out[i] + gather(block @ effects[j][other], at, self.factors[i].size)
+            out[j] = out[j] + gather(block.transpose(0, 2, 1) @ effects[i][at], other, self.factors[j].size)
+        return out
+
     def predict(self, effects: Sequence[Array]) -> Array:
         """``Z b`` of every row, for the effects (levels, k) of each factor in the pattern's order."""
         out = np.zeros(self.n)
@@ -197,6 +211,15 @@ class Pattern:
             for j in range(f.k):
                 out += b[f.codes, j] if f.ones[j] else b[f.codes, j] * f.columns[j]
         return out
+
+
+def gather(blocks: Array, at: Array, size: int) -> Array:
+    """Sums of blocks (n, a, b) that belong to the same place: (size, a, b)."""
+    out = np.empty((size, *blocks.shape[1:]))
+    for i in range(blocks.shape[1]):
+        for j in range(blocks.shape[2]):
+            out[:, i, j] = np.bincount(at, blocks[:, i, j], size)
+    return out
 
 
 def _total(codes: Array, size: int, values: Array | None) -> Array:

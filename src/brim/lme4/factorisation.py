@@ -16,7 +16,7 @@ from scipy.linalg import cho_solve
 from scipy.linalg.lapack import dpotrf, dpotri
 from scipy.sparse import csr_array
 
-from brim.lme4.blocks import Pair, Pattern, Sums
+from brim.lme4.blocks import Pair, Pattern, Sums, gather
 
 __all__ = ["Factorisation", "Selected", "Solution", "factorise"]
 
@@ -114,16 +114,17 @@ class Factorisation:
 
     def solve(self, sums: Sums) -> Solution:
         """Solve for the right-hand sides in ``sums``."""
-        return self.solve_for(sums.right, sums.right_dense)
+        return self.solve_for([*sums.right, *_split(self.pattern, sums.right_dense)])
 
-    def solve_for(self, right: Sequence[Array], right_dense: Array) -> Solution:
-        """Solve for right-hand sides: (levels, k, r) for each factor of the chain, (q, r) for the dense part."""
+    def solve_for(self, right: Sequence[Array]) -> Solution:
+        """Solve for right-hand sides, (levels, k, r) for each factor."""
         p = self.pattern
-        b, last = [r for r in right], right_dense
+        b = list(right[: p.chain])
+        last = np.concatenate([r.reshape(-1, r.shape[2]) for r in right[p.chain :]]) if p.width else np.zeros((0, right[0].shape[2]))
         for i in range(p.chain):
             h = self.covariances[i] @ b[i]
             for j in range(i + 1, p.chain):
-                b[j] = b[j] - _gather(self.chained[i, j].transpose(0, 2, 1) @ h, p.parents[i, j], p.factors[j].size)
+                b[j] = b[j] - gather(self.chained[i, j].transpose(0, 2, 1) @ h, p.parents[i, j], p.factors[j].size)
             if p.width:
                 last = last - self.sparse[i].T @ h.reshape(-1, h.shape[2])
         return self._back(b, last)
@@ -160,13 +161,13 @@ class Factorisation:
         head: list[Array] = [np.zeros(0)] * m
         for i in range(m - 1, -1, -1):
             t = self._neighbours(i, own, chained, crossed, dense)
-            P = self.covariances[i]
+            cov = self.covariances[i]
             half = self.loadings[i] @ self.inverses[i]
             if t is None:
-                own[i], head[i] = P, np.einsum("lab,lbc->ac", self.own[i], half)
+                own[i], head[i] = cov, np.einsum("lab,lbc->ac", self.own[i], half)
                 continue
-            own[i] = P + P @ t @ P
-            left = self.own[i] - t + self.own[i] @ P @ t
+            own[i] = cov + cov @ t @ cov
+            left = self.own[i] - t + self.own[i] @ cov @ t
             head[i] = np.einsum("lab,lbc->ac", left, half)
         return Selected(p, own, chained, crossed, dense, [*head, *slopes])
 
@@ -176,24 +177,22 @@ class Factorisation:
         if i + 1 == p.chain and not p.width:
             return None
         factor, later = p.factors[i], range(i + 1, p.chain)
-        P, out = self.covariances[i], np.zeros((factor.size, factor.k, factor.k))
+        cov, out = self.covariances[i], np.zeros((factor.size, factor.k, factor.k))
         for j in later:
-            parent = p.parents[i, j]
             n = sum((self.chained[i, h] @ _chained_block(p, own, chained, h, j)[parent_of(p, i, h, j)] for h in later), 0.0)
             for g in p.crossed:
                 level, at = p.cells[i, g][1], p.lifted[i, j, g]
-                n = n + _gather(self.crossed[i, g] @ crossed[j, g][at].transpose(0, 2, 1), level, factor.size)
-            chained[i, j] = -P @ n
+                n = n + gather(self.crossed[i, g] @ crossed[j, g][at].transpose(0, 2, 1), level, factor.size)
+            chained[i, j] = -cov @ n
             out += n @ self.chained[i, j].transpose(0, 2, 1)
-            del parent
         products = self._times_dense(i, dense)
         for g in p.crossed:
             level = p.cells[i, g][1]
             n = products[g]
             for j in later:
                 n = n + self.chained[i, j][level] @ crossed[j, g][p.lifted[i, j, g]]
-            crossed[i, g] = -P[level] @ n
-            out += _gather(n @ self.crossed[i, g].transpose(0, 2, 1), level, factor.size)
+            crossed[i, g] = -cov[level] @ n
+            out += gather(n @ self.crossed[i, g].transpose(0, 2, 1), level, factor.size)
         return out
 
     def _times_dense(self, i: int, dense: Array) -> dict[int, Array]:
@@ -218,7 +217,8 @@ class Factorisation:
         if not p.width:
             return np.zeros((0, 0)), []
         inverse, _ = dpotri(self.low, lower=True)
-        inverse = np.tril(inverse) + np.tril(inverse, -1).T
+        inverse[np.diag_indices(p.width)] *= 0.5
+        inverse = inverse + inverse.T
         half = _loaded(p, self.loadings, inverse, transpose=False)  # Lambda S^-1
         slopes = []
         for g in p.crossed:
@@ -249,16 +249,16 @@ def factorise(pattern: Pattern, sums: Sums, loadings: Sequence[Array]) -> Factor
         inverse, log = _inverse(np.eye(len(lam)) + lam.T @ own[i] @ lam)
         inverses.append(inverse)
         log_det += log
-        P = _sandwich(lam, inverse)
+        cov = _sandwich(lam, inverse)
         for j in range(i + 1, p.chain):
-            h = (P @ chained[i, j]).transpose(0, 2, 1)
+            h = (cov @ chained[i, j]).transpose(0, 2, 1)
             parent, size = p.parents[i, j], p.factors[j].size
-            own[j] = own[j] - _gather(h @ chained[i, j], parent, size)
+            own[j] = own[j] - gather(h @ chained[i, j], parent, size)
             for r in range(j + 1, p.chain):
-                chained[j, r] = chained[j, r] - _gather(h @ chained[i, r], parent, size)
+                chained[j, r] = chained[j, r] - gather(h @ chained[i, r], parent, size)
             for g in p.crossed:
                 at = p.lifted[i, j, g]
-                crossed[j, g] = crossed[j, g] - _gather(h[p.cells[i, g][1]] @ crossed[i, g], at, len(crossed[j, g]))
+                crossed[j, g] = crossed[j, g] - gather(h[p.cells[i, g][1]] @ crossed[i, g], at, len(crossed[j, g]))
         c = _sparse(p, i, crossed)
         sparse.append(c)
         if p.width:
@@ -297,15 +297,6 @@ def _sandwich(lam: Array, inverse: Array) -> Array:
 def _root(lam: Array, inverse: Array) -> Array:
     """``R`` with ``R R' = Lambda D^-1 Lambda'``."""
     return lam @ (np.sqrt(inverse) if len(lam) == 1 else np.linalg.cholesky(inverse))
-
-
-def _gather(blocks: Array, at: Array, size: int) -> Array:
-    """Sums of blocks (n, a, b) that belong to the same place: (size, a, b)."""
-    out = np.empty((size, *blocks.shape[1:]))
-    for i in range(blocks.shape[1]):
-        for j in range(blocks.shape[2]):
-            out[:, i, j] = np.bincount(at, blocks[:, i, j], size)
-    return out
 
 
 # ---- the dense part ----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,213 @@
+"""``lmer()``: linear mixed models by REML or maximum likelihood."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, ClassVar, final
+
+import numpy as np
+
+from brim.errors import BrimError
+from brim.lme4.control import read_control
+from brim.lme4.design import response_numbers
+from brim.lme4.deviance import Criterion, State
+from brim.lme4.mer import AbstractMer
+from brim.lme4.observed import Observed, observe
+from brim.lme4.optimise import Minimum, minimise
+from brim.lme4.singular import settle
+
+__all__ = ["LmerFit", "fit_lmer", "lmer"]
+
+Array = np.ndarray
+
+
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class LmerFit(AbstractMer):
+    """A linear mixed model, fitted. See ``lmer`` for what it is and ``AbstractMer`` for what it tells."""
+
+    function: ClassVar[str] = "lmer"
+    statistic: ClassVar[str] = "t value"
+
+    profile: Criterion
+
+    @property
+    def reml(self) -> bool:
+        """Whether the criterion is REML's."""
+        return self.profile.reml
+
+    @cached_property
+    def state(self) -> State:
+        """The factorisation and solutions at the estimates."""
+        return self.profile.state(self.minimum.x)
+
+    @cached_property
+    def sigma(self) -> float:
+        return float(np.sqrt(self.state.r2 / self.profile.degrees))
+
+    @cached_property
+    def beta(self) -> Array:
+        return self.profile.coefficients(self.state)
+
+    @cached_property
+    def covariance(self) -> Array:
+        return self.sigma**2 * self.profile.unscaled_vcov(self.state)
+
+    @property
+    def criterion(self) -> float:
+        return self.profile.value(self.state)
+
+    @property
+    def npar(self) -> int:
+        return len(self.beta) + len(self.minimum.x) + 1
+
+    @cached_property
+    def effects(self) -> list[Array]:
+        scales = self.observed.groups.scales
+        return [e / s for e, s in zip(self._placed(self.state.effects), scales, strict=True)]
+
+    def _placed(self, parts: list[Array]) -> list[Array]:
+        """From the order of elimination to that of the grouping factors."""
+        out = [np.zeros(0)] * len(parts)
+        for f, part in zip(self.profile.pattern.order, parts, strict=True):
+            out[f] = part
+        return out
+
+    @cached_property
+    def conditional(self) -> list[Array]:
+        selected = self.state.factorisation.selected()
+        blocks = self._placed([selected.blocks(f) for f in range(len(self.profile.pattern.order))])
+        return [self.sigma**2 * b / np.multiply.outer(s, s) for b, s in zip(blocks, self.observed.groups.scales, strict=True)]
+
+    def mean(self, linear_predictor: Array) -> Array:
+        return linear_predictor
+
+    def residuals(self, kind: str = "response") -> Array:
+        """Residuals of the rows that were used.
+
+        Parameters
+        ----------
+        kind
+            ``"response"``: ``y - fitted()``; ``"pearson"``: times the square root of the weights.
+        """
+        raw = self.observed.y - self.fitted()
+        w = self.observed.weights
+        if kind not in ("response", "pearson", "working", "deviance"):
+            raise BrimError(f"unknown kind of residuals '{kind}'", hint="kinds: response, pearson, working, deviance")
+        return raw if w is None or kind in ("response", "working") else raw * np.sqrt(w)
+
+    def scaled_residuals(self) -> Array:
+        return self.residuals("pearson") / self.sigma
+
+    def title(self, ddf: str | None = None) -> tuple[str, ...]:
+        method = "REML" if self.reml else "maximum likelihood "
+        tests = {"Satterthwaite": "Satterthwaite's method", "Kenward-Roger": "Kenward-Roger's method", "normal": "the normal law"}
+        if ddf is None:
+            return (f"Linear mixed model fit by {method} ['lmerMod']",)
+        return (f"Linear mixed model fit by {method.strip()}. t-tests use {tests[ddf]} ['lmerModLmerTest']",)
+
+    def degrees_of_freedom(self, ddf: str) -> tuple[Array, Array]:
+        from brim.lme4.df import coefficient_df
+
+        return coefficient_df(self, ddf)
+
+    # ------------------------------------------------------------------ other fits
+
+    def refit(self, y: Any) -> LmerFit:
+        """The same model for another response, a number for each row that was used."""
+        values = np.asarray(y, float)
+        if values.shape != (self.observed.n,) or not np.isfinite(values).all():
+            raise BrimError(f"refit() needs {self.observed.n} finite numbers, one for each row that was used")
+        return fit_lmer(replace(self.observed, y=values), self.reml)
+
+    def refit_ml(self) -> LmerFit:
+        """The model fitted by maximum likelihood."""
+        return fit_lmer(self.observed, False) if self.reml else self
+
+
+def lmer(
+    formula: str,
+    data: Any,
+    REML: bool = True,
+    weights: Any = None,
+    control: Mapping[str, Any] | None = None,
+    *,
+    offset: Any = None,
+    start: Any = None,
+    data_name: str = "data",
+) -> LmerFit:
+    r"""Fit a linear mixed model by REML or maximum likelihood, as lme4 does.
+
+    ``y = X beta + Z b + e`` with ``b ~ N(0, sigma^2 Lambda Lambda')`` and ``e ~ N(0, sigma^2 W^-1)``. The criterion, profiled over
+    ``beta`` and ``sigma``, is minimised over ``Lambda`` by a quasi-Newton method with its exact gradient. Nothing is random, and
+    the result does not depend on ``start``.
+
+    Parameters
+    ----------
+    formula
+        lme4's: ``"y ~ x + (1 + x | g) + (1 | a/b)"``; ``(x || g)`` for effects without correlation, ``diag(x | g)``,
+        ``cs(x | g)``, ``ar1(0 + f | g)``, ``us(x | g)`` for structured covariances.
+    data
+        Any data frame. Rows with missing values in the model's columns are left out.
+    REML
+        Restricted maximum likelihood; ``False`` for maximum likelihood, which likelihood ratio tests need.
+    weights
+        ``w`` of the residual variance ``sigma^2 / w``: a column's name or a number for each row.
+    control
+        ``{"tolerance": 1e-11}``: the decrease of the criterion below which the search ends.
+    offset
+        A known addition to the mean, as ``offset()`` in the formula.
+    start
+        A ``theta`` to search from besides the usual start; it counts only where it leads lower.
+    data_name
+        What the summary calls the data.
+
+    Returns
+    -------
+    LmerFit
+
+    Raises
+    ------
+    BrimError
+        For formulas and data that cannot be fitted; the token is marked.
+
+    Examples
+    --------
+    >>> import brim
+    >>> fit = brim.lmer("Reaction ~ Days + (Days | Subject)", data=brim.load_data("sleepstudy"))
+    >>> print(fit.fixef().round(3))
+                 Estimate  Std. Error  t value
+    (Intercept)   251.405       6.825   36.838
+    Days           10.467       1.546    6.771
+    >>> round(fit.criterion, 4)
+    1743.6283
+    """
+    observed = observe(formula, data, weights, offset, data_name)
+    observed = replace(observed, y=response_numbers(observed.design, observed.frame))
+    if observed.n <= observed.x.shape[1]:
+        raise BrimError(f"{observed.n} rows cannot tell {observed.x.shape[1]} coefficients and a residual variance apart")
+    return fit_lmer(observed, bool(REML), control, start)
+
+
+def fit_lmer(observed: Observed, reml: bool, control: Mapping[str, Any] | None = None, start: Any = None) -> LmerFit:
+    """Fit the model to its data."""
+    groups, w = observed.groups, observed.weights
+    factors = groups.factors(None if w is None else np.sqrt(w))
+    profile = Criterion.of(observed.y - observed.offset, observed.x, w, factors, groups.covariances, reml)
+    tolerance = read_control(control)["tolerance"]
+    return LmerFit(observed, _search(profile, groups.covariances.start, tolerance, observed, start), profile)
+
+
+def _search(profile: Criterion, usual: Array, tolerance: float, observed: Observed, start: Any) -> Minimum:
+    """The minimum from the usual start, or from the one given where that leads lower."""
+    sds = profile.covariances.sds()
+    found = settle(profile, minimise(profile, usual, tolerance, profile.curvature), sds, tolerance)
+    if start is None:
+        return found
+    theta = np.asarray(start, float)
+    if theta.shape != usual.shape:
+        raise BrimError(f"start has shape {theta.shape}; theta has {len(usual)} elements")
+    other = settle(profile, minimise(profile, observed.groups.internal(theta), tolerance, profile.curvature), sds, tolerance)
+    return other if other.value < found.value - 1e-7 else found

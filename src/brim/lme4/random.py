@@ -1,0 +1,198 @@
+"""Group effects: their covariances, conditional modes, coefficients of levels, principal components."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+
+from brim.errors import BrimError, suggest
+from brim.lme4.design import Varying
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from brim.lme4.mer import AbstractMer
+
+__all__ = ["TermCovariance", "VarCorr", "coef", "is_singular", "ranef", "ranef_frame", "rePCA", "term_covariances", "varcorr"]
+
+Array = np.ndarray
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class TermCovariance:
+    """The effects of one term: lme4's name of it (``g``, ``g.1``), coefficients, standard deviations (k,), correlations (k, k)."""
+
+    name: str
+    group: str
+    coefs: tuple[str, ...]
+    sd: Array
+    cor: Array
+    correlated: bool = True
+
+    @property
+    def cov(self) -> Array:
+        return self.cor * np.multiply.outer(self.sd, self.sd)
+
+
+def term_covariances(fit: AbstractMer) -> list[TermCovariance]:
+    """Those of all terms, in lme4's order."""
+    groups, theta, seen = fit.observed.groups, fit.theta, dict[str, int]()
+    out = []
+    for v, t, s in zip(groups.design.varying, groups.covariances.terms, groups.covariances.slots, strict=True):
+        low = fit.sigma * t.structure.loading(theta[s], t.k)
+        sd = np.sqrt(np.einsum("ij,ij->i", low, low))
+        unit = low / np.where(sd > 0, sd, 1.0)[:, None]
+        cor = np.clip(unit @ unit.T, -1.0, 1.0)
+        cor[sd == 0, :] = cor[:, sd == 0] = np.nan if t.k > 1 else 1.0
+        np.fill_diagonal(cor, 1.0)
+        label = groups.design.groupings[v.grouping].label
+        again = seen.get(label, 0)
+        seen[label] = again + 1
+        name = f"{label}.{again}" if again else label
+        out.append(TermCovariance(name, label, v.names, sd, cor, v.bar.structure != "diag"))
+    return out
+
+
+@final
+class VarCorr(Mapping[str, Any]):
+    """Standard deviations and correlations of the group effects.
+
+    A mapping from each term (``g``, ``g.1`` for a second one of the same factor, ``residual__``) to ``{"sd", "cor", "cov"}`` as data
+    frames; the columns of ``frame`` (``grp var1 var2 vcov sdcor``, as R's ``as.data.frame(VarCorr(fit))``) can be asked for by name as
+    well. Prints lme4's table.
+    """
+
+    def __init__(self, terms: list[TermCovariance], sigma: float | None) -> None:
+        self.terms, self.sigma = terms, sigma
+
+    def __iter__(self) -> Iterator[str]:
+        yield from (t.name for t in self.terms)
+        if self.sigma is not None:
+            yield "residual__"
+
+    def __len__(self) -> int:
+        return len(self.terms) + (self.sigma is not None)
+
+    def __getitem__(self, key: str) -> Any:
+        import pandas as pd
+
+        for t in self.terms:
+            if t.name == key:
+                names = list(t.coefs)
+                square = {"cor": t.cor, "cov": t.cov}
+                frames = {k: pd.DataFrame(v, index=names, columns=names) for k, v in square.items()}
+                return {"sd": pd.DataFrame({"Estimate": t.sd}, index=names), **frames}
+        if key == "residual__" and self.sigma is not None:
+            return {"sd": pd.DataFrame({"Estimate": [self.sigma]}, index=["sigma"])}
+        frame = self.frame
+        if key in frame:
+            return frame[key]
+        raise BrimError(f"VarCorr has no '{key}'", hint=suggest(key, [*self, *frame.columns]))
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """Variances, then covariances of each term: ``grp var1 var2 vcov sdcor``."""
+        import pandas as pd
+
+        rows: list[tuple[Any, ...]] = []
+        for t in self.terms:
+            rows += [(t.name, c, None, s * s, s) for c, s in zip(t.coefs, t.sd, strict=True)]
+            if t.correlated:
+                pairs = [(i, j) for i in range(len(t.coefs)) for j in range(i + 1, len(t.coefs))]
+                rows += [(t.name, t.coefs[i], t.coefs[j], t.cov[i, j], t.cor[i, j]) for i, j in pairs]
+        if self.sigma is not None:
+            rows.append(("Residual", None, None, self.sigma**2, self.sigma))
+        return pd.DataFrame(rows, columns=["grp", "var1", "var2", "vcov", "sdcor"])
+
+    def __str__(self) -> str:
+        from brim.lme4.summary import varcorr_lines
+
+        return "\n".join(varcorr_lines(self, ("Variance", "Std.Dev."), 5))
+
+    __repr__ = __str__
+
+
+def varcorr(fit: AbstractMer) -> VarCorr:
+    """The covariances of a fit."""
+    return VarCorr(term_covariances(fit), fit.sigma if fit.has_sigma else None)
+
+
+# ---- effects ---------------------------------------------------------------------------------------------------------------
+
+
+def _coefs(fit: AbstractMer, grouping: int) -> list[str]:
+    return [name for v in fit.observed.design.terms_of(grouping) for name in v.names]
+
+
+def ranef(fit: AbstractMer, cond_var: bool) -> dict[str, pd.DataFrame]:
+    """Conditional modes, with their covariances in ``attrs``."""
+    import pandas as pd
+
+    out = {}
+    for i, g in enumerate(fit.observed.design.groupings):
+        frame = pd.DataFrame(fit.effects[i], index=list(g.levels), columns=_coefs(fit, i))
+        if cond_var:
+            frame.attrs["postVar"] = fit.conditional[i]
+        out[g.label] = frame
+    return out
+
+
+def ranef_frame(fit: AbstractMer) -> pd.DataFrame:
+    """One row for each effect."""
+    import pandas as pd
+
+    rows = []
+    for i, g in enumerate(fit.observed.design.groupings):
+        sd = np.sqrt(np.einsum("lkk->lk", fit.conditional[i]))
+        for j, name in enumerate(_coefs(fit, i)):
+            part = {"grpvar": g.label, "term": name, "grp": list(g.levels), "condval": fit.effects[i][:, j], "condsd": sd[:, j]}
+            rows.append(pd.DataFrame(part))
+    return pd.concat(rows, ignore_index=True)
+
+
+def coef(fit: AbstractMer) -> dict[str, pd.DataFrame]:
+    """Coefficients of levels; effects without a population-level coefficient stand for themselves."""
+    import pandas as pd
+
+    out = {}
+    fixed = dict(zip(fit.names, fit.beta, strict=True))
+    for i, g in enumerate(fit.observed.design.groupings):
+        frame = pd.DataFrame({n: np.full(len(g.levels), b) for n, b in fixed.items()}, index=list(g.levels))
+        for j, name in enumerate(_coefs(fit, i)):
+            frame[name] = fixed.get(name, 0.0) + fit.effects[i][:, j] if name not in frame else frame[name] + fit.effects[i][:, j]
+        out[g.label] = frame
+    return out
+
+
+# ---- covariances that are singular -------------------------------------------------------------------------------------------
+
+
+def _loadings(fit: AbstractMer) -> list[tuple[Varying, Array]]:
+    groups, theta = fit.observed.groups, fit.theta
+    parts = zip(groups.design.varying, groups.covariances.terms, groups.covariances.slots, strict=True)
+    return [(v, t.structure.loading(theta[s], t.k)) for v, t, s in parts]
+
+
+def is_singular(fit: AbstractMer, tol: float) -> bool:
+    """Whether an element of ``theta`` on a diagonal is below ``tol``."""
+    groups = fit.observed.groups
+    return bool((np.abs(fit.theta[list(groups.covariances.sds())]) < tol).any())
+
+
+def rePCA(fit: AbstractMer) -> dict[str, dict[str, Array]]:
+    """Singular values (``sdev``) and vectors (``rotation``) of the relative covariance factor of each grouping factor."""
+    out: dict[str, dict[str, Array]] = {}
+    for i, g in enumerate(fit.observed.design.groupings):
+        blocks = [low for v, low in _loadings(fit) if v.grouping == i]
+        k = sum(len(b) for b in blocks)
+        whole, at = np.zeros((k, k)), 0
+        for b in blocks:
+            whole[at : at + len(b), at : at + len(b)] = b
+            at += len(b)
+        u, d, _ = np.linalg.svd(whole)
+        out[g.label] = {"sdev": d, "rotation": u}
+    return out

@@ -1,0 +1,150 @@
+"""The summary of a mixed model in lme4's layout, its tables as data frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, final
+
+import numpy as np
+
+from brim.post.summaries.rformat import abbreviate, coefficient_table, format_numbers, left_table, zap_small
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from brim.lme4.mer import AbstractMer
+    from brim.lme4.random import VarCorr
+
+__all__ = ["Summary", "summarise", "varcorr_lines"]
+
+_DIGITS = 4
+
+
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class Summary:
+    """Prints lme4's summary.
+
+    Attributes
+    ----------
+    title
+        Method and kind of model.
+    fixed
+        The population-level coefficients.
+    varcorr
+        The covariances of the group effects.
+    correlation
+        Correlations of the coefficients (p, p), or ``None``.
+    criteria
+        ``AIC BIC logLik deviance df.resid``, or ``REML``.
+    residuals
+        Quantiles of the scaled residuals.
+    """
+
+    title: tuple[str, ...]
+    calls: tuple[str, ...]
+    criteria: dict[str, float]
+    residuals: pd.Series
+    varcorr: VarCorr
+    nobs: int
+    ngrps: dict[str, int]
+    fixed: pd.DataFrame
+    correlation: pd.DataFrame | None
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        lines = [*self.title, *self.calls, "", *self._criteria(), "", *self._residuals(), ""]
+        lines += ["Random effects:", *varcorr_lines(self.varcorr, ("Variance", "Std.Dev."), _DIGITS), groups_line(self.nobs, self.ngrps)]
+        if len(self.fixed):
+            lines += ["", "Fixed effects:", *fixed_lines(self.fixed)]
+        if self.correlation is not None and len(self.fixed) > 1:
+            lines += ["", "Correlation of Fixed Effects:", *correlation_lines(self.correlation)]
+        return "\n".join([*lines, *self.notes])
+
+    __repr__ = __str__
+
+    def _criteria(self) -> list[str]:
+        if "REML" in self.criteria:
+            return [f"REML criterion at convergence: {_rounded(self.criteria['REML'], 1)}"]
+        cells = {k: f"{v:.0f}" if k == "df.resid" else _rounded(v, 1) for k, v in self.criteria.items()}
+        return _right_aligned(cells)
+
+    def _residuals(self) -> list[str]:
+        shown = format_numbers(zap_small(self.residuals.to_numpy(), _DIGITS + 1), _DIGITS)
+        return ["Scaled residuals: ", *_right_aligned(dict(zip(self.residuals.index, shown, strict=True)))]
+
+
+def _rounded(value: float, places: int) -> str:
+    return format_numbers([round(value, places)], 15, nsmall=places)[0]
+
+
+def _right_aligned(cells: dict[str, str]) -> list[str]:
+    """A named vector as R prints it."""
+    width = max(len(t) for pair in cells.items() for t in pair)
+    return ["".join(t.rjust(width) + " " for t in row) for row in (cells, cells.values())]
+
+
+def groups_line(nobs: int, ngrps: dict[str, int]) -> str:
+    return f"Number of obs: {nobs}, groups:  " + "; ".join(f"{g}, {n}" for g, n in ngrps.items())
+
+
+def varcorr_lines(vc: VarCorr, comp: Sequence[str], digits: int) -> list[str]:
+    """lme4's table of variances and correlations; ``comp`` says which of ``Variance`` and ``Std.Dev.``."""
+    sds = np.concatenate([*(t.sd for t in vc.terms), [vc.sigma] if vc.sigma is not None else []])
+    columns = {"Variance": format_numbers(sds**2, digits), "Std.Dev.": format_numbers(sds, digits)}
+    places = max(2, digits - 2)
+    most = max((len(t.coefs) for t in vc.terms if t.correlated), default=1) - 1
+    rows, at = [], iter(range(len(sds)))
+    for t in vc.terms:
+        low = [(i, j) for i in range(len(t.coefs)) for j in range(i)] if t.correlated else []
+        shown = dict(zip(low, format_numbers([round(float(t.cor[p]), places) for p in low], 7, nsmall=places), strict=True))
+        for i, name in enumerate(t.coefs):
+            k = next(at)
+            cors = [shown.get((i, j), "") for j in range(most)]
+            rows.append([t.name if i == 0 else "", name, *(columns[c][k] for c in comp), *cors])
+    if vc.sigma is not None:
+        k = next(at)
+        rows.append(["Residual", "", *(columns[c][k] for c in comp), *[""] * most])
+    header = ["Groups", "Name", *comp, *(["Corr"] if most else []), *[""] * max(most - 1, 0)]
+    return left_table(header, rows)
+
+
+def fixed_lines(fixed: pd.DataFrame) -> list[str]:
+    """The coefficients as ``printCoefmat()`` prints them."""
+    tests = [c for c in fixed if c in ("t value", "z value")]
+    p = next((c for c in fixed if str(c).startswith("Pr(")), "")
+    return coefficient_table(list(fixed.index), {str(c): fixed[c].to_numpy() for c in fixed}, _DIGITS, tests=tests, p=p)
+
+
+def correlation_lines(correlation: pd.DataFrame) -> list[str]:
+    """The lower triangle."""
+    names = list(correlation.index)
+    rows, columns = abbreviate(names, 11), abbreviate(names, 6)
+    values = correlation.to_numpy()
+    p = len(names)
+    every = format_numbers([round(float(values[i, j]), 3) + 0.0 for i in range(p) for j in range(p)], 7, nsmall=3)
+    cells = [[every[i * p + j] if j < i else "" for j in range(p - 1)] for i in range(1, p)]
+    label = max(map(len, rows[1:]))
+    lines = left_table(columns[: p - 1], cells)
+    return [name.ljust(label) + line for name, line in zip(["", *rows[1:]], lines, strict=True)]
+
+
+def summarise(fit: AbstractMer, correlation: bool, ddf: str | None) -> Summary:
+    """The summary of a fit."""
+    import pandas as pd
+
+    fixed = fit.fixef(ddf)
+    quantiles = np.quantile(fit.scaled_residuals(), [0.0, 0.25, 0.5, 0.75, 1.0])
+    residuals = pd.Series(quantiles, index=["Min", "1Q", "Median", "3Q", "Max"])
+    sd = np.sqrt(np.diag(fit.covariance))
+    cor = pd.DataFrame(fit.covariance / np.multiply.outer(sd, sd), index=list(fit.names), columns=list(fit.names)) if correlation else None
+    o = fit.observed
+    calls = [*fit.family_lines(), f"Formula: {fit.formula}", f"   Data: {o.data_name}"]
+    calls += [f"Weights: {o.weights_name}"] if o.weights_name else []
+    notes = ["boundary (singular) fit: see isSingular()", ""] if fit.isSingular() else []
+    if o.design.dropped:
+        notes.insert(0, f"the design is rank deficient: no coefficient of {', '.join(o.design.dropped)}")
+    return Summary(
+        fit.title(ddf), tuple(calls), fit.criteria(), residuals, fit.VarCorr(), fit.nobs(), fit.ngrps(), fixed, cor, tuple(notes)
+    )
