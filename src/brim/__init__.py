@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from brim.language.brms import set_mecor as set_mecor
     from brim.language.brms import set_nl as set_nl
     from brim.language.brms import set_rescor as set_rescor
+    from brim.lme4.lmer import lmer as lmer
     from brim.parameters.prior import prior as prior
     from brim.post.comparison.bridge import bayes_factor as bayes_factor
     from brim.post.comparison.bridge import bridge_sampler as bridge_sampler
@@ -90,6 +91,7 @@ _HOMES = {
     "hypothesis": "brim.post.inference.hypothesis",
     "kfold": "brim.post.comparison.refits",
     "lf": "brim.language.brms",
+    "lmer": "brim.lme4.lmer",
     "load": "brim.api.fit",
     "load_data": "brim.data",
     "loo": "brim.post.comparison.loo",

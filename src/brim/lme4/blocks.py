@@ -159,7 +159,9 @@ class Pattern:
         """``Z'WV`` of each factor, (levels, k, r)."""
         v = right if weights is None else right * weights[:, None]
         return [
-            np.stack([[_total(f.codes, f.size, _times(c, column, one)) for column in v.T] for c, one in zip(f.columns, f.ones, strict=True)])
+            np.stack(
+                [[_total(f.codes, f.size, _times(c, column, one)) for column in v.T] for c, one in zip(f.columns, f.ones, strict=True)]
+            )
             .transpose(2, 0, 1)
             .copy()
             for f in self.factors
@@ -196,7 +198,10 @@ class Pattern:
         dense = np.concatenate([c.reshape(-1, c.shape[2]) for c in effects[m:]]) if self.width else None
         out = [a @ c for a, c in zip(sums.own, effects, strict=False)]
         low = sums.dense @ dense if dense is not None else np.zeros((0, 1))
-        out += [low[self.starts[g] : self.starts[g] + c.shape[0] * c.shape[1]].reshape(c.shape) for g, c in zip(self.crossed, effects[m:], strict=True)]
+        out += [
+            low[self.starts[g] : self.starts[g] + c.shape[0] * c.shape[1]].reshape(c.shape)
+            for g, c in zip(self.crossed, effects[m:], strict=True)
+        ]
         blocks = [(pair, np.arange(self.factors[pair[0]].size), parent, sums.chained[pair]) for pair, parent in self.parents.items()]
         blocks += [(pair, level, other, sums.crossed[pair]) for pair, (_, level, other) in self.cells.items()]
         for (i, j), at, other, block in blocks:

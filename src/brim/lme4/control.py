@@ -9,7 +9,7 @@ from brim.errors import BrimError, suggest
 
 __all__ = ["read_control"]
 
-_DEFAULTS: Mapping[str, float] = {"tolerance": 1e-11}
+_DEFAULTS: Mapping[str, float] = {"tolerance": 1e-13}
 
 
 def read_control(control: Mapping[str, Any] | None) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, final
@@ -177,9 +178,9 @@ def learn(formula: MixedFormula, frame: Frame) -> tuple[Design, Array, list[Arra
             at = len(groupings)
             groupings.append(_learned(bar, frame))
         varying.append(Varying(bar, at, ModelMatrix(bar.terms).learn(frame)))
-    varying, ordered = _ordered(varying, groupings)
+    terms, ordered = _ordered(varying, groupings)
     offsets = tuple(Expression(o).learn(frame) for o in formula.offsets)
-    design = Design(formula, fixed, kept, varying, ordered, offsets, Expression(formula.response).learn(frame))
+    design = Design(formula, fixed, kept, terms, ordered, offsets, Expression(formula.response).learn(frame))
     return design, x, [g.codes(frame) for g in ordered]
 
 
@@ -200,7 +201,7 @@ def _ordered(varying: list[Varying], groupings: list[Grouping]) -> tuple[tuple[V
     """lme4's order: as written if the numbers of levels fall, else from the last of the terms sorted by them."""
     levels = [len(groupings[v.grouping].levels) for v in varying]
     order = list(range(len(varying)))
-    if any(b > a for a, b in zip(levels, levels[1:], strict=False)):
+    if any(b > a for a, b in itertools.pairwise(levels)):
         order = sorted(order, key=lambda i: levels[i])[::-1]
     places = list(dict.fromkeys(varying[i].grouping for i in order))
     new = {old: i for i, old in enumerate(places)}
@@ -240,7 +241,9 @@ def per_row(what: str, given: Any, frame: Frame, rows: Array) -> Array | None:
         return np.array(Expression(parse(given)).learn(frame).numbers(frame), float)[rows]
     values = np.asarray(given, float)
     if values.shape != (frame.n,):
-        raise BrimError(f"{what} have shape {values.shape}; the data have {frame.n} rows", hint=f"give a column's name or {frame.n} numbers")
+        raise BrimError(
+            f"{what} have shape {values.shape}; the data have {frame.n} rows", hint=f"give a column's name or {frame.n} numbers"
+        )
     return values[rows]
 
 

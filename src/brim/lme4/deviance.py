@@ -11,6 +11,7 @@ With ``y = X beta + Z Lambda u + e``, ``u ~ N(0, sigma^2 I)``, ``e ~ N(0, sigma^
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,7 +24,7 @@ from brim.lme4.blocks import Factor, Pattern, Sums
 from brim.lme4.factorisation import Factorisation, Selected, Solution, factorise
 from brim.lme4.structures import AbstractStructure
 
-__all__ = ["Criterion", "Covariances", "State", "Term"]
+__all__ = ["Covariances", "Criterion", "State", "Term"]
 
 Array = np.ndarray
 
@@ -55,7 +56,7 @@ class Covariances:
     def slots(self) -> tuple[slice, ...]:
         """Where in ``theta`` each term is."""
         ends = np.cumsum([0, *(len(t.structure.start(t.k)) for t in self.terms)]).tolist()
-        return tuple(slice(a, b) for a, b in zip(ends, ends[1:], strict=False))
+        return tuple(slice(a, b) for a, b in itertools.pairwise(ends))
 
     @property
     def start(self) -> Array:
@@ -186,7 +187,7 @@ class Criterion:
         loadings = self.covariances.loadings(theta)
         f = factorise(self.pattern, self.sums, [loadings[i] for i in self.pattern.order])
         solution = f.solve(self.sums)
-        cross = -sum(_dot(b, u) for b, u in zip(self.right, solution.effects, strict=True))
+        cross: Array = -np.sum([_dot(b, u) for b, u in zip(self.right, solution.effects, strict=True)], axis=0)
         cross[range(self.p), range(self.p)] += 1.0
         cross[-1, -1] += self.rest @ self.rest
         low = np.linalg.cholesky(cross[:-1, :-1]) if self.p else np.zeros((0, 0))
@@ -223,8 +224,8 @@ class Criterion:
     def curvature(self, theta: Array, gradient: Array) -> Array:
         """The average information of ``theta``, with ``sigma`` profiled out: near the Hessian, for the price of a solution.
 
-        ``q_i' P q_j / s2 - (q_i' e) (q_j' e) / (s2^2 degrees)`` with ``q_i = (dV / d theta_i) e``, ``e = P y``, and what the second derivative
-        of a variance that is the square of ``theta_i`` adds (Gilmour et al. 1995, Biometrics 51; Johnson and Thompson 1995).
+        ``q_i' P q_j / s2 - (q_i' e) (q_j' e) / (s2^2 degrees)`` with ``q_i = (dV / d theta_i) e``, ``e = P y``, and what the second
+        derivative of a variance that is the square of ``theta_i`` adds (Gilmour et al. 1995, Biometrics 51; Johnson and Thompson 1995).
         """
         state = self.state_at(theta)
         loadings, m = self.covariances.loadings(theta), len(theta)

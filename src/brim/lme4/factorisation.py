@@ -1,4 +1,4 @@
-"""The Cholesky factorisation ``M = Lambda' Z'WZ Lambda + I`` block by block, its solutions, and the parts of its inverse that gradients need.
+"""The factorisation of ``M = Lambda' Z'WZ Lambda + I`` block by block, its solutions, and the parts of its inverse that are needed.
 
 ``V = Lambda M^-1 Lambda'`` is the covariance of the effects given the response (over ``sigma^2``, fixed effects held); only its blocks
 of effects that meet in a row are computed. Everything stays finite for singular ``Lambda``.
@@ -28,7 +28,10 @@ _CHUNK = 2**22  # numbers held at once of a product that only its diagonal block
 @final
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """For each factor in the pattern's order, (levels, k, r): ``spherical`` Y = M^-1 Lambda' B, ``effects`` Lambda Y, ``rest`` B - Z'WZ Lambda Y."""
+    """For each factor in the pattern's order, (levels, k, r).
+
+    ``spherical`` is ``Y = M^-1 Lambda' B``, ``effects`` is ``Lambda Y``, ``rest`` is ``B - Z'WZ Lambda Y``.
+    """
 
     spherical: list[Array]
     effects: list[Array]
@@ -38,7 +41,10 @@ class Solution:
 @final
 @dataclass(frozen=True, eq=False)
 class Selected:
-    """Blocks of ``V``: ``own[i]``, ``chained[i, j]``, ``crossed[i, g]`` (shapes as in ``Sums``), ``dense``; ``slopes[f]`` is half of d log det M / d Lambda_f."""
+    """Blocks of ``V``: ``own[i]``, ``chained[i, j]``, ``crossed[i, g]`` (shapes as in ``Sums``), ``dense``.
+
+    ``slopes[f]`` is half of d log det M / d Lambda_f.
+    """
 
     pattern: Pattern
     own: list[Array]

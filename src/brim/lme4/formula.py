@@ -71,7 +71,7 @@ def read_formula(text: str, columns: Sequence[str]) -> MixedFormula:
     right = _rewritten(node.right, found)
     plain = replace(node, right=_rewritten(node.right, [], keep=False))
     terms = expand(replace(plain, right=plain.right), columns)
-    offsets = tuple(t[0].args[0] for t in terms.terms if _is_offset(t[0]))
+    offsets = tuple(t[0].args[0] for t in terms.terms if isinstance(t[0], Call) and _is_offset(t[0]))
     kept = tuple(t for t in terms.terms if not _is_offset(t[0]))
     for term in kept:
         for factor in term:
@@ -122,9 +122,7 @@ def _sum(node: Node, each: Callable[[Node], Node | None], place: Node) -> Node |
     for part in chain(node, "+"):
         if isinstance(part, Binary) and part.op == "-":
             left = _sum(part.left, each, place)
-            new: Node | None = (
-                Unary("-", part.right, source=part.source, span=part.span) if left is None else replace(part, left=left)
-            )
+            new: Node | None = Unary("-", part.right, source=part.source, span=part.span) if left is None else replace(part, left=left)
         else:
             new = each(part)
         if new is not None:
@@ -139,22 +137,20 @@ def _one(bar: Node, structure: str, written: Node, found: list[tuple[Binary, str
         found.append((bar, structure))
         return written
     inner = expand(bar.left)
-    where = {"source": bar.source, "span": bar.span}
-    zero = Number(0.0, **where)
-    parts: list[Node] = [Number(1.0, **where)] if inner.intercept else []
-    parts += [Binary("+", zero, _product(t, where), **where) for t in inner.terms]
-    bars = [Binary("|", part, bar.right, **where) for part in parts]
+    parts: list[Node] = [Number(1.0)] if inner.intercept else []
+    parts += [Binary("+", Number(0.0), _product(t)) for t in inner.terms]
+    bars = [Binary("|", part, bar.right, source=bar.source, span=bar.span) for part in parts]
     found += [(b, structure) for b in bars]
-    whole: Node = Paren(bars[0], **where)
+    whole: Node = Paren(bars[0])
     for b in bars[1:]:
-        whole = Binary("+", whole, Paren(b, **where), **where)
-    return whole if len(bars) == 1 else Paren(whole, **where)
+        whole = Binary("+", whole, Paren(b))
+    return whole if len(bars) == 1 else Paren(whole)
 
 
-def _product(term: Sequence[Node], where: dict) -> Node:
+def _product(term: Sequence[Node]) -> Node:
     out = term[0]
     for factor in term[1:]:
-        out = Binary(":", out, factor, **where)
+        out = Binary(":", out, factor)
     return out
 
 

@@ -156,7 +156,7 @@ def lmer(
     weights
         ``w`` of the residual variance ``sigma^2 / w``: a column's name or a number for each row.
     control
-        ``{"tolerance": 1e-11}``: the decrease of the criterion below which the search ends.
+        ``{"tolerance": 1e-13}``: the decrease of the criterion below which the search ends.
     offset
         A known addition to the mean, as ``offset()`` in the formula.
     start

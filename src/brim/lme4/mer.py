@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -46,6 +45,7 @@ class AbstractMer(ABC):
 
     #: Whether there is a residual variance.
     has_sigma: ClassVar[bool] = True
+
     @property
     @abstractmethod
     def sigma(self) -> float:

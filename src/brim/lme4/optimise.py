@@ -29,7 +29,7 @@ class Minimum:
 
 
 def minimise(
-    criterion: Criterion, start: Array, tolerance: float = 1e-11, curvature: Callable[[Array, Array], Array] | None = None, most: int = 500
+    criterion: Criterion, start: Array, tolerance: float = 1e-13, curvature: Callable[[Array, Array], Array] | None = None, most: int = 500
 ) -> Minimum:
     """BFGS with a line search that ends where both value and slope have decreased.
 

@@ -1,6 +1,6 @@
 """Covariances of the effects of one term, over ``sigma^2``: ``Lambda(theta) Lambda(theta)'``.
 
-``theta`` is free in all of R^m: the criterion is smooth there, as a change of sign of a column of ``Lambda`` leaves the covariance as it is.
+``theta`` is free in all of R^m: a change of sign of a column of ``Lambda`` leaves the covariance as it is, so the criterion is smooth.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -17,7 +17,7 @@ STARS = "Signif. codes:  0 ‘***’ 0.001 ‘**’ 0.01 ‘*’ 0.05 ‘.’ 0.
 _EPS = 2.220446049250313e-16
 
 
-def format_numbers(values: Sequence[float], digits: int = 7, nsmall: int = 0) -> list[str]:
+def format_numbers(values: Sequence[float] | np.ndarray, digits: int = 7, nsmall: int = 0) -> list[str]:
     """R's ``format()`` of a numeric vector: the fewest digits that show each number to ``digits`` significant ones, all to one width.
 
     Examples
@@ -40,9 +40,9 @@ def format_numbers(values: Sequence[float], digits: int = 7, nsmall: int = 0) ->
     return [t.rjust(width) for t in out]
 
 
-def _text(value: float, write: object) -> str:
+def _text(value: float, write: Callable[[float], str]) -> str:
     if math.isfinite(value):
-        return write(value)  # type: ignore[operator, no-any-return]
+        return write(value)
     return "NaN" if math.isnan(value) else "Inf" if value > 0 else "-Inf"
 
 
@@ -74,7 +74,7 @@ def zap_small(values: np.ndarray, digits: int) -> np.ndarray:
     return np.round(values, places)
 
 
-def format_p(values: Sequence[float], digits: int) -> list[str]:
+def format_p(values: Sequence[float] | np.ndarray, digits: int) -> list[str]:
     """R's ``format.pval()`` with its smallest number, without padding.
 
     Examples
