@@ -23,9 +23,13 @@ def check_names(model: Model) -> None:
     brms joins the names of columns and levels to those of variables, and leaves out characters: a column ``sigma_x`` beside
     ``sigma ~ x``, a column ``Intercept``, columns ``x a`` and ``xa`` come to one name.
     """
-    said = [(name, what) for q in model.reported() for name, what in _described(q)]
-    _check([*said, *RESERVED.items()], "two variables would be called")
-    _check([(q.label, f"'{q.label}'") for q in model.reported()], "two arrays of draws would be called")
+    reported = model.reported()
+    names = [str(n) for q in reported for n in np.ravel(q.names)]
+    if len({*names, *RESERVED}) < len(names) + len(RESERVED):
+        by_term = [pair for t in model.terms() for q in t.reported() for pair in _described(q, t.as_written)]
+        others = [(p.name, f"'{p.name}' of the family") for r in model.responses for p in r.params]
+        _check([*by_term, *others, *RESERVED.items()], "two variables would be called")
+    _check([(q.label, f"'{q.label}'") for q in reported], "two arrays of draws would be called")
     _check([(p.name, f"'{p.name}'") for p in model.params], "two parameters would be one:")
     _check([(t.key, f"'{t.as_written}'") for t in model.terms()], "two terms would be one:")
 
@@ -39,9 +43,10 @@ def _check(said: list[tuple[str, str]], what: str) -> None:
     raise BrimError(f"{what} '{name}': {both}", hint="rename a column of the data or a level, or leave one of the terms out")
 
 
-def _described(q: Reported) -> Iterator[tuple[str, str]]:
-    """Each variable with what it is: its labels along the axes, and the array it belongs to."""
+def _described(q: Reported, term: str) -> Iterator[tuple[str, str]]:
+    """Each variable with what it is: its labels along the axes, the array it belongs to, and the term."""
     labels = [q.coords.get(dim, ()) for dim in q.dims]
+    whose = f"'{q.label}'" if term in q.label or q.label in term else f"'{q.label}' ({term})"
     for at in np.ndindex(q.names.shape):
         own = [f"'{axis[i]}'" for axis, i in zip(labels, at, strict=False) if i < len(axis)]
-        yield str(q.names[at]), f"{', '.join(own)} of '{q.label}'" if own else f"'{q.label}'"
+        yield str(q.names[at]), f"{', '.join(own)} of {whose}" if own else whose
