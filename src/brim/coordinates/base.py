@@ -11,6 +11,7 @@ from typing import Any, Self, final
 import numpy as np
 
 from brim.frames.frame import Frame
+from brim.infer.approximate.laplace import best_start
 from brim.infer.engines import engine
 from brim.infer.nuts.control import Control
 from brim.infer.nuts.program import precompile
@@ -145,9 +146,20 @@ def ends(draws: Draws, size: int, move: Callable[[np.ndarray, np.ndarray], np.nd
 @final
 @dataclass(frozen=True)
 class Own(AbstractCoordinates):
-    """The model's own coordinates: standardised effects among them."""
+    """The model's own coordinates: standardised effects among them.
+
+    ``starts`` are points that chains may start from, of which the one with the highest summit nearby is taken for all; if there are none,
+    they start at random.
+    """
 
     model_target: Target
+    starts: tuple[np.ndarray, ...] = ()
+
+    def approach(self, control: Control, chains: int, seed: int) -> tuple[Self, Start | None]:
+        if not self.starts:
+            return self, None
+        init = best_start(self.target, self.starts, control, seed)
+        return (self if init is None else replace(self, model_target=replace(self.target, init=init))), None
 
     @property
     def target(self) -> Target:

@@ -10,6 +10,7 @@ from brim.coordinates.base import AbstractCoordinates, Own, model_target
 from brim.coordinates.integrated.density import eliminate
 from brim.coordinates.measured import measured
 from brim.frames.frame import Frame
+from brim.model.components import component_starts
 from brim.model.model import Model
 
 __all__ = ["NESTED", "Wish", "coordinates"]
@@ -55,7 +56,7 @@ def coordinates(model: Model, frame: Frame, wish: Wish) -> AbstractCoordinates:
         moved = transported(model, frame, marginal, wish.spread)
         if moved is not None and (not nested or moved.transport.nests):
             return moved
-    inner = Own(model_target(model, frame, wish.spread)) if marginal is None else marginal
+    inner = Own(model_target(model, frame, wish.spread), component_starts(model, frame)) if marginal is None else marginal
     if not wish.adapted or wish.algorithm != "sampling":
         return inner
     return measured(inner, model, None if marginal is None else marginal.elimination, frame)

@@ -317,6 +317,17 @@ class Layout:
         """The flat unconstrained vector ``(dim,)`` of a dict of parameters."""
         return jnp.concatenate([jnp.zeros(0), *(unconstrain(p, params[p.name]) for p in self.params)])
 
+    def point(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The unconstrained vector where chains start, with these parameters at given values where they are inside their bounds."""
+        out, at = self.center(), 0
+        for p in self.params:
+            n = unconstrained_size(p)
+            if p.name in values and n:
+                u = np.asarray(unconstrain(p, jnp.asarray(values[p.name])))
+                out[at : at + n] = np.where(np.isfinite(u), u, out[at : at + n])
+            at += n
+        return out
+
     def nonlinear(self) -> tuple[int, ...]:
         """The coordinates of parameters with bounds or on other spaces, which they enter nonlinearly."""
         plain = [p.space == "real" and p.lb is None and p.ub is None for p in self.params]

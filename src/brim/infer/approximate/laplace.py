@@ -6,6 +6,7 @@ The program that samples also evaluates: nothing more is compiled. Curvature com
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,7 @@ from brim.infer.nuts.random import chain_stream
 from brim.infer.nuts.warmup import Start
 from brim.infer.target import Target
 
-__all__ = ["Laplace", "curvature", "laplace", "laplace_start", "start_from"]
+__all__ = ["Laplace", "best_start", "curvature", "laplace", "laplace_start", "start_from"]
 
 ITERATIONS = 30
 CONVERGED = 1e-4  # Newton decrement: the gain in log density that a further step promises
@@ -28,6 +29,7 @@ STEP = 1e-3  # of differences, in posterior standard deviations
 LONGEST = 5.0  # Newton step, in standard deviations of one coordinate
 SPREAD, DF = 1.5, 5.0  # starting points: a Student law of this scale and these degrees of freedom
 TRIES = 20
+NEAR = 1.0  # spread of starting points around a summit, in its scales
 TOLERANCE = 8.0  # how far below the approximation the log density at a starting point may be
 
 
@@ -130,6 +132,30 @@ def laplace_start(target: Target, control: Control, chains: int, seed: int) -> S
             return None
         found = laplace(evaluate, q)
         return None if found is None else start_from(evaluate, found, chains, rng)
+
+
+def best_start(
+    target: Target, points: Sequence[np.ndarray], control: Control, seed: int
+) -> Callable[[np.random.Generator], np.ndarray] | None:
+    """A ``Target.init`` near the summit that is highest of those above ``points``; ``None`` where none has a finite density.
+
+    The chains climb from points spread around it by up to ``NEAR`` of its scales, all to the same summit: what tells modes apart that
+    differ by the names of components only.
+    """
+    program = precompile(target, control).result()
+    with float64():
+        chain = Chain(program, device_data(target.data), chain_stream(seed, 0), control, threading.Event(), Report(0, 0, 0))
+
+        def evaluate(q: np.ndarray) -> tuple[float, np.ndarray]:
+            point = chain.place(q).point
+            return float(point.lp), np.asarray(point.grad)
+
+        paths = [ascend(evaluate, q) for q in points if np.isfinite(evaluate(q)[0])]
+        if not paths:
+            return None
+        path = max(paths, key=lambda p: evaluate(p.q[-1])[0])
+    mode, size = path.q[-1], NEAR * np.minimum(np.sqrt(scales(path)), 1.0)
+    return lambda rng: mode + size * rng.uniform(-1.0, 1.0, len(mode))
 
 
 def start_from(evaluate: Evaluate, found: Laplace, chains: int, rng: np.random.Generator) -> Start | None:
