@@ -17,7 +17,7 @@ from jax.scipy.special import ndtri
 from brim.distributions.base import Distribution
 from brim.distributions.numerics.logspace import log_interval
 
-__all__ = ["log_lik", "truncated_mean", "truncated_sample"]
+__all__ = ["ends", "log_lik", "truncated_mean", "truncated_sample"]
 
 Array = Any
 Data = Mapping[str, Any]
@@ -46,7 +46,7 @@ def _censored(law: Distribution, y: Array, data: Data) -> Array:
     high = jnp.where(code == 2, data["y2"], high) if "y2" in data else high
     windowed = "lb" in data or "ub" in data
     if windowed:
-        lower, upper = _ends(law, data)
+        lower, upper = ends(law, data)
         low, high = jnp.maximum(low, lower), jnp.minimum(high, upper)
         one_end = jnp.where(jnp.isfinite(high), -1, jnp.where(jnp.isfinite(low), 1, 3))
         code = jnp.where(code == 0, 0, jnp.where(jnp.isfinite(low) & jnp.isfinite(high), 2, one_end))
@@ -61,7 +61,7 @@ def _censored(law: Distribution, y: Array, data: Data) -> Array:
     return seen
 
 
-def _ends(law: Distribution, data: Data) -> tuple[Array, Array]:
+def ends(law: Distribution, data: Data) -> tuple[Array, Array]:
     """The window as ``lb < Y <= ub``."""
     lower, upper = data.get("lb", -jnp.inf), data.get("ub", jnp.inf)
     return (jnp.ceil(lower) - 1.0, jnp.floor(upper)) if law.discrete else (jnp.asarray(lower), jnp.asarray(upper))
@@ -77,7 +77,7 @@ def _log_tails(law: Distribution, at: Array, safe: Array) -> tuple[Array, Array]
 
 def _log_window(law: Distribution, safe: Array, data: Data) -> Array:
     """``log P(lb < Y <= ub)``, from one tail where only one end is given."""
-    lower, upper = _ends(law, data)
+    lower, upper = ends(law, data)
     if "ub" not in data:
         return _log_tails(law, lower, safe)[1]
     if "lb" not in data:
@@ -90,7 +90,7 @@ def truncated_mean(law: Distribution, data: Data) -> Array:
     """``E[Y | window]``; the plain mean where there is no window."""
     if "lb" not in data and "ub" not in data:
         return law.mean
-    lower, upper = _ends(law, data)
+    lower, upper = ends(law, data)
     safe = jnp.zeros(()) + 1.0
     part = _partial_mean(law, upper, safe) - _partial_mean(law, lower, safe)
     mean = part * jnp.exp(-_log_window(law, safe, data))
@@ -120,7 +120,7 @@ def truncated_sample(key: Array, law: Distribution, data: Data, sample_shape: tu
     out = _by_inversion(second, law, data, drawn, missing)
     if not law.discrete:
         return out
-    beyond = ~jnp.isfinite(law.mean) & ~jnp.isfinite(_ends(law, data)[1])  # no count is that large
+    beyond = ~jnp.isfinite(law.mean) & ~jnp.isfinite(ends(law, data)[1])  # no count is that large
     return jnp.where(beyond, law.mean, out)
 
 
@@ -129,7 +129,7 @@ def _by_walking(key: Array, law: Distribution, data: Data, shape: tuple[int, ...
 
     The distribution function is asked three times (at both ends and at a guess), the mass function once a step.
     """
-    lower, upper = (jnp.broadcast_to(end, shape) for end in _ends(law, data))
+    lower, upper = (jnp.broadcast_to(end, shape) for end in ends(law, data))
     lower, upper = jnp.maximum(lower, law.lower - 1.0), jnp.minimum(upper, law.upper)
     one = jnp.ones(())
     start, end = (jnp.exp(_log_tails(law, at, one)[0]) for at in (lower, upper))
@@ -169,7 +169,7 @@ def _by_rejection(key: Array, law: Distribution, data: Data, shape: tuple[int, .
     lead = shape[: len(shape) - len(law.batch_shape)]
     if lead + law.batch_shape != shape:  # windows by row around one law
         return drawn, missing
-    lower, upper = _ends(law, data)
+    lower, upper = ends(law, data)
 
     def attempt(state: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
         key, drawn, missing, tries = state
@@ -187,7 +187,7 @@ def _by_rejection(key: Array, law: Distribution, data: Data, shape: tuple[int, .
 def _by_inversion(key: Array, law: Distribution, data: Data, drawn: Array, missing: Array) -> Array:
     """What is missing, by bisection on the distribution function in the window; nothing is computed where nothing is."""
     log_u = -jax.random.exponential(key, drawn.shape)
-    lower, upper = (jnp.broadcast_to(end, drawn.shape) for end in _ends(law, data))
+    lower, upper = (jnp.broadcast_to(end, drawn.shape) for end in ends(law, data))
     lower = jnp.maximum(lower, law.lower - 1.0 if law.discrete else law.lower)
     upper = jnp.minimum(upper, law.upper)
     safe = jnp.zeros(()) + 1.0

@@ -16,6 +16,7 @@ from brim.arguments import drawn_seed, flag, one_of, positions, whole
 from brim.arguments import seed as checked_seed
 from brim.compile.session import float64
 from brim.compile.xla import options
+from brim.distributions.evaluate import OUTPUTS, evaluate_law
 from brim.errors import BrimError, suggest
 from brim.families.base import Dpar
 from brim.fit.draws import Posterior
@@ -211,6 +212,8 @@ def _kernel(model: Model, query: Query, aux: Any) -> Callable[..., Any]:
             return parts[0] if len(parts) == 1 else jnp.stack(parts, axis=-1)
         if query.what == "epred":
             return resp.epred(full, design, query.skip)
+        if query.what in OUTPUTS:
+            return evaluate_law(resp.distribution(full, design, query.skip), design[resp.data_key], query.what, design["at"], noise)
         if query.what == "variance":
             return resp.variance(noise, full, design, query.skip)
         return resp.sample(noise, full, design, query.skip)
@@ -290,8 +293,9 @@ def predict(
     draw_ids: Any = None,
     seed: int | None = None,
     incl_autocor: bool = True,
+    at: Any = None,
 ) -> np.ndarray:
-    """What ``Fit.posterior_*`` and ``Fit.log_lik`` call; see there for the arguments."""
+    """What ``Fit.posterior_*`` and ``Fit.log_lik`` call; ``at``: values or probabilities for ``OUTPUTS``."""
     one_of("sample_new_levels", sample_new_levels, HOW, "ways")
     allow_new_levels, incl_autocor = flag("allow_new_levels", allow_new_levels), flag("incl_autocor", incl_autocor)
     posterior = fit.draws
@@ -299,11 +303,13 @@ def predict(
     ids = pick_draws(posterior.chains * posterior.draws, ndraws, draw_ids, seed)
     left_out = frozenset() if incl_autocor else frozenset(t.key for t in fit.model.terms() if t.autocor)
 
-    with_y = what == "log_lik"
+    with_y = what == "log_lik" or (what in OUTPUTS and at is None)
 
     def one(response: ResponseModel) -> np.ndarray:
         what_, name = _asked(response, what, dpar, nlpar)
         model, design, skip = design_for(fit.model, fit.frame, newdata, response, re_formula, allow_new_levels, with_y, left_out)
+        if what in OUTPUTS:
+            design = {**design, "at": _places(response, design, at)}
         return evaluate(model, design, posterior, ids, Query(what_, response.name, name, skip, sample_new_levels), seed)
 
     if resp is not None or len(fit.model.responses) == 1:
@@ -312,6 +318,17 @@ def predict(
         model, design, skip = design_for(fit.model, fit.frame, newdata, None, re_formula, allow_new_levels, with_y, left_out)
         return evaluate(model, design, posterior, ids, Query(what, "", "", skip, sample_new_levels), seed)
     return _together(fit.model, what, [one(r) for r in fit.model.responses])
+
+
+def _places(response: ResponseModel, design: dict[str, Any], at: Any) -> np.ndarray:
+    """Where a law is evaluated in each row: at the response unless values are given."""
+    if response.residual is not None or response.family.kind in ("category", "simplex", "counts"):
+        raise BrimError("only single numbers that are independent between rows have a density, distribution function and quantiles here")
+    rows = design[response.rows_key].shape[0]
+    values = np.asarray(design[response.data_key]["y"] if at is None else at, float)
+    if values.shape not in ((), (rows,)):
+        raise BrimError(f"at has {values.shape} values", hint=f"give one, or {rows}: one a row")
+    return np.broadcast_to(values, (rows,))
 
 
 def _asked(response: ResponseModel, what: str, dpar: str | None, nlpar: str | None) -> tuple[str, str]:

@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from brim.arguments import one_of
+from brim.distributions.evaluate import OUTPUTS
+from brim.errors import BrimError
 from brim.fit.record import FitRecord
 from brim.post.predict import predict
 
@@ -127,6 +130,8 @@ def posterior_predict(
     fit: FitRecord,
     newdata: Any = None,
     *,
+    output: str = "random",
+    at: Any = None,
     resp: str | None = None,
     re_formula: Any = None,
     allow_new_levels: bool = False,
@@ -136,10 +141,32 @@ def posterior_predict(
     seed: int | None = None,
     incl_autocor: bool = True,
 ) -> np.ndarray:
-    """Draws of new responses, ``(draws, observations)``. See ``posterior_epred``."""
+    """Draws of new responses, or their law in every draw, ``(draws, observations)``. See ``posterior_epred``.
+
+    Parameters
+    ----------
+    output
+        ``"random"``: new responses; ``"density"``: the density (mass) at values; ``"probability"``: ``P(Y <= value)``; ``"pit"``: the same,
+        at random between ``P(Y < value)`` and ``P(Y <= value)`` where a value has mass; ``"quantile"``: quantiles at probabilities.
+    at
+        These values (the observed responses by default) or probabilities: one, or one a row.
+
+    Examples
+    --------
+    >>> import brim
+    >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), chains=1, iter=300, seed=1, progress=False)
+    >>> half = fit.posterior_predict({"Days": [0, 5]}, output="quantile", at=0.5)
+    >>> bool(np.allclose(half, fit.posterior_epred({"Days": [0, 5]})))
+    True
+    """
+    one_of("output", output, ("random", *OUTPUTS), "outputs")
+    if output == "quantile" and at is None:
+        raise BrimError("output='quantile' needs probabilities", hint="give them as at=0.9")
+    if output != "random" and resp is None and len(fit.model.responses) > 1:
+        raise BrimError("a joint law has no single density here", hint="say which response with resp=")
     return predict(
         fit,
-        "predict",
+        "predict" if output == "random" else output,
         newdata,
         resp=resp,
         re_formula=re_formula,
@@ -149,6 +176,7 @@ def posterior_predict(
         draw_ids=draw_ids,
         seed=seed,
         incl_autocor=incl_autocor,
+        at=None if output == "random" else at,
     )
 
 
