@@ -5,6 +5,8 @@ May import: every other room.
 
 from __future__ import annotations
 
+from brim.rstanarm.joint.jm import stan_jm as stan_jm
+from brim.rstanarm.joint.markers import stan_mvmer as stan_mvmer
 from brim.rstanarm.mixed import stan_glmer as stan_glmer
 from brim.rstanarm.mixed import stan_glmer_nb as stan_glmer_nb
 from brim.rstanarm.mixed import stan_lmer as stan_lmer

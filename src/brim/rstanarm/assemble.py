@@ -27,7 +27,16 @@ __all__ = ["SHRUNKEN", "Draft", "covariance_priors", "describe", "fitted", "piec
 SHRUNKEN = ("hs", "hs_plus", "lasso", "product_normal")
 
 _RUN = ("cores", "init", "progress", "empty")
-_SETTINGS = {"chains": 4, "iter": 2000, "warmup": None, "thin": 1, "seed": None, "algorithm": "sampling", "control": None}
+_SETTINGS = {
+    "chains": 4,
+    "iter": 2000,
+    "warmup": None,
+    "thin": 1,
+    "seed": None,
+    "algorithm": "sampling",
+    "control": None,
+    "marginalize": "auto",
+}
 
 
 @final
@@ -49,9 +58,7 @@ class Draft:
         if unknown is not None:
             raise BrimError(f"there is no argument '{unknown}'", hint=f"sampling takes {', '.join((*_SETTINGS, *_RUN, 'adapt_delta'))}")
         settings = {**_SETTINGS, **{k: v for k, v in given.items() if k in _SETTINGS}}
-        request = requested(
-            formula, family=family, prior=None, data2=None, data_name="data", sample_prior="no", marginalize="auto", **settings
-        )
+        request = requested(formula, family=family, prior=None, data2=None, data_name="data", sample_prior="no", **settings)
         record = perform(request, data, empty=True)
         record = replace(record, model=replace(record.model, prior_only=prior_PD))
         return Draft(record, {k: v for k, v in given.items() if k in _RUN})

@@ -79,8 +79,7 @@ def group_names(block: GroupBlock, prefix: Mapping[str, str]) -> GroupNames:
     coefs = tuple(prefix.get(m.where.resp, "") + c for m in block.members for c in (m.matrix.names if m.matrix is not None else ()))
     pairs = [(i, j) for j in range(len(coefs)) for i in range(j)]
     cor = [] if "cor" not in by_key else [str(n) for n in np.ravel(by_key["cor"].names)]
-    effects = np.asarray([q.names for q in block.reported() if q.key.startswith("r_")], dtype=object)
-    effects = np.concatenate([np.atleast_2d(e) for e in effects]) if effects.ndim > 2 else effects
+    effects = np.concatenate([np.atleast_2d(q.names) for q in block.reported() if q.key.startswith("r_")])
     return GroupNames(
         block.grouping.label,
         coefs,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -88,13 +88,23 @@ def prior_text(parts: Mapping[str, Any]) -> str:
     """Each prior as specified and, where it was, as adjusted."""
     order = ["prior_intercept", "prior", "prior_intercept_z", "prior_z", "prior_aux", "prior_covariance", "prior_counts"]
     out = ["Priors", _RULE]
+    parts = dict(_parts(parts))
     for key in [k for k in order if parts.get(k)] + [k for k in parts if k not in order and parts[k]]:
         part = parts[key]
-        title = f"Auxiliary ({part['aux_name']})" if key == "prior_aux" else _TITLES.get(key, key)
+        title = f"Auxiliary ({part['aux_name']})" if key == "prior_aux" else _TITLES.get(key, key.replace("_", " "))
         own, used = _law(part, "scale"), _law(part, "adjusted_scale")
         lines = [f" ~ {own}"] if used is None else ["  Specified prior:", f"    ~ {own}", "  Adjusted prior:", f"    ~ {used}"]
         out += [title, *lines, ""]
     return "\n".join([*out[:-1], _RULE])
+
+
+def _parts(parts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The parts, those of several markers one by one."""
+    for key, part in parts.items():
+        if part and "dist" not in part:
+            yield from ((f"{label} {key}", own) for label, own in part.items())
+        else:
+            yield key, part
 
 
 def _law(part: Mapping[str, Any], scale: str) -> str | None:

@@ -1,0 +1,224 @@
+"""The parts of a joint model: subjects' rows, associations and their scales, the event process, names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from brim.errors import BrimError, suggest
+from brim.frames.frame import Frame
+from brim.model.model import Model
+from brim.parameters.param import Piece
+from brim.rstanarm.assemble import describe, pieces_of, population
+from brim.rstanarm.fit import Call
+from brim.rstanarm.joint.association import Association, read_associations
+from brim.rstanarm.joint.event import Baseline, Events, label_of
+from brim.rstanarm.joint.markers import Markers
+from brim.rstanarm.joint.process import EventProcess, Trajectories
+from brim.rstanarm.joint.quadrature import nodes_in
+from brim.rstanarm.names import Names
+from brim.rstanarm.priors import Prior
+from brim.rstanarm.scales import Scaled, scaled
+
+__all__ = ["associations", "call_of", "event_process", "find_id", "rows_by_subject"]
+
+Shared = tuple[tuple[str, int, str, int], ...]
+
+
+def find_id(model: Model, id_var: str | None) -> str:
+    """The grouping factor of the subjects: that of the user, or the only one."""
+    labels = list(dict.fromkeys(b.grouping.label for b in model.blocks))
+    if id_var is not None:
+        if id_var not in labels:
+            raise BrimError(f"id_var = '{id_var}' is no grouping factor of the markers", hint=suggest(id_var, labels, "grouping factors"))
+        return id_var
+    if len(labels) != 1:
+        raise BrimError(
+            "the markers have several grouping factors", hint=f"say which are the subjects: id_var = one of {', '.join(labels)}"
+        )
+    return labels[0]
+
+
+def rows_by_subject(
+    model: Model, frame: Frame, id_var: str, time_var: str, subjects: Sequence[str]
+) -> tuple[Mapping[str, np.ndarray], ...]:
+    """Marker -> subject -> numbers of its rows in the frame, by time."""
+    clock, labels = frame.numbers(time_var), np.array(label_of(frame, id_var), dtype=object)
+    numbered = frame.with_columns({".row": np.arange(frame.n, dtype=float)})
+    out = []
+    for response in model.responses:
+        kept = response.response.kept(numbered).numbers(".row").astype(int)
+        kept = kept[np.argsort(clock[kept], kind="stable")]
+        mine: dict[str, Any] = {s: kept[labels[kept] == s] for s in subjects}
+        missing = next((s for s in subjects if not len(mine[s])), None)
+        if missing is not None:
+            raise BrimError(
+                f"subject '{missing}' has an event row but no rows of marker {response.name}", hint="leave it out of both data frames"
+            )
+        out.append(mine)
+    unknown = next((v for v in labels if v not in set(subjects)), None)
+    if unknown is not None:
+        raise BrimError(f"subject '{unknown}' has rows of markers but none of events", hint="leave it out of both data frames")
+    return tuple(out)
+
+
+def associations(assoc: Any, markers: int) -> tuple[Association, ...]:
+    """All terms, marker after marker; for several markers a list holds what each of them has."""
+    if markers == 1:
+        return read_associations(0, assoc, 1)
+    each = [assoc] * markers if assoc is None or isinstance(assoc, str) else list(assoc)
+    if len(each) != markers:
+        raise BrimError(f"assoc has {len(each)} entries for {markers} markers", hint="give a list with the kinds of each marker")
+    return tuple(a for i, one in enumerate(each) for a in read_associations(i, one, markers))
+
+
+def event_process(
+    markers: Markers,
+    events: Events,
+    paths: Trajectories,
+    baseline: Baseline,
+    found: tuple[Association, ...],
+    id_var: str,
+    lag: float,
+    qnodes: int,
+    priors: Mapping[str, Prior | None],
+) -> tuple[EventProcess, dict[str, Any]]:
+    """The event term with its arrays and priors, and what ``prior_summary`` says of these."""
+    shared = tuple(_shared(markers, a, id_var) if a.kind.startswith("shared") else () for a in found)
+    t, weight = nodes_in(events.start, events.stop, qnodes)
+    rows = np.concatenate([np.repeat(np.arange(len(t)), qnodes), np.arange(len(t))])
+    times = np.concatenate([t.ravel(), events.stop])
+    subjects = [events.subjects[s] for s in events.subject[rows]]
+    block = next(b for b in markers.draft.model.blocks if b.grouping.label == id_var)
+    level = {v: i for i, v in enumerate(block.grouping.levels)}
+    codes = np.array([level[s] for s in subjects])
+    labels = tuple(name for a, s in zip(found, shared, strict=True) for name in _labels(markers, a, s, paths))
+    links = tuple(f.link for f in markers.families)
+    bare = EventProcess(markers.draft.model, baseline, found, labels, events.names, links, shared, {}, {})
+    points = bare.points(paths, events.x[rows], subjects, codes, times, lag)
+    counted = np.concatenate([np.ones(t.size, bool), events.status == 1])  # nodes and events, as rstanarm counts them
+    values = _initial_values(bare, markers, points)[counted] if labels else np.zeros((1, 0))
+    arrays = {
+        "points": points,
+        "weight": weight,
+        "status": events.status,
+        "x_mean": events.x[rows][counted].mean(0),
+        "assoc_mean": values.mean(0),
+        "log_rate": events.log_rate,
+    }
+    pieces, told = _priors(events, baseline, labels, values, priors)
+    return EventProcess(markers.draft.model, baseline, found, labels, events.names, links, shared, arrays, pieces), told
+
+
+def _priors(
+    events: Events, baseline: Baseline, labels: tuple[str, ...], values: np.ndarray, priors: Mapping[str, Prior | None]
+) -> tuple[dict[str, tuple[Piece, ...]], dict[str, Any]]:
+    coef = scaled(priors["coef"], len(events.names), "identity", 1.0)
+    assoc = scaled(priors["assoc"], values, "identity", 1.0)
+    default = Prior("cauchy", 0.0, 2.0 if baseline.kind == "weibull" else 20.0)
+    aux = scaled(priors["aux"] or default, baseline.size, "identity", 1.0)
+    pieces = {"event_beta": pieces_of(coef), "event_assoc": pieces_of(assoc), "event_coef": pieces_of(aux)}
+    told = {"priorEvent": describe(coef), "priorEvent_assoc": describe(assoc) if labels else None, "priorEvent_aux": describe(aux)}
+    if baseline.kind == "weibull":
+        at: Scaled = scaled(priors["intercept"], 1, "identity", 1.0, base=20.0)
+        pieces["event_gamma"] = tuple(Piece(p.law, None, p.args) for p in pieces_of(at))
+        told["priorEvent_intercept"] = describe(at)
+    return pieces, told
+
+
+def _shared(markers: Markers, a: Association, id_var: str) -> Shared:
+    """The subject's effects of a marker: key and row of each, and key and place of the coefficient it adds to (``shared_coef``)."""
+    model, response = markers.draft.model, markers.draft.model.responses[a.marker]
+    out = []
+    for block in (b for b in model.blocks if b.grouping.label == id_var):
+        key, row = next(q.key for q in block.reported() if q.key.startswith("r_")), 0
+        for member in block.members:
+            for coef in member.coefs:
+                if member.where.resp == response.resp:
+                    out.append((key, row, *_population_place(model, response.name, coef, a.kind)))
+                row += 1
+    chosen = range(len(out)) if not a.which else a.which
+    if any(i >= len(out) for i in chosen):
+        raise BrimError(f"{a.kind}({', '.join(str(i + 1) for i in a.which)}): the marker has {len(out)} effects of '{id_var}'")
+    return tuple(out[i] for i in chosen)
+
+
+def _population_place(model: Model, name: str, coef: str, kind: str) -> tuple[str, int]:
+    if kind == "shared_b":
+        return "", -1
+    pop = population(model, name)
+    if coef == "Intercept":
+        return f"b_{pop.intercept_key}", -1
+    if coef not in pop.coefs:
+        raise BrimError(f"shared_coef: '{coef}' is no population-level effect", hint="use shared_b")
+    return pop.key, pop.coefs.index(coef)
+
+
+def _labels(markers: Markers, a: Association, shared: Shared, paths: Trajectories) -> list[str]:
+    """rstanarm's names of a term's coefficients."""
+    stem = f"Assoc|{markers.prefixes[a.marker]}"
+    if shared:
+        names = [c for g in markers.groups for c in g.coefs if c.startswith(markers.prefixes[a.marker])]
+        own = [names[i].split("|", 1)[1] for i in (range(len(names)) if not a.which else a.which)]
+        return [f"{stem}{a.kind}|{name}" for name in own]
+    if a.other >= 0:
+        return [f"{stem}{a.kind}:{markers.prefixes[a.other]}{a.other_kind}"]
+    if a.data:
+        first = next(iter(paths.rows[a.marker]))
+        return [f"{stem}{a.kind}:{name}" for name in paths.columns(a.data, a.marker, [first], np.zeros(1))[1]]
+    return [f"{stem}{a.kind}"]
+
+
+def _initial_values(process: EventProcess, markers: Markers, points: Mapping[str, Any]) -> np.ndarray:
+    """What associations multiply, at the markers' own estimates (``lmer``, ``glmer``): means and sds of it centre and scale."""
+    params: dict[Any, Any] = {}
+    for i, family in enumerate(markers.families):
+        params.update(_estimates(markers, i, family.gaussian))
+    for block in markers.draft.model.blocks:
+        key = next(q.key for q in block.reported() if q.key.startswith("r_"))
+        params[key] = np.stack([params.pop((key, m.where.resp, c)) for m in block.members for c in m.coefs])
+    with jax.enable_x64(True):
+        return np.asarray(process.values(params, dict(points)))
+
+
+def _estimates(markers: Markers, i: int, gaussian: bool) -> dict[Any, Any]:
+    """A marker's coefficients and effects by the keys of the joint model."""
+    import brim
+
+    model, family = markers.draft.model, markers.families[i]
+    response = model.responses[i]
+    frame = response.response.kept(markers.draft.record.frame)
+    text = markers.formulas[i]
+    fit = brim.lmer(text, frame) if gaussian else brim.glmer(text, frame, family=family.family)
+    pop = population(model, response.name)
+    beta = fit.fixef()["Estimate"].to_numpy()
+    out: dict[Any, Any] = {}
+    if pop.intercept:
+        out[f"b_{pop.intercept_key}"] = beta[0]
+    if pop.coefs:
+        out[pop.key] = beta[len(beta) - len(pop.coefs) :]
+    effects = fit.ranef(condVar=False)
+    for block in model.blocks:
+        key = next(q.key for q in block.reported() if q.key.startswith("r_"))
+        table = effects[block.grouping.label]
+        order = [list(map(str, table.index)).index(v) for v in block.grouping.levels]
+        mine = [m for m in block.members if m.where.resp == response.resp]
+        names = [r for m in mine for r in (m.matrix.names if m.matrix is not None else ())]
+        own = [(m.where.resp, c) for m in mine for c in m.coefs]
+        out.update({(key, *place): table[r].to_numpy()[order] for place, r in zip(own, names, strict=True)})
+    return out
+
+
+def call_of(markers: Markers, process: EventProcess, formula_event: str, told: Mapping[str, Any]) -> Call:
+    """Names, priors and text."""
+    event = tuple((str(n), str(n)) for q in process.reported() for n in np.ravel(q.names))
+    size = process.baseline.size
+    names = Names((*markers.first, *event[: len(event) - size]), markers.groups, (*markers.last, *event[len(event) - size :]))
+    coefs = tuple(n for n, _ in names.first)
+    families = ", ".join(f.text for f in markers.families)
+    return Call(
+        "stan_jm", families, "; ".join((*markers.formulas, formula_event)), names, dict(told), coefs, tuple(n for n, _ in names.last)
+    )
