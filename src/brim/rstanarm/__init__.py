@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from brim.rstanarm.joint.jm import stan_jm as stan_jm
 from brim.rstanarm.joint.markers import stan_mvmer as stan_mvmer
+from brim.rstanarm.joint.predict import posterior_survfit as posterior_survfit
+from brim.rstanarm.joint.predict import posterior_traj as posterior_traj
 from brim.rstanarm.mixed import stan_glmer as stan_glmer
 from brim.rstanarm.mixed import stan_glmer_nb as stan_glmer_nb
 from brim.rstanarm.mixed import stan_lmer as stan_lmer

@@ -8,8 +8,12 @@ from typing import Any
 import jax
 import numpy as np
 
+from brim.api.perform import perform, requested
 from brim.errors import BrimError, suggest
+from brim.families.base import Family
 from brim.frames.frame import Frame
+from brim.language.expand import deparse
+from brim.lme4.lmer import lmer
 from brim.model.model import Model
 from brim.parameters.param import Piece
 from brim.rstanarm.assemble import describe, pieces_of, population
@@ -19,6 +23,7 @@ from brim.rstanarm.joint.event import Baseline, Events, label_of
 from brim.rstanarm.joint.markers import Markers
 from brim.rstanarm.joint.process import EventProcess, Trajectories
 from brim.rstanarm.joint.quadrature import nodes_in
+from brim.rstanarm.language import read_family, response_of, sides
 from brim.rstanarm.names import Names
 from brim.rstanarm.priors import Prior
 from brim.rstanarm.scales import Scaled, scaled
@@ -185,31 +190,60 @@ def _initial_values(process: EventProcess, markers: Markers, points: Mapping[str
 
 
 def _estimates(markers: Markers, i: int, gaussian: bool) -> dict[Any, Any]:
-    """A marker's coefficients and effects by the keys of the joint model."""
-    import brim
-
-    model, family = markers.draft.model, markers.families[i]
+    """A marker's coefficients and effects by the keys of the joint model: REML estimates, or the mode of a model that is not Gaussian."""
+    model, text = markers.draft.model, markers.formulas[i]
     response = model.responses[i]
     frame = response.response.kept(markers.draft.record.frame)
-    text = markers.formulas[i]
-    fit = brim.lmer(text, frame) if gaussian else brim.glmer(text, frame, family=family.family)
+    beta, effects = _by_reml(text, frame) if gaussian else _by_mode(text, frame, markers.families[i].family)
     pop = population(model, response.name)
-    beta = fit.fixef()["Estimate"].to_numpy()
     out: dict[Any, Any] = {}
     if pop.intercept:
         out[f"b_{pop.intercept_key}"] = beta[0]
     if pop.coefs:
         out[pop.key] = beta[len(beta) - len(pop.coefs) :]
-    effects = fit.ranef(condVar=False)
     for block in model.blocks:
         key = next(q.key for q in block.reported() if q.key.startswith("r_"))
-        table = effects[block.grouping.label]
-        order = [list(map(str, table.index)).index(v) for v in block.grouping.levels]
-        mine = [m for m in block.members if m.where.resp == response.resp]
-        names = [r for m in mine for r in (m.matrix.names if m.matrix is not None else ())]
-        own = [(m.where.resp, c) for m in mine for c in m.coefs]
-        out.update({(key, *place): table[r].to_numpy()[order] for place, r in zip(own, names, strict=True)})
+        mine = [(m.where.resp, c) for m in block.members if m.where.resp == response.resp for c in m.coefs]
+        if mine:
+            levels, values = effects[block.grouping.label]
+            at = {v: n for n, v in enumerate(levels)}
+            rows = [at.get(v, -1) for v in block.grouping.levels]
+            out.update({(key, *place): np.append(v, 0.0)[rows] for place, v in zip(mine, values, strict=True)})
     return out
+
+
+Effects = dict[str, tuple[Sequence[str], np.ndarray]]
+
+
+def _by_reml(text: str, frame: Frame) -> tuple[np.ndarray, Effects]:
+    """Coefficients and, of each grouping factor, levels and effects (coefficients, levels)."""
+    fit = lmer(text, frame)
+    effects: Effects = {g: (list(map(str, table.index)), table.to_numpy().T) for g, table in fit.ranef(condVar=False).items()}
+    return fit.fixef()["Estimate"].to_numpy(), effects
+
+
+def _by_mode(text: str, frame: Frame, family: Family) -> tuple[np.ndarray, Effects]:
+    settings: dict[str, Any] = {
+        "chains": 1,
+        "iter": 2,
+        "warmup": 1,
+        "thin": 1,
+        "seed": 1,
+        "control": None,
+        "sample_prior": "no",
+        "marginalize": "auto",
+    }
+    left, right = sides(text)
+    trials, _ = response_of(left, read_family(family))
+    request = requested(
+        f"{trials} ~ {deparse(right)}", family=family, prior=None, data2=None, data_name="data", algorithm="map", **settings
+    )
+    record = perform(request, frame, progress=False)
+    flat = {k: v[0] for k, v in record.draws.flat().items()}
+    pop = population(record.model)
+    beta = np.concatenate([np.atleast_1d(flat[k]) for k in (f"b_{pop.intercept_key}", pop.key) if k in flat])
+    keys = {b.grouping.label: next(q.key for q in b.reported() if q.key.startswith("r_")) for b in record.model.blocks}
+    return beta, {b.grouping.label: (b.grouping.levels, flat[keys[b.grouping.label]]) for b in record.model.blocks}
 
 
 def call_of(markers: Markers, process: EventProcess, formula_event: str, told: Mapping[str, Any]) -> Call:
