@@ -218,12 +218,19 @@ class _Evaluation:
         return self.applied(node, transform, self.value(first))
 
     def cbind(self, node: Call) -> Matrix:
-        parts = [np.broadcast_to(self.applied(arg, numbers, self.value(arg)), (self.frame.n,)) for arg in node.args]
-        parts += [np.broadcast_to(self.applied(arg, numbers, self.value(arg)), (self.frame.n,)) for _, arg in node.kwargs]
+        if not node.args and not node.kwargs:
+            raise fault(node, "cbind() needs columns", "write cbind(y1, y2)")
+        parts = [self.one_column(arg) for arg in (*node.args, *(arg for _, arg in node.kwargs))]
         names = [arg.name if isinstance(arg, Name) else "" for arg in node.args] + [key for key, _ in node.kwargs]
         if not any(names):
             names = [str(i + 1) for i in range(len(parts))]
         return Matrix(np.column_stack(parts), tuple(names))
+
+    def one_column(self, node: Node) -> np.ndarray:
+        values = np.asarray(self.applied(node, numbers, self.value(node)), np.float64)
+        if values.ndim > 1 or (values.ndim == 1 and len(values) != self.frame.n):
+            raise fault(node, f"{deparse(node)} is not one column", "cbind() joins single columns")
+        return np.broadcast_to(values, (self.frame.n,))
 
     def applied(self, node: Node, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """``fn`` of the values, with errors that mark the node."""

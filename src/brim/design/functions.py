@@ -6,6 +6,7 @@ Nothing here depends on the data but row by row; what must be learned from the t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from brim.errors import BrimError, suggest
 from brim.frames.columns import Column, Factor, Logical, Matrix, Numeric, level_name
+from brim.limits import within
 
 __all__ = ["FUNCTIONS", "Value", "as_factor", "is_column", "lift", "numbers", "sequence", "truth"]
 
@@ -207,6 +209,9 @@ def _relevel(x: Value, ref: Any) -> Factor:
 
 def _interaction(*factors: Value, sep: str = ".") -> Factor:
     """One factor of the combinations; the levels of the first vary fastest."""
+    if not factors:
+        raise BrimError("interaction() needs factors", hint="write interaction(f, g)")
+    within("columns", math.prod(len(as_factor(f).levels) for f in factors), "interaction()")
     result = as_factor(factors[0])
     for other in map(as_factor, factors[1:]):
         levels = tuple(f"{a}{sep}{b}" for b in other.levels for a in result.levels)
@@ -234,10 +239,15 @@ def _unique(value: Value) -> Value:
 
 def sequence(start: Value, stop: Value, by: Value = None, length_out: Value = None) -> Value:
     """R's ``seq`` and ``:`` of constants."""
+    if any(is_column(v) or isinstance(v, tuple) for v in (start, stop, by, length_out)):
+        raise BrimError("a sequence runs from one number to another", hint="columns cannot be its ends")
     a, b = float(numbers(start)), float(numbers(stop))
     if length_out is not None:
-        return tuple(np.linspace(a, b, int(numbers(length_out))).tolist())
+        return tuple(np.linspace(a, b, max(within("length", numbers(length_out), "seq(length.out = )"), 0)).tolist())
     step = float(numbers(by)) if by is not None else (1.0 if b >= a else -1.0)
+    if not np.isfinite([a, b, step]).all() or step == 0 or (b - a) / step < 0:
+        raise BrimError(f"a sequence from {a:g} to {b:g} by {step:g} has no end", hint="by leads from the first number to the last")
+    within("length", (b - a) / step + 1, "a sequence")
     return tuple((a + step * np.arange(int((b - a) / step + 1e-10) + 1)).tolist())
 
 

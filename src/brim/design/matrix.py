@@ -6,6 +6,7 @@ formula; what is needed of it is short enough to own.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,10 +16,11 @@ import numpy as np
 
 from brim.design.expressions import Expression, usable
 from brim.design.transforms import orthonormal
-from brim.errors import name_rows, suggest
+from brim.errors import BrimError, name_rows, suggest
 from brim.frames.columns import Factor, Logical, Matrix, Numeric
 from brim.frames.frame import Frame
 from brim.language.expand import Call, Name, Node, Number, Terms, Text, deparse, fault
+from brim.limits import within
 
 __all__ = ["CONTRASTS", "Expression", "ModelMatrix", "brms_name"]
 
@@ -217,7 +219,9 @@ class ModelMatrix:
         names = ["(Intercept)"] if self.terms.intercept else []
         assign = [0] * len(names)
         for i, block in enumerate(blocks):
-            new = _product_names([variables[v].names(full) for v, full in zip(block.variables, block.full, strict=True)])
+            parts = [variables[v].names(full) for v, full in zip(block.variables, block.full, strict=True)]
+            _check_size(parts, self.terms.terms[i])
+            new = _product_names(parts)
             names += new
             assign += [i + 1] * len(new)
         return replace(self, names=tuple(names), assign=tuple(assign), _variables=variables, _blocks=blocks)
@@ -241,6 +245,13 @@ class ModelMatrix:
             return self.matrix(frame)[:, first:].mean(axis=0)
         parts = (self.matrix(frame.part(at, at + _ROWS)) for at in range(0, frame.n, _ROWS))
         return np.sum([part[:, first:].sum(axis=0) for part in parts], axis=0) / frame.n
+
+
+def _check_size(parts: Sequence[Sequence[str]], term: tuple[Node, ...]) -> None:
+    try:
+        within("columns", math.prod(map(len, parts)), f"the term {':'.join(map(deparse, term))}")
+    except BrimError as error:
+        raise fault(term[0], error.what, error.hint) from None
 
 
 def codings(terms: Sequence[tuple[int, ...]], categorical: Sequence[bool], intercept: bool) -> list[tuple[bool, ...]]:

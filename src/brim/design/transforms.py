@@ -16,6 +16,7 @@ import numpy as np
 from brim.design.functions import Value, as_factor, is_column, numbers
 from brim.errors import BrimError, near, suggest
 from brim.frames.columns import Factor, Logical, Matrix, Numeric, level_name
+from brim.limits import within
 
 __all__ = ["LEARNERS", "Transform", "match_levels", "orthonormal"]
 
@@ -136,7 +137,7 @@ def _numbered(k: int) -> tuple[str, ...]:
 def _learn_poly(x: Value, degree: Value = 1.0, raw: Value = False, simple: Value = False) -> Poly:
     if isinstance(degree, (Numeric, Factor, Logical)):
         raise BrimError("poly() takes one column", hint="poly(x, 2) + poly(z, 2), or poly(x, 2):poly(z, 2)")
-    k = int(numbers(degree))
+    k = within("basis", numbers(degree), "poly(degree = )")
     if k < 1:
         raise BrimError("poly(): the degree must be at least 1")
     values = _present(x, "poly()")
@@ -176,8 +177,16 @@ class Spline:
 def _knots(values: np.ndarray, inner: int, knots: Value, boundary: Value) -> tuple[np.ndarray, np.ndarray]:
     """Inner and boundary knots: as given, or ``inner`` quantiles of the values between the boundary knots."""
     ends = np.array([values.min(), values.max()]) if boundary is None else np.sort(_vector(boundary))
+    if ends[0] == ends[1]:
+        raise BrimError("a spline needs a column that varies", hint="leave the term out")
     if knots is not None:
-        return _vector(knots), ends
+        inside = np.sort(_vector(knots))
+        if not ((inside > ends[0]) & (inside < ends[1])).all():
+            raise BrimError(
+                f"the knots must lie between the boundary knots {ends[0]:g} and {ends[1]:g}",
+                hint="these are the ends of the data; Boundary.knots = c(a, b) sets others",
+            )
+        return inside, ends
     between = values[(values >= ends[0]) & (values <= ends[1])]
     return np.quantile(between, np.linspace(0, 1, inner + 2)[1:-1]), ends
 
@@ -185,8 +194,8 @@ def _knots(values: np.ndarray, inner: int, knots: Value, boundary: Value) -> tup
 def _learn_bs(
     x: Value, df: Value = None, knots: Value = None, degree: Value = 3.0, intercept: Value = False, Boundary_knots: Value = None
 ) -> Spline:
-    k = int(numbers(degree))
-    inner = 0 if df is None else int(numbers(df)) - k - int(bool(intercept))
+    k = within("basis", numbers(degree), "bs(degree = )")
+    inner = 0 if df is None else within("basis", numbers(df), "bs(df = )") - k - int(bool(intercept))
     if inner < 0:
         raise BrimError(f"bs(): df must be at least {k + int(bool(intercept))}")
     inside, ends = _knots(_present(x, "bs()"), inner, knots, Boundary_knots)
@@ -198,7 +207,7 @@ def _learn_ns(x: Value, df: Value = None, knots: Value = None, intercept: Value 
     """Cubic splines whose second derivative is zero at both boundary knots."""
     from scipy.interpolate import BSpline
 
-    inner = 0 if df is None else int(numbers(df)) - 1 - int(bool(intercept))
+    inner = 0 if df is None else within("basis", numbers(df), "ns(df = )") - 1 - int(bool(intercept))
     if inner < 0:
         raise BrimError(f"ns(): df must be at least {1 + int(bool(intercept))}")
     inside, ends = _knots(_present(x, "ns()"), inner, knots, Boundary_knots)
@@ -311,7 +320,7 @@ def _learn_cut(
 ) -> Cut:
     edges = np.sort(_vector(breaks))
     if edges.size == 1:
-        edges = _equal_breaks(_present(x, "cut()"), int(edges[0]))
+        edges = _equal_breaks(_present(x, "cut()"), within("columns", edges[0], "cut(breaks = )"))
     if len(np.unique(edges)) < len(edges):
         raise BrimError("cut(): the breaks are not unique")
     names: tuple[str, ...] | None = None

@@ -11,6 +11,7 @@ import numpy as np
 
 from brim.errors import BrimError
 from brim.families.base import Dpar, Extra, Family, Seen
+from brim.limits import within
 from brim.parameters.param import RANKS, Param, Reported, Slot, Where
 
 __all__ = ["ThresholdBinding", "Thresholds"]
@@ -156,11 +157,11 @@ class ThresholdBinding:
                 raise BrimError(
                     f"thres() gives {len(given)} different numbers of thresholds{here}", hint="it must be constant within a group"
                 )
-            count = int(given[0])
+            count = within("columns", float(given[0]), "thres()")
         elif seen.levels and not seen.groups:
             count = len(seen.levels) - 1 - int(self.extra_category)
         else:
-            count = int(np.max(seen.y[rows])) - 1
+            count = within("columns", float(np.max(seen.y[rows])), "the response, by its largest category,") - 1
         if count < 1:
             raise BrimError(f"{family.name} needs at least two categories{here}")
         if int(np.max(seen.y[rows])) > count + 1:

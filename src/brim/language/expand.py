@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeGuard
 
-from brim.errors import suggest
+from brim.errors import BrimError, suggest
 from brim.language.nodes import Binary, Call, Constant, Name, Node, Number, Paren, Text, Unary, chain, children, fault, walk
 from brim.language.parser import deparse, parse
 from brim.language.specials import ADDITIONS, SPECIALS, Special, arguments, special
+from brim.limits import within
 
 __all__ = [
     "ADDITIONS",
@@ -240,7 +241,10 @@ def expand(node: Node, columns: Sequence[str] = ()) -> Terms:
     left, right = _sides(node)
     used = variables(left) if left else ()
     expansion = _Expansion([column for column in columns if column not in used])
-    found = expansion.ordered(right)
+    try:
+        found = expansion.ordered(right)
+    except BrimError as error:
+        raise error if error.source is not None else fault(right, error.what, error.hint) from None
     response = split_response(left).response if left else None
     for term in found:
         if term == (response,):
@@ -332,7 +336,9 @@ class _Expansion:
             return [term for term in before if term not in removed]
         if op == "^":
             return self.power(before, right)
-        return list(dict.fromkeys(_COMBINE[op](before, self.terms(right))))
+        found = list(dict.fromkeys(_COMBINE[op](before, self.terms(right))))
+        within("terms", len(found), "the formula")
+        return found
 
     def removed(self, node: Node) -> list[_Term]:
         self.adding = not self.adding
@@ -346,6 +352,7 @@ class _Expansion:
         terms = base
         for _ in range(int(exponent.value) - 1):
             grown = list(dict.fromkeys(_interact(terms, base)))
+            within("terms", len(grown), "the formula")
             if grown == terms:
                 break
             terms = grown
@@ -353,6 +360,7 @@ class _Expansion:
 
 
 def _interact(left: list[_Term], right: list[_Term]) -> list[_Term]:
+    within("terms", len(left) * len(right) / 20, "the product of terms")  # most of them are duplicates
     return [a | b for a in left for b in right]
 
 

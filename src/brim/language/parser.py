@@ -8,7 +8,7 @@ import sys
 from typing import NamedTuple, NoReturn, TypeVar
 
 from brim.errors import BrimError
-from brim.language.nodes import Binary, Call, Constant, Name, Node, Number, Paren, Text, Unary, chain
+from brim.language.nodes import Binary, Call, Constant, Name, Node, Number, Paren, Text, Unary, chain, children
 
 __all__ = ["deparse", "parse"]
 
@@ -20,6 +20,9 @@ _PREFIX = {"-": _POWER["sign"], "+": _POWER["sign"], "!": _POWER["!"], "~": _POW
 
 # R prints these without blanks around them.
 _TIGHT = ("/", "^", ":", "%%", "%/%")
+
+#: How deep parentheses, calls and powers may stand in each other, and how many operations an expression may have in a row.
+_DEEPEST, _TALLEST = 100, 150
 
 _CONSTANTS: dict[str, bool | float | None] = {"TRUE": True, "FALSE": False, "NULL": None, "NA": math.nan, "Inf": math.inf, "pi": math.pi}
 _PYTHON = {"True": "TRUE", "False": "FALSE", "None": "NULL"}
@@ -115,7 +118,8 @@ class _Parser:
     """Precedence climbing: ``expression(power)`` reads everything that binds tighter than ``power``."""
 
     def __init__(self, source: str) -> None:
-        self.source, self.tokens, self.at, self.depth = source, _tokens(source), 0, 0
+        self.source, self.tokens, self.at, self.depth, self.level = source, _tokens(source), 0, 0, 0
+        self.height: dict[int, int] = {}
 
     @property
     def next(self) -> _Token:
@@ -129,6 +133,15 @@ class _Parser:
         """Stamp a new node with its place."""
         object.__setattr__(made, "source", self.source)
         object.__setattr__(made, "span", (start, end))
+        # sums of terms may be long, who reads them takes them as chains; not so what stands inside a call
+        whole = self.depth == 0 and isinstance(made, Binary) and made.op in "+~"
+        height = 0
+        for child in children(made):
+            chained = whole and isinstance(child, Binary) and child.op == "+"
+            height = max(height, self.height[id(child)] + (not chained))
+        if height > _TALLEST:
+            self.fail(f"an expression of more than {_TALLEST} operations", (start, end), "make a column of a part of it")
+        self.height[id(made)] = height
         return made
 
     def fail(self, what: str, span: tuple[int, int], hint: str | None = None) -> NoReturn:
@@ -144,6 +157,14 @@ class _Parser:
                 self.fail("a formula has one '~', outside all parentheses", token.span)
 
     def expression(self, power: int = 0) -> Node:
+        self.level += 1
+        if self.level > _DEEPEST:
+            self.fail(f"the formula is nested more than {_DEEPEST} deep", self.next.span, "make a column of the inner part")
+        node = self.operators(power)
+        self.level -= 1
+        return node
+
+    def operators(self, power: int) -> Node:
         left = self.operand()
         while self.binds(self.next) > power:
             op = self.take()

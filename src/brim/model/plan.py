@@ -15,7 +15,8 @@ from brim.families import family as resolve_family
 from brim.frames.frame import Frame
 from brim.language.brms import Formula, MvFormula
 from brim.language.brms import Predictor as PredictorFormula
-from brim.language.expand import Terms, deparse, expand, variables
+from brim.language.expand import Terms, deparse, expand, fault, variables
+from brim.language.nodes import chain
 from brim.model.response import Response
 from brim.parameters.param import Where
 
@@ -116,6 +117,8 @@ class Plan:
         if not formula.nl:
             return Part(name, where, formula, self.formula.terms(name if given else "mu", self.columns))
         own = [n for n in self.formula.parameters if n not in (s.name for s in family.dpars)]
+        if len(chain(formula.rhs, "+")) > 150:
+            raise fault(formula.rhs, "a nonlinear formula of more than 150 sums", "make columns of what has no parameters")
         structure = expand(self.formula.autocor) if name == "mu" and self.formula.autocor is not None else None
         return Part(name, where, formula, None, tuple(v for v in variables(formula.rhs) if v in own), structure)
 

@@ -57,6 +57,8 @@ class AbstractBasis(ABC):
 
 def dimension(k: int, least: int, x: np.ndarray) -> int:
     """``k``, raised to the least that the basis takes and checked against the number of distinct covariates."""
+    if len(x) and (x == x[0]).all(axis=0).any():
+        raise BrimError("a covariate of a smooth does not vary", hint="leave it out")
     if k < least:
         warn(f"k = {k} of a smooth is raised to {least}, the least that its basis takes")
     k, distinct = max(k, least), len(np.unique(x, axis=0))

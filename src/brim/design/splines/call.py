@@ -15,6 +15,7 @@ from brim.design.splines.tensor import Margin, Separate, Summed
 from brim.design.splines.thinplate import ThinPlate
 from brim.errors import suggest
 from brim.language.expand import Call, Constant, Node, Number, Paren, Text, Unary, arguments, deparse, fault
+from brim.limits import within
 
 __all__ = ["SmoothCall"]
 
@@ -122,7 +123,7 @@ class SmoothCall:
     def _k(self, values: tuple[float | None, ...]) -> int | None:
         if len(values) > 1:
             raise fault(self.options["k"], "s() has one k", "t2() takes one for each covariate")
-        return int(values[0]) if values and values[0] is not None else None
+        return within("basis", values[0], f"k of {deparse(self.call)}") if values and values[0] is not None else None
 
     def _orders(self) -> tuple[float | None, ...]:
         return self.numbers("m") if self.call.fn == "s" else ()
@@ -171,6 +172,7 @@ class SmoothCall:
             raise fault(self.options["d"], f"the dimensions d sum to {sum(d)}, and there are {len(levels)} covariates")
         bs, k, m = self._each("bs", self.bs, len(d)), self._each("k", self.numbers("k"), len(d)), self._each("m", self._m_list(), len(d))
         out, at = [], 0
+        within("basis", math.prod(size or 5.0**width for size, width in zip(k, d, strict=True)), f"k of {deparse(self.call)}")
         for name, size, order, width in zip(bs, k, m, d, strict=True):
             columns = tuple(range(at, at + width))
             mine = tuple(levels[c] for c in columns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any, Self, final
@@ -17,6 +18,7 @@ from brim.errors import suggest
 from brim.frames.columns import Numeric
 from brim.frames.frame import Frame
 from brim.language.expand import Call, Constant, Node, Terms, Text, arguments, deparse, fault, variables
+from brim.limits import within
 from brim.linalg import cholesky, inverse_lower, root_of, solve_lower
 from brim.parameters.param import RANKS, Param, Piece, Reported, Slot, Where
 from brim.terms.base import AbstractTerm, Context, Design, Params, Read
@@ -53,6 +55,7 @@ def _read(call: Call, context: Context) -> GaussianProcess:
     k = _numbers(given.get("k"), len(covariates))
     if k is not None and any(v < 1 or v != int(v) for v in k):
         raise fault(given["k"], "k, the number of basis functions of a dimension, must be whole and positive")
+    within("basis", math.prod(k or (1,)), f"k of {deparse(call)}")
     c = _numbers(given.get("c"), len(covariates)) or (1.25,) * len(covariates)
     if any(v <= 0 for v in c):
         raise fault(given["c"], "c, the ratio of the basis' interval to the data's range, must be positive")

@@ -10,6 +10,7 @@ from brim.design.expressions import Expression
 from brim.frames.columns import Column, Factor, Logical, Numeric
 from brim.frames.frame import Frame
 from brim.language.expand import Call, Constant, Node, Number, arguments, chain, deparse, fault, variables
+from brim.limits import within
 from brim.parameters.param import RANKS, Param, Reported, Slot, Where
 
 __all__ = ["Series", "flag", "lag_params", "lag_reported", "orders"]
@@ -121,7 +122,7 @@ def orders(call: Call) -> tuple[int, int]:
         node = named.get(name, Number(0.0 if call.fn == others else 1.0))
         if not (isinstance(node, Number) and node.value >= 0 and node.value == int(node.value)):
             raise fault(node, f"{name} = {deparse(node)} must be a whole number >= 0")
-        found.append(int(node.value))
+        found.append(within("lags", node.value, f"{name} of {call.fn}()"))
     if sum(found) == 0:
         raise fault(call, f"{deparse(call)} has order zero", "leave it out")
     return found[0], found[1]

@@ -12,6 +12,7 @@ from brim.design.expressions import Expression, usable
 from brim.frames.columns import HOW_TO_ORDER, Factor
 from brim.frames.frame import Frame
 from brim.language.expand import Call, Constant, Node, Text, arguments, deparse, fault, variables
+from brim.limits import within
 from brim.parameters.param import RANKS, Param, Reported, Slot
 from brim.terms.base import Context, Design, Params
 from brim.terms.special.variable import Place, SpecialVariable, call_name
@@ -77,7 +78,7 @@ class Monotonic(SpecialVariable):
                     f"'{deparse(self._node)}' is not whole; mo() needs an ordered factor or whole numbers",
                     "round it, or cut it into classes",
                 )
-            first, steps = float(x.min()), int(x.max() - x.min())
+            first, steps = float(x.min()), within("columns", float(x.max() - x.min()), f"mo({deparse(self._node)}), by its steps,")
         if steps < 1:
             raise fault(self._node, f"'{deparse(self._node)}' has one value only", "leave the term out")
         return replace(self, expression=expression, steps=steps, first=first)
