@@ -289,3 +289,20 @@ def test_probabilities_of_whole_number_categories():
     np.testing.assert_allclose(fit.posterior_epred()[0], np.tile(p, (4, 1)))
     np.testing.assert_allclose(fit.log_lik()[0], np.log(p)[[0, 1, 2, 0]])
     np.testing.assert_allclose(fit.log_lik(pd.DataFrame({"r": [20.0]}))[0], np.log(p)[1])
+
+
+def test_errors_name_the_rows_of_the_data_as_they_were_given():
+    d = pd.DataFrame({"y": [1.0, 2, -3, 4, 5, 6], "x": [np.nan, 1, 2, np.nan, 3, 4], "s": [True, True, False, True, True, True], "w": 1.0})
+    d["g"] = list("abcdef")
+    cases = [
+        ("y ~ x", "lognormal", {}, "positive numbers; row 2"),
+        ("y | subset(s) ~ x", "lognormal", {"y": [1.0, 2, -3, 4, 5, -6]}, "positive numbers; row 5"),
+        ("y | weights(w) ~ x", "gaussian", {"w": [1.0, 1, 1, 1, -1, 1]}, "values >= 0; row 4"),
+        ("y ~ log(x)", "gaussian", {"x": [np.nan, 1, 2, np.nan, 0, 4]}, r"log\(x\) is not finite in row 4"),
+        ("y | trunc(ub = 5) ~ x", "gaussian", {}, r"outside trunc\(\) in row 5"),
+        ("y ~ me(x, w)", "gaussian", {"w": [1.0, 1, 1, 1, 0, 1]}, "must be positive; row 4"),
+        ("y ~ x + (1 | mm(g, s, weights = cbind(w, x)))", "gaussian", {"w": [1.0, 1, 1, 1, 1, -1]}, "membership weights of row 5"),
+    ]
+    for formula, family, change, message in cases:
+        with pytest.warns(brim.errors.BrimWarning, match="left out"), pytest.raises(BrimError, match=message):
+            brm(formula, d.assign(**change), family, empty=True)

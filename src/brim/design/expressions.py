@@ -12,7 +12,7 @@ import numpy as np
 from brim.design.functions import FUNCTIONS, Value, as_factor, numbers
 from brim.design.operators import OPERATORS
 from brim.design.transforms import LEARNERS, Summary, match_levels
-from brim.errors import BrimError, name_rows, suggest
+from brim.errors import BrimError, suggest
 from brim.frames.columns import Column, Factor, Logical, Matrix, Numeric
 from brim.frames.frame import Frame
 from brim.language.expand import Binary, Call, Constant, Name, Node, Number, Paren, Text, Unary, deparse, fault, variables
@@ -116,7 +116,7 @@ class Expression:
         if bad.any():
             row = int(np.argmax(bad))
             how = "is not finite" if isinstance(value, (Matrix, Numeric)) else "has no value"
-            where = name_rows(np.flatnonzero(bad))
+            where = frame.named(bad)
             raise fault(self.node, f"{deparse(self.node)} {how} in {where}{_shown(used, frame, row)}")
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from brim.design.expressions import Expression, usable
 from brim.design.transforms import orthonormal
-from brim.errors import BrimError, name_rows, suggest
+from brim.errors import BrimError, suggest
 from brim.frames.columns import Factor, Logical, Matrix, Numeric
 from brim.frames.frame import Frame
 from brim.language.expand import Call, Name, Node, Number, Terms, Text, deparse, fault
@@ -120,7 +120,7 @@ def _learn_variable(node: Node, frame: Frame) -> _Variable:
 def _check_column(node: Node, value: Numeric, frame: Frame) -> None:
     infinite = np.isinf(value.values)
     if infinite.any():
-        raise fault(node, f"'{deparse(node)}' is infinite in {name_rows(np.flatnonzero(infinite))}")
+        raise fault(node, f"'{deparse(node)}' is infinite in {frame.named(infinite)}")
 
 
 def _coding(node: Node, factor: Factor) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -290,8 +290,10 @@ class Family:
         """The link of a distributional parameter."""
         return LINKS[self.links[self.spec(dpar).name]]
 
-    def check(self, y: Array, data: Mapping[str, Any] | None = None, among: Array = True) -> None:
-        """Raise an error that names the rows when a response lies outside the support; ``among`` is the mask of those to look at.
+    def check(self, y: Array, data: Mapping[str, Any] | None = None, among: Array = True, places: Array = None) -> None:
+        """Raise an error that names the rows when a response lies outside the support.
+
+        ``among`` is the mask of those to look at, ``places`` what they are called (their positions by default).
 
         Examples
         --------
@@ -304,7 +306,8 @@ class Family:
         bad, wanted = self.support(np.asarray(y), data or {})
         rows = np.flatnonzero(bad & among)
         if rows.size:
-            raise BrimError(f"{self.name} needs {wanted}; {name_rows(rows)} hold{'s' * (rows.size == 1)} {_held(np.asarray(y)[rows])}")
+            where = name_rows(rows if places is None else places[rows])
+            raise BrimError(f"{self.name} needs {wanted}; {where} hold{'s' * (rows.size == 1)} {_held(np.asarray(y)[rows])}")
 
 
 def _held(values: np.ndarray, most: int = 5) -> str:

@@ -12,7 +12,7 @@ from typing import Any, final
 
 import numpy as np
 
-from brim.errors import BrimError, suggest
+from brim.errors import BrimError, name_rows, suggest
 from brim.frames.columns import Column, Factor, Logical, Numeric
 from brim.frames.convert import is_scalar, read_column, read_series
 
@@ -36,6 +36,7 @@ class Frame:
     _load: Mapping[str, Callable[[], Column]]
     _columns: dict[str, Column] = field(default_factory=dict)
     _rows: np.ndarray | range | None = None
+    _places: np.ndarray | None = None
 
     @staticmethod
     def read(data: Any) -> Frame:
@@ -53,7 +54,7 @@ class Frame:
             A column that cannot be used (nested or mixed types) raises when it is asked for.
         """
         if isinstance(data, Frame):
-            return data if data._rows is None else replace(data, _rows=None)
+            return data if data._rows is None else replace(data, _rows=None, _places=None)
         frame = _from_mapping(data) if isinstance(data, Mapping) else _from_library(data)
         if frame.n == 0:
             raise BrimError("the data have no rows")
@@ -107,8 +108,22 @@ class Frame:
         numbers = -1 - np.arange(start, stop) if self._rows is None else self._rows[start:stop]
         return self._only(slice(start, stop), stop - start, numbers)
 
+    @property
+    def places(self) -> np.ndarray:
+        """Position of each row in the data as they were read, from 0: what messages call rows by."""
+        return np.arange(self.n) if self._places is None else self._places
+
+    def named(self, rows: np.ndarray) -> str:
+        """The rows of a mask in words, by their places."""
+        return name_rows(self.places[np.flatnonzero(rows)])
+
+    def row_name(self, row: int) -> str:
+        """One row in words, by its place."""
+        return name_rows([self.places[row]])
+
     def _only(self, rows: np.ndarray | slice, n: int, numbers: np.ndarray | range) -> Frame:
-        return Frame(n, self.names, {name: partial(self._taken, name, rows) for name in self.names}, _rows=numbers)
+        load = {name: partial(self._taken, name, rows) for name in self.names}
+        return Frame(n, self.names, load, _rows=numbers, _places=self.places[rows])
 
     def _numbers(self, rows: np.ndarray) -> np.ndarray:
         """The numbers of some rows."""
@@ -137,13 +152,13 @@ class Frame:
 
     def select(self, names: Iterable[str]) -> Frame:
         """Only these columns, all converted: independent of the data it was read from, and picklable."""
-        return replace(Frame.of({name: self[name] for name in names}), _rows=self._rows)
+        return replace(Frame.of({name: self[name] for name in names}), _rows=self._rows, _places=self._places)
 
     def with_columns(self, columns: Mapping[str, Any]) -> Frame:
         """The frame with columns added or replaced: ready columns, or anything that ``read`` takes in a dict."""
         ready = {name: read_column(name, values, self.n) for name, values in columns.items()}
         names = tuple(dict.fromkeys((*self.names, *ready)))
-        return Frame(self.n, names, self._load, {**self._columns, **ready}, self._rows)
+        return Frame(self.n, names, self._load, {**self._columns, **ready}, self._rows, self._places)
 
     def complete(self, names: Iterable[str]) -> np.ndarray:
         """Mask of the rows that have no missing value in these columns."""

@@ -9,7 +9,7 @@ from typing import final
 import numpy as np
 
 from brim.design.expressions import INTERCEPTS, Expression
-from brim.errors import BrimError, name_rows, suggest
+from brim.errors import BrimError, suggest
 from brim.frames.columns import Factor, Logical, Numeric
 from brim.frames.frame import Frame
 from brim.language.expand import ADDITIONS, Call, Constant, Node, arguments, deparse, variables
@@ -53,7 +53,7 @@ class Addition:
         bad = ~(good(value) & ~np.isnan(value))
         if bad.any():
             held = ", ".join(f"{v:g}" for v in value[bad][:5])
-            raise self.error(f"{self.fn}() needs {wanted}; {name_rows(np.flatnonzero(bad))} hold{'s' * int(bad.sum() == 1)} {held}")
+            raise self.error(f"{self.fn}() needs {wanted}; {frame.named(bad)} hold{'s' * int(bad.sum() == 1)} {held}")
         return value
 
     def coded(self, name: str, frame: Frame, words: Mapping[str, float]) -> np.ndarray:
@@ -170,7 +170,7 @@ def _cens(a: Addition, frame: Frame) -> dict[str, np.ndarray]:
         out["y2"] = np.array(a.values["y2"].numbers(frame))
         rows = (code == CENSORED["interval"]) & np.isnan(out["y2"])
         if rows.any():
-            raise a.error(f"interval-censored rows need their upper ends; y2 is missing in {name_rows(np.flatnonzero(rows))}")
+            raise a.error(f"interval-censored rows need their upper ends; y2 is missing in {frame.named(rows)}")
     elif (code == CENSORED["interval"]).any():
         raise a.error("interval-censored rows need their upper ends", "write cens(censored, y2)")
     return out
@@ -180,7 +180,7 @@ def _trunc(a: Addition, frame: Frame) -> dict[str, np.ndarray]:
     good = "bounds that are numbers (-Inf or Inf for none)"
     out = {k: a.numbers(k, frame, good, lambda v: ~np.isnan(v)) for k in a.values}
     if len(out) == 2 and not (out["lb"] < out["ub"]).all():
-        raise a.error(f"trunc() needs lb < ub; {name_rows(np.flatnonzero(~(out['lb'] < out['ub'])))}")
+        raise a.error(f"trunc() needs lb < ub; {frame.named(~(out['lb'] < out['ub']))}")
     return out
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from brim.design.expressions import INTERCEPTS, Expression, usable
 from brim.design.functions import is_column
 from brim.distributions import observe
-from brim.errors import BrimError, name_rows, suggest
+from brim.errors import BrimError, suggest
 from brim.families.base import Family, Seen
 from brim.frames.columns import HOW_TO_ORDER, Factor, Logical, Matrix, Numeric
 from brim.frames.frame import Frame
@@ -167,7 +167,7 @@ class Response:
             return np.full(frame.n, value)
         kept = value.numbers if isinstance(value, Numeric | Logical) else np.array([2.0])
         if np.isnan(kept).any():
-            raise fault(self.subset.node, f"subset() has missing values: {name_rows(np.flatnonzero(np.isnan(kept)))}")
+            raise fault(self.subset.node, f"subset() has missing values: {frame.named(np.isnan(kept))}")
         if not np.isin(kept, (0.0, 1.0)).all():
             raise fault(self.subset.node, "subset() needs a logical variable", "make it TRUE/FALSE, for example subset(sub == 1)")
         return np.asarray(kept == 1.0)
@@ -197,23 +197,25 @@ class Response:
         data = self.design(frame, family)
         y = data["y"]
         seen = ~np.isnan(y).reshape(len(y), -1).any(axis=1) if self.has_mi else np.ones(len(y), bool)
-        self._refuse(seen & ~np.isfinite(y).reshape(len(y), -1).all(axis=1), f"the response '{deparse(self.node)}' is not finite in")
+        self._refuse(frame, seen & ~np.isfinite(y).reshape(len(y), -1).all(axis=1), f"the response '{deparse(self.node)}' is not finite in")
         low, high = data.get("lb", -np.inf), data.get("ub", np.inf)
         if "cens" in data:
             raw = {k: v for a in self.added for k, v in a.arrays(frame).items()} | {"y": y}
             known = Known.of(raw, family)
             hint = "y2 must be above the response; a row that is known exactly is 'none'"
-            self._refuse(known.reversed, "the interval of censored responses is empty in", hint)
-            self._refuse(known.impossible, f"{family.name} cannot give what censored responses leave open in")
-            self._refuse(known.censored & ((known.start >= high) | (known.end < low)), "the censored response lies outside trunc() in")
+            self._refuse(frame, known.reversed, "the interval of censored responses is empty in", hint)
+            self._refuse(frame, known.impossible, f"{family.name} cannot give what censored responses leave open in")
+            self._refuse(
+                frame, known.censored & ((known.start >= high) | (known.end < low)), "the censored response lies outside trunc() in"
+            )
             seen &= ~known.censored
         if "lb" in data or "ub" in data:
-            self._refuse(seen & ((y < low) | (y > high)), "the response lies outside trunc() in", "leave these rows out")
-        family.check(y, data, seen)
+            self._refuse(frame, seen & ((y < low) | (y > high)), "the response lies outside trunc() in", "leave these rows out")
+        family.check(y, data, seen, frame.places)
 
-    def _refuse(self, rows: np.ndarray, what: str, hint: str | None = None) -> None:
+    def _refuse(self, frame: Frame, rows: np.ndarray, what: str, hint: str | None = None) -> None:
         if rows.any():
-            raise self.error(f"{what} {name_rows(np.flatnonzero(rows))}", hint)
+            raise self.error(f"{what} {frame.named(rows)}", hint)
 
     def values(self, frame: Frame, family: Family) -> np.ndarray:
         """``y`` alone: numbers, codes of a factor, or a matrix."""

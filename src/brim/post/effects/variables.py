@@ -19,7 +19,7 @@ __all__ = ["Effect", "Variable", "Variables"]
 Effect = tuple[str, ...]
 
 #: Addition terms that say nothing about the expected response.
-_NOT_NEEDED = ("weights", "subset", "cens", "index", "mi", "bhaz", "cat")
+_NOT_NEEDED = ("weights", "subset", "cens", "dec", "index", "mi", "bhaz", "cat")
 #: What calls say of the numbers they take; later entries win.
 _KINDS = {
     "integer": ("mo", "thres", "vint"),

@@ -112,6 +112,7 @@ class Grouping:
             )
         weights = tuple(Expression(node).learn(frame) for node in self.weight_nodes)
         out = replace(self, keys=keys, levels=levels, n_levels=len(levels), weight_values=weights)
+        out.weights(frame)  # checked before anything is fitted
         out = out._learn_by(frame) if self.by_name else replace(out, by_index=np.zeros(len(levels), np.int32))
         out = replace(out, prior_weights=out._learn_weights(frame)) if self.weight_name else out
         return replace(out, cholesky=_cov_cholesky(out)) if self.cov is not None else out
@@ -198,7 +199,7 @@ class Grouping:
             if (cells.codes < 0).any():
                 row = int(np.flatnonzero(cells.codes < 0)[0])
                 raise self.error(
-                    f"the grouping factor '{self.label}' is missing in row {row} (counted from 0)",
+                    f"the grouping factor '{self.label}' is missing in {frame.row_name(row)}",
                     "give a level, or predict with re_formula=False",
                 )
             out.append(cells.places((*self.keys, *self.new_keys)))
@@ -222,7 +223,8 @@ class Grouping:
         if (w < 0).any() or (total <= 0).any():
             row = int(np.flatnonzero((w < 0).any(axis=0) | (total <= 0))[0])
             raise self.error(
-                f"membership weights of row {row} (counted from 0) are negative or sum to zero", "use weights >= 0, or scale = FALSE"
+                f"membership weights of {frame.row_name(row)} are negative or sum to zero",
+                "use weights >= 0, or scale = FALSE",
             )
         return w / total
 

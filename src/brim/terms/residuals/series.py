@@ -65,7 +65,7 @@ class Series:
         g, t = group[order], time[order]
         twice = np.flatnonzero((g[1:] == g[:-1]) & (t[1:] == t[:-1]))
         if len(twice):
-            one, two = sorted(order[twice[0] : twice[0] + 2])
+            one, two = sorted(frame.places[order[twice[0] : twice[0] + 2]])
             what = f"rows {one} and {two} (counted from 0) of one series stand at the same time"
             raise fault(self.call, what, "times must differ within groups: name the grouping column with gr")
         sizes = np.bincount(g)

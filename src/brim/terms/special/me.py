@@ -61,7 +61,7 @@ class Noisy:
             row = int(np.argmax(missing))
             raise fault(
                 self.call,
-                f"{deparse(self.call)} has no value in row {row} (counted from 0)",
+                f"{deparse(self.call)} has no value in {frame.row_name(row)}",
                 "measured values must be complete, those outside subset() too",
             )
         return replace(learned, center=float(np.mean(x)), spread=float(np.std(x)) or 1.0)
@@ -73,7 +73,7 @@ class Noisy:
             row = int(np.argmax(sd <= 0))
             raise fault(
                 self.sd.node,
-                f"the measurement error '{deparse(self.sd.node)}' must be positive; row {row} (counted from 0) holds {sd[row]:g}",
+                f"the measurement error '{deparse(self.sd.node)}' must be positive; {frame.row_name(row)} holds {sd[row]:g}",
                 "use x itself where it has no error",
             )
         return x, sd

@@ -120,9 +120,7 @@ class Imputed(AbstractTerm):
         bad = ~(sd > 0)
         if bad.any():
             row = int(np.argmax(bad))
-            raise BrimError(
-                f"mi() of '{self.source.column}' needs a positive measurement error; row {row} (counted from 0) holds {sd[row]:g}"
-            )
+            raise BrimError(f"mi() of '{self.source.column}' needs a positive measurement error; {frame.row_name(row)} holds {sd[row]:g}")
         return sd
 
     def params(self) -> tuple[Param, ...]:
@@ -232,7 +230,7 @@ class ImputedVariable(SpecialVariable):
             row = int(np.argmax(lost))
             raise fault(
                 self.call,
-                f"'{source.column}' has no value for row {row} (counted from 0)",
+                f"'{source.column}' has no value for {frame.row_name(row)}",
                 "give it in new data; where its model has subset(), use mi(x, idx = ) and index()",
             )
         return {"at": at, "y": np.where(np.isnan(y), 0.0, y)}

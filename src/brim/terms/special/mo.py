@@ -98,7 +98,9 @@ class Monotonic(SpecialVariable):
                 else f"whole numbers from {self.first:g} to {self.first + self.steps:g}"
             )
             raise fault(
-                self._node, f"'{deparse(self._node)}' in row {row} (counted from 0) is outside what mo() was fitted to", f"it takes {known}"
+                self._node,
+                f"'{deparse(self._node)}' in {frame.row_name(row)} is outside what mo() was fitted to",
+                f"it takes {known}",
             )
         return {"x": np.asarray(x, np.int32)}
 
