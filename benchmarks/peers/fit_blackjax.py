@@ -19,8 +19,9 @@ def main() -> None:
         import jax
 
         import brim
-        from brim.coordinates.base import Own
-        from brim.fit.run import target, with_engine_draws
+        from brim.coordinates.base import Coordinates
+        from brim.coordinates.plan import Plan
+        from brim.fit.run import with_engine_draws
         from brim.infer.target import Draws
     with result.timed("data"):
         data = job.rows()
@@ -28,13 +29,14 @@ def main() -> None:
     jax.config.update("jax_enable_x64", True)
     with result.timed("fit"):
         empty = brim.brm(job.formula, data, job.family, chains=job.chains, iter=job.warmup + job.draws, warmup=job.warmup, empty=True)
-        goal = target(empty)
+        own = Coordinates.of(Plan(empty.model), empty.frame)
+        goal = own.target
         with result.timed("compile"):
             warm, run = _programs(blackjax, goal, job)
         with result.timed("sampling"):
             q, stats, warm_steps = _chains(goal, job, warm, run)
         info = {"engine": "blackjax", "seed": job.seed}
-        fit = with_engine_draws(empty, Own(goal), Draws(q, stats, info))
+        fit = with_engine_draws(empty, own, Draws(q, stats, info))
     result.summarised(fit.summary())
     result.told |= {
         "steps": int(stats["n_steps"].sum()),

@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from brim.coordinates.adapted.density import Transported
 
 import brim
 from adapted_models import CONTROL, COV, SIM, STRUCTURES, adapted
 from brim import bf, prior
-from brim.coordinates.adapted.density import Transported
 from brim.coordinates.adapted.law import effects
 from brim.coordinates.base import Own
 from brim.coordinates.integrated.density import Marginal

@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from brim.coordinates.adapted.density import Transported
 from scipy import stats
 
 import brim
 from adapted_models import COV, SIM, STRUCTURES, adapted
 from brim import bf, prior, set_rescor
-from brim.coordinates.adapted.density import Transported
 from brim.coordinates.adapted.expansion import Expansion
 from brim.coordinates.adapted.law import effects
 from brim.coordinates.adapted.sums import working

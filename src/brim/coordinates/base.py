@@ -1,30 +1,44 @@
-"""Coordinates that a model is sampled in, chosen by its structure and its data; the posterior is the same in all of them."""
+"""Coordinates that a model is sampled in, and the way back to its own; the posterior is the same in all of them."""
 
 from __future__ import annotations
 
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from typing import Any, Self, final
+from typing import Any, final
 
 import numpy as np
+from jax import lax
 
+from brim.compile.compiled import Compiled, compiled
+from brim.compile.session import float64
+from brim.coordinates.adapted.expansion import Rows, rows_of
+from brim.coordinates.adapted.law import Working
+from brim.coordinates.adapted.nested import nested_laplace, nested_mode
+from brim.coordinates.adapted.search import adapted
+from brim.coordinates.adapted.sums import no_working
+from brim.coordinates.integrated.density import Integral, integral_of
+from brim.coordinates.measured import Around, values_of
+from brim.coordinates.mode import complete_mode
+from brim.coordinates.plan import Plan, joined, log_density_function
 from brim.frames.frame import Frame
-from brim.infer.approximate.laplace import best_start
+from brim.infer.approximate.laplace import best_start, laplace_start
 from brim.infer.engines import engine
 from brim.infer.nuts.control import Control
 from brim.infer.nuts.program import precompile
 from brim.infer.nuts.sampling import fresh_seed, sample
 from brim.infer.nuts.warmup import Start
 from brim.infer.target import Draws, Target
-from brim.model.model import Model, log_jacobian_function, log_joint_function
+from brim.model.model import Model, log_jacobian_function
 
-__all__ = ["AbstractCoordinates", "Block", "Own", "ends", "model_target", "sample_in"]
+__all__ = ["Block", "Coordinates", "ends", "model_target", "sample_in"]
 
+_NESTED: dict[str, Callable[..., tuple[Working, Draws]]] = {"map": nested_mode, "laplace": nested_laplace}
 _NUMBERS = 2**19  # of completed draws held at once: some MB
 _MOST = 1000  # draws completed at once
 _FEW = 250  # draws that tell variances
+_REGULAR = 50  # dimensions that a Laplace approximation is made in: a Hessian takes twice as many gradients
 
 
 @final
@@ -55,58 +69,152 @@ class Block:
         return int(self.rows.stop - self.rows.start)
 
 
-class AbstractCoordinates(ABC):
-    """A target, and the way from its draws to draws of all coordinates of the model."""
+@final
+@dataclass(frozen=True)
+class Coordinates:
+    """What an engine samples of a model, and the way from its draws to draws of all coordinates of the model.
+
+    Attributes
+    ----------
+    plan
+        What is done with each latent vector.
+    frame
+        The training rows.
+    target
+        What an engine samples.
+    data
+        What the report of the whole model takes besides the draws.
+    integral
+        What is integrated out, with its data.
+    rows
+        What expanding the likelihood takes.
+    starts
+        Points that chains may start from, of which the one with the highest summit nearby is taken for all; if there are none, they start
+        at random.
+    """
+
+    plan: Plan
+    frame: Frame
+    target: Target
+    data: Any
+    integral: Integral | None = None
+    rows: Rows | None = None
+    starts: tuple[np.ndarray, ...] = ()
+
+    @staticmethod
+    def of(plan: Plan, frame: Frame, spread: float = 1.0) -> Coordinates:
+        """The coordinates of a plan; chains start within ``spread`` of the parameters' centres."""
+        integral = None if plan.integrated is None else integral_of(plan.integrated, frame)
+        rows = None if plan.adapted is None else rows_of(plan.adapted, frame)
+        inner = plan.model.data(frame) if integral is None else integral.data
+        data = inner if not plan.moves else _moving_data(plan, frame, inner, integral, rows)
+        return Coordinates(plan, frame, _target(plan, data, spread), inner if integral is None else integral.inputs, integral, rows)
 
     @property
-    @abstractmethod
     def dim(self) -> int:
         """Number of coordinates of the model."""
+        return self.plan.model.layout.dim
+
+    # ------------------------------------------------------------------ what suits the target
 
     @property
-    @abstractmethod
-    def target(self) -> Target:
-        """What an engine samples."""
-
-    @property
-    @abstractmethod
-    def data(self) -> Any:
-        """What the report of the whole model takes besides the draws."""
-
-    @property
-    @abstractmethod
     def note(self) -> str:
         """One line on what is sampled, for the summary's footer."""
+        return f"{self.plan} ({self._counted} dimensions sampled)" if str(self.plan) else f"{self._counted} dimensions sampled"
+
+    @property
+    def _counted(self) -> str:
+        return str(self.dim) if self.dim == self.target.dim else f"{self.target.dim} of {self.dim}"
+
+    @property
+    def regular(self) -> bool:
+        """Whether what is left are population effects and hyperparameters alone, whose posterior is near a normal one as a rule."""
+        left = self.plan.inner.params
+        simple = self.integral is not None and not self.plan.moves
+        return simple and self.target.dim <= _REGULAR and all(p.in_lprior or len(p.constants) == p.size for p in left)
 
     @property
     def advised(self) -> dict[str, Any]:
         """Settings of the sampler that suit the target, where the user gives none."""
-        return {}
+        plan = self.plan
+        if plan.adapted is not None:
+            # trees are short: a little more caution costs nothing, and chains leave standard deviations near 0 again;
+            # of nonlinear predictors the working model tells only the slopes
+            return {"metric": "split", "adapt_delta": 0.95 if plan.adapted.nonlinear else 0.9}
+        if plan.integrated is None or plan.moves:
+            return {}
+        # length scales trade off against standard deviations along a curved ridge
+        scales = {name for c in plan.integrated.curves for name in c.scales}
+        ridge = any(slot.class_ == "lscale" for p in plan.inner.params if p.name in scales for slot in p.slots)
+        return ({"metric": "dense"} if self.regular else {}) | ({"adapt_delta": 0.95} if ridge else {})
 
     @property
     def adaptation(self) -> int:
-        """Warm-up iterations that chains from ``approach`` need at most."""
-        return 150
+        """Warm-up iterations that chains from ``approach`` need at most: where they are cheap, enough to learn a better metric."""
+        if self.plan.adapted is not None:
+            return 300
+        return 400 if self.plan.integrated is not None and self.plan.integrated.likelihood == "sums" else 150
 
-    def approach(self, control: Control, chains: int, seed: int) -> tuple[Self, Start | None]:
+    def approach(self, control: Control, chains: int, seed: int) -> tuple[Coordinates, Start | None]:
         """The coordinates adapted to the data, and first points and metric of the chains; ``None``: the usual warm-up is the way."""
-        return self, None
+        if self.starts:
+            init = best_start(self.target, self.starts, control, seed)
+            return (self if init is None else replace(self, target=replace(self.target, init=init))), None
+        if self.rows is None:
+            return self, laplace_start(self.target, control, chains, seed) if self.regular else None
+        working, start = adapted(self.plan, self.rows, self.target, control, chains, seed)
+        return self if working is None else self.with_working(working), start
 
-    def run(self, algorithm: str, *, start: Start | None, **arguments: Any) -> tuple[AbstractCoordinates, Draws]:
+    def with_working(self, working: Working) -> Coordinates:
+        """The same with the likelihood expanded elsewhere."""
+        return replace(self, target=replace(self.target, data={**self.target.data, "working": working}))
+
+    def run(self, algorithm: str, *, start: Start | None, **arguments: Any) -> tuple[Coordinates, Draws]:
         """What an algorithm other than ``sample_in`` gives: the coordinates it worked in, and draws in them."""
-        return self, engine(algorithm)(self.target, start=start, **arguments)
+        if self.rows is not None and algorithm in _NESTED:
+            working, draws = _NESTED[algorithm](self.plan, self.rows, self.target, **arguments)
+            return self.with_working(working), draws
+        draws = engine(algorithm)(self.target, start=start, **arguments)
+        if algorithm != "map" or self.plan.integrated is None:
+            return self, draws
+        own = Coordinates.of(Plan(self.plan.model), self.frame)
+        return own, complete_mode(own.target, self.complete(draws), self.plan.model.layout, self.plan.inner.layout)
+
+    # ------------------------------------------------------------------ the way back
 
     def size(self, draws: int) -> int:
         """How many of that number of draws in all are completed at once."""
         return min(draws, _MOST, max(1, _NUMBERS // self.dim))
 
-    @abstractmethod
     def prepare(self, size: int) -> None:
         """Start compiling what ``whole`` runs on this number of draws at once."""
+        if self.plan.moves:
+            self._program(size)
+        if self.integral is not None:
+            self.integral.program(size)
 
-    @abstractmethod
+    def _program(self, size: int) -> Future[Compiled]:
+        args = (np.empty((size, self.target.dim)), self.target.data)
+        return compiled(("way back", self.plan), lambda: _way_back(self.plan), args, lambda found: found, short=True)
+
+    def inner(self, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Draws in coordinates that do not follow the data, and ``log |dz / de|`` of each."""
+        if not self.plan.moves:
+            return q, np.zeros(len(q))
+        with float64():
+            own, log_scale = self._program(len(q)).result().run(q, self.target.data)
+        return np.asarray(own), np.asarray(log_scale)
+
     def whole(self, q: np.ndarray, numbers: np.ndarray, draws: Draws) -> tuple[np.ndarray, np.ndarray]:
-        """Draws ``q`` of the target, with their flat ``numbers`` in ``draws``, in all coordinates of the model, and each ``Block.gain``."""
+        """Draws ``q`` of the target, with their flat ``numbers`` in ``draws``, in all coordinates of the model, and each ``Block.gain``.
+
+        What is integrated out is drawn given the rest: with the marginal density its log density makes the joint one, brms' ``lp__``.
+        """
+        own, log_scale = self.inner(q)
+        if self.integral is None:
+            return own, -log_scale
+        z, gain = self.integral.drawn(own, numbers, draws)
+        return joined(self.plan.model, own, z, np.concatenate), gain - log_scale
 
     def blocks(self, draws: Draws) -> Iterator[Block]:
         """All draws in all coordinates of the model, which are never in memory together."""
@@ -126,8 +234,67 @@ class AbstractCoordinates(ABC):
         return replace(draws, q=q.reshape(*shape, -1), stats={**draws.stats, "lp": draws.stats["lp"] + gain.reshape(shape)})
 
     def told(self, draws: Draws) -> Mapping[str, Any]:
-        """What a fit keeps of ``draws.info``."""
-        return draws.info
+        """What a fit keeps of ``draws.info``: where another may start, in coordinates that do not depend on these data."""
+        if not self.plan.moves:
+            return draws.info
+        size = self.size(draws.q.shape[0] * draws.q.shape[1])
+        return {**draws.info, **ends(draws, size, lambda q, _: self.inner(q)[0])}
+
+
+def _target(plan: Plan, data: Any, spread: float) -> Target:
+    """The density of what is sampled; ``e`` are on the whole line, so that they do not count in the Jacobian of the parameters."""
+    center, layout, jacobian = plan.center(), plan.inner.layout, log_jacobian_function(plan.first)
+
+    def init(rng: np.random.Generator) -> np.ndarray:
+        return center + rng.uniform(-spread, spread, len(center))
+
+    def constrain(q: Any, data: Any) -> dict[str, Any]:
+        own, inner = (plan.own(q, data)[0], data["inner"]) if plan.moves else (q, data)
+        return layout.constrain(own, inner["fixed"])[0]
+
+    return Target(
+        plan.dim,
+        log_density_function(plan),
+        data,
+        init,
+        constrain,
+        head=plan.head,
+        log_jacobian=(lambda q, d: jacobian(q[: plan.first.dim], d["inner"])) if plan.moves else jacobian,
+        nonlinear=plan.first.nonlinear(),
+    )
+
+
+def _moving_data(plan: Plan, frame: Frame, inner: Any, integral: Integral | None, rows: Rows | None) -> dict[str, Any]:
+    """What the density takes where coordinates follow the data."""
+    data = {"inner": inner}
+    if plan.measured is not None:
+        around = _around(plan, inner, integral, rows)
+        data["measured"] = {"values": values_of(plan.measured, frame, inner["design"]), "around": around}
+    if plan.adapted is not None and rows is not None:
+        data["working"] = no_working(plan.adapted, rows)
+    return data
+
+
+def _around(plan: Plan, inner: Any, integral: Integral | None, rows: Rows | None) -> tuple[Around, ...]:
+    """What is known of the parts of other vectors in the means of responses, in the order of ``around_of``."""
+    out = []
+    if integral is not None:
+        own = integral.data["integral"]
+        out += [Around(z, design) for z, design in zip(own.columns, own.designs, strict=True)]
+    if plan.adapted is not None and rows is not None:
+        t = plan.adapted
+        for v, seats, incidences in zip(t.latents, t.seats, rows.seats, strict=True):
+            out += [Around(i.columns, inner["design"][v.key]) for s, i in zip(seats, incidences, strict=True) if t.at(s).name == "mu"]
+    return tuple(out)
+
+
+def _way_back(plan: Plan) -> Any:
+    """``(q (draws, dim), data) ->`` coordinates of ``plan.inner`` and ``log |dz / de|`` of each draw."""
+
+    def run(q: Any, data: Any) -> Any:
+        return lax.map(lambda one: plan.own(one, data), q)
+
+    return run
 
 
 def ends(draws: Draws, size: int, move: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> dict[str, np.ndarray]:
@@ -143,68 +310,13 @@ def ends(draws: Draws, size: int, move: Callable[[np.ndarray, np.ndarray], np.nd
     return {"last_q": moved[:chains], "covariance": moved.var(0)}
 
 
-@final
-@dataclass(frozen=True)
-class Own(AbstractCoordinates):
-    """The model's own coordinates: standardised effects among them.
-
-    ``starts`` are points that chains may start from, of which the one with the highest summit nearby is taken for all; if there are none,
-    they start at random.
-    """
-
-    model_target: Target
-    starts: tuple[np.ndarray, ...] = ()
-
-    def approach(self, control: Control, chains: int, seed: int) -> tuple[Self, Start | None]:
-        if not self.starts:
-            return self, None
-        init = best_start(self.target, self.starts, control, seed)
-        return (self if init is None else replace(self, model_target=replace(self.target, init=init))), None
-
-    @property
-    def target(self) -> Target:
-        return self.model_target
-
-    @property
-    def data(self) -> Any:
-        return self.target.data
-
-    @property
-    def note(self) -> str:
-        return f"{self.target.dim} dimensions sampled"
-
-    @property
-    def dim(self) -> int:
-        return self.target.dim
-
-    def prepare(self, size: int) -> None:
-        """Nothing to compile."""
-
-    def whole(self, q: np.ndarray, numbers: np.ndarray, draws: Draws) -> tuple[np.ndarray, np.ndarray]:
-        return q, np.zeros(len(q))
-
-
 def model_target(model: Model, frame: Frame, spread: float = 1.0) -> Target:
-    """The log density of a model on its unconstrained coordinates, as engines take it."""
-    layout = model.layout
-    center = layout.center()
-
-    def start(rng: np.random.Generator) -> np.ndarray:
-        return center + rng.uniform(-spread, spread, len(center))
-
-    return Target(
-        layout.dim,
-        log_joint_function(model),
-        model.data(frame),
-        start,
-        lambda q, d: layout.constrain(q, d["fixed"])[0],
-        log_jacobian=log_jacobian_function(layout),
-        nonlinear=layout.nonlinear(),
-    )
+    """The log density of a model on its own unconstrained coordinates, as engines take it."""
+    return Coordinates.of(Plan(model), frame, spread).target
 
 
 def sample_in(
-    coordinates: AbstractCoordinates,
+    coordinates: Coordinates,
     *,
     chains: int,
     warmup: int,
@@ -215,7 +327,7 @@ def sample_in(
     control: Control,
     progress: bool,
     near: bool,
-) -> tuple[AbstractCoordinates, Draws]:
+) -> tuple[Coordinates, Draws]:
     """``sample`` with chains that start from an approximation of the posterior where there is one (and ``near``), with its metric.
 
     Then at most ``adaptation`` iterations of warm-up are made: see ``FromStart`` for what is learned in them.

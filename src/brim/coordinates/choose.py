@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from brim.coordinates.adapted.density import transported
-from brim.coordinates.adapted.which import better_together
-from brim.coordinates.base import AbstractCoordinates, Own, model_target
-from brim.coordinates.integrated.density import eliminate
-from brim.coordinates.measured import measured
+from brim.coordinates.adapted.which import better_together, obstacle
+from brim.coordinates.adapted.which import find as find_adapted
+from brim.coordinates.adapted.which import why_not as why_not_adapted
+from brim.coordinates.base import Coordinates
+from brim.coordinates.integrated.which import Integrated, check_marginalize
+from brim.coordinates.integrated.which import find as find_integrated
+from brim.coordinates.integrated.which import why_not as why_not_integrated
+from brim.coordinates.measured import find as find_measured
+from brim.coordinates.plan import Plan, Treatment, around_of
+from brim.errors import BrimError
 from brim.frames.frame import Frame
 from brim.model.components import component_starts
 from brim.model.model import Model
+from brim.terms.latent import AbstractLatent
 
-__all__ = ["NESTED", "Wish", "coordinates"]
+__all__ = ["NESTED", "Wish", "assign", "coordinates"]
 
 NESTED = ("map", "laplace")  # algorithms that integrate effects out
 
@@ -40,23 +46,78 @@ class Wish:
     spread: float = 1.0
 
 
-def coordinates(model: Model, frame: Frame, wish: Wish) -> AbstractCoordinates:
-    """What an algorithm works in: effects integrated out, adapted to the data, or as they are.
+def assign(model: Model, frame: Frame, wish: Wish) -> Plan:
+    """What is done with each latent vector: ``plan.treatments`` says it vector by vector; sampled are the coordinates that follow.
 
     Modes and Laplace approximations integrate all effects out: where that is not possible at once, by the nested approximation, which is
     exact for normal likelihoods.
+
+    Raises
+    ------
+    BrimError
+        With ``marginalize=True``, when nothing can be integrated out: why.
     """
-    nested = wish.algorithm in NESTED
-    marginal = eliminate(model, frame, wish.marginalize, wish.spread)
-    if nested and marginal is not None and marginal.elimination.rest.blocks and wish.marginalize is not True:
-        marginal = None
-    if wish.adapted and (nested or wish.algorithm == "sampling"):
-        if marginal is not None and wish.marginalize is not True and better_together(marginal.elimination):
-            marginal = None
-        moved = transported(model, frame, marginal, wish.spread)
-        if moved is not None and (not nested or moved.transport.nests):
-            return moved
-    inner = Own(model_target(model, frame, wish.spread), component_starts(model, frame)) if marginal is None else marginal
-    if not wish.adapted or wish.algorithm != "sampling":
-        return inner
-    return measured(inner, model, None if marginal is None else marginal.elimination, frame)
+    integrated, why = _integrated(model, frame, wish)
+    nested, follows = wish.algorithm in NESTED, wish.adapted and wish.algorithm in ("sampling", *NESTED)
+    if integrated is not None and wish.marginalize is not True:
+        if nested and integrated.rest.blocks:
+            integrated, why = None, "all group effects have one approximation"
+        elif follows and better_together(integrated):
+            integrated, why = None, "group effects are adapted together with those of other predictors"
+    adapted = find_adapted(model, frame, integrated) if follows else None
+    if adapted is not None and nested and not adapted.nests:
+        adapted = None
+    inner = model if integrated is None else integrated.rest
+    rest = inner if adapted is None else adapted.rest
+    around = around_of(integrated, adapted)
+    measured = find_measured(rest, frame, around) if wish.adapted and wish.algorithm == "sampling" else None
+    plan = Plan(model, integrated, measured, adapted)
+    return replace(plan, treatments=_treatments(plan, wish, why))
+
+
+def _integrated(model: Model, frame: Frame, wish: Wish) -> tuple[Integrated | None, str]:
+    """What can be integrated out, or why nothing is."""
+    if check_marginalize(wish.marginalize) is False:
+        return None, "marginalize = False"
+    try:
+        found = find_integrated(model, frame)
+    except BrimError as error:
+        if wish.marginalize is True:
+            raise
+        return None, error.what.partition(": ")[2]
+    return (found, "") if found.rest.layout.dim else (None, "all other parameters are constant")
+
+
+def _treatments(plan: Plan, wish: Wish, reason: str) -> tuple[Treatment, ...]:
+    """Vector by vector; ``reason``: why nothing is integrated out."""
+    integrated, measured, adapted = plan.integrated, plan.measured, plan.adapted
+    follows = {v.key: "the likelihood, expanded at the data" for v in (adapted.latents if adapted else ())}
+    for v, informed in zip(measured.vectors, measured.informed, strict=True) if measured else ():
+        names = [f"the response {plan.model.responses[i].name}" for i in informed]
+        follows[v.key] = " and ".join(["measurements", *names])
+    out = []
+    for v in plan.model.latents():
+        left = reason if integrated is None else why_not_integrated(v, integrated)
+        if integrated is not None and v.key in {w.key for w in integrated.latents}:
+            out.append(Treatment(v.label, "integrated", integrated.information))
+        elif v.key in follows:
+            out.append(Treatment(v.label, "adapted", follows[v.key], "" if v.values else left))
+        else:
+            out.append(Treatment(v.label, "sampled", why=_why_sampled(v, plan, wish)))
+    return tuple(out)
+
+
+def _why_sampled(v: AbstractLatent, plan: Plan, wish: Wish) -> str:
+    """Why a vector that is not integrated out does not follow the data."""
+    if not wish.adapted:
+        return "adapted_effects = False"
+    if wish.algorithm not in ("sampling", *NESTED):
+        return f"algorithm = '{wish.algorithm}'" if wish.algorithm else "the engine starts from an approximation"
+    return obstacle(plan.model) or why_not_adapted(v, plan.model, plan.integrated) or "it has too many effects, or widths of their own"
+
+
+def coordinates(model: Model, frame: Frame, wish: Wish) -> Coordinates:
+    """What an algorithm works in: latent vectors integrated out, adapted to the data, or as they are."""
+    plan = assign(model, frame, wish)
+    found = Coordinates.of(plan, frame, wish.spread)
+    return found if plan.integrated or plan.moves else replace(found, starts=component_starts(model, frame))

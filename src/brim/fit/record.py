@@ -10,7 +10,7 @@ import numpy as np
 
 from brim.arguments import one_of, whole
 from brim.arguments import seed as checked_seed
-from brim.coordinates.integrated.density import check_marginalize
+from brim.coordinates.integrated.which import check_marginalize
 from brim.errors import BrimError
 from brim.fit.draws import Posterior
 from brim.frames.frame import Frame

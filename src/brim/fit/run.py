@@ -12,7 +12,7 @@ import numpy as np
 from brim.compile.compiled import Compiled, compiled
 from brim.compile.session import float64
 from brim.coordinates import choose
-from brim.coordinates.base import AbstractCoordinates, model_target, sample_in
+from brim.coordinates.base import Coordinates, model_target, sample_in
 from brim.errors import BrimError
 from brim.fit.checks import warn_about
 from brim.fit.draws import Posterior
@@ -63,14 +63,14 @@ def sample(fit: F, *, cores: int | None = None, init: Any = None, progress: bool
     return with_engine_draws(fit, space, draws)
 
 
-def coordinates(fit: F, spread: float = 1.0, algorithm: str = "sampling") -> AbstractCoordinates:
+def coordinates(fit: F, spread: float = 1.0, algorithm: str = "sampling") -> Coordinates:
     """What an algorithm works in: see ``brim.coordinates.choose``."""
     s = fit.settings
     wish = choose.Wish(algorithm, s.marginalize, Control.read(dict(s.control)).adapted_effects, spread)
     return choose.coordinates(fit.model, fit.frame, wish)
 
 
-def _precompile(fit: F, space: AbstractCoordinates, control: Control) -> None:
+def _precompile(fit: F, space: Coordinates, control: Control) -> None:
     """Start compiling all programs of a fit, the sampler's first: the others are ready when it is."""
     precompile(space.target, control)
     size = space.size(fit.settings.chains * fit.settings.draws)
@@ -78,7 +78,7 @@ def _precompile(fit: F, space: AbstractCoordinates, control: Control) -> None:
     _report_program(fit.model, size, space.data)
 
 
-def with_engine_draws(fit: F, space: AbstractCoordinates, draws: Draws) -> F:
+def with_engine_draws(fit: F, space: Coordinates, draws: Draws) -> F:
     """The fit with what an engine gave in these coordinates, reported under brms' names, and its warnings raised."""
     arrays, seconds = report(fit.model, space, draws)
     posterior = Posterior(fit.model.reported(), arrays, _prior_draws(fit, draws))
@@ -88,7 +88,7 @@ def with_engine_draws(fit: F, space: AbstractCoordinates, draws: Draws) -> F:
     return out
 
 
-def report(model: Model, space: AbstractCoordinates, draws: Draws) -> tuple[dict[str, np.ndarray], float]:
+def report(model: Model, space: Coordinates, draws: Draws) -> tuple[dict[str, np.ndarray], float]:
     """Reported quantities of all draws: ``key -> (chains, draws, *shape)``, with ``lprior`` and ``lp__``; seconds of completing draws."""
     shape, data = draws.q.shape[:2], space.data
     total = shape[0] * shape[1]

@@ -3,7 +3,7 @@
 Every factorisation and solve of a compiled program goes through this room (see ``lapack``).
 """
 
-from brim.linalg.batches import SMALL, AbstractBatch, Cells, Stacked, Unrolled, batch, lower_cells, sparse, whitened
+from brim.linalg.batches import SMALL, AbstractBatch, Cells, Stacked, Unrolled, batch, lower_cells, sparse, sum_by, whitened
 from brim.linalg.triangular import cholesky, inverse_lower, root_of, solve, solve_lower
 
 __all__ = [
@@ -20,5 +20,6 @@ __all__ = [
     "solve",
     "solve_lower",
     "sparse",
+    "sum_by",
     "whitened",
 ]

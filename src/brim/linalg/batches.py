@@ -17,7 +17,7 @@ import numpy as np
 
 from brim.linalg.triangular import cholesky, solve_lower
 
-__all__ = ["SMALL", "AbstractBatch", "Cells", "Stacked", "Unrolled", "batch", "lower_cells", "sparse", "whitened"]
+__all__ = ["SMALL", "AbstractBatch", "Cells", "Stacked", "Unrolled", "batch", "lower_cells", "sparse", "sum_by", "whitened"]
 
 SMALL = 4  # the largest matrices that are written out: beyond, programs get long
 
@@ -27,6 +27,11 @@ Cells = tuple[tuple[int, int], ...]
 def lower_cells(k: int, whole: bool) -> Cells:
     """The places of a lower triangular matrix, or of a diagonal one."""
     return tuple((i, j) for i in range(k) for j in range(i + 1) if whole or i == j)
+
+
+def sum_by(values: Any, within: Any, groups: int) -> Any:
+    """Sums over the last axes, by group: ``within`` has the group of each of their places."""
+    return jnp.zeros((*values.shape[: values.ndim - within.ndim], groups)).at[..., within].add(values)
 
 
 def whitened(low: Any, columns: Sequence[Any]) -> list[Any]:

@@ -6,7 +6,7 @@ A ``Model`` is hashable by its structure (learned numbers are in the design), so
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
@@ -29,6 +29,7 @@ from brim.parameters.param import RANKS, Layout, Param, Reported, Where, in_orde
 from brim.parameters.prior import PriorRow, log_density, prior_args
 from brim.terms.base import AbstractTerm
 from brim.terms.groups.group import GroupBlock, GroupEffect
+from brim.terms.latent import AbstractCurve, AbstractLatent
 from brim.terms.residuals.law import AbstractResidual, Margin
 from brim.terms.special.mi import completed_key
 
@@ -50,6 +51,10 @@ class Predictor:
     def effects(self) -> Iterator[GroupEffect]:
         """Its group effects."""
         return (t for t in self.terms if isinstance(t, GroupEffect))
+
+    def curves(self) -> Iterator[AbstractCurve]:
+        """Its curves."""
+        return (c for t in self.terms if (part := t.latent) is not None and (c := part.vector.curve) is not None)
 
     def given(self, params: Arrays, design: Arrays) -> dict[str, Any]:
         """What its terms hand to each other: quantities of each row."""
@@ -272,6 +277,11 @@ class Model:
             if r.residual is not None:
                 yield r.residual
 
+    def latents(self) -> tuple[AbstractLatent, ...]:
+        """Its latent vectors, in the order of the terms."""
+        vectors = (part.vector for t in self.terms() if (part := t.latent) is not None)
+        return tuple({v.key: v for v in vectors}.values())
+
     def reported(self) -> tuple[Reported, ...]:
         """What a fit holds, in brms' order of variables."""
         out = [q for t in self.terms() for q in t.reported()]
@@ -301,21 +311,18 @@ class Model:
         )
         return replace(self, responses=responses, blocks=blocks)
 
-    def without(self, blocks: tuple[GroupBlock, ...], curves: tuple[AbstractTerm, ...] = ()) -> Model:
-        """The model without the standardised effects of these blocks, without the effects in its predictors, and ``z`` of the curves."""
-        gone, bare = {b.key for b in blocks}, {t.key for t in curves}
-        names = {b.standardised for b in blocks} | {t.latent for t in curves}
+    def without(self, latents: Iterable[AbstractLatent]) -> Model:
+        """The model without ``z`` of these vectors, and without what they add to its predictors."""
+        gone = frozenset(v.standardised for v in latents)
 
-        def kept(terms: tuple[AbstractTerm, ...]) -> tuple[AbstractTerm, ...]:
-            left = (t for t in terms if not (isinstance(t, GroupEffect) and t.block.key in gone))
-            return tuple(t.without_latent() if t.key in bare else t for t in left)
+        def left(p: Predictor) -> Predictor:
+            return replace(p, terms=tuple(t for term in p.terms if (t := term.without(gone)) is not None))
 
-        responses = tuple(replace(r, predictors=tuple(replace(p, terms=kept(p.terms)) for p in r.predictors)) for r in self.responses)
         return replace(
             self,
-            responses=responses,
-            blocks=tuple(b for b in self.blocks if b.key not in gone),
-            params=tuple(p for p in self.params if p.name not in names),
+            responses=tuple(replace(r, predictors=tuple(map(left, r.predictors))) for r in self.responses),
+            blocks=tuple(b for b in self.blocks if b.standardised not in gone),
+            params=tuple(p for p in self.params if p.name not in gone),
         )
 
     def design(self, frame: Frame, with_y: bool = True, skip: frozenset[str] = frozenset(), only: str | None = None) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def check_names(model: Model) -> None:
         _check([*by_term, *others, *RESERVED.items()], "two variables would be called")
     _check([(q.label, f"'{q.label}'") for q in reported], "two arrays of draws would be called")
     _check([(p.name, f"'{p.name}'") for p in model.params], "two parameters would be one:")
-    _check([(t.key, f"'{t.as_written}'") for t in model.terms()], "two terms would be one:")
+    _check([(t.key, f"'{t.key if (part := t.latent) is None else part.vector.label}'") for t in model.terms()], "two terms would be one:")
 
 
 def _check(said: list[tuple[str, str]], what: str) -> None:

@@ -10,8 +10,9 @@ from typing import Any, Self
 from brim.frames.frame import Frame
 from brim.language.expand import Terms
 from brim.parameters.param import Param, Reported, Where
+from brim.terms.latent import Incidence, Part
 
-__all__ = ["AbstractNoiseFree", "AbstractTerm", "Context", "Design", "Imputable", "Params", "Read", "given_key"]
+__all__ = ["AbstractTerm", "Context", "Design", "Imputable", "Params", "Read", "given_key"]
 
 Design = dict[str, Any]
 Params = Mapping[str, Any]
@@ -162,10 +163,6 @@ class AbstractTerm(ABC):
         """The one term that stands for itself and another with the same key, shared by several predictors."""
         return self
 
-    def scope(self, frame: Frame) -> Self:
-        """The term that also knows what is new in all of these rows (new levels), before each response sees its part of them."""
-        return self
-
     @abstractmethod
     def design(self, frame: Frame) -> Design:
         """Arrays for these rows; the same code for training and for new data."""
@@ -237,31 +234,20 @@ class AbstractTerm(ABC):
         return ()
 
     @property
-    def noise_free(self) -> AbstractNoiseFree | None:
-        """Itself, if it is the law of values that were measured with error."""
+    def latent(self) -> Part | None:
+        """The part of a latent vector that the term adds to its predictor."""
         return None
 
-    @property
-    def latent(self) -> str:
-        """The standard normal parameter ``z`` that the term is linear in, adding ``latent_columns @ (latent_loadings z)``; empty: none."""
-        return ""
+    def incidence(self, frame: Frame, codes: Any, known: Params) -> Incidence:
+        """Where its part of the latent vector stands in these rows.
 
-    def latent_columns(self, design: Design) -> Any:
-        """The known columns that ``latent_loadings z`` multiplies, (rows, size of ``z``)."""
-        return None
+        ``codes`` are those that the vector found; ``known`` has what earlier terms of the predictor give.
+        """
+        raise NotImplementedError
 
-    def latent_loadings(self, params: Params, design: Design) -> Any:
-        """What ``z`` is multiplied with: a matrix, or its diagonal; ``design`` may be that of other rows."""
-        return None
-
-    def without_latent(self) -> AbstractTerm:
-        """The term without ``z`` and what it adds."""
+    def without(self, gone: frozenset[str]) -> AbstractTerm | None:
+        """What is left of the term without the latent vectors ``z`` of these names; ``None``: nothing."""
         return self
-
-    @property
-    def as_written(self) -> str:
-        """The term as the formula has it."""
-        return self.key
 
     def extend(self, keys: Any, params: Params, design: Design, how: str) -> dict[str, Any]:
         """Draw what new data need beyond the training data (new levels); the only place where that happens.
@@ -273,39 +259,3 @@ class AbstractTerm(ABC):
     def reported(self) -> tuple[Reported, ...]:
         """What the user sees, under brms' names."""
         return ()
-
-
-class AbstractNoiseFree(AbstractTerm):
-    """Values behind measurements, ``X_j = m + T z_j`` with standard normal ``z``: the law of ``size`` vectors of ``len(values)``.
-
-    ``design`` has the measurements of training rows: ``x`` and ``sd`` (variables, n), and ``at``, the number of the value of each.
-    """
-
-    size: int
-
-    @property
-    def noise_free(self) -> AbstractNoiseFree:
-        return self
-
-    @property
-    @abstractmethod
-    def standardised(self) -> str:
-        """Name of ``z``, (variables, size)."""
-
-    @property
-    @abstractmethod
-    def values(self) -> tuple[str, ...]:
-        """The keys of ``X`` among transformed parameters, one a variable."""
-
-    @property
-    @abstractmethod
-    def has_cor(self) -> bool:
-        """Whether ``T`` is triangular, else diagonal."""
-
-    @abstractmethod
-    def law(self, params: Params) -> tuple[Any, Any]:
-        """``m`` (variables,) and ``T``."""
-
-    @abstractmethod
-    def codes(self, frame: Frame) -> Any:
-        """The number of each row's value."""

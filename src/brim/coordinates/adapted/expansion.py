@@ -13,14 +13,15 @@ import numpy as np
 
 from brim.compile.compiled import Compiled, compiled
 from brim.compile.session import float64
-from brim.coordinates.adapted.law import effects, on_rows
+from brim.coordinates.adapted.law import draw, on_rows
 from brim.coordinates.adapted.places import Place, Unit, frames_of
-from brim.coordinates.adapted.which import Transport
+from brim.coordinates.adapted.which import Adapted
+from brim.coordinates.plan import Plan
 from brim.frames.frame import Frame
 from brim.linalg import SMALL, batch
 from brim.model.model import Model
-from brim.parameters.param import unconstrained_size
-from brim.terms.base import AbstractTerm
+from brim.parameters.param import Param, unconstrained_size
+from brim.terms.latent import Incidence
 
 __all__ = ["Expansion", "Rows", "coordinates_of", "expander", "linear_design", "rows_of", "seating"]
 
@@ -31,16 +32,25 @@ Arrays = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Rows:
-    """What is known of the rows: the design of ``theta``'s model, and levels and columns of each block, seat by seat.
+    """What is known of the training rows.
 
-    ``sizes`` are the numbers of rows of the units.
+    Attributes
+    ----------
+    design
+        That of ``theta``'s model.
+    sizes
+        Numbers of rows of the units.
+    seats
+        Of each vector, where its coefficients stand in the rows.
+    parents
+        As in ``Chain``.
+    at
+        Which coordinates of ``theta`` are of parameters in no place's predictor: the score is moved along these.
     """
 
     design: Any
     sizes: tuple[int, ...]
-    level: tuple[tuple[np.ndarray, ...], ...]
-    columns: tuple[tuple[np.ndarray, ...], ...]
-    by: tuple[np.ndarray, ...]
+    seats: tuple[tuple[Incidence, ...], ...]
     parents: dict[tuple[int, int], np.ndarray]
     at: np.ndarray
 
@@ -52,13 +62,13 @@ class Expansion:
     Attributes
     ----------
     theta
-        The other parameters, unconstrained.
+        The other parameters, unconstrained: coordinates of ``rest``.
     ref
         For each place of each unit, the coefficients of the linear part of the predictor at ``theta``.
     rest, eta
         Predictors without and with the effects, (places, rows).
     effects
-        The effects of each block, (coefficients, levels).
+        The effects of each vector, (coefficients, levels).
     value
         Log likelihood of each row.
     score, curvature, precision, slopes
@@ -81,27 +91,23 @@ class Expansion:
     growth: tuple[np.ndarray, ...]
 
 
-def rows_of(t: Transport, frame: Frame) -> Rows:
+def rows_of(t: Adapted, frame: Frame) -> Rows:
     """The rows of a model's training data."""
     frames, data = frames_of(t.model, t.units, frame), t.rest.data(frame)
     known = _known(t, data)
-    level, columns = [], []
-    for block, seats in zip(t.blocks, t.seats, strict=True):
+    incidences = []
+    for vector, seats in zip(t.latents, t.seats, strict=True):
         # levels are known by their text, which takes long
-        codes = {u: block.grouping.codes(frames[u]) for u in {s.unit for s in seats}}
-        parts = [s.effect.parts(s.effect.design(frames[s.unit], codes[s.unit]), known[s.unit][s.place]) for s in seats]
-        level.append(tuple(np.asarray(j) for j, _ in parts))
-        columns.append(tuple(np.asarray(z) for _, z in parts))
-    first = t.parts[2].start
-    parents = {(b, c): _parents(t, level, first + b, first + c) for b in range(len(t.chain)) for c in range(b + 1, len(t.chain))}
-    by = tuple(b.grouping.by_index for b in t.blocks)
-    sizes = tuple(rows.n for rows in frames)
-    return Rows(data["design"], sizes, tuple(level), tuple(columns), by, parents, _other_coordinates(t))
+        codes = {u: vector.codes(frames[u]) for u in {s.unit for s in seats}}
+        incidences.append(tuple(s.term.incidence(frames[s.unit], codes[s.unit], known[s.unit][s.place]) for s in seats))
+    first, chain = t.parts[2].start, range(len(t.chain))
+    parents = {(b, c): _parents(t, incidences, first + b, first + c) for b in chain for c in chain if c > b}
+    return Rows(data["design"], tuple(rows.n for rows in frames), tuple(incidences), parents, _other_coordinates(t))
 
 
-def _known(t: Transport, data: Arrays) -> list[list[dict[str, Any]]]:
+def _known(t: Adapted, data: Arrays) -> list[list[dict[str, Any]]]:
     """For each place of each unit, what special effects multiply (``mo(x)``), about: at the centre of the parameters."""
-    if not any(s.effect.special for seats in t.seats for s in seats):
+    if not any(s.part.given for seats in t.seats for s in seats):
         return [[{} for _ in unit.places] for unit in t.units]
     with float64():
         params = t.rest.layout.constrain(t.rest.layout.center(), data["fixed"])[0]
@@ -109,31 +115,32 @@ def _known(t: Transport, data: Arrays) -> list[list[dict[str, Any]]]:
         return [[p.predictor(t.rest).given(full, data["design"]) for p in unit.places] for unit in t.units]
 
 
-def _parents(t: Transport, level: list[tuple[np.ndarray, ...]], i: int, j: int) -> np.ndarray:
-    """The level of block ``j`` of the chain around each level of block ``i``, where rows of both are tied; else it does not matter."""
+def _parents(t: Adapted, incidences: list[tuple[Incidence, ...]], i: int, j: int) -> np.ndarray:
+    """The level of vector ``j`` of the chain around each level of ``i``, where rows of both are tied; else it does not matter."""
     out = np.zeros(t.shapes[i][1], np.int32)
-    for one, inner in zip(t.seats[i], level[i], strict=True):
-        for other, outer in zip(t.seats[j], level[j], strict=True):
+    for one, inner in zip(t.seats[i], incidences[i], strict=True):
+        for other, outer in zip(t.seats[j], incidences[j], strict=True):
             if one.unit == other.unit:
-                out[inner] = outer
+                out[inner.level] = outer.level
     return out
 
 
-def coordinates_of(model: Model, terms: Iterable[AbstractTerm]) -> np.ndarray:
-    """Which coordinates of a model are of these terms' parameters, a mask."""
-    own = {p.name for term in terms for p in term.params()}
-    return np.concatenate([np.zeros(0, bool), *(np.full(unconstrained_size(p), p.name in own) for p in model.params)])
+def coordinates_of(params: Iterable[Param], names: Iterable[str]) -> np.ndarray:
+    """Which coordinates of parameters in a row are of these names, a mask."""
+    own = set(names)
+    return np.concatenate([np.zeros(0, bool), *(np.full(unconstrained_size(p), p.name in own) for p in params)])
 
 
-def _other_coordinates(t: Transport) -> np.ndarray:
+def _other_coordinates(t: Adapted) -> np.ndarray:
     """Coordinates of parameters of the laws that are in no place's predictor; none where there are too many."""
     rest = t.rest
     terms = [term for p in t.places for term in p.predictor(rest).terms]
-    out = np.flatnonzero(~coordinates_of(rest, (*terms, *t.blocks, *rest.blocks, *rest.shared)))
+    known = [p.name for term in (*terms, *rest.blocks, *rest.shared) for p in term.params()]
+    out = np.flatnonzero(~coordinates_of(rest.params, [*known, *(name for v in t.latents for name in v.scales)]))
     return out[: len(out) if len(out) <= MOST_SLOPES else 0].astype(np.int32)
 
 
-def linear_design(t: Transport, rows: Rows) -> list[list[np.ndarray]]:
+def linear_design(t: Adapted, rows: Rows) -> list[list[np.ndarray]]:
     """For each place of each unit, the columns of the rest of its predictor, (columns, rows)."""
 
     def columns(place: Place, n: int) -> np.ndarray:
@@ -143,32 +150,38 @@ def linear_design(t: Transport, rows: Rows) -> list[list[np.ndarray]]:
     return [[columns(p, n) for p in unit.places] for unit, n in zip(t.units, rows.sizes, strict=True)]
 
 
-def expander(t: Transport, rows: Rows, data: Arrays) -> Future[Compiled]:
-    """The compiled ``(theta, eta, use, data, design) ->`` an expansion as a dict: at ``eta`` where ``use``, else at the effects' modes."""
+def expander(plan: Plan, rows: Rows, data: Arrays) -> Future[Compiled]:
+    """The compiled ``(head, eta, use, data, design, seats) ->`` an expansion as a dict: at ``eta`` where ``use``, else at the modes."""
+    t = plan.adapted
+    assert t is not None
     eta = tuple(np.empty((len(unit.places), n)) for unit, n in zip(t.units, rows.sizes, strict=True))
-    args = (np.empty(t.head), eta, np.bool_(False), data, rows.design, *seating(rows))
-    return compiled(("expansion", t), lambda: _expand(t), args, lambda found: found, short=True)
+    args = (np.empty(plan.head), eta, np.bool_(False), data, rows.design, seating(rows))
+    return compiled(("expansion", plan), lambda: _expand(plan), args, lambda found: found, short=True)
 
 
-def seating(rows: Rows) -> tuple[Any, Any]:
-    """Levels and columns of all blocks, as the expansion takes them."""
-    return tuple(tuple(np.asarray(j, np.int64) for j in own) for own in rows.level), rows.columns
+def seating(rows: Rows) -> Any:
+    """The seats as the expansion takes them."""
+    return tuple(tuple(i if i.level is None else i._replace(level=np.asarray(i.level, np.int64)) for i in own) for own in rows.seats)
 
 
-def _expand(t: Transport) -> Any:
-    def run(theta: Any, eta: Any, use: Any, data: Arrays, design: Arrays, levels: Any, columns: Any) -> dict[str, Any]:
-        fixed, at = data["inner"]["fixed"], data["working"]["at"]
+def _expand(plan: Plan) -> Any:
+    t = plan.adapted
+    assert t is not None
+
+    def run(head: Any, eta: Any, use: Any, data: Arrays, design: Arrays, seats: Any) -> dict[str, Any]:
+        fixed, at = data["inner"]["fixed"], data["working"].at
+        theta, normals = plan.at_modes(head, data)
 
         def params(others: Any) -> Any:
             return t.rest.transform(t.rest.layout.constrain(theta.at[at].set(others), fixed)[0], design)
 
         others = theta[at]
         full = params(others)
-        _, r, _ = effects(t, theta, tuple(jnp.zeros(s) for s in t.shapes), data)
-        added = on_rows(t, range(len(t.blocks)), r, columns, levels)
-        out: dict[str, Any] = {"effects": r}
+        drawn = draw(t, theta, normals, data)
+        added = on_rows(t, range(len(t.latents)), drawn.effects, seats)
+        out: dict[str, Any] = {"theta": theta, "effects": drawn.effects}
         for u, unit in enumerate(t.units):
-            rest = jnp.stack(unit.rest(t.rest, full, design))
+            rest = unit.etas(t.rest, full, design)
             here = jnp.where(use, eta[u], rest + jnp.stack([added[u, p] for p in range(len(unit.places))]))
             ref = tuple(p.coefficients(t.rest, full) for p in unit.places) if t.linear else ()
             found = {"rest": rest, "eta": here, "ref": ref, **_derivatives(unit, t.rest, here, others, params, design)}

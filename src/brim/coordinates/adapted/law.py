@@ -1,92 +1,213 @@
-"""The conditional law of transported effects given all other parameters, in the working model: draws from it, and the density of these.
+"""The conditional law of latent vectors given all other parameters, in the working model: draws from it, and their density.
 
 Singles come first, each by its own law; then the border with the chain integrated out, and the chain given it, outermost block first.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.linalg import block_diag
 
-from brim.coordinates.adapted.which import Transport
-from brim.coordinates.integrated.which import cells_of
+from brim.coordinates.adapted.which import Adapted
 from brim.coordinates.quadratic.bordered import Bordered
-from brim.coordinates.quadratic.nested_levels import AbstractQuadratic, Chain, Rotated, log_normal, sum_by
-from brim.terms.groups.group import GroupBlock
+from brim.coordinates.quadratic.nested_levels import AbstractQuadratic, Chain, Rotated, log_normal, weighted_sum
+from brim.terms.latent import Incidence, Loadings, spread
 
-__all__ = ["effects", "log_transported_function", "on_rows"]
+__all__ = ["Border", "ByRow", "Drawn", "Lookup", "Sums", "Working", "draw", "on_rows"]
 
 Arrays = Mapping[str, Any]
+ByUnit = tuple[Any, ...]
 FURTHEST = 3.0  # log precision of the rows: how far it follows the other parameters
 
 
-@lru_cache(maxsize=64)
-def log_transported_function(t: Transport) -> Callable[[Any, Arrays], Any]:
-    """``(q, data) ->`` log density of ``theta`` and ``e``; equal transports share the function, and so the program."""
-    inner = t.inner()
+class Border(NamedTuple):
+    """``G`` of all border effects (m, m), and between each block of the chain and them (k, m, levels)."""
 
-    def log_prob(q: Any, data: Arrays) -> Any:
-        theta, normals = t.split(q)
-        z, _, log_scale = effects(t, theta, normals, data)
-        return inner(t.joined(theta, z), data["inner"]) + log_scale
-
-    return log_prob
+    gram: Any
+    couplings: tuple[Any, ...]
 
 
-def effects(t: Transport, theta: Any, normals: tuple[Any, ...], data: Arrays) -> tuple[tuple[Any, ...], tuple[Any, ...], Any]:
-    """Standardised effects, effects, and ``log |d z / d e|``."""
-    fixed, design = data["inner"]["fixed"], data["inner"]["design"]
-    full = t.rest.transform(t.rest.layout.constrain(theta, fixed)[0], design)
-    work = data["working"]
-    others = theta[work["at"]] - work["theta"]
-    roots = tuple(jnp.exp(0.5 * jnp.clip(others @ growth, -FURTHEST, FURTHEST)) for growth in work["growth"])
-    scales = [_by_coefficient(t, i, roots) for i in range(len(t.blocks))]
-    moved = _moved(t, full, others, roots, data)
-    loadings = [_loadings(b, full, by) for b, by in zip(t.blocks, work["by"], strict=True)]
+class Sums(NamedTuple):
+    """The working residuals summed by level, as linear functions of the other parameters.
+
+    Attributes
+    ----------
+    ref
+        For each place of each unit, the coefficients of the linear part of the predictor at the expansion.
+    cross
+        For each seat of each vector, (factors, coefficients, levels): see ``_factors``.
+    """
+
+    ref: tuple[ByUnit, ...]
+    cross: tuple[tuple[Any, ...], ...]
+
+
+class ByRow(NamedTuple):
+    """The working residuals of rows, by unit.
+
+    Attributes
+    ----------
+    score, slopes, eta
+        Derivative of the log likelihood (places, rows), how it moves with other parameters, and the predictors without effects there.
+    own
+        For each vector, what it (and what has a joint law with it) added to the predictors.
+    """
+
+    score: ByUnit
+    slopes: ByUnit
+    eta: ByUnit
+    own: tuple[ByUnit, ...]
+
+
+class Lookup(NamedTuple):
+    """What takes effects to rows and rows to levels.
+
+    Attributes
+    ----------
+    seats
+        Of each vector, where its coefficients stand in the rows.
+    precision
+        By unit, (places, places, rows).
+    singles
+        By unit, what the single vectors added to the predictors at the expansion.
+    """
+
+    seats: tuple[tuple[Incidence, ...], ...]
+    precision: ByUnit
+    singles: ByUnit
+
+
+class Working(NamedTuple):
+    """The working model: the log likelihood as a quadratic function of the effects, and how it moves with other parameters.
+
+    Attributes
+    ----------
+    at, theta
+        Coordinates of ``theta`` that the score is moved along, and their values at the expansion.
+    growth
+        By unit, the derivative of the logarithm of the mean precision with respect to these, (parameters, places).
+    gram
+        ``Z_i' W Z_j`` by level of ``i``, of pairs of the chain and of each single that is not rotated.
+    parents
+        As in ``Chain``.
+    rotation
+        Eigenvalues and eigenvectors of ``C' Z' W Z C`` of rotated singles.
+    border, sums, rows, lookup
+        What the structure needs of these; ``sums`` or ``rows`` has the working residuals.
+    """
+
+    at: Any
+    theta: Any
+    growth: ByUnit
+    gram: dict[tuple[int, int], Any]
+    parents: dict[tuple[int, int], Any]
+    rotation: dict[int, tuple[Any, Any]]
+    border: Border | None = None
+    sums: Sums | None = None
+    rows: ByRow | None = None
+    lookup: Lookup | None = None
+
+
+class Drawn(NamedTuple):
+    """Standardised vectors and effects, each (coefficients, levels), and ``log |dz / de|``."""
+
+    z: tuple[Any, ...]
+    effects: tuple[Any, ...]
+    log_scale: Any
+
+
+class _Moved(NamedTuple):
+    """The working model moved to one ``theta``.
+
+    Attributes
+    ----------
+    loadings
+        Of each vector.
+    scales
+        For each coefficient of each vector, the square root of how much more precise its place is than at the expansion.
+    roots
+        The same for the places of each unit.
+    residuals
+        By unit: factors of sums for each place, or the score (places, rows) and how much the predictors without effects moved.
+    """
+
+    loadings: tuple[Loadings, ...]
+    scales: tuple[Any, ...]
+    roots: tuple[Any, ...]
+    residuals: tuple[Any, ...]
+
+
+def draw(t: Adapted, theta: Any, normals: tuple[Any, ...], data: Arrays) -> Drawn:
+    """``z = E[z | theta] + var(z | theta)^(1/2) e`` in the working model, ``p(z | theta) ~ exp(u' r - 1/2 r' G r) N(z; 0, I)``.
+
+    ``theta`` are coordinates of ``t.rest``, ``normals`` the ``e`` of each vector.
+    """
+    work: Working = data["working"]
+    moved = _moved(t, theta, data)
     singles, border, chain = t.parts
-    drawn: dict[int, Any] = {}
-    r: dict[int, Any] = {}
+    z: dict[int, Any] = {}
     log_density = jnp.zeros(())
     for i in singles:
-        (drawn[i],), density = _alone(t, i, loadings[i], scales[i], _cross(t, i, moved, work), work).draw((normals[i],))
-        r[i] = _effects(loadings[i], drawn[i], work["roots"].get(i))
+        (z[i],), density = _alone(t, i, moved, work).draw((normals[i],))
         log_density = log_density + density
-    known = _explained(t, r, roots, work)
-    crosses = {i: _cross(t, i, moved, work, known) for i in (*border, *chain)}
-    grams = {
-        (b, c): _scaled(work["gram"][chain[b], chain[c]], scales[chain[b]], scales[chain[c]])
-        for b in range(len(chain))
-        for c in range(b, len(chain))
-    }
-    cells = tuple(cells_of(b) for b in t.chain)
-    law = Chain(cells, tuple(loadings[i] for i in chain), grams, tuple(crosses[i] for i in chain), work["parents"], None)
-    if border:
-        z, density = _bordered(t, law, loadings, scales, crosses, normals, work)
-    else:
-        z, density = law.draw(tuple(normals[i] for i in chain))
-    drawn.update(zip((*border, *chain), z, strict=True))
-    r.update((i, _effects(loadings[i], drawn[i], work["roots"].get(i))) for i in (*border, *chain))
-    order = range(len(t.blocks))
-    return tuple(drawn[i] for i in order), tuple(r[i] for i in order), sum(map(log_normal, normals)) - log_density - density
+    r = {i: _effects(moved.loadings[i], z[i]) for i in singles}
+    # border and chain explain what the singles leave
+    cross = {i: _cross(t, i, moved, work, _explained(t, r, moved, work)) for i in (*border, *chain)}
+    z_border, z_chain, density = _together(t, moved, cross, normals, work)
+    z.update(zip((*border, *chain), (*z_border, *z_chain), strict=True))
+    r.update((i, _effects(moved.loadings[i], z[i])) for i in (*border, *chain))
+    order = range(len(t.latents))
+    log_scale = sum(map(log_normal, normals)) - log_density - density
+    return Drawn(tuple(z[i] for i in order), tuple(r[i] for i in order), log_scale)
 
 
-def _alone(t: Transport, i: int, low: Any, scale: Any, cross: Any, work: Arrays) -> AbstractQuadratic:
-    """The law of a single block."""
-    if i in work["rotation"]:
-        values, vectors = work["rotation"][i]
-        return Rotated(low[0, 0], jnp.square(scale[0]) * values, vectors, cross @ work["roots"][i] if i in work["roots"] else cross)
-    return Chain((cells_of(t.blocks[i]),), (low,), {(0, 0): _scaled(work["gram"][i, i], scale, scale)}, (cross,), {}, None)
+def _alone(t: Adapted, i: int, moved: _Moved, work: Working) -> AbstractQuadratic:
+    """The law of a single vector, whatever the others are."""
+    within, across = moved.loadings[i]
+    scale, cross = moved.scales[i], _cross(t, i, moved, work)
+    if i in t.rotated:
+        values, vectors = work.rotation[i]
+        return Rotated(within[0, 0], jnp.square(scale[0]) * values, vectors, cross if across is None else cross @ across)
+    return Chain((t.latents[i].cells,), (within,), {(0, 0): _scaled(work.gram[i, i], scale, scale)}, (cross,), {}, None)
 
 
-def _by_coefficient(t: Transport, i: int, roots: tuple[Any, ...]) -> Any:
-    """For each coefficient of block ``i``, the square root of how much more precise its place is than where it was expanded."""
-    return jnp.concatenate([jnp.repeat(roots[s.unit][s.place], s.stop - s.start) for s in t.seats[i]])
+def _together(
+    t: Adapted, moved: _Moved, cross: Mapping[int, Any], normals: tuple[Any, ...], work: Working
+) -> tuple[tuple[Any, ...], tuple[Any, ...], Any]:
+    """Standardised effects of border and chain by their joint law, and the log density of the draw."""
+    _, border, chain = t.parts
+    scales = [moved.scales[i] for i in chain]
+    pairs = [(b, c) for b in range(len(chain)) for c in range(b, len(chain))]
+    grams = {(b, c): _scaled(work.gram[chain[b], chain[c]], scales[b], scales[c]) for b, c in pairs}
+    cells, within = tuple(v.cells for v in t.chain), tuple(moved.loadings[i].within for i in chain)
+    law = Chain(cells, within, grams, tuple(cross[i] for i in chain), work.parents, None)
+    inner = tuple(normals[i] for i in chain)
+    if work.border is None:
+        z, density = law.draw(inner)
+        return (), z, density
+    low = [spread(moved.loadings[i], t.shapes[i]) for i in border]
+    each = jnp.concatenate([jnp.repeat(moved.scales[i], t.shapes[i][1]) for i in border])
+    bordered = Bordered(
+        law,
+        jnp.concatenate(low) if all(part.ndim == 1 for part in low) else block_diag(*(p if p.ndim == 2 else jnp.diag(p) for p in low)),
+        _scaled(work.border.gram, each, each),
+        jnp.concatenate([jnp.ravel(cross[i]) for i in border]),
+        tuple(_scaled(c, scale, each) for scale, c in zip(scales, work.border.couplings, strict=True)),
+    )
+    (*z_chain, flat), density = bordered.draw((*inner, jnp.concatenate([jnp.ravel(normals[i]) for i in border])))
+    parts = jnp.split(flat, np.cumsum([t.latents[i].size for i in border])[:-1])
+    return tuple(part.reshape(t.shapes[i]) for part, i in zip(parts, border, strict=True)), tuple(z_chain), density
+
+
+def _effects(loadings: Loadings, z: Any) -> Any:
+    """``r = T z C'``. A zero of ``T`` costs nothing that matters here."""
+    low, across = loadings
+    z = z if across is None else z @ across.T
+    return jnp.stack([sum(low[i, j] * z[j] for j in range(i + 1)) for i in range(z.shape[0])])
 
 
 def _scaled(gram: Any, left: Any, right: Any) -> Any:
@@ -95,85 +216,57 @@ def _scaled(gram: Any, left: Any, right: Any) -> Any:
     return gram * (left[:, None] * right).reshape(*gram.shape[:2], *lead)
 
 
-def _bordered(
-    t: Transport, law: Chain, loadings: list[Any], scales: list[Any], crosses: Mapping[int, Any], normals: tuple[Any, ...], work: Arrays
-) -> tuple[tuple[Any, ...], Any]:
-    """Standardised effects of border and chain, and the log density of the draw."""
-    _, border, chain = t.parts
-    low = [_across(loadings[i], work["roots"].get(i), *t.shapes[i]) for i in border]
-    each = jnp.concatenate([jnp.repeat(scales[i], t.shapes[i][1]) for i in border])
-    bordered = Bordered(
-        law,
-        block_diag(*low),
-        _scaled(work["border_gram"], each, each),
-        jnp.concatenate([jnp.ravel(crosses[i]) for i in border]),
-        tuple(_scaled(c, scales[i], each) for i, c in zip(chain, work["couplings"], strict=True)),
-    )
-    (*drawn, z), density = bordered.draw((*(normals[i] for i in chain), jnp.concatenate([jnp.ravel(normals[i]) for i in border])))
-    ends = np.cumsum([math.prod(t.shapes[i]) for i in border])[:-1]
-    parts = [part.reshape(t.shapes[i]) for part, i in zip(jnp.split(z, ends), border, strict=True)]
-    return (*parts, *drawn), density
+# --------------------------------------------------------------------------- moving with the other parameters
 
 
-def _across(low: Any, root: Any, k: int, n: int) -> Any:
-    """The map from all standardised effects of a block to its effects, levels within coefficients."""
-    wide = low if low.ndim == 3 else jnp.broadcast_to(low[:, :, None], (*low.shape, n))
-    return jnp.einsum("abj,ji->ajbi", wide, jnp.eye(n) if root is None else root).reshape(k * n, k * n)
+def _moved(t: Adapted, theta: Any, data: Arrays) -> _Moved:
+    """The working model at ``theta``: row ``i`` is ``rho = exp(growth (theta - then))`` times as precise, within bounds."""
+    design, work = data["inner"]["design"], data["working"]
+    full = t.rest.transform(t.rest.layout.constrain(theta, data["inner"]["fixed"])[0], design)
+    others = theta[work.at] - work.theta
+    roots = tuple(jnp.exp(0.5 * jnp.clip(others @ growth, -FURTHEST, FURTHEST)) for growth in work.growth)
+    scales = tuple(jnp.concatenate([jnp.repeat(roots[s.unit][s.place], s.stop - s.start) for s in seats]) for seats in t.seats)
+    loadings = tuple(v.loadings(full, design[v.key]) for v in t.latents)
+    residuals = _factors(t, full, others, roots, work) if t.linear else _scores(t, full, others, design, work)
+    return _Moved(loadings, scales, roots, residuals)
 
 
-def _loadings(block: GroupBlock, full: Arrays, by: Any) -> Any:
-    """``diag(sd) L``: (k, k), or (k, k, levels) where it differs by level: with ``gr(by = )``, ``gr(dist = "student")``."""
-    low, widths = block.loadings(full), block.widths(full)
-    low = jnp.moveaxis(low, 0, -1)[..., by] if low.ndim == 3 else low
-    return low if jnp.ndim(widths) == 0 else (low if low.ndim == 3 else low[..., None]) * widths
+def _factors(t: Adapted, full: Arrays, others: Any, roots: tuple[Any, ...], work: Working) -> tuple[Any, ...]:
+    """For each place of each unit the factors of its sums.
 
-
-def _effects(low: Any, z: Any, root: Any) -> Any:
-    """``T z`` of every level; ``root``: what correlates the levels. A zero of ``T`` costs nothing that matters here."""
-    k = z.shape[0]
-    z = z if root is None else z @ root.T
-    return jnp.stack([sum(low[i, j] * z[j] for j in range(i + 1)) for i in range(k)])
-
-
-def _moved(t: Transport, full: Arrays, others: Any, roots: tuple[Any, ...], data: Arrays) -> tuple[Any, ...]:
-    """How the working residuals moved since the likelihood was expanded, by unit; ``roots``: of how much more precise its rows are.
-
-    Linear: for each place the factors of its sums: 1, then ``root root_q (1, expanded - coefficients)`` for each place ``q`` of the unit,
-    then ``others``, the other parameters less where they were expanded. Else by row, (places, rows): the score, and how much the
-    predictor without effects moved.
+    1, then ``root root_q (1, expanded - coefficients)`` for each place ``q`` of the unit, then ``others``.
     """
-    work, design = data["working"], data["inner"]["design"]
-    if not t.linear:
-        rest = [jnp.stack(unit.rest(t.rest, full, design)) for unit in t.units]
-        return tuple(
-            (score + jnp.tensordot(others, slopes, 1), root, now - then)
-            for score, slopes, root, now, then in zip(work["score"], work["slopes"], roots, rest, work["eta"], strict=True)
-        )
+    assert work.sums is not None
     out = []
-    for unit, refs, root in zip(t.units, work["ref"], roots, strict=True):
+    for unit, refs, root in zip(t.units, work.sums.ref, roots, strict=True):
         now = [p.coefficients(t.rest, full) for p in unit.places]
         gone = [jnp.concatenate([jnp.ones(1), ref - beta]) * root[q] for q, (ref, beta) in enumerate(zip(refs, now, strict=True))]
         out.append(tuple(jnp.concatenate([jnp.ones(1), *(root[p] * g for g in gone), others]) for p in range(len(now))))
     return tuple(out)
 
 
-def _cross(t: Transport, i: int, moved: Any, work: Arrays, known: Any = None) -> Any:
-    """``Z' (working residual)`` of block ``i``, (k, levels); ``known``: what single blocks explain already, by unit and row."""
-    if t.linear:
-        out = jnp.concatenate([_weighted_sum(moved[s.unit][s.place], a) for s, a in zip(t.seats[i], work["cross"][i], strict=True)])
+def _scores(t: Adapted, full: Arrays, others: Any, design: Arrays, work: Working) -> tuple[Any, ...]:
+    """By unit, the score (places, rows) moved along its slopes, and how much the predictors without effects moved."""
+    rows = work.rows
+    assert rows is not None
+    now = [unit.etas(t.rest, full, design) for unit in t.units]
+    parts = zip(rows.score, rows.slopes, now, rows.eta, strict=True)
+    return tuple((score + jnp.tensordot(others, slopes, 1), rest - then) for score, slopes, rest, then in parts)
+
+
+def _cross(t: Adapted, i: int, moved: _Moved, work: Working, known: Any = None) -> Any:
+    """``u = Z' (working residual)`` of vector ``i``, (k, levels); ``known``: what single vectors explain already, by unit and row."""
+    if work.sums is not None:
+        parts = zip(t.seats[i], work.sums.cross[i], strict=True)
+        out = jnp.concatenate([weighted_sum(moved.residuals[s.unit][s.place], a) for s, a in parts])
         return out if known is None else out - _by_level(t, i, known, work)
-    units = range(len(t.units))
+    assert work.rows is not None
+    assert work.lookup is not None
     residual = []
-    for u in units:
-        score, root, change = moved[u]
-        value = score + _precise(work["precision"][u], root, work["own"][i][u] - change)
+    for u, (score, change) in enumerate(moved.residuals):
+        value = score + _precise(work.lookup.precision[u], moved.roots[u], work.rows.own[i][u] - change)
         residual.append(value if known is None else value - known[u])
     return _by_level(t, i, residual, work)
-
-
-def _weighted_sum(factors: Any, arrays: Any) -> Any:
-    """The sum of arrays (factors, k, levels) with these factors."""
-    return jnp.tensordot(factors, arrays, 1) if len(arrays) > 8 else jnp.sum(arrays * factors.reshape(-1, 1, 1), axis=0)
 
 
 def _precise(precision: Any, root: Any, change: Any) -> Any:
@@ -181,28 +274,29 @@ def _precise(precision: Any, root: Any, change: Any) -> Any:
     return root[:, None] * jnp.sum(precision * (root[:, None] * change), axis=1)
 
 
-def _by_level(t: Transport, i: int, values: Any, work: Arrays) -> Any:
+def _by_level(t: Adapted, i: int, values: Any, work: Working) -> Any:
     """Sums over rows of ``Z`` times ``values`` (a unit: (places, rows)), (k, levels)."""
-    n = t.shapes[i][1]
-    seats = zip(t.seats[i], work["columns"][i], work["level"][i], strict=True)
-    return jnp.concatenate([sum_by(z * values[s.unit][s.place], level, n) for s, z, level in seats])
+    assert work.lookup is not None
+    seats = zip(t.seats[i], work.lookup.seats[i], strict=True)
+    return jnp.concatenate([incidence.sums(values[s.unit][s.place], t.shapes[i][1]) for s, incidence in seats])
 
 
-def on_rows(t: Transport, blocks: Iterable[int], r: Any, columns: Any, levels: Any) -> dict[tuple[int, int], Any]:
-    """What the effects ``r`` (k, levels) of these blocks add to the rows of their places: ``(unit, place) -> (rows,)``."""
+def on_rows(t: Adapted, vectors: Iterable[int], r: Any, seats: Any) -> dict[tuple[int, int], Any]:
+    """What the effects ``r`` (k, levels) of these vectors add to the rows of their places: ``(unit, place) -> (rows,)``."""
     out: dict[tuple[int, int], Any] = {}
-    for i in blocks:
-        for s, z, level in zip(t.seats[i], columns[i], levels[i], strict=True):
-            added = (z * r[i][s.start : s.stop][:, level]).reshape(-1, z.shape[-1]).sum(0)
+    for i in vectors:
+        for s, incidence in zip(t.seats[i], seats[i], strict=True):
+            added = incidence.added(r[i][s.start : s.stop])
             out[s.unit, s.place] = out[s.unit, s.place] + added if (s.unit, s.place) in out else added
     return out
 
 
-def _explained(t: Transport, r: Mapping[int, Any], roots: tuple[Any, ...], work: Arrays) -> Any:
-    """Precision times what the effects of the single blocks add to each row beyond the expansion; ``None`` without such blocks."""
+def _explained(t: Adapted, r: Mapping[int, Any], moved: _Moved, work: Working) -> Any:
+    """Precision times what the effects of the singles add to each row beyond the expansion; ``None`` without singles."""
     if not t.singles:
         return None
-    added = [jnp.negative(then) for then in work["singles"]]
-    for (u, p), values in on_rows(t, t.parts[0], r, work["columns"], work["level"]).items():
+    assert work.lookup is not None
+    added = [jnp.negative(then) for then in work.lookup.singles]
+    for (u, p), values in on_rows(t, t.parts[0], r, work.lookup.seats).items():
         added[u] = added[u].at[p].add(values)
-    return tuple(_precise(w, root, change) for w, root, change in zip(work["precision"], roots, added, strict=True))
+    return tuple(_precise(w, root, change) for w, root, change in zip(work.lookup.precision, moved.roots, added, strict=True))

@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 
 from brim.compile.session import float64
-from brim.coordinates.adapted.density import Transported
-from brim.coordinates.adapted.search import Search, Working
+from brim.coordinates.adapted.expansion import Rows
+from brim.coordinates.adapted.law import Working
+from brim.coordinates.adapted.search import Search
 from brim.coordinates.adapted.sums import working
+from brim.coordinates.plan import Plan
 from brim.errors import BrimError
 from brim.infer.approximate.ascent import ascend
 from brim.infer.approximate.evaluate import Density
@@ -29,7 +31,7 @@ from brim.infer.approximate.psis import psis
 from brim.infer.nuts.control import Control
 from brim.infer.nuts.program import precompile
 from brim.infer.nuts.sampling import fresh_seed
-from brim.infer.target import Draws
+from brim.infer.target import Draws, Target
 
 __all__ = ["nested_laplace", "nested_mode"]
 
@@ -41,40 +43,39 @@ PROMISE = 1e-7  # gain in log density of a step that ends them
 ESCAPES = 10  # from plateaus
 
 
-def nested_mode(space: Transported, *, seed: int | None = None, thin: int = 1, control: Control, **_: Any) -> tuple[Transported, Draws]:
+def nested_mode(
+    plan: Plan, rows: Rows, target: Target, *, seed: int | None = None, thin: int = 1, control: Control, **_: Any
+) -> tuple[Working, Draws]:
     """``theta`` at the maximum of its nested Laplace density, without the Jacobian, and the effects at their modes: one draw.
 
     Returns
     -------
-    The coordinates expanded there, and the draw in them.
+    The likelihood expanded there, and the draw in the coordinates that follow it.
     """
     clock = time.perf_counter()
     seed = fresh_seed() if seed is None else int(seed)
-    search, theta, work, found = _settled(space, control, seed)
+    search, theta, work, found = _settled(plan, rows, target, control, seed)
     with float64():
         scale = np.ones(len(theta)) if found is None else np.sqrt(np.diag(found.covariance))
         theta, work, best = _maximise(search, theta, work, scale)
         lp = search.density(work)(theta)[0]
     warn_about_mode(best)
-    q = np.concatenate([theta, np.zeros(space.target.dim - len(theta))])
+    q = np.concatenate([theta, np.zeros(plan.dim - len(theta))])
+    apart = "" if search.t.joint else ", in which large crossed factors are integrated out as if apart"
     info = {
         "engine": "map",
         "seed": seed,
         "thin": thin,
         "converged": best.converged,
         "sampling_seconds": time.perf_counter() - clock,
-        "verdict": f"Estimates are the mode of the nested Laplace approximation{_by_factor(space)} (no draws: no errors or intervals)",
+        "verdict": f"Estimates are the mode of the nested Laplace approximation{apart} (no draws: no errors or intervals)",
     }
-    return space.with_working(work), Draws(q[None, None], {"lp": np.array([[lp]])}, info)
-
-
-def _by_factor(space: Transported) -> str:
-    return "" if space.transport.joint else ", in which large crossed factors are integrated out as if apart"
+    return work, Draws(q[None, None], {"lp": np.array([[lp]])}, info)
 
 
 def nested_laplace(
-    space: Transported, *, chains: int, draws: int, seed: int | None = None, thin: int = 1, control: Control, **_: Any
-) -> tuple[Transported, Draws]:
+    plan: Plan, rows: Rows, target: Target, *, chains: int, draws: int, seed: int | None = None, thin: int = 1, control: Control, **_: Any
+) -> tuple[Working, Draws]:
     """Draws of ``theta`` from the normal law at its mode, and of the effects given it.
 
     Raises
@@ -84,28 +85,27 @@ def nested_laplace(
     """
     clock = time.perf_counter()
     seed = fresh_seed() if seed is None else int(seed)
-    _search, theta, work, found = _settled(space, control, seed)
+    _search, theta, work, found = _settled(plan, rows, target, control, seed)
     if found is None:
         raise BrimError(
             "the density has no mode with a definite curvature: there is no Laplace approximation",
             hint="use algorithm='sampling'; or proper priors, where some are flat",
         )
-    space, n = space.with_working(work), counted(draws, thin)
-    z = np.random.default_rng(seed).standard_normal((chains * n, space.target.dim))
+    n = counted(draws, thin)
+    z = np.random.default_rng(seed).standard_normal((chains * n, plan.dim))
     low = np.linalg.cholesky(found.covariance)
     log_q = -0.5 * (z**2).sum(1) - np.log(np.diag(low)).sum() - 0.5 * z.shape[1] * math.log(2 * math.pi)
     q = np.concatenate([found.mode + z[:, : len(theta)] @ low.T, z[:, len(theta) :]], axis=1)
-    lp = Density(space.target).values(q)
+    lp = Density(replace(target, data={**target.data, "working": work})).values(q)
     verdict = judged("Nested Laplace approximation", psis(lp - log_q)[1])
     info = {"engine": "laplace", "seed": seed, "thin": thin, "sampling_seconds": time.perf_counter() - clock, **verdict}
-    return space, Draws(q.reshape(chains, n, -1), {"lp": lp.reshape(chains, n)}, info)
+    return work, Draws(q.reshape(chains, n, -1), {"lp": lp.reshape(chains, n)}, info)
 
 
-def _settled(space: Transported, control: Control, seed: int) -> tuple[Search, np.ndarray, Working, Laplace | None]:
+def _settled(plan: Plan, rows: Rows, target: Target, control: Control, seed: int) -> tuple[Search, np.ndarray, Working, Laplace | None]:
     """The search of the effects' modes done, and the normal law of ``theta`` there."""
     with float64():
-        search = Search(space.transport, space.rows, space.target, control, seed)
-        search.program = precompile(space.target, control).result()
+        search = Search(plan, rows, target, control, seed, precompile(target, control).result())
         theta = search.first(np.random.default_rng([seed, 1]))
         if theta is None:
             raise BrimError("found no point where the log density is finite", hint="check bounds and priors against the data, or give init")

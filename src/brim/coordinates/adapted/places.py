@@ -1,12 +1,12 @@
-"""Where group effects enter a model: which predictors of which responses, and with which coefficients.
+"""Where latent vectors enter a model: which predictors of which responses, and with which coefficients.
 
-The likelihood is expanded in *places*, the predictors that effects enter. Places whose rows are tied by one law (those of one
+The likelihood is expanded in *places*, the predictors that they enter. Places whose rows are tied by one law (those of one
 response, or of responses with correlated residuals) make a *unit*; rows of different units are independent given the predictors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,8 @@ import jax.numpy as jnp
 
 from brim.frames.frame import Frame
 from brim.model.model import Model, Predictor
-from brim.terms.groups.group import GroupBlock, GroupEffect
+from brim.terms.base import AbstractTerm
+from brim.terms.latent import AbstractLatent, Part
 
 __all__ = ["Place", "Seat", "Unit", "frames_of", "seats_of", "units_of"]
 
@@ -29,7 +30,7 @@ class Place:
     name: str
 
     def predictor(self, model: Model) -> Predictor:
-        """It, in a model of these responses."""
+        """The predictor of this name, in a model of the same responses."""
         found = model.responses[self.response].predictor(self.name)
         assert found is not None
         return found
@@ -68,45 +69,55 @@ class Unit:
         given = {(p.response, p.name): etas[i] for i, p in enumerate(self.places)}
         return model.log_lik_at(self.law, given, params, design)
 
-    def rest(self, model: Model, params: Arrays, design: Arrays) -> list[Any]:
-        """The predictors of its places in that model."""
-        return [p.eta(model, params, design) for p in self.places]
+    def etas(self, model: Model, params: Arrays, design: Arrays) -> Any:
+        """What the predictors of its places are in that model, (places, rows)."""
+        return jnp.stack([p.eta(model, params, design) for p in self.places])
 
 
 @dataclass(frozen=True)
 class Seat:
-    """Where some coefficients of a block stand: unit, place within it, the effect, and ``start:stop`` among the block's."""
+    """Where a part of a latent vector stands: unit, place within it, the term."""
 
     unit: int
     place: int
-    effect: GroupEffect
-    start: int
+    term: AbstractTerm
+    part: Part
+
+    @property
+    def start(self) -> int:
+        return self.part.start
 
     @property
     def stop(self) -> int:
-        return self.start + len(self.effect.coefs)
+        return self.part.stop
 
 
-def units_of(model: Model, blocks: tuple[GroupBlock, ...]) -> tuple[Unit, ...]:
-    """The units that these blocks' effects enter."""
-    keys, units = {b.key for b in blocks}, []
+def units_of(model: Model, latents: tuple[AbstractLatent, ...]) -> tuple[Unit, ...]:
+    """The units that these vectors enter."""
+    keys, units = {v.key for v in latents}, []
     for law in model.laws:
-        entered = [Place(i, p.name) for i in law for p in model.responses[i].predictors if any(e.block.key in keys for e in p.effects())]
+        places = ((i, p) for i in law for p in model.responses[i].predictors)
+        entered = tuple(Place(i, p.name) for i, p in places if any(part.vector.key in keys for _, part in _parts(p)))
         if entered:
-            units.append(Unit(law, tuple(entered)))
+            units.append(Unit(law, entered))
     return tuple(units)
 
 
-def seats_of(block: GroupBlock, model: Model, units: tuple[Unit, ...]) -> tuple[Seat, ...]:
-    """The seats of a block, in the order of its coefficients."""
+def seats_of(latent: AbstractLatent, model: Model, units: tuple[Unit, ...]) -> tuple[Seat, ...]:
+    """The seats of a latent vector, in the order of its coefficients."""
     out = [
-        Seat(u, k, effect, sum(len(m.coefs) for m in block.members[: effect.member]))
+        Seat(u, k, term, part)
         for u, unit in enumerate(units)
         for k, place in enumerate(unit.places)
-        for effect in place.predictor(model).effects()
-        if effect.block.key == block.key
+        for term, part in _parts(place.predictor(model))
+        if part.vector.key == latent.key
     ]
     return tuple(sorted(out, key=lambda seat: seat.start))
+
+
+def _parts(predictor: Predictor) -> Iterator[tuple[AbstractTerm, Part]]:
+    """Its terms that are parts of latent vectors."""
+    return ((t, part) for t in predictor.terms if (part := t.latent) is not None)
 
 
 def frames_of(model: Model, units: tuple[Unit, ...], frame: Frame) -> tuple[Frame, ...]:

@@ -8,6 +8,7 @@ effects' modes, until neither moves.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -16,9 +17,10 @@ import numpy as np
 
 from brim.compile.session import float64
 from brim.coordinates.adapted.expansion import Expansion, Rows, coordinates_of, expander, seating
+from brim.coordinates.adapted.law import Working
 from brim.coordinates.adapted.places import Seat
 from brim.coordinates.adapted.sums import working
-from brim.coordinates.adapted.which import Transport
+from brim.coordinates.plan import Plan
 from brim.infer.approximate.ascent import Evaluate, ascend
 from brim.infer.approximate.laplace import laplace, start_from
 from brim.infer.nuts.chain import Chain
@@ -28,10 +30,9 @@ from brim.infer.nuts.progress import Report
 from brim.infer.nuts.random import chain_stream
 from brim.infer.nuts.warmup import Start
 from brim.infer.target import Target
+from brim.terms.latent import AbstractLatent
 
 __all__ = ["Search", "adapted"]
-
-Working = dict[str, Any]
 
 ROUNDS = 10
 SETTLED = 0.05  # gain in log density of a round that ends them
@@ -40,9 +41,7 @@ TRIES = 20
 MOST = 60  # coordinates of theta whose Hessian is computed
 
 
-def adapted(
-    t: Transport, rows: Rows, target: Target, control: Control, chains: int, seed: int
-) -> tuple[dict[str, Any] | None, Start | None]:
+def adapted(plan: Plan, rows: Rows, target: Target, control: Control, chains: int, seed: int) -> tuple[Working | None, Start | None]:
     """The working model at the effects' modes, and first points and metric of the chains.
 
     Returns
@@ -52,8 +51,7 @@ def adapted(
     """
     compiling = precompile(target, control)
     with float64():
-        search = Search(t, rows, target, control, seed)
-        search.program = compiling.result()
+        search = Search(plan, rows, target, control, seed, compiling.result())
         theta = search.first(np.random.default_rng([seed, chains]))
         if theta is None:
             return None, None
@@ -62,16 +60,16 @@ def adapted(
 
 
 class Search:
-    """The expansions of one model."""
+    """The expansions of one model; ``theta`` are the coordinates of its density that no ``e`` is among."""
 
-    program: Program
-
-    def __init__(self, t: Transport, rows: Rows, target: Target, control: Control, seed: int) -> None:
-        self.t, self.rows, self.target, self.control, self.seed = t, rows, target, control, seed
-        self.inner = device_data(target.data["inner"])
+    def __init__(self, plan: Plan, rows: Rows, target: Target, control: Control, seed: int, program: Program) -> None:
+        assert plan.adapted is not None
+        self.plan, self.t, self.rows = plan, plan.adapted, rows
+        self.target, self.control, self.seed, self.program = target, control, seed, program
+        self.known = {name: device_data(value) for name, value in target.data.items() if name != "working"}
         self.design = device_data(rows.design)
         self.seating = seating(rows)
-        self.expanding = expander(t, rows, target.data)
+        self.expanding = expander(plan, rows, target.data)
 
     # ------------------------------------------------------------------ evaluations
 
@@ -80,14 +78,14 @@ class Search:
         use = np.bool_(eta is not None)
         if eta is None:
             eta = tuple(np.zeros((len(unit.places), n)) for unit, n in zip(self.t.units, self.rows.sizes, strict=True))
-        out = self.expanding.result().run(theta, eta, use, {"inner": self.inner, "working": work}, self.design, *self.seating)
-        return Expansion(theta, **jax.tree.map(np.asarray, out))
+        out = self.expanding.result().run(theta, eta, use, {**self.known, "working": work}, self.design, self.seating)
+        return Expansion(**jax.tree.map(np.asarray, out))
 
     def density(self, work: Working) -> Evaluate:
         """``theta -> log density and gradient`` at ``e = 0``."""
-        data = {"inner": self.inner, "working": device_data(work)}
+        data = {**self.known, "working": device_data(work)}
         chain = Chain(self.program, data, chain_stream(self.seed, 0), self.control, threading.Event(), Report(0, 0, 0))
-        head, tail = self.t.head, np.zeros(self.t.dim - self.t.head)
+        head, tail = self.plan.head, np.zeros(self.plan.dim - self.plan.head)
 
         def evaluate(theta: np.ndarray) -> tuple[float, np.ndarray]:
             point = chain.place(np.concatenate([theta, tail])).point
@@ -102,9 +100,9 @@ class Search:
 
         The effects' own parameters, of which such a model says nothing, stay where they start.
         """
-        evaluate = _holding(self.density(self.target.data["working"]), coordinates_of(self.t.rest, self.t.blocks))
+        evaluate = _holding(self.density(self.target.data["working"]), self._scales(self.t.latents))
         for _ in range(TRIES):
-            theta = np.asarray(self.target.init(rng), np.float64)[: self.t.head]
+            theta = np.asarray(self.target.init(rng), np.float64)[: self.plan.head]
             lp, grad = evaluate(theta)
             if np.isfinite(lp) and np.isfinite(grad).all():
                 return ascend(evaluate, theta).q[-1]
@@ -117,11 +115,11 @@ class Search:
         """
         work = working(self.t, self.rows, self._loose(theta))
         best, before = (-np.inf, theta, self.target.data["working"]), -np.inf
-        behind = [b for b, seats in zip(self.t.blocks, self.t.seats, strict=True) if not all(self._leads(s) for s in seats)]
+        behind = [v for v, seats in zip(self.t.latents, self.t.seats, strict=True) if not all(self._leads(s) for s in seats)]
         for k in range(ROUNDS):
             evaluate = self.density(work)
             if k == 0:
-                evaluate = _holding(evaluate, coordinates_of(self.t.rest, behind))
+                evaluate = _holding(evaluate, self._scales(behind))
             lp, grad = evaluate(theta)
             if not (np.isfinite(lp) and np.isfinite(grad).all()):
                 break
@@ -137,6 +135,10 @@ class Search:
                 return theta, work
             before = lp
         return best[1], best[2]
+
+    def _scales(self, latents: Iterable[AbstractLatent]) -> np.ndarray:
+        """Which coordinates of ``theta`` are of parameters that these vectors' loadings read, a mask."""
+        return coordinates_of(self.plan.order, [name for v in latents for name in v.scales])[: self.plan.head]
 
     def _leads(self, seat: Seat) -> bool:
         return self.t.units[seat.unit].places[seat.place].leads(self.t.rest)
@@ -184,7 +186,7 @@ class Search:
         head = start_from(evaluate, found, chains, rng)
         if head is None:
             return None
-        tail = self.t.dim - self.t.head
+        tail = self.plan.dim - self.plan.head
         q = np.concatenate([head.q, rng.standard_normal((chains, tail))], axis=1)
         return Start(q, (found.covariance, np.ones(tail)))
 

@@ -1,25 +1,27 @@
-"""The working model of a transport: the log likelihood as a quadratic function of the predictors that effects enter, row by row.
+"""The working model: the log likelihood as a quadratic function of the predictors that latent vectors enter, row by row.
 
 Around ``eta`` (the places of a unit): ``l(eta + d) ~ l + g' d - d' W d / 2`` with score ``g`` and precision ``W`` of each row; ``g`` moves
-with the other parameters of the law (thresholds, shapes) along its slopes. From these come, level by level, the sums that transports
-read.
+with the other parameters of the law (thresholds, shapes) along its slopes. From these come, level by level, the sums that the law of
+the vectors reads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import numpy as np
 
 from brim.coordinates.adapted.expansion import Expansion, Rows, linear_design
-from brim.coordinates.adapted.law import on_rows
-from brim.coordinates.adapted.which import Transport, is_joint
+from brim.coordinates.adapted.law import Border, ByRow, Lookup, Sums, Working, on_rows
+from brim.coordinates.adapted.which import Adapted
+from brim.terms.latent import Incidence
 
 __all__ = ["no_working", "working"]
 
+Precision = tuple[np.ndarray, ...]
 
-def no_working(t: Transport, rows: Rows) -> dict[str, Any]:
+
+def no_working(t: Adapted, rows: Rows) -> Working:
     """The working model of no data: effects stay non-centred."""
     shapes = [(len(unit.places), n) for unit, n in zip(t.units, rows.sizes, strict=True)]
     none = tuple(np.zeros(shape) for shape in shapes)
@@ -39,83 +41,69 @@ def no_working(t: Transport, rows: Rows) -> dict[str, Any]:
     return working(t, rows, nothing)
 
 
-def working(t: Transport, rows: Rows, e: Expansion) -> dict[str, Any]:
-    """The arrays that transports read, from an expansion."""
+def working(t: Adapted, rows: Rows, e: Expansion) -> Working:
+    """The working model of an expansion.
+
+    A single vector is expanded around its own part of the predictors; those with a joint law around that of all of them.
+    """
     singles, border, chain = t.parts
-    own = [_added(t, rows, e, (i,)) for i in singles] + [_added(t, rows, e, (*border, *chain))] * (len(border) + len(chain))
-    turned = [i for i in singles if is_joint(t.blocks[i])]
-    roots = {i: root for i, b in enumerate(t.blocks) if (root := b.grouping.cholesky) is not None}
-    pairs = [(i, i) for i in singles if i not in turned] + [(b, c) for b in chain for c in chain if c >= b]
-    out: dict[str, Any] = {
-        "at": rows.at,
-        "theta": e.theta[rows.at],
-        "growth": e.growth,
-        "by": rows.by,
-        "parents": rows.parents,
-        "gram": {(i, j): _gram(t, rows, e.precision, i, j) for i, j in pairs},
-        "rotation": {i: _rotation(_joint(t, rows, e.precision, i, i), roots.get(i)) for i in turned},
-        "roots": roots,
-    }
-    if border:
-        out["border_gram"] = np.block([[_joint(t, rows, e.precision, i, j) for j in border] for i in border])
-        out["couplings"] = tuple(
-            np.moveaxis(np.concatenate([_joint(t, rows, e.precision, i, b) for i in border]).reshape(-1, *t.shapes[b]), 0, 1) for b in chain
-        )
-    if t.linear:
-        design = linear_design(t, rows)
-        out["ref"] = e.ref
-        out["cross"] = tuple(
-            tuple(_crosses(t, rows, e, design, i, k, own[i]) for k in range(len(seats))) for i, seats in enumerate(t.seats)
-        )
-    else:
-        out |= {"score": e.score, "slopes": e.slopes, "eta": e.rest, "own": tuple(own)}
-    if not t.linear or singles:
-        out |= {"level": rows.level, "columns": rows.columns, "precision": e.precision, "singles": _added(t, rows, e, singles)}
-    return out
+    own = tuple([_added(t, rows, e, (i,)) for i in singles] + [_added(t, rows, e, (*border, *chain))] * (len(border) + len(chain)))
+    pairs = [(i, i) for i in singles if i not in t.rotated] + [(b, c) for b in chain for c in chain if c >= b]
+    by_row = not t.linear or bool(singles)
+    return Working(
+        at=rows.at,
+        theta=e.theta[rows.at],
+        growth=e.growth,
+        gram={(i, j): _gram(t, rows, e.precision, i, j) for i, j in pairs},
+        parents=rows.parents,
+        rotation={i: _rotation(_joint(t, rows, e.precision, i, i), t.latents[i].levels_root) for i in t.rotated},
+        border=_border(t, rows, e.precision) if border else None,
+        sums=_sums(t, rows, e, own) if t.linear else None,
+        rows=None if t.linear else ByRow(e.score, e.slopes, e.rest, own),
+        lookup=Lookup(rows.seats, e.precision, _added(t, rows, e, singles)) if by_row else None,
+    )
 
 
-def _added(t: Transport, rows: Rows, e: Expansion, blocks: Iterable[int]) -> tuple[np.ndarray, ...]:
-    """What these blocks' effects add to the predictors, by unit (places, rows)."""
+def _added(t: Adapted, rows: Rows, e: Expansion, vectors: Iterable[int]) -> tuple[np.ndarray, ...]:
+    """What these vectors' effects add to the predictors, by unit (places, rows)."""
     out = tuple(np.zeros_like(eta) for eta in e.eta)
-    for (u, p), values in on_rows(t, blocks, e.effects, rows.columns, rows.level).items():
+    for (u, p), values in on_rows(t, vectors, e.effects, rows.seats).items():
         out[u][p] = values
     return out
 
 
-def _crosses(
-    t: Transport, rows: Rows, e: Expansion, design: list[list[np.ndarray]], i: int, k: int, own: tuple[np.ndarray, ...]
-) -> np.ndarray:
-    """The sums of a seat of block ``i`` whose factors ``transport`` computes, (factors, coefficients, levels)."""
-    seat = t.seats[i][k]
-    w = e.precision[seat.unit][seat.place]
-    values = [e.score[seat.unit][seat.place]]
-    for q, x in enumerate(design[seat.unit]):
-        values += [w[q] * own[seat.unit][q], *(x * w[q])]
-    values += list(e.slopes[seat.unit][:, seat.place])
-    return np.stack([_sums(t, rows, i, k, v) for v in values])
+def _sums(t: Adapted, rows: Rows, e: Expansion, own: tuple[tuple[np.ndarray, ...], ...]) -> Sums:
+    """The working residuals ``g + W (own - X (beta - ref)) + slopes' others`` of rows, summed term by term."""
+    design = linear_design(t, rows)
+
+    def cross(i: int, k: int) -> np.ndarray:
+        seat = t.seats[i][k]
+        w = e.precision[seat.unit][seat.place]
+        values = [e.score[seat.unit][seat.place]]
+        for q, x in enumerate(design[seat.unit]):
+            values += [w[q] * own[i][seat.unit][q], *(x * w[q])]
+        values += list(e.slopes[seat.unit][:, seat.place])
+        return np.stack([rows.seats[i][k].known_sums(v, t.shapes[i][1]) for v in values])
+
+    return Sums(e.ref, tuple(tuple(cross(i, k) for k in range(len(seats))) for i, seats in enumerate(t.seats)))
 
 
-def _sums(t: Transport, rows: Rows, i: int, k: int, values: np.ndarray) -> np.ndarray:
-    """Sums over rows of the columns of a seat times values, (coefficients of the seat, levels)."""
-    level, n = rows.level[i][k].ravel(), t.shapes[i][1]
-    return np.stack([np.bincount(level, (z * values).ravel(), n) for z in rows.columns[i][k]])
-
-
-def _meetings(t: Transport, precision: tuple[np.ndarray, ...], i: int, j: int) -> Iterator[tuple[int, int, np.ndarray]]:
-    """Seats of two blocks in the same unit, and the precision between their places."""
-    for a, one in enumerate(t.seats[i]):
-        for b, other in enumerate(t.seats[j]):
+def _meetings(
+    t: Adapted, rows: Rows, precision: Precision, i: int, j: int
+) -> Iterator[tuple[slice, slice, Incidence, Incidence, np.ndarray]]:
+    """Seats of two vectors in the same unit: which coefficients, where they stand, and the precision between their places."""
+    for one, left in zip(t.seats[i], rows.seats[i], strict=True):
+        for other, right in zip(t.seats[j], rows.seats[j], strict=True):
             if one.unit == other.unit:
-                yield a, b, precision[one.unit][one.place, other.place]
+                at = slice(one.start, one.stop), slice(other.start, other.stop)
+                yield *at, left, right, precision[one.unit][one.place, other.place]
 
 
-def _gram(t: Transport, rows: Rows, precision: tuple[np.ndarray, ...], i: int, j: int) -> np.ndarray:
+def _gram(t: Adapted, rows: Rows, precision: Precision, i: int, j: int) -> np.ndarray:
     """``Z_i' W Z_j`` of each level of ``i``, (k_i, k_j, levels)."""
     out = np.zeros((t.shapes[i][0], t.shapes[j][0], t.shapes[i][1]))
-    for a, b, w in _meetings(t, precision, i, j):
-        one, other = t.seats[i][a], t.seats[j][b]
-        cells = [_sums(t, rows, i, a, z * w) for z in rows.columns[j][b]]
-        out[one.start : one.stop, other.start : other.stop] = np.stack(cells, axis=1)
+    for one, other, left, right, w in _meetings(t, rows, precision, i, j):
+        out[one, other] = np.stack([left.known_sums(z * w, t.shapes[i][1]) for z in right.columns], axis=1)
     return out
 
 
@@ -125,24 +113,43 @@ def _rotation(gram: np.ndarray, root: np.ndarray | None) -> tuple[np.ndarray, np
     return np.maximum(values, 0.0), vectors
 
 
-def _joint(t: Transport, rows: Rows, precision: tuple[np.ndarray, ...], i: int, j: int) -> np.ndarray:
-    """``Z_i' W Z_j`` of all effects of two blocks, (effects of i, effects of j), levels within coefficients."""
-    (k, n), (other, m) = t.shapes[i], t.shapes[j]
-    out = np.zeros((k, n, other, m))
-    for a, b, w in _meetings(t, precision, i, j):
-        left, right = t.seats[i][a], t.seats[j][b]
-        for one, x in _memberships(rows, i, a):
-            for two, y in _memberships(rows, j, b):
-                cell = one.astype(np.int64) * m + two
-                for c, xc in enumerate(x, left.start):
-                    for d, yd in enumerate(y, right.start):
-                        out[c, :, d] += np.bincount(cell, xc * w * yd, n * m).reshape(n, m)
-    return out.reshape(k * n, other * m)
+def _border(t: Adapted, rows: Rows, precision: Precision) -> Border:
+    _, border, chain = t.parts
+    gram = np.block([[_joint(t, rows, precision, i, j) for j in border] for i in border])
+    to_chain = (np.concatenate([_joint(t, rows, precision, i, b) for i in border]).reshape(-1, *t.shapes[b]) for b in chain)
+    return Border(gram, tuple(np.moveaxis(c, 0, 1) for c in to_chain))
 
 
-def _memberships(rows: Rows, i: int, k: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Level (rows,) and columns (coefficients, rows) of a seat, for each membership of its rows."""
-    level, z = rows.level[i][k], rows.columns[i][k]
+def _joint(t: Adapted, rows: Rows, precision: Precision, i: int, j: int) -> np.ndarray:
+    """``Z_i' W Z_j`` of all effects of two vectors, (effects of i, effects of j), levels within coefficients."""
+    (k, n), (other_k, m) = t.shapes[i], t.shapes[j]
+    out = np.zeros((k, n, other_k, m))
+    for one, other, left, right, w in _meetings(t, rows, precision, i, j):
+        if left.level is None and right.level is None:
+            out[0, :, 0] += (left.columns * w) @ right.columns.T
+        elif left.level is None:
+            out[0, :, other] += np.stack([right.known_sums(x * w, m) for x in left.columns])
+        elif right.level is None:
+            out[one, :, 0] += np.stack([left.known_sums(y * w, n) for y in right.columns], axis=-1)
+        else:
+            for row, column, products in _cells(left, right, w, m):
+                out[one.start + row, :, other.start + column] += np.bincount(*products, n * m).reshape(n, m)
+    return out.reshape(k * n, other_k * m)
+
+
+def _cells(left: Incidence, right: Incidence, w: np.ndarray, m: int) -> Iterator[tuple[int, int, tuple[np.ndarray, np.ndarray]]]:
+    """For coefficients of both, the cell (level, other level) that each row adds to, and what it adds."""
+    for one, x in _memberships(left):
+        for two, y in _memberships(right):
+            cell = one.astype(np.int64) * m + two
+            for c, xc in enumerate(x):
+                for d, yd in enumerate(y):
+                    yield c, d, (cell, xc * w * yd)
+
+
+def _memberships(incidence: Incidence) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Level (rows,) and columns (coefficients, rows), for each membership of the rows."""
+    level, z = incidence
     if level.ndim == 1:
         yield level, z
     else:

@@ -5,20 +5,66 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from brim.coordinates.integrated.which import Elimination
+from brim.coordinates.integrated.which import Integrated
 from brim.frames.frame import Frame
 
-__all__ = ["compressed", "curve_columns", "group_columns", "known_border", "known_gram", "known_precision", "padded", "rotated", "row_sums"]
+__all__ = ["Known", "Sums", "compressed", "curve_columns", "group_columns", "known_rows", "padded", "rotated", "row_sums"]
 
 CHUNK = 2**19  # numbers of the design held at once: some MB, which the processor's cache holds
 _RIDGE = 1e-3  # of the size of a column
 REFERENCE = 2**15  # rows that the reference coefficients are estimated from
 
-Sums = dict[str, Any]
+Pairs = dict[tuple[int, int], np.ndarray]
+
+
+class Sums(NamedTuple):
+    """Sums over rows, weighted with the known precision of each, of products with ``V = (y - X ref, X)``, p columns in ``X``.
+
+    Attributes
+    ----------
+    ref
+        Reference coefficients (p,).
+    squares
+        ``V'V`` (1 + p, 1 + p).
+    cross
+        ``Z_b'V`` of each block by level, (1 + p, k_b, levels).
+    gram
+        ``Z_b'Z_c`` by level of ``b``, for ``c`` around ``b``: (k_b, k_c, levels).
+    log_sigma, constant
+        The factor of ``-log(sigma)`` in the log likelihood, and its constant part.
+    """
+
+    ref: np.ndarray
+    squares: np.ndarray
+    cross: tuple[np.ndarray, ...]
+    gram: Pairs
+    log_sigma: float = 0.0
+    constant: float = 0.0
+
+
+class Known(NamedTuple):
+    """What is known of rows whose residuals are computed at every gradient, in units of ``1 / sigma^2``.
+
+    Attributes
+    ----------
+    precision, log_sigma, constant
+        As ``known_precision`` gives them.
+    gram
+        ``Z_b'WZ_c`` of every level of ``b``: (k_b, k_c, levels of b) for ``b <= c``.
+    squares, couplings
+        ``S'WS`` of the curves' columns, and ``Z_b'WS`` of every level, (k, width, levels).
+    """
+
+    precision: np.ndarray
+    log_sigma: float
+    constant: float
+    gram: Pairs
+    squares: np.ndarray
+    couplings: tuple[np.ndarray, ...]
 
 
 def known_precision(data: Mapping[str, Any], n: int) -> tuple[np.ndarray, float, float]:
@@ -38,26 +84,19 @@ def known_precision(data: Mapping[str, Any], n: int) -> tuple[np.ndarray, float,
     return weights / se**2, 0.0, constant - float(weights @ np.log(se))
 
 
-def row_sums(e: Elimination, frame: Frame) -> Sums:
+def row_sums(e: Integrated, frame: Frame) -> Sums:
     """Sums over rows of products of residual, columns (the curves' last) and group design, weighted with the known precision of each row.
 
     The residual ``y - X ref`` is that of (penalised) least-squares coefficients ``ref`` from some of the rows. With these taken off
     first, no large numbers cancel in the quadratic form, however large the mean of ``y`` or good the fit.
-
-    Returns
-    -------
-    dict
-        ``ref`` (p,); with ``V = (y - X ref, X)`` ``squares``, V'V (1 + p, 1 + p), and ``cross[b]``, Z_b'V by level (1 + p, k_b, levels);
-        ``gram[b, c]``, Z_b'Z_c by level of ``b`` (k_b, k_c, levels) for blocks ``c`` around ``b``; ``log_sigma`` and ``constant`` as in
-        ``known_precision``.
     """
     chunks = _Chunks.of(e, frame)
     ref = _reference(chunks.some(), e.width)
     levels = [len(b.grouping.levels) for b in e.blocks]
-    total = _zeros(len(ref), [len(b.coefs) for b in e.blocks], levels)
+    total = _zeros(ref, [len(b.coefs) for b in e.blocks], levels)
     for part in chunks:
-        _add(total, part, ref, levels)
-    return {**total, "ref": ref}
+        total = _add(total, part, levels)
+    return total
 
 
 def _reference(rows: _Rows, width: int) -> np.ndarray:
@@ -76,7 +115,7 @@ def _reference(rows: _Rows, width: int) -> np.ndarray:
 class _Rows:
     """Some rows of a linear Gaussian model: response, columns, precisions, and (level, columns) of each block."""
 
-    def __init__(self, e: Elimination, design: Mapping[str, Any]) -> None:
+    def __init__(self, e: Integrated, design: Mapping[str, Any]) -> None:
         data = design[e.response.data_key]
         mu = e.response.predictor("mu")
         assert mu is not None
@@ -87,31 +126,29 @@ class _Rows:
         self.groups = [group_columns(e, b, design) for b in range(len(e.blocks))]
 
 
-def curve_columns(e: Elimination, design: Mapping[str, Any]) -> np.ndarray:
+def curve_columns(e: Integrated, design: Mapping[str, Any]) -> np.ndarray:
     """What the coefficients of the curves multiply, (rows, width)."""
-    parts = [t.latent_columns(design[t.key]) for t in e.curves]
+    parts = [c.basis(design[c.key]) for c in e.curves]
     return np.concatenate(parts, axis=1) if parts else np.zeros((len(design[e.response.data_key]["y"]), 0))
 
 
-def group_columns(e: Elimination, b: int, design: Mapping[str, Any]) -> tuple[Any, Any]:
+def group_columns(e: Integrated, b: int, design: Mapping[str, Any]) -> tuple[Any, Any]:
     """Level of each row in block ``b`` and what its effects multiply, (k, rows)."""
     parts = [effect.parts(design[effect.key]) for effect in e.effects(e.blocks[b])]
     return parts[0][0], np.concatenate([z for _, z in parts])
 
 
-def known_gram(e: Elimination, groups: list[tuple[Any, Any]], precision: np.ndarray) -> dict[tuple[int, int], np.ndarray]:
-    """``Z_b' diag(precision) Z_c`` of every level of ``b``: (k_b, k_c, levels of b) for ``b <= c``."""
+def known_rows(e: Integrated, groups: list[tuple[Any, Any]], s: np.ndarray, data: Mapping[str, Any]) -> Known:
+    """The products of columns of blocks (``groups``) and curves (``s``) that do not depend on parameters."""
+    precision, log_sigma, constant = known_precision(data, len(s))
     pairs = [(b, c) for b in range(len(groups)) for c in range(b, len(groups))]
-    return {(b, c): _by_level(e, b, groups[b], groups[c][1] * precision) for b, c in pairs}
-
-
-def known_border(e: Elimination, groups: list[tuple[Any, Any]], precision: np.ndarray, s: np.ndarray) -> tuple[Any, tuple[Any, ...]]:
-    """``S' diag(precision) S`` of the curves' columns, and ``Z_b' diag(precision) S`` of every level, (k, width, levels)."""
+    gram = {(b, c): _by_level(e, b, groups[b], groups[c][1] * precision) for b, c in pairs}
     weighted = s.T * precision
-    return weighted @ s, tuple(_by_level(e, b, group, weighted) for b, group in enumerate(groups))
+    couplings = tuple(_by_level(e, b, group, weighted) for b, group in enumerate(groups))
+    return Known(precision, log_sigma, constant, gram, weighted @ s, couplings)
 
 
-def _by_level(e: Elimination, b: int, group: tuple[Any, Any], others: np.ndarray) -> np.ndarray:
+def _by_level(e: Integrated, b: int, group: tuple[Any, Any], others: np.ndarray) -> np.ndarray:
     """Sums over the rows of each level of block ``b`` of the products of its columns and ``others``: (k, len(others), levels)."""
     (level, z), n = group, e.blocks[b].grouping.n_levels
     cells = [np.bincount(level, zi * other, n) for zi in z for other in others]
@@ -125,12 +162,12 @@ class _Chunks:
     ``codes`` are the levels of all rows in each block, found once: levels are known by their text, which takes long.
     """
 
-    e: Elimination
+    e: Integrated
     frame: Frame
     codes: tuple[np.ndarray, ...]
 
     @staticmethod
-    def of(e: Elimination, frame: Frame) -> _Chunks:
+    def of(e: Integrated, frame: Frame) -> _Chunks:
         """The rows that the response keeps."""
         frame = e.response.response.kept(frame)
         return _Chunks(e, frame, tuple(b.grouping.codes(frame) for b in e.blocks))
@@ -156,32 +193,30 @@ class _Chunks:
             size = max(2**12, CHUNK // width)
 
 
-def _zeros(p: int, coefs: list[int], levels: list[int]) -> Sums:
-    blocks = range(len(coefs))
-    return {
-        "squares": np.zeros((1 + p, 1 + p)),
-        "log_sigma": 0.0,
-        "constant": 0.0,
-        "cross": tuple(np.zeros((1 + p, coefs[b], levels[b])) for b in blocks),
-        "gram": {(b, c): np.zeros((coefs[b], coefs[c], levels[b])) for b in blocks for c in blocks if c >= b},
-    }
+def _zeros(ref: np.ndarray, coefs: list[int], levels: list[int]) -> Sums:
+    blocks, p = range(len(coefs)), len(ref)
+    return Sums(
+        ref,
+        squares=np.zeros((1 + p, 1 + p)),
+        cross=tuple(np.zeros((1 + p, coefs[b], levels[b])) for b in blocks),
+        gram={(b, c): np.zeros((coefs[b], coefs[c], levels[b])) for b in blocks for c in blocks if c >= b},
+    )
 
 
-def _add(total: Sums, rows: _Rows, ref: np.ndarray, levels: list[int]) -> None:
-    """Add the products of some rows."""
-    columns = np.concatenate([(rows.y - rows.x @ ref)[None], rows.x.T])
-    total["squares"] += (columns * rows.precision) @ columns.T
-    total["log_sigma"] += rows.log_sigma
-    total["constant"] += rows.constant
+def _add(total: Sums, rows: _Rows, levels: list[int]) -> Sums:
+    """With the products of some rows; arrays are added to in place."""
+    columns = np.concatenate([(rows.y - rows.x @ total.ref)[None], rows.x.T])
+    total.squares[...] += (columns * rows.precision) @ columns.T
     for b, (codes, z) in enumerate(rows.groups):
         level = codes.astype(np.intp)  # what bincount would make of it each time
         for i, zi in enumerate(z):
             weighted = zi * rows.precision
             for j, column in enumerate(columns):
-                total["cross"][b][j, i] += np.bincount(level, weighted * column, levels[b])
+                total.cross[b][j, i] += np.bincount(level, weighted * column, levels[b])
             for c in range(b, len(levels)):
                 for j, other in enumerate(rows.groups[c][1]):
-                    total["gram"][b, c][i, j] += np.bincount(level, weighted * other, levels[b])
+                    total.gram[b, c][i, j] += np.bincount(level, weighted * other, levels[b])
+    return total._replace(log_sigma=total.log_sigma + rows.log_sigma, constant=total.constant + rows.constant)
 
 
 # --------------------------------------------------------------------------- the same sums in fewer levels
@@ -196,13 +231,9 @@ def rotated(sums: Sums, low: np.ndarray) -> tuple[Sums, np.ndarray]:
     -------
     The sums, and Q.
     """
-    values, q = np.linalg.eigh(low.T @ (sums["gram"][0, 0][0, 0][:, None] * low))
+    values, q = np.linalg.eigh(low.T @ (sums.gram[0, 0][0, 0][:, None] * low))
     back = q.T @ low.T
-    return {
-        **sums,
-        "gram": {(0, 0): np.maximum(values, 0.0)[None, None]},
-        "cross": (sums["cross"][0] @ back.T,),
-    }, q
+    return sums._replace(gram={(0, 0): np.maximum(values, 0.0)[None, None]}, cross=(sums.cross[0] @ back.T,)), q
 
 
 def compressed(sums: Sums, by: np.ndarray) -> tuple[Sums, np.ndarray, np.ndarray]:
@@ -216,9 +247,9 @@ def compressed(sums: Sums, by: np.ndarray) -> tuple[Sums, np.ndarray, np.ndarray
     -------
     The sums, ``by``, and how often each level counts in the determinant.
     """
-    gram = sums["gram"][0, 0]
+    gram = sums.gram[0, 0]
     k, _, n = gram.shape
-    cross = sums["cross"][0].reshape(-1, n)
+    cross = sums.cross[0].reshape(-1, n)
     flat = gram.reshape(k * k, n)
     scale = np.maximum(np.abs(flat).max(axis=1), 1e-300)
     key = np.concatenate([np.round(flat / scale[:, None], 11), by[None]])
@@ -236,7 +267,7 @@ def compressed(sums: Sums, by: np.ndarray) -> tuple[Sums, np.ndarray, np.ndarray
         at.append(np.full(columns.shape[1], first[kind.ravel()[levels[0]]]))
         count.append(np.r_[float(len(levels) - columns.shape[1] + 1), np.ones(columns.shape[1] - 1)])
     place = np.concatenate(at)
-    out = {**sums, "gram": {(0, 0): gram[..., place]}, "cross": (np.concatenate(made, axis=1).reshape(-1, k, len(place)),)}
+    out = sums._replace(gram={(0, 0): gram[..., place]}, cross=(np.concatenate(made, axis=1).reshape(-1, k, len(place)),))
     return out, by[place], np.concatenate(count)
 
 
@@ -249,9 +280,5 @@ def padded(sums: Sums, by: np.ndarray, count: np.ndarray) -> tuple[Sums, np.ndar
     def pad(x: np.ndarray) -> np.ndarray:
         return np.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, extra)])
 
-    out = {
-        **sums,
-        "gram": {key: pad(x) for key, x in sums["gram"].items()},
-        "cross": tuple(map(pad, sums["cross"])),
-    }
+    out = sums._replace(gram={key: pad(x) for key, x in sums.gram.items()}, cross=tuple(map(pad, sums.cross)))
     return out, pad(by), pad(count)

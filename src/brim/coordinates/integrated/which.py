@@ -1,4 +1,4 @@
-"""Which group effects and curves can be integrated out of a model, and how."""
+"""Which latent vectors (group effects and curves) can be integrated out of a model, and how."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import numpy as np
 from brim.compile.session import float64
 from brim.errors import BrimError
 from brim.frames.frame import Frame
-from brim.linalg import lower_cells
 from brim.model.model import Model, ResponseModel
 from brim.terms.base import AbstractTerm
 from brim.terms.groups.group import GroupBlock, GroupEffect
+from brim.terms.latent import AbstractCurve, AbstractLatent, named
 
-__all__ = ["Elimination", "cells_of", "chain_of", "find", "in_mean", "is_normal", "linear_columns", "reads_rows", "size_of", "unfit"]
+__all__ = ["Integrated", "chain_of", "check_marginalize", "find", "in_mean", "is_normal", "linear_columns", "reads_rows", "why_not"]
 
 ADDITIONS = ("weights", "se", "subset", "mi", "index")  # with these the likelihood of a row stays that of a normal distribution
 LARGEST_DENSE = 300  # effects whose joint covariance is factorised at every gradient
@@ -28,7 +28,7 @@ MOST_WORK = 2e6  # products that their coupling to the effects, or to rows of un
 
 
 @dataclass(frozen=True)
-class Elimination:
+class Integrated:
     """What is integrated out of a model: hashable, the static part of the compiled density.
 
     Attributes
@@ -38,7 +38,7 @@ class Elimination:
     blocks
         The blocks integrated out, a chain: every level of one lies within one level of the next. None, where only curves are.
     curves
-        Terms of the mean whose ``latent`` coefficients are integrated out: smooths and Gaussian processes.
+        Curves of the mean that are integrated out: smooths and Gaussian processes.
     likelihood
         ``"sums"``: all that the data say is in sums over the rows, taken once; ``"rows"``: the predictor has other parts, whose
         residuals are computed at every gradient; ``"precisions"``: the residual precision of a row depends on parameters too.
@@ -50,7 +50,7 @@ class Elimination:
     blocks: tuple[GroupBlock, ...]
     likelihood: str
     levels: str = "independent"
-    curves: tuple[AbstractTerm, ...] = ()
+    curves: tuple[AbstractCurve, ...] = ()
 
     @property
     def response(self) -> ResponseModel:
@@ -60,29 +60,30 @@ class Elimination:
     @property
     def rest(self) -> Model:
         """The model of all else: sampled parameters, their priors, what the effects are added to."""
-        return self.model.without(self.blocks, self.curves)
+        return self.model.without(self.latents)
 
     @property
     def width(self) -> int:
         """Number of coefficients of the curves."""
-        return sum(size for _, size in self.latent)
+        return sum(c.width for c in self.curves)
 
     @property
-    def latent(self) -> tuple[tuple[str, int], ...]:
-        """Name and size of the standard normal parameter of each curve."""
-        sizes = {p.name: p.size for p in self.model.params}
-        return tuple((t.latent, sizes[t.latent]) for t in self.curves)
+    def latents(self) -> tuple[AbstractLatent, ...]:
+        """All that is integrated out, in the order of its draws."""
+        return (*self.blocks, *self.curves)
+
+    @property
+    def information(self) -> str:
+        """What the law of all that is integrated out is computed from."""
+        return {"sums": "sums over rows, taken once", "rows": "residuals of rows", "precisions": "residuals and precisions of rows"}[
+            self.likelihood
+        ]
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
         """Of the standardised effects of each block, and of the curves together."""
-        blocks = ((len(b.coefs), len(b.grouping.levels)) for b in self.blocks)
+        blocks = (b.shape for b in self.blocks)
         return (*blocks, (self.width,)) if self.curves else tuple(blocks)
-
-    @property
-    def cells(self) -> tuple[tuple[tuple[int, int], ...], ...]:
-        """Where each block's ``diag(sd) L`` is not zero."""
-        return tuple(cells_of(b) for b in self.blocks)
 
     def effects(self, block: GroupBlock) -> tuple[GroupEffect, ...]:
         """The parts of a block in the mean, in the order of its coefficients."""
@@ -90,12 +91,7 @@ class Elimination:
         return tuple(sorted(found, key=lambda e: e.member))
 
 
-def cells_of(block: GroupBlock) -> tuple[tuple[int, int], ...]:
-    """Where ``diag(sd) L`` of a block is not zero."""
-    return lower_cells(len(block.coefs), block.has_cor)
-
-
-def find(model: Model, frame: Frame) -> Elimination:
+def find(model: Model, frame: Frame) -> Integrated:
     """The elimination that leaves the fewest coordinates to be sampled.
 
     Raises
@@ -108,16 +104,16 @@ def find(model: Model, frame: Frame) -> Elimination:
     if not model.blocks and not curves:
         raise _cannot("it has no group effects, and no smooths")
     reasons = {b.key: unfit(b, model) for b in model.blocks}
-    able = sorted((b for b in model.blocks if not reasons[b.key]), key=size_of, reverse=True)
+    able = sorted((b for b in model.blocks if not reasons[b.key]), key=lambda b: b.size, reverse=True)
     for first in able:
         found = _from(first, able, curves, model, frame)
         if found is not None:
             return found
         reasons[first.key] = f"the levels of '{first.grouping.label}' are correlated, and too many"
-    alone = _with_likelihood(Elimination(model, (), "rows", curves=curves), frame) if curves else None
+    alone = _with_likelihood(Integrated(model, (), "rows", curves=curves), frame) if curves else None
     if alone is not None and alone.curves:
         return alone
-    largest = max(model.blocks, key=size_of, default=None)
+    largest = max(model.blocks, key=lambda b: b.size, default=None)
     raise _cannot(reasons[largest.key] if largest else "its smooths have too many coefficients for the number of rows")
 
 
@@ -125,9 +121,21 @@ def _cannot(why: str) -> BrimError:
     return BrimError(f"the model has no group effects that can be integrated out: {why}", hint="use marginalize='auto' or False")
 
 
-def size_of(block: GroupBlock) -> int:
-    """Number of effects."""
-    return len(block.coefs) * len(block.grouping.levels)
+def check_marginalize(value: Any) -> bool | str:
+    """The argument of ``brm``: ``"auto"``, ``True`` or ``False``; anything else is an error."""
+    if not isinstance(value, bool) and value != "auto":
+        raise BrimError(f"marginalize = {value!r}", hint="use 'auto', True or False")
+    return bool(value) if isinstance(value, bool) else "auto"
+
+
+def why_not(latent: AbstractLatent, found: Integrated) -> str:
+    """Why a vector is not integrated out, where others are."""
+    block = next((b for b in found.model.blocks if b.key == latent.key), None)
+    if block is not None:
+        return unfit(block, found.model) or f"its levels and those of {named(found.latents)} lie across each other"
+    mu = found.model.responses[0].predictor("mu")
+    inside = mu is not None and any(c.key == latent.key for c in mu.curves())
+    return "it would take too many products" if inside else "it is not part of the mean"
 
 
 def _check_response(model: Model) -> None:
@@ -155,8 +163,8 @@ def unfit(block: GroupBlock, model: Model) -> str:
         return f"rows belong to several levels of '{label}'"
     if block.grouping.dist != "gaussian":
         return f"the effects of '{label}' are not normally distributed"
-    if block.grouping.weight_name:
-        return f"the prior densities of '{label}' are weighted"
+    if block.unusual:
+        return block.unusual
     if not in_mean(block):
         return f"the effects of '{label}' enter other parameters than the mean"
     if not all(e.plain for e in model.responses[0].effects() if e.block.key == block.key):
@@ -174,34 +182,34 @@ def is_normal(r: ResponseModel) -> bool:
     return r.family.name == "gaussian" and r.family.links["mu"] == "identity"
 
 
-def _curves(model: Model) -> tuple[AbstractTerm, ...]:
-    """Terms of the mean that are linear in standard normal coefficients, as many as may be integrated out together."""
+def _curves(model: Model) -> tuple[AbstractCurve, ...]:
+    """Curves of the mean, as many as may be integrated out together."""
     mu = model.responses[0].predictor("mu")
     assert mu is not None
-    sizes, total, out = {p.name: p.size for p in model.params}, 0, []
-    for term in mu.terms:
-        if term.latent and total + sizes[term.latent] <= MOST_CURVES:
-            total += sizes[term.latent]
-            out.append(term)
+    total, out = 0, []
+    for curve in mu.curves():
+        if total + curve.width <= MOST_CURVES:
+            total += curve.width
+            out.append(curve)
     return tuple(out)
 
 
-def _from(first: GroupBlock, able: list[GroupBlock], curves: tuple[AbstractTerm, ...], model: Model, frame: Frame) -> Elimination | None:
+def _from(first: GroupBlock, able: list[GroupBlock], curves: tuple[AbstractCurve, ...], model: Model, frame: Frame) -> Integrated | None:
     """The elimination of a block, those around it and the curves; ``None`` if its levels are correlated and too many."""
     if first.grouping.cov is None:
         seen = model.responses[0].response.kept(frame)
         chain = chain_of(first, able, lambda block: block.grouping.codes(seen))
-        return _with_likelihood(Elimination(model, chain, "rows", curves=curves), frame)
-    out = _with_likelihood(Elimination(model, (first,), "rows", "dense"), frame)
-    if len(first.coefs) == 1 and not first.grouping.by_name and out.likelihood == "sums" and size_of(first) <= LARGEST_ROTATED:
+        return _with_likelihood(Integrated(model, chain, "rows", curves=curves), frame)
+    out = _with_likelihood(Integrated(model, (first,), "rows", "dense"), frame)
+    if len(first.coefs) == 1 and not first.grouping.by_name and out.likelihood == "sums" and first.size <= LARGEST_ROTATED:
         return replace(out, levels="rotated")
-    return out if size_of(first) <= LARGEST_DENSE else None
+    return out if first.size <= LARGEST_DENSE else None
 
 
-def _with_likelihood(e: Elimination, frame: Frame) -> Elimination:
+def _with_likelihood(e: Integrated, frame: Frame) -> Integrated:
     """How the likelihood is computed; curves whose products would take too long stay parameters."""
     out = replace(e, likelihood=_likelihood(e, frame))
-    width, effects = out.width, sum(size_of(b) for b in out.blocks)
+    width, effects = out.width, sum(b.size for b in out.blocks)
     rows = frame.n if out.likelihood == "precisions" else 0
     if not e.curves or width * width * max(effects, rows) <= MOST_WORK:
         return out
@@ -223,8 +231,8 @@ def chain_of(first: GroupBlock, able: list[GroupBlock], codes: Callable[[GroupBl
     return tuple(chain)
 
 
-def _likelihood(e: Elimination, frame: Frame) -> str:
-    """How much of the likelihood depends on parameters, see ``Elimination``."""
+def _likelihood(e: Integrated, frame: Frame) -> str:
+    """How much of the likelihood depends on parameters, see ``Integrated``."""
     r = e.response
     se = any(call.fn == "se" for call in r.response.additions)
     if r.predictor("sigma") is not None or (se and r.response.estimates_sigma):
@@ -235,7 +243,7 @@ def _likelihood(e: Elimination, frame: Frame) -> str:
     assert mu is not None
     columns = linear_columns(e.rest, mu.terms, frame)
     # sums cost (columns x levels) at a gradient, rows at least (rows)
-    levels = sum(size_of(b) for b in e.blocks)
+    levels = sum(b.size for b in e.blocks)
     return "sums" if columns is not None and columns <= MOST_COLUMNS and columns * levels <= 8 * frame.n + 1000 else "rows"
 
 

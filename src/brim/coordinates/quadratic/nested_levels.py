@@ -21,10 +21,11 @@ from typing import Any, final
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from brim.linalg import SMALL, AbstractBatch, Cells, Stacked, batch, sparse
+from brim.linalg import SMALL, AbstractBatch, Cells, Stacked, batch, sparse, sum_by
 
-__all__ = ["AbstractQuadratic", "Chain", "Dense", "Rotated", "integrate", "log_normal", "sum_by"]
+__all__ = ["AbstractQuadratic", "Chain", "Dense", "Rotated", "integrate", "log_normal", "parents_of", "weighted_sum"]
 
 Pairs = Mapping[tuple[int, int], Any]
 
@@ -223,9 +224,18 @@ def log_normal(e: Any) -> Any:
     return -0.5 * jnp.sum(e * e) - 0.5 * math.log(2 * math.pi) * e.size
 
 
-def sum_by(values: Any, within: Any, groups: int) -> Any:
-    """Sums over the last axes, by group: ``within`` has the group of each of their places."""
-    return jnp.zeros((*values.shape[: values.ndim - within.ndim], groups)).at[..., within].add(values)
+def parents_of(inner: np.ndarray, outer: np.ndarray, levels: int) -> np.ndarray:
+    """The level of the outer block around each of these levels of the inner one, from the levels of rows."""
+    out = np.zeros(levels, np.int32)
+    out[inner] = outer
+    return out
+
+
+def weighted_sum(factors: Any, arrays: Any) -> Any:
+    """``sum_i factors_i arrays_i``; a few written as sums, which fuse with what comes next."""
+    if len(arrays) > 8:
+        return jnp.tensordot(factors, arrays, 1)
+    return jnp.sum(arrays * factors.reshape(-1, *[1] * (arrays.ndim - 1)), axis=0)
 
 
 # --------------------------------------------------------------------------- the last block, with its derivatives

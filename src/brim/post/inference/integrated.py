@@ -117,13 +117,11 @@ def scaled(effect: GroupEffect, params: Any, design: Any, known_by: Any) -> Any:
     The sum of squares is the variance of the effect on the predictor in a new group. ``known_by``: the level of ``by`` of every level of
     the grouping, new ones too.
     """
-    at = sum(len(m.coefs) for m in effect.block.members[: effect.member])
-    own, load = slice(at, at + len(effect.coefs)), effect.block.loadings(params)
+    part = effect.latent
     j, z = effect.parts(design, params)
     j, z = (j[None], z[:, None]) if j.ndim == 1 else (j, z)
-    if load.ndim == 3:
-        return jnp.einsum("cmr,mrck->mrk", z, load[known_by[j], own])
-    return jnp.einsum("cmr,ck->mrk", z, load[own])
+    load = effect.block.scaled(params, known_by[j])[part.start : part.stop]
+    return jnp.einsum("cmr,ckmr->mrk" if load.ndim > 2 else "cmr,ck->mrk", z, load)
 
 
 @lru_cache(maxsize=32)

@@ -23,6 +23,7 @@ from brim.linalg import cholesky, inverse_lower, root_of, solve_lower
 from brim.parameters.param import RANKS, Param, Piece, Reported, Slot, Where
 from brim.terms.base import AbstractTerm, Context, Design, Params, Read
 from brim.terms.curves.kernels import KERNELS, NAMES, correlation, lscale_prior, root_spectral_density
+from brim.terms.latent import AbstractCurve, Incidence, Loadings, Part
 
 __all__ = ["GaussianProcess", "read"]
 
@@ -136,7 +137,7 @@ class Process:
 
 @final
 @dataclass(frozen=True)
-class GaussianProcess(AbstractTerm):
+class GaussianProcess(AbstractTerm, AbstractCurve):
     """``eta + sum_j C_j f_j(x)`` with ``f_j ~ GP(0, sdgp_j^2 k(x, x' | lscale_j))``.
 
     Exact: ``f = L z`` at the distinct points, ``L L' = K``. Reported is ``z``; sampled is ``u`` of ``f = P R u``, ``R R' = P' K P``, with
@@ -162,19 +163,19 @@ class GaussianProcess(AbstractTerm):
     processes: tuple[Process, ...] = ()
     expressions: tuple[Expression, ...] = field(compare=False, default=(), repr=False)
     contrasts: ModelMatrix | Expression | None = field(compare=False, default=None, repr=False)
-    bare: bool = False  # without the standard normal variables, see without_latent
+    bare: bool = False  # without the standard normal variables, see without
 
     @property
-    def label(self) -> str:
+    def name(self) -> str:
         """brms' name of the term, ``gpxf3``."""
         return brms_name("gp" + "".join(deparse(n) for n in (*self.covariates, *((self.by,) if self.by else ()))))
 
     @property
     def key(self) -> str:
-        return f"gp{self.where.suffix}:{self.label}"
+        return f"gp{self.where.suffix}:{self.name}"
 
     def _name(self, kind: str) -> str:
-        return f"{kind}{self.where.suffix}:{self.label}"
+        return f"{kind}{self.where.suffix}:{self.name}"
 
     # ------------------------------------------------------------------ learning
 
@@ -190,12 +191,12 @@ class GaussianProcess(AbstractTerm):
     def _learn_by(self, frame: Frame) -> tuple[list[str], ModelMatrix | Expression | None]:
         """Names of the processes, and what multiplies them: columns for the levels of a factor, or a number."""
         if self.by is None:
-            return [self.label], None
+            return [self.name], None
         value = Expression(self.by).learn(frame)
         if isinstance(value.value(frame), Numeric):
-            return [self.label], value
+            return [self.name], value
         matrix = ModelMatrix(Terms(not self.cmc, ((self.by,),), (), self.by)).learn(frame)
-        return [brms_name(f"{self.label}{n.removeprefix(deparse(self.by))}") for n in matrix.names], matrix
+        return [brms_name(f"{self.name}{n.removeprefix(deparse(self.by))}") for n in matrix.names], matrix
 
     def _used(self, factors: np.ndarray) -> np.ndarray:
         """The rows that belong to each process; a numeric ``by`` leaves none out."""
@@ -302,13 +303,12 @@ class GaussianProcess(AbstractTerm):
             for name, text in zip(self._scale_names(), own, strict=True)
         )
         hyper = (Param(self._name("sdgp"), (len(sds),), sds, lb=0.0), Param(self._name("lscale"), (len(scales),), scales, lb=0.0))
-        size = sum(p.size for p in self.processes)
-        return hyper if self.bare else (*hyper, Param(self.latent, (size,), pieces=(Piece("std_normal", None),)))
+        return hyper if self.bare else (*hyper, Param(self.standardised, (self.width,), pieces=(Piece("std_normal", None),)))
 
     def reported(self) -> tuple[Reported, ...]:
         out = []
         for kind, names in (("sdgp", [p.name for p in self.processes]), ("lscale", self._scale_names())):
-            label = f"{kind}_{self.where.prefix}{self.label}"
+            label = f"{kind}_{self.where.prefix}{self.name}"
             dim = f"{label}_dim"
             array = np.array([f"{kind}_{self.where.prefix}{n}" for n in names], dtype=object)
             out.append(Reported(self._name(kind), array, RANKS["gp"], label, (dim,), {dim: tuple(names)}))
@@ -385,28 +385,44 @@ class GaussianProcess(AbstractTerm):
         return np.zeros((len(design["at0" if self.k is None else "Phi0"]), 0)) if self.bare else None
 
     @property
-    def latent(self) -> str:
-        return "" if self.bare else self._name("zgp" if self.k else "ugp")
+    def latent(self) -> Part | None:
+        return None if self.bare else Part(self, 0, 1)
 
-    def latent_columns(self, design: Design) -> Any:
+    def incidence(self, frame: Frame, codes: Any, known: Params) -> Incidence:
+        return Incidence(None, np.ascontiguousarray(self.basis(self.design(frame)).T))
+
+    def without(self, gone: frozenset[str]) -> GaussianProcess:
+        return replace(self, bare=True) if self.standardised in gone else self
+
+    @property
+    def standardised(self) -> str:
+        return self._name("zgp" if self.k else "ugp")
+
+    @property
+    def width(self) -> int:
+        return sum(p.size for p in self.processes)
+
+    @property
+    def label(self) -> str:
+        return deparse(self.call)
+
+    @property
+    def scales(self) -> tuple[str, ...]:
+        return self._name("sdgp"), self._name("lscale")
+
+    def basis(self, design: Design) -> Any:
         parts = []
         for j, process in enumerate(self.processes):
             part = np.eye(process.size)[design[f"at{j}"]] if self.k is None else design[f"Phi{j}"]
             parts.append(design["C"][j][:, None] * part if "C" in design else part)
         return np.concatenate(parts, axis=1)
 
-    def latent_loadings(self, params: Params, design: Design) -> Any:
-        """The diagonal of a basis' standard deviations, or the matrix to the values at the points."""
+    def loadings(self, params: Params, design: Design) -> Loadings:
+        """The standard deviations of a basis' coefficients, or the matrix to the values at the points."""
         if self.k is not None:
-            return jnp.concatenate([self._basis_sd(j, *own, design) for j, own in enumerate(self._hyper(params))])
-        return block_diag(*(self._map(j, *own, design) for j, own in enumerate(self._hyper(params))))
-
-    def without_latent(self) -> GaussianProcess:
-        return replace(self, bare=True)
-
-    @property
-    def as_written(self) -> str:
-        return deparse(self.call)
+            return Loadings(jnp.concatenate([self._basis_sd(j, *own, design) for j, own in enumerate(self._hyper(params))])[None, None])
+        maps = [self._map(j, *own, design) for j, own in enumerate(self._hyper(params))]
+        return Loadings(jnp.ones((1, 1)), block_diag(*maps))
 
     def extend(self, keys: Any, params: Params, design: Design, how: str) -> dict[str, Any]:
         """Values of exact processes, at new points drawn from their law given those at the old points."""

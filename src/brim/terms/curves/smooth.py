@@ -20,6 +20,7 @@ from brim.frames.frame import Frame
 from brim.language.expand import Call, Node, deparse, fault, variables
 from brim.parameters.param import RANKS, Param, Piece, Reported, Slot, Where
 from brim.terms.base import AbstractTerm, Context, Design, Params, Read
+from brim.terms.latent import AbstractCurve, Incidence, Loadings, Part
 
 __all__ = ["Smooth", "read"]
 
@@ -43,7 +44,7 @@ def read(terms: tuple[tuple[Node, ...], ...], context: Context) -> Read:
 
 @final
 @dataclass(frozen=True)
-class Smooth(AbstractTerm):
+class Smooth(AbstractTerm, AbstractCurve):
     """One smooth, or one for each level of a factor ``by``.
 
     Attributes
@@ -67,7 +68,7 @@ class Smooth(AbstractTerm):
     factors, counts
         Which covariates are the factors behind ``groups``, and their numbers of levels.
     bare
-        Whether the standard normal coefficients are left out: see ``without_latent``.
+        Whether the standard normal coefficients are left out: see ``without``.
     """
 
     call: Call = field(compare=False)
@@ -209,15 +210,15 @@ class Smooth(AbstractTerm):
         if self._sizes:
             slot = Slot("sds", deparse(self.call), where=self.where, default=self.sds_default)
             out.append(Param(self._name("sds"), (n * self.smooth.n_sds,), (slot,) * (n * self.smooth.n_sds), lb=0.0))
-        if self.latent:
-            out.append(Param(self.latent, (n * sum(self._sizes),), pieces=STANDARD_NORMAL))
+        if self._wiggles:
+            out.append(Param(self.standardised, (self.width,), pieces=STANDARD_NORMAL))
         return tuple(out)
 
     def transform(self, params: Params, design: Design) -> dict[str, Any]:
-        return {self._name("s"): self.latent_loadings(params, design) * params[self.latent]} if self.latent else {}
+        return {self._name("s"): self._sd(params, design) * params[self.standardised]} if self._wiggles else {}
 
     def standardise(self, params: Params, design: Design) -> dict[str, Any]:
-        return {self.latent: params[self._name("s")] / self.latent_loadings(params, design)} if self.latent else {}
+        return {self.standardised: params[self._name("s")] / self._sd(params, design)} if self._wiggles else {}
 
     @property
     def _fixed_positions(self) -> np.ndarray:
@@ -234,19 +235,19 @@ class Smooth(AbstractTerm):
         assert self.smooth is not None
         if self.smooth.n_fixed:
             eta = eta + _product(design["X"], params[self._name("bs")], self._fixed_positions, design.get("level"))
-        if self.latent:
+        if self._wiggles:
             eta = eta + _product(design["Z"], params[self._name("s")], self._positions, self._code(design))
         return eta
 
     # ------------------------------------------------------------------ as columns and coefficients
 
     def coefficients(self, params: Params) -> Any:
-        names = [*(["bs"] if self.smooth is not None and self.smooth.n_fixed else []), *(["s"] if self.latent else [])]
+        names = [*(["bs"] if self.smooth is not None and self.smooth.n_fixed else []), *(["s"] if self._wiggles else [])]
         return jnp.concatenate([params[self._name(n)] for n in names] or [jnp.zeros(0)])
 
     def columns(self, design: Design) -> Any:
         fixed = _spread(design["X"], self._fixed_positions, design.get("level"))
-        return np.concatenate([fixed, self.latent_columns(design)], axis=1) if self.latent else fixed
+        return np.concatenate([fixed, self.basis(design)], axis=1) if self._wiggles else fixed
 
     def unpenalised(self, frame: Frame) -> tuple[tuple[str, Any, bool], ...]:
         assert self.smooth is not None
@@ -256,27 +257,54 @@ class Smooth(AbstractTerm):
         return ((self._name("bs"), _spread(design["X"], self._fixed_positions, design.get("level")), False),)
 
     @property
-    def latent(self) -> str:
-        return "" if self.bare or not self._sizes else self._name("zs")
+    def _wiggles(self) -> bool:
+        """Whether there are penalised coefficients."""
+        return bool(self._sizes) and not self.bare
 
-    def latent_columns(self, design: Design) -> Any:
+    @property
+    def latent(self) -> Part | None:
+        return Part(self, 0, 1) if self._wiggles else None
+
+    def incidence(self, frame: Frame, codes: Any, known: Params) -> Incidence:
+        return Incidence(None, np.ascontiguousarray(self.basis(self.design(frame)).T))
+
+    def without(self, gone: frozenset[str]) -> Smooth:
+        return replace(self, bare=True) if self.standardised in gone else self
+
+    @property
+    def standardised(self) -> str:
+        return self._name("zs")
+
+    @property
+    def width(self) -> int:
+        return len(self.levels) * sum(self._sizes)
+
+    @property
+    def label(self) -> str:
+        return deparse(self.call)
+
+    @property
+    def scales(self) -> tuple[str, ...]:
+        return (self._name("sds"),)
+
+    @property
+    def one_scale(self) -> bool:
+        return len(self.levels) == 1 and len(self._sizes) == 1 and not self.constants()
+
+    def basis(self, design: Design) -> Any:
         return _spread(design["Z"], self._positions, self._code(design))
 
-    def latent_loadings(self, params: Params, design: Design) -> Any:
+    def loadings(self, params: Params, design: Design) -> Loadings:
         """The standard deviation of each coefficient."""
+        return Loadings(self._sd(params, design)[None, None])
+
+    def _sd(self, params: Params, design: Design) -> Any:
         sds = jnp.reshape(params[self._name("sds")], (len(self.levels), -1))
         if "D" in design:
             # sd = (sum_j D_j / sds_j^2)^(-1/2); a zero of D must not meet an infinite precision
             log_precision = logsumexp(-2.0 * jnp.log(sds)[:, None, :], b=design["D"][None], axis=-1)
             return jnp.ravel(jnp.exp(-0.5 * log_precision))
         return jnp.ravel(sds[:, np.repeat(np.arange(len(self._sizes)), self._sizes)])
-
-    def without_latent(self) -> Smooth:
-        return replace(self, bare=True)
-
-    @property
-    def as_written(self) -> str:
-        return deparse(self.call)
 
     # ------------------------------------------------------------------ names
 

@@ -27,6 +27,7 @@ from brim.linalg import cholesky
 from brim.parameters.param import RANKS, Param, Piece, Reported, Slot, Where
 from brim.terms.base import AbstractTerm, Design, Params, given_key
 from brim.terms.groups.grouping import Grouping, mmc_column
+from brim.terms.latent import EFFECTS, AbstractLatent, Incidence, Loadings, Part
 
 __all__ = ["GroupBlock", "GroupEffect", "Member"]
 
@@ -97,7 +98,7 @@ class Member:
 
 @final
 @dataclass(frozen=True)
-class GroupBlock(AbstractTerm):
+class GroupBlock(AbstractTerm, AbstractLatent):
     """Correlated (or independent) group-level effects of one grouping factor.
 
     With ``z`` standard normal, ``r_j = diag(sd) L z_j`` for level ``j``. ``gr(by = f)`` has its own ``sd`` and ``L`` for each
@@ -144,6 +145,42 @@ class GroupBlock(AbstractTerm):
     def learn(self, frame: Frame) -> Self:
         members = tuple(m.learn(frame, self.grouping) for m in self.members)
         return replace(self, grouping=self.grouping.learn(frame), members=members)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.coefs), len(self.grouping.levels)
+
+    @property
+    def label(self) -> str:
+        return self.grouping.label + EFFECTS
+
+    @property
+    def scales(self) -> tuple[str, ...]:
+        return tuple(p.name for p in self.params() if p.name != self.standardised)
+
+    @property
+    def tied(self) -> bool:
+        return self.grouping.is_mm or self.grouping.cov is not None
+
+    @property
+    def one_scale(self) -> bool:
+        return len(self.coefs) == 1 and self.normal and not self.grouping.by_name
+
+    @property
+    def levels_root(self) -> np.ndarray | None:
+        root: np.ndarray | None = self.grouping.cholesky
+        return root
+
+    @property
+    def normal(self) -> bool:
+        return self.grouping.dist == "gaussian"
+
+    @property
+    def unusual(self) -> str:
+        return f"the prior densities of '{self.grouping.label}' are weighted" if self.grouping.weight_name else ""
+
+    def codes(self, frame: Frame) -> np.ndarray:
+        return self.grouping.codes(frame)
 
     def scope(self, frame: Frame) -> Self:
         """The block that also knows the new levels of these rows."""
@@ -218,7 +255,7 @@ class GroupBlock(AbstractTerm):
         if "cholesky" in design:
             z = z @ design["cholesky"].T
         r = self._scale(params, z, design["by"])
-        out = {self._name("r"): r * self.widths(params)}
+        out = {self._name("r"): r * self._widths(params)}
         if self.has_cor:
             out[self._name("cor")] = self._correlations(params[self._name("L")])
         return out
@@ -233,17 +270,28 @@ class GroupBlock(AbstractTerm):
             return jnp.einsum("jk,jkl,lj->kj", sd[by], low[by], z)
         return sd[:, None] * (z if low is None else low @ z)
 
+    def effects_of(self, params: Params) -> Any:
+        """``r`` among transformed parameters, (coefficients, levels)."""
+        return params[self._name("r")]
+
     @property
     def standardised(self) -> str:
-        """Name of the standardised effects, (coefficients, levels)."""
         return self._name("z")
 
-    def loadings(self, params: Params) -> Any:
-        """``diag(sd) L``, from standardised to actual effects: (k, k), with ``gr(by = )`` one for each of its levels, (levels, k, k)."""
-        low = params[self._name("L")] if self.has_cor else jnp.eye(len(self.coefs))
-        return params[self._name("sd")][..., None] * low
+    def loadings(self, params: Params, design: Design) -> Loadings:
+        """``diag(sd) L``, that of each level with ``gr(by = )`` and ``gr(dist = "student")``; ``cov = A`` correlates the levels."""
+        within, widths = self.scaled(params, design["by"]), self._widths(params)
+        if jnp.ndim(widths) > 0:
+            within = (within if within.ndim == 3 else within[..., None]) * widths
+        return Loadings(within, design.get("cholesky"))
 
-    def widths(self, params: Params) -> Any:
+    def scaled(self, params: Params, by: Any) -> Any:
+        """``diag(sd) L`` (k, k); with ``gr(by = )`` of levels with these ``by``, (k, k, *shape of by)."""
+        low = params[self._name("L")] if self.has_cor else jnp.eye(len(self.coefs))
+        each = params[self._name("sd")][..., None] * low
+        return jnp.moveaxis(each, 0, -1)[..., by] if self.grouping.by_levels else each
+
+    def _widths(self, params: Params) -> Any:
         """What multiplies all effects of a level besides, (levels,): ``sqrt(df u_j)`` with ``gr(dist = "student")``, else 1."""
         if self.grouping.dist != "student":
             return 1.0
@@ -269,11 +317,10 @@ class GroupBlock(AbstractTerm):
     def standardise(self, params: Params, design: Design) -> dict[str, Any]:
         if self.grouping.dist == "student":
             return {}  # the width of each level's effects is not reported
-        load, r = self.loadings(params), params[self._name("r")]
-        each = load[design["by"]] if self.grouping.by_levels else load
-        z = jnp.linalg.solve(each, r.T[..., None])[..., 0].T
-        if "cholesky" in design:
-            z = jnp.linalg.solve(design["cholesky"], z.T).T
+        (within, across), r = self.loadings(params, design), params[self._name("r")]
+        z = jnp.linalg.solve(jnp.moveaxis(within, -1, 0) if within.ndim == 3 else within, r.T[..., None])[..., 0].T
+        if across is not None:
+            z = jnp.linalg.solve(across, z.T).T
         return {self._name("z"): z}
 
     def extend(self, keys: Any, params: Params, design: Design, how: str) -> dict[str, Any]:
@@ -407,6 +454,18 @@ class GroupEffect(AbstractTerm):
         return replace(self, block=block)
 
     @property
+    def latent(self) -> Part:
+        return Part(self.block, self._start, self._start + len(self.coefs), self.block.members[self.member].given)
+
+    @property
+    def _start(self) -> int:
+        """Where its coefficients begin among those of the block."""
+        return sum(len(m.coefs) for m in self.block.members[: self.member])
+
+    def without(self, gone: frozenset[str]) -> Self | None:
+        return None if self.block.standardised in gone else self
+
+    @property
     def _only_intercept(self) -> bool:
         return self.block.members[self.member].coefs == ("Intercept",)
 
@@ -428,8 +487,7 @@ class GroupEffect(AbstractTerm):
 
     def apply(self, eta: Any, params: Params, design: Design) -> Any:
         member = self.block.members[self.member]
-        at = sum(len(m.coefs) for m in self.block.members[: self.member])
-        r = params[f"r_{self.block.index}"][at : at + len(member.coefs)]
+        r = self._effects(params)
         if member.nthres and eta.ndim == 1:
             eta = eta[:, None]
         values = [params[key] for key in member.given]
@@ -447,10 +505,8 @@ class GroupEffect(AbstractTerm):
         member = self.block.members[self.member]
         return not (self.block.grouping.is_mm or member.given or member.nthres)
 
-    @property
-    def special(self) -> tuple[str, ...]:
-        """Keys of what the predictor gives its special effects to multiply."""
-        return self.block.members[self.member].given
+    def incidence(self, frame: Frame, codes: Any, known: Params) -> Incidence:
+        return Incidence(*map(np.asarray, self.parts(self.design(frame, codes), known)))
 
     def parts(self, design: Design, known: Params = MappingProxyType({})) -> tuple[Any, Any]:
         """Level of each row (rows,) and what its effects multiply (coefficients, rows).
@@ -460,9 +516,10 @@ class GroupEffect(AbstractTerm):
         """
         j = design["J"]
         z = design.get("Z", np.ones((1, j.shape[-1])))
-        if self.special:
-            plain = np.ones((z.shape[-2] - len(self.special), j.shape[-1]))
-            z = z * np.concatenate([plain, [known[key] for key in self.special]])
+        special = self.block.members[self.member].given
+        if special:
+            plain = np.ones((z.shape[-2] - len(special), j.shape[-1]))
+            z = z * np.concatenate([plain, [known[key] for key in special]])
         if j.ndim == 1:
             return j, z
         return j, (z[:, None] if z.ndim == 2 else np.swapaxes(z, 0, 1)) * design["W"]
@@ -470,8 +527,7 @@ class GroupEffect(AbstractTerm):
     def coefficients(self, params: Params) -> Any:
         if not self.plain:
             return None
-        at = sum(len(m.coefs) for m in self.block.members[: self.member])
-        return jnp.ravel(params[f"r_{self.block.index}"][at : at + len(self.coefs)])
+        return jnp.ravel(self._effects(params))
 
     def columns(self, design: Design) -> Any:
         """A column for each level and coefficient: levels within coefficients."""
@@ -479,6 +535,10 @@ class GroupEffect(AbstractTerm):
         out = np.zeros((len(j), len(z), len(self.block.grouping.levels)))
         out[np.arange(len(j)), :, j] = z.T
         return out.reshape(len(j), -1)
+
+    def _effects(self, params: Params) -> Any:
+        """Its coefficients of every level, (coefficients, levels)."""
+        return self.block.effects_of(params)[self._start : self._start + len(self.coefs)]
 
     def _sum(self, r: Any, j: Any, z: Any, values: list[Any]) -> Any:
         """``sum_k Z_k r_k[J]`` (rows,), special coefficients times their values; one sum for each threshold, (rows, thresholds)."""

@@ -16,7 +16,8 @@ from brim.frames.frame import Frame
 from brim.language.expand import Call, Name, arguments, deparse, fault, variables
 from brim.linalg import cholesky
 from brim.parameters.param import RANKS, Param, Piece, Reported, Slot
-from brim.terms.base import AbstractNoiseFree, AbstractTerm, Context, Design, Params
+from brim.terms.base import AbstractTerm, Context, Design, Params
+from brim.terms.latent import AbstractLatent, Loadings, Part
 from brim.terms.special.variable import Place, SpecialVariable, call_name
 
 __all__ = ["NoiseFree", "Noisy", "NoisyVariable", "read"]
@@ -81,7 +82,7 @@ class Noisy:
 
 @final
 @dataclass(frozen=True)
-class NoiseFree(AbstractNoiseFree):
+class NoiseFree(AbstractTerm, AbstractLatent):
     """The noise-free values behind all ``me()`` terms of one grouping: ``X_j = meanme + diag(sdme) Lme z_j``, ``x ~ normal(X, sdx)``.
 
     There is one vector ``X_j`` for each row of the training data, or each level of ``group``. New rows draw their own
@@ -92,7 +93,7 @@ class NoiseFree(AbstractNoiseFree):
     group: str = ""
     correlated: bool = True
     levels: tuple[str, ...] = field(compare=False, default=())
-    size: int = 0
+    count: int = 0
 
     @property
     def key(self) -> str:
@@ -109,9 +110,9 @@ class NoiseFree(AbstractNoiseFree):
     def learn(self, frame: Frame) -> Self:
         noisy = tuple(v.learn(frame) for v in self.noisy)
         if not self.group:
-            return replace(self, noisy=noisy, size=frame.n)
+            return replace(self, noisy=noisy, count=frame.n)
         levels = frame[self.group].as_factor().drop_unused().levels
-        learned = replace(self, noisy=noisy, levels=levels, size=len(levels))
+        learned = replace(self, noisy=noisy, levels=levels, count=len(levels))
         learned._by_level(frame)
         return learned
 
@@ -142,7 +143,7 @@ class NoiseFree(AbstractNoiseFree):
             known = np.array([place.get(level, -1) for level in factor.levels] + [-1], np.int32)[factor.codes]
             _, first, inverse = np.unique(factor.codes, return_index=True, return_inverse=True)
             rows = np.where(rows >= 0, known, rows[first][inverse])
-        return np.where(rows >= 0, rows, self.size - 1 - rows).astype(np.int32)
+        return np.where(rows >= 0, rows, self.count - 1 - rows).astype(np.int32)
 
     def design(self, frame: Frame) -> Design:
         rows = frame.row_numbers
@@ -192,11 +193,11 @@ class NoiseFree(AbstractNoiseFree):
             out.append(
                 Param(self._name("Lme"), (k, k), (Slot("Lme", group=self.group, default="lkj_corr_cholesky(1)"),), space="cholesky_corr")
             )
-        return (*out, Param(self._name("zme"), (k, self.size), pieces=(Piece("std_normal", None),)))
+        return (*out, Param(self._name("zme"), (k, self.count), pieces=(Piece("std_normal", None),)))
 
     def transform(self, params: Params, design: Design) -> dict[str, Any]:
         z = params[self.standardised]
-        mean, scaled = self.law(params)
+        mean, scaled = self.mean(params), self._scaled(params)
         x = mean[:, None] + (scaled @ z if self.has_cor else jnp.diagonal(scaled)[:, None] * z)
         out = dict(zip(self.values, x, strict=True))
         if self.has_cor:
@@ -213,10 +214,32 @@ class NoiseFree(AbstractNoiseFree):
     def values(self) -> tuple[str, ...]:
         return tuple(f"Xme_{v.name}" for v in self.noisy)
 
-    def law(self, params: Params) -> tuple[Any, Any]:
-        """``meanme`` and ``diag(sdme) Lme``."""
+    @property
+    def latent(self) -> Part:
+        return Part(self, 0, len(self.noisy))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.noisy), self.count
+
+    @property
+    def label(self) -> str:
+        return "noise-free values" + (f" by {self.group}" if self.group else "")
+
+    @property
+    def scales(self) -> tuple[str, ...]:
+        return self._name("meanme"), self._name("sdme"), self._name("Lme")
+
+    def mean(self, params: Params) -> Any:
+        return params[self._name("meanme")]
+
+    def loadings(self, params: Params, design: Design) -> Loadings:
+        """``diag(sdme) Lme``."""
+        return Loadings(self._scaled(params))
+
+    def _scaled(self, params: Params) -> Any:
         low = params[self._name("Lme")] if self.has_cor else jnp.eye(len(self.noisy))
-        return params[self._name("meanme")], params[self._name("sdme")][:, None] * low
+        return params[self._name("sdme")][:, None] * low
 
     def _pairs(self) -> list[tuple[int, int]]:
         return [(i, j) for j in range(len(self.noisy)) for i in range(j)]
@@ -265,7 +288,7 @@ class NoiseFree(AbstractNoiseFree):
             flat = np.array([f"corme{self._suffix}__{p}" for p in pairs], dtype=object)
             pair = f"pair_me{self._suffix}"
             out.append(Reported(self._name("corme"), flat, RANKS["me"], self._name("corme"), (pair,), {pair: pairs}))
-        index = tuple(str(i + 1) for i in range(self.size))
+        index = tuple(str(i + 1) for i in range(self.count))
         obs = self.group or "obs_me"
         labels = self.levels or index
         for n in names:

@@ -1,0 +1,223 @@
+"""What is said once of a latent vector: standard normal numbers ``z`` that predictors are linear in (group effects, curves)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from brim.frames.frame import Frame
+from brim.linalg import Cells, lower_cells, sum_by
+
+__all__ = ["AbstractCurve", "AbstractLatent", "Incidence", "Loadings", "Part", "named", "spread"]
+
+
+EFFECTS = " effects"  # behind the name of a grouping factor
+
+
+class Loadings(NamedTuple):
+    """From standard normal ``z`` (k, n) to effects: ``r_j = T_j (z C')_j`` at each level ``j``.
+
+    Attributes
+    ----------
+    within
+        ``T``: (k, k), or (k, k, n) where it differs by level.
+    across
+        ``C`` (n, n), what correlates the levels; ``None`` where nothing does.
+    """
+
+    within: Any
+    across: Any = None
+
+
+class Incidence(NamedTuple):
+    """Which levels the rows belong to, and what the effects multiply there: ``eta_i`` gains ``sum_c columns_ci r_c[level_i]``.
+
+    Attributes
+    ----------
+    level
+        (rows,), or (memberships, rows); ``None``: every row belongs to all levels.
+    columns
+        (coefficients, rows), or (coefficients, memberships, rows), or (levels, rows).
+    """
+
+    level: Any
+    columns: Any
+
+    def added(self, r: Any) -> Any:
+        """What effects (coefficients, levels) add to each row."""
+        if self.level is None:
+            return r[0] @ self.columns
+        return (self.columns * r[:, self.level]).reshape(-1, self.columns.shape[-1]).sum(0)
+
+    def sums(self, values: Any, n: int) -> Any:
+        """Sums over rows of columns times values (rows,), by level: (coefficients, n)."""
+        return (self.columns @ values)[None] if self.level is None else sum_by(self.columns * values, self.level, n)
+
+    def known_sums(self, values: np.ndarray, n: int) -> np.ndarray:
+        """``sums`` of what is known, in NumPy."""
+        if self.level is None:
+            return (self.columns @ values)[None]
+        level = np.ravel(self.level)
+        return np.stack([np.bincount(level, np.ravel(z * values), n) for z in self.columns])
+
+
+@dataclass(frozen=True)
+class Part:
+    """The part of a latent vector that a term adds to its predictor.
+
+    Attributes
+    ----------
+    vector
+        The latent vector.
+    start, stop
+        Which of its coefficients.
+    given
+        Keys of what the predictor gives the last of these to multiply (special effects).
+    """
+
+    vector: AbstractLatent
+    start: int
+    stop: int
+    given: tuple[str, ...] = ()
+
+
+class AbstractLatent(ABC):
+    """A vector ``z ~ N(0, I)``, (k, n): k coefficients at each of n levels, which predictors are linear in.
+
+    The effects are ``r_j = T_j (z C')_j``, ``T`` and ``C`` functions of other parameters (``loadings``).
+    """
+
+    @property
+    @abstractmethod
+    def key(self) -> str:
+        """Unique name in the model; its place in the design."""
+
+    @property
+    @abstractmethod
+    def standardised(self) -> str:
+        """Name of ``z`` among the parameters."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, int]:
+        """(coefficients, levels)."""
+
+    @property
+    @abstractmethod
+    def label(self) -> str:
+        """What a reader calls it: ``student effects``, ``s(x)``."""
+
+    @property
+    @abstractmethod
+    def scales(self) -> tuple[str, ...]:
+        """Names of the parameters that only the loadings read."""
+
+    @abstractmethod
+    def loadings(self, params: Any, design: Any) -> Loadings:
+        """``T`` and ``C``; ``params`` are transformed, ``design`` may be that of other rows."""
+
+    @property
+    def size(self) -> int:
+        """How many numbers ``z`` holds."""
+        k, n = self.shape
+        return k * n
+
+    @property
+    def has_cor(self) -> bool:
+        """Whether ``T`` is triangular, else diagonal."""
+        return False
+
+    @property
+    def cells(self) -> Cells:
+        """Where ``T`` is not zero."""
+        return lower_cells(self.shape[0], self.has_cor)
+
+    @property
+    def tied(self) -> bool:
+        """Whether its levels depend on each other: rows belong to several, or their prior correlates them."""
+        return False
+
+    @property
+    def one_scale(self) -> bool:
+        """Whether ``T`` is one number and ``C`` is known."""
+        return False
+
+    @property
+    def levels_root(self) -> np.ndarray | None:
+        """``C``, where it is known and not the identity."""
+        return None
+
+    @property
+    def unusual(self) -> str:
+        """Why ``z`` is not standard normal given the other parameters; empty if it is."""
+        return ""
+
+    @property
+    def normal(self) -> bool:
+        """Whether effects are normal given few parameters (not with a width of each level)."""
+        return True
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """Keys under which terms read ``m + r``, one a coefficient: values behind measurements. Empty: predictors add the effects."""
+        return ()
+
+    def mean(self, params: Any) -> Any:
+        """``m`` (coefficients,)."""
+        return jnp.zeros(self.shape[0])
+
+    @property
+    def curve(self) -> AbstractCurve | None:
+        """Itself, if it is a curve."""
+        return None
+
+    def codes(self, frame: Frame) -> Any:
+        """The level of each row, found once for all its parts; ``None`` where there is nothing to find."""
+        return None
+
+
+class AbstractCurve(AbstractLatent):
+    """A latent vector of one coefficient whose levels, the functions of a basis, all rows share."""
+
+    @property
+    def curve(self) -> AbstractCurve:
+        return self
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return 1, self.width
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """Number of functions of the basis."""
+
+    @property
+    def tied(self) -> bool:
+        return True
+
+    @abstractmethod
+    def basis(self, design: Any) -> Any:
+        """The functions at each row, (rows, width)."""
+
+
+def spread(loadings: Loadings, shape: tuple[int, int]) -> Any:
+    """The map from all of ``z`` to all effects, levels within coefficients: (k n, k n), or its diagonal (k n,) where it is one."""
+    (k, n), (within, across) = shape, loadings
+    if k == 1 and across is None:
+        return jnp.broadcast_to(within.reshape(-1), (n,))
+    wide = within if within.ndim == 3 else jnp.broadcast_to(within[:, :, None], (k, k, n))
+    return jnp.einsum("abj,ji->ajbi", wide, jnp.eye(n) if across is None else across).reshape(k * n, k * n)
+
+
+def named(latents: Iterable[AbstractLatent]) -> str:
+    """What a reader calls several of them together: ``id and item effects and s(x)``."""
+    labels = list(dict.fromkeys(v.label for v in latents))
+    groups = [label.removesuffix(EFFECTS) for label in labels if label.endswith(EFFECTS)]
+    others = [label for label in labels if not label.endswith(EFFECTS)]
+    return " and ".join([*([" and ".join(groups) + EFFECTS] if groups else []), *others])
