@@ -12,8 +12,7 @@ import pytest
 import brim
 from brim.compile import cache, compiled
 from brim.compile.fingerprint import Unnamed, fingerprint
-from brim.coordinates.integrated.density import eliminate
-from brim.fit.run import target
+from brim.fit.run import coordinates, target
 from references import model
 from test_reference import BUILT
 
@@ -42,7 +41,7 @@ def test_different_models_have_different_names():
     fits = {text: model(text)[0] for text in BUILT}
     names = {text: name(fit) for text, fit in fits.items()}
     assert len(set(names.values())) == len(BUILT) == 47
-    reduced = [e for fit in fits.values() if (e := eliminate(fit.model, fit.frame)) is not None]
+    reduced = [space for fit in fits.values() if (space := coordinates(fit, algorithm="")).integral is not None]
     assert len(reduced) > 10
     assert len({fingerprint(e.target.log_prob) for e in reduced} | set(names.values())) == len(reduced) + len(BUILT)
 

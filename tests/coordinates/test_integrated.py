@@ -7,7 +7,7 @@ from scipy import stats
 
 import brim
 from brim import bf, prior
-from brim.coordinates.integrated.density import eliminate
+from brim.coordinates.choose import Wish, coordinates
 from brim.infer.diagnostics import ess_bulk
 from references import data
 
@@ -56,12 +56,17 @@ STRUCTURES = {
 def built(name):
     formula, more = STRUCTURES[name]
     fit = brim.brm(formula, data=SIM, empty=True, **more)
-    return fit, eliminate(fit.model, fit.frame, True)
+    return fit, integrated(fit, True)
+
+
+def integrated(fit, marginalize="auto"):
+    """Coordinates with as much integrated out as can be."""
+    return coordinates(fit.model, fit.frame, Wish("", marginalize))
 
 
 def written_out(fit, marginal, q):
     """log p(y | other parameters) with the integrated effects in the covariance, plus priors and Jacobian of the others."""
-    rest, model = marginal.elimination.rest, fit.model
+    rest, model = marginal.plan.inner, fit.model
     inputs = model.data(fit.frame)
     params, log_det = rest.layout.constrain(q, inputs["fixed"])
     prior_part = rest.log_prior(rest.transform(params, inputs["design"]), inputs["design"], inputs["prior"])
@@ -111,7 +116,7 @@ def test_a_great_mean_costs_no_digits():
     """Sums of squares of responses around 1e6 keep the residuals' digits."""
     far = SIM.assign(y=SIM.y + 1e6)
     one, two = (brim.brm("y ~ x + (1 + x | g)", data=d, empty=True) for d in (SIM, far))
-    low, high = (eliminate(f.model, f.frame, True).target for f in (one, two))
+    low, high = (integrated(f, True).target for f in (one, two))
     q = np.full(low.dim, 0.2)
     moved = q.copy()
     moved[0] += 1e6  # the intercept comes first
@@ -127,14 +132,14 @@ def test_curves_that_would_cost_too_much_are_sampled(monkeypatch):
     fit = brim.brm(bf("y ~ s(x, k = 5) + (1 | g)", "sigma ~ z"), data=SIM, empty=True)
     for most, kept in ((809, False), (810, True)):
         monkeypatch.setattr("brim.coordinates.integrated.which.MOST_WORK", most)
-        e = eliminate(fit.model, fit.frame).elimination
+        e = integrated(fit).plan.integrated
         assert bool(e.curves) == kept
         assert len(e.blocks) == 1
     monkeypatch.setattr("brim.coordinates.integrated.which.MOST_WORK", 0)
     alone = brim.brm(bf("y ~ s(x, k = 5)", "sigma ~ z"), data=SIM, empty=True)
-    assert eliminate(alone.model, alone.frame) is None
+    assert integrated(alone).plan.integrated is None
     with pytest.raises(brim.errors.BrimError, match="its smooths have too many coefficients for the number of rows"):
-        eliminate(alone.model, alone.frame, True)
+        integrated(alone, True)
 
 
 def both(formula, **more):

@@ -8,8 +8,8 @@ from scipy import stats
 
 import brim
 from brim import bf, set_rescor
-from brim.coordinates.measured import Measured
-from brim.fit.run import coordinates
+from brim.coordinates.plan import Plan, log_density_function
+from brim.fit.run import coordinates, target
 from references import data
 
 SIM = data("sim").assign(sdz=lambda d: 0.2 + 0.1 * d.se, gx=lambda d: d.groupby("g", observed=True).x.transform("mean"), gs=0.3)
@@ -33,27 +33,37 @@ STRUCTURES = {
 
 def space_of(formula, family):
     space = coordinates(brim.brm(formula, data=SIM, family=family, empty=True))
-    assert isinstance(space, Measured)
+    assert space.plan.measured is not None
     return space
+
+
+def inner_density(space):
+    """The density that these coordinates are mapped to."""
+    return log_density_function(Plan(space.plan.model, space.plan.integrated))
+
+
+def place(space):
+    """Where ``e`` of the first grouping stands."""
+    return space.plan.measured.position(space.plan.measured.vectors[0])
 
 
 def anywhere(space, seed=2):
     rng = np.random.default_rng(seed)
-    return jnp.asarray(space.noise.model.layout.center() + 0.3 * rng.normal(size=space.target.dim))
+    return jnp.asarray(space.plan.inner.layout.center() + 0.3 * rng.normal(size=space.target.dim))
 
 
 @pytest.mark.parametrize("name", STRUCTURES)
 def test_density_has_the_jacobian_of_the_map(name):
     formula, family, informed = STRUCTURES[name]
     space = space_of(formula, family)
-    assert space.noise.informed == informed
+    assert space.plan.measured.informed == (informed,)
     values = space.target.data
 
     @jax.jit
     def both(q, values):
-        own = space.noise.standardised(q, values)[0]
-        jacobian = jax.jacfwd(lambda q: space.noise.standardised(q, values)[0])(q)
-        return space.target.log_prob(q, values), space.inner.target.log_prob(own, values["inner"]), jacobian
+        own = space.plan.own(q, values)[0]
+        jacobian = jax.jacfwd(lambda q: space.plan.own(q, values)[0])(q)
+        return space.target.log_prob(q, values), inner_density(space)(own, values["inner"]), jacobian
 
     found, inner, jacobian = both(anywhere(space), values)
     log_det = np.linalg.slogdet(np.asarray(jacobian))[1]
@@ -65,7 +75,7 @@ def test_density_has_the_jacobian_of_the_map(name):
 def test_coordinates_of_a_normal_linear_model_are_standard_normal(name):
     """Whatever the other parameters: the density is that of these, times ``N(e; 0, I)``."""
     space = space_of(*STRUCTURES[name][:2])
-    at = space.noise.at
+    at = place(space)
     here = np.asarray(anywhere(space))
     there = here.copy()
     there[at] = np.random.default_rng(5).normal(size=at.stop - at.start)
@@ -77,7 +87,7 @@ def test_marginal_density_is_that_of_the_bivariate_normal_law():
     """``x ~ N(m, s^2 + sdx^2)``, ``y | x`` normal: the density of the parameters without the noise-free values."""
     space = space_of("y ~ me(x, sdx)", "gaussian")
     q, values = np.asarray(anywhere(space)), space.target.data
-    inputs, model = values["inner"], space.noise.model
+    inputs, model = values["inner"], space.plan.inner
     params, log_det = model.layout.constrain(jnp.asarray(q), inputs["fixed"])
     full = model.transform(params, inputs["design"])
     others = sum(float(model_log) for model_log in (model.log_prior(full, inputs["design"], inputs["prior"]), log_det))
@@ -91,7 +101,7 @@ def test_marginal_density_is_that_of_the_bivariate_normal_law():
         for s in noise
     ]
     expected = others + sum(law.logpdf([a, b]) for law, a, b in zip(joint, x, y, strict=True))
-    found = float(space.target.log_prob(jnp.asarray(q), values)) - stats.norm.logpdf(q[space.noise.at]).sum()
+    found = float(space.target.log_prob(jnp.asarray(q), values)) - stats.norm.logpdf(q[place(space)]).sum()
     assert found == pytest.approx(expected, rel=1e-10)
 
 
@@ -100,7 +110,7 @@ def test_draws_are_those_of_the_model():
     """``lp__`` is the model's density of the reported draws, and a fit tells another where to start."""
     fit = brim.brm("y ~ me(x, sdx)", data=SIM, chains=2, iter=400, seed=3, progress=False)
     assert "noise-free" in fit.engine
-    own = coordinates(fit).inner.target
+    own = target(fit)
     with jax.enable_x64(True):
         last = [float(own.log_prob(q, own.data)) for q in fit.info["last_q"]]
     np.testing.assert_allclose(last, fit.draws["lp__"][:, -1], rtol=1e-10)
@@ -109,7 +119,6 @@ def test_draws_are_those_of_the_model():
 
 
 def test_values_without_a_partner_keep_their_coordinates():
-    for formula in ("y ~ x", "y ~ me(x, sdx) + me(gx, gs, gr = g)"):
-        assert not isinstance(coordinates(brim.brm(formula, data=SIM, empty=True)), Measured)
+    assert coordinates(brim.brm("y ~ x", data=SIM, empty=True)).plan.measured is None
     fit = brim.brm("y ~ me(x, sdx)", data=SIM, control={"adapted_effects": False}, empty=True)
-    assert not isinstance(coordinates(fit), Measured)
+    assert coordinates(fit).plan.measured is None

@@ -4,15 +4,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from brim.coordinates.adapted.density import Transported
 from scipy import stats
 
 import brim
 from adapted_models import COV, SIM, STRUCTURES, adapted
 from brim import bf, prior, set_rescor
 from brim.coordinates.adapted.expansion import Expansion
-from brim.coordinates.adapted.law import effects
 from brim.coordinates.adapted.sums import working
+from brim.coordinates.plan import Plan, log_density_function
 from brim.fit.run import coordinates
 
 
@@ -20,10 +19,10 @@ def anywhere(formula, family, **more):
     """Coordinates with the likelihood expanded at random: the map is exact whatever the approximation is worth."""
     fit = brim.brm(formula, data=SIM, family=family, empty=True, data2={"A": COV}, **more)
     space = coordinates(fit)
-    assert isinstance(space, Transported)
-    t, rows = space.transport, space.rows
+    t, rows = space.plan.adapted, space.rows
     rng = np.random.default_rng(1)
-    others, refs = len(rows.at), space.target.data["working"].get("ref", ((),) * len(t.units))
+    others, sums = len(rows.at), space.target.data["working"].sums
+    refs = ((),) * len(t.units) if sums is None else sums.ref
     shapes = [(len(unit.places), n) for unit, n in zip(t.units, rows.sizes, strict=True)]
 
     def precision(p, n):
@@ -48,17 +47,17 @@ def anywhere(formula, family, **more):
 
 def check_jacobian(space):
     """``log p(q) = log p(model's own coordinates) + log |det|`` with the determinant from the full Jacobian matrix."""
-    t, values = space.transport, space.target.data
+    plan, values = space.plan, space.target.data
     rng = np.random.default_rng(2)
-    q = np.concatenate([t.rest.layout.center() + 0.3 * rng.normal(size=t.head), rng.normal(size=t.dim - t.head)])
+    q = np.concatenate([plan.first.center() + 0.3 * rng.normal(size=plan.head), rng.normal(size=plan.dim - plan.head)])
+    inner = log_density_function(Plan(plan.model, plan.integrated))
 
     @jax.jit
     def both(q, values):
         def own(q):
-            theta, normals = t.split(q)
-            return t.joined(theta, effects(t, theta, normals, values)[0])
+            return plan.own(q, values)[0]
 
-        return space.target.log_prob(q, values), t.inner()(own(q), values["inner"]), jax.jacfwd(own)(q)
+        return space.target.log_prob(q, values), inner(own(q), values["inner"]), jax.jacfwd(own)(q)
 
     found, inner, jacobian = both(jnp.asarray(q), values)
     log_det = np.linalg.slogdet(np.asarray(jacobian))[1]
@@ -73,7 +72,7 @@ ALSO = ("uncorrelated", "by", "nested and crossed", "tails", "beyond the curves"
 def test_density_has_the_jacobian_of_the_map(name):
     formula, family, parts, linear = STRUCTURES[name]
     space = anywhere(formula, family)
-    t = space.transport
+    t = space.plan.adapted
     assert (len(t.singles), len(t.border), len(t.chain)) == parts
     assert t.linear == linear
     check_jacobian(space)
@@ -86,7 +85,7 @@ def test_density_has_the_jacobian_of_the_map(name):
 def test_density_with_standard_deviations_that_are_computed(formula, family, law):
     """Under a joint shrinkage prior ``sd`` is no parameter: ``theta`` holds what it follows from."""
     space = anywhere(formula, family, prior=prior(f"{law}(main = TRUE)") + prior(f"{law}()", class_="sd"))
-    names = [p.name for p in space.transport.rest.params]
+    names = [p.name for p in space.plan.adapted.rest.params]
     assert not [n for n in names if n.startswith("sd_")]
     assert {"horseshoe": "hs_local", "R2D2": "R2D2_phi"}[law] in names
     check_jacobian(space)
@@ -106,7 +105,7 @@ def test_blocks_beyond_the_border_stand_alone(formula, monkeypatch):
     """With no room for a border the second factor follows its own law; the density stays exact."""
     monkeypatch.setattr("brim.coordinates.adapted.which.MOST_BORDER", 0)
     space = anywhere(formula, "poisson" if isinstance(formula, str) else "negbinomial")
-    t = space.transport
+    t = space.plan.adapted
     assert (len(t.singles), len(t.border), len(t.chain)) == (1, 0, 1)
     check_jacobian(space)
 
@@ -129,11 +128,11 @@ def test_blocks_beyond_the_border_stand_alone(formula, monkeypatch):
 def test_effects_of_a_normal_likelihood_are_standardised_exactly(formula):
     """Where the likelihood was expanded, ``log p(theta, e)`` is the log density of ``theta`` without effects, plus N(e; 0, I)."""
     fit, (space, _) = adapted(formula, "gaussian", marginalize=False)
-    t, values = space.transport, space.target.data
-    assert set(t.blocks) == set(fit.model.blocks)
+    t, values = space.plan.adapted, space.target.data
+    assert set(t.latents) == set(fit.model.blocks)
     theta = t.rest.layout.center()
-    theta[values["working"]["at"]] = values["working"]["theta"]
-    e = np.random.default_rng(2).normal(size=t.dim - t.head)
+    theta[values["working"].at] = values["working"].theta
+    e = np.random.default_rng(2).normal(size=space.plan.dim - space.plan.head)
     found = float(space.target.log_prob(np.concatenate([theta, e]), values))
     assert found - stats.norm.logpdf(e).sum() == pytest.approx(integrated(fit, t, theta), rel=1e-10)
 
@@ -144,12 +143,12 @@ def integrated(fit, t, theta):
     params, log_det = rest.layout.constrain(theta, inputs["fixed"])
     full = rest.transform(params, inputs["design"])
     priors = rest.log_prior(full, inputs["design"], inputs["prior"]) + rest.log_internal(full, inputs["design"], inputs["prior"])
-    priors += sum(b.log_density(params, inputs["design"][b.key]) for b in t.blocks)
+    priors += sum(b.log_density(params, inputs["design"][b.key]) for b in t.latents)
     sizes = [k * n for k, n in t.shapes]
 
     def mean(z):
         parts = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
-        own = {b.standardised: z[at].reshape(shape) for b, at, shape in zip(t.blocks, parts, t.shapes, strict=True)}
+        own = {b.standardised: z[at].reshape(shape) for b, at, shape in zip(t.latents, parts, t.shapes, strict=True)}
         every = fit.model.all_dpars(fit.model.transform({**params, **own}, inputs["design"]), inputs["design"])[0]
         return jnp.concatenate([dpars["mu"].value for dpars in every])
 

@@ -10,6 +10,7 @@ import numpy as np
 from brim.errors import BrimError
 from brim.model.model import Model
 from brim.parameters.param import Reported
+from brim.terms.base import AbstractTerm
 
 __all__ = ["check_names"]
 
@@ -26,12 +27,18 @@ def check_names(model: Model) -> None:
     reported = model.reported()
     names = [str(n) for q in reported for n in np.ravel(q.names)]
     if len({*names, *RESERVED}) < len(names) + len(RESERVED):
-        by_term = [pair for t in model.terms() for q in t.reported() for pair in _described(q, t.as_written)]
+        by_term = [pair for t in model.terms() for q in t.reported() for pair in _described(q, _written(t))]
         others = [(p.name, f"'{p.name}' of the family") for r in model.responses for p in r.params]
         _check([*by_term, *others, *RESERVED.items()], "two variables would be called")
     _check([(q.label, f"'{q.label}'") for q in reported], "two arrays of draws would be called")
     _check([(p.name, f"'{p.name}'") for p in model.params], "two parameters would be one:")
-    _check([(t.key, f"'{t.key if (part := t.latent) is None else part.vector.label}'") for t in model.terms()], "two terms would be one:")
+    _check([(t.key, f"'{_written(t)}'") for t in model.terms()], "two terms would be one:")
+
+
+def _written(term: AbstractTerm) -> str:
+    """The term as a reader knows it."""
+    part = term.latent
+    return term.key if part is None or part.vector.curve is None else part.vector.label
 
 
 def _check(said: list[tuple[str, str]], what: str) -> None:

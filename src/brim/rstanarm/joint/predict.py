@@ -348,7 +348,7 @@ def _effects(fit: JmFit, who: Subjects, draws: Mapping[str, np.ndarray], seed: i
         out = -jnp.sum(data["weight"] * h, axis=1)
         for response, codes in zip(fit.model.responses, owners, strict=True):
             out = out.at[codes].add(response.log_lik(own, data["design"]))
-        low = block.loadings({**own, **block.invert(own, {})})
+        low = block.scaled({**own, **block.invert(own, {})}, design[block.key]["by"])
         z = jax.scipy.linalg.solve_triangular(low, b.T, lower=True)
         return out - 0.5 * jnp.sum(z * z, axis=0)
 
