@@ -1,5 +1,8 @@
 """Bad input: one error type that says what is wrong, where, and the nearest valid name."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -130,3 +133,33 @@ def test_the_number_of_observations_of_a_response_that_is_not_there():
     fit = brim.brm("y ~ x", data=SIM, empty=True)
     with pytest.raises(BrimError, match="the model has no response 'z'"):
         fit.nobs("z")
+
+
+def test_a_traceback_ends_in_the_users_frame(tmp_path):
+    script = tmp_path / "mine.py"
+    script.write_text("import brim\ndef mine(d):\n    brim.brm('y ~ xx', d, empty=True)\nmine({'y': [1.0, 2, 3], 'x': [1.0, 3, 2]})\n")
+    ran = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+    assert ran.returncode == 1
+    files = [line.split('"')[1] for line in ran.stderr.splitlines() if line.startswith("  File ")]
+    assert files == [str(script)] * 2
+    assert ran.stderr.rstrip().endswith("unknown column 'xx'\n  y ~ xx\n      ^^\ndid you mean 'x'?")
+    with pytest.raises(BrimError) as caught:
+        brim.brm("y ~ xx", {"y": [1.0, 2, 3], "x": [1.0, 3, 2]}, empty=True)
+    assert sum(line.startswith("  File ") for line in caught.value._render_traceback_()) == 1
+
+
+def test_errors_of_columns_mark_the_token():
+    dates = pd.DataFrame({"y": [1.0, 2.0, 3.0], "when": pd.to_datetime(["2020-01-01", "2020-01-02", "2020-01-03"])})
+    for formula in ("y ~ log(when)", "y ~ (1 + nope | g)", "y | weights(nope) ~ 1"):
+        with pytest.raises(BrimError) as caught:
+            brim.brm(formula, dates.assign(g=["a", "b", "c"]), empty=True)
+        assert caught.value.source == formula
+        assert formula[slice(*caught.value.span)] in ("when", "nope", "log(when)")
+
+
+def test_what_a_fit_and_priors_show():
+    fit = brim.brm("Reaction ~ Days", brim.load_data("sleepstudy"), prior=brim.prior("normal(0, 9)"), empty=True)
+    assert repr(fit).splitlines()[0] == " Family: gaussian "
+    assert "Formula: Reaction ~ Days" in repr(fit)
+    assert "Draws: none" in repr(fit)
+    assert repr(fit.priors) == "class = b ~ normal(0, 9)"

@@ -13,6 +13,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from brim.errors import end_in_users_frame
+
 if TYPE_CHECKING:
     from brim.api.brm import brm as brm
     from brim.api.brm import default_prior as default_prior
@@ -24,6 +26,56 @@ if TYPE_CHECKING:
     from brim.data import load_data as load_data
     from brim.errors import BrimError as BrimError
     from brim.errors import BrimWarning as BrimWarning
+    from brim.families import acat as acat
+    from brim.families import asym_laplace as asym_laplace
+    from brim.families import bernoulli as bernoulli
+    from brim.families import beta as beta
+    from brim.families import beta_binomial as beta_binomial
+    from brim.families import binomial as binomial
+    from brim.families import categorical as categorical
+    from brim.families import com_poisson as com_poisson
+    from brim.families import cox as cox
+    from brim.families import cratio as cratio
+    from brim.families import cumulative as cumulative
+    from brim.families import custom_family as custom_family
+    from brim.families import dirichlet as dirichlet
+    from brim.families import dirichlet_multinomial as dirichlet_multinomial
+    from brim.families import discrete_weibull as discrete_weibull
+    from brim.families import exgaussian as exgaussian
+    from brim.families import exponential as exponential
+    from brim.families import frechet as frechet
+    from brim.families import gamma as gamma
+    from brim.families import gaussian as gaussian
+    from brim.families import gen_extreme_value as gen_extreme_value
+    from brim.families import geometric as geometric
+    from brim.families import hurdle_cumulative as hurdle_cumulative
+    from brim.families import hurdle_gamma as hurdle_gamma
+    from brim.families import hurdle_lognormal as hurdle_lognormal
+    from brim.families import hurdle_negbinomial as hurdle_negbinomial
+    from brim.families import hurdle_poisson as hurdle_poisson
+    from brim.families import inverse_gaussian as inverse_gaussian
+    from brim.families import logistic_normal as logistic_normal
+    from brim.families import lognormal as lognormal
+    from brim.families import mixture as mixture
+    from brim.families import multinomial as multinomial
+    from brim.families import negbinomial as negbinomial
+    from brim.families import negbinomial2 as negbinomial2
+    from brim.families import poisson as poisson
+    from brim.families import shifted_lognormal as shifted_lognormal
+    from brim.families import skew_normal as skew_normal
+    from brim.families import sratio as sratio
+    from brim.families import student as student
+    from brim.families import von_mises as von_mises
+    from brim.families import weibull as weibull
+    from brim.families import wiener as wiener
+    from brim.families import xbeta as xbeta
+    from brim.families import zero_inflated_asym_laplace as zero_inflated_asym_laplace
+    from brim.families import zero_inflated_beta as zero_inflated_beta
+    from brim.families import zero_inflated_beta_binomial as zero_inflated_beta_binomial
+    from brim.families import zero_inflated_binomial as zero_inflated_binomial
+    from brim.families import zero_inflated_negbinomial as zero_inflated_negbinomial
+    from brim.families import zero_inflated_poisson as zero_inflated_poisson
+    from brim.families import zero_one_inflated_beta as zero_one_inflated_beta
     from brim.language.brms import acformula as acformula
     from brim.language.brms import bf as bf
     from brim.language.brms import lf as lf
@@ -62,8 +114,9 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+end_in_users_frame()
+
 # Where each public name lives; imported when first used, so that `import brim` costs next to nothing.
-# The families (gaussian, student, ...) are public too: brim.families says which there are.
 _HOMES = {
     "BrimError": "brim.errors",
     "BrimWarning": "brim.errors",
@@ -111,9 +164,62 @@ _HOMES = {
     "tidy": "brim.post.summaries.tidy",
     "waic": "brim.post.comparison.loo",
 }
+# The names of families; a test compares them with the families themselves.
+_FAMILIES = (
+    "acat",
+    "asym_laplace",
+    "bernoulli",
+    "beta",
+    "beta_binomial",
+    "binomial",
+    "categorical",
+    "com_poisson",
+    "cox",
+    "cratio",
+    "cumulative",
+    "custom_family",
+    "dirichlet",
+    "dirichlet_multinomial",
+    "discrete_weibull",
+    "exgaussian",
+    "exponential",
+    "frechet",
+    "gamma",
+    "gaussian",
+    "gen_extreme_value",
+    "geometric",
+    "hurdle_cumulative",
+    "hurdle_gamma",
+    "hurdle_lognormal",
+    "hurdle_negbinomial",
+    "hurdle_poisson",
+    "inverse_gaussian",
+    "logistic_normal",
+    "lognormal",
+    "mixture",
+    "multinomial",
+    "negbinomial",
+    "negbinomial2",
+    "poisson",
+    "shifted_lognormal",
+    "skew_normal",
+    "sratio",
+    "student",
+    "von_mises",
+    "weibull",
+    "wiener",
+    "xbeta",
+    "zero_inflated_asym_laplace",
+    "zero_inflated_beta",
+    "zero_inflated_beta_binomial",
+    "zero_inflated_binomial",
+    "zero_inflated_negbinomial",
+    "zero_inflated_poisson",
+    "zero_one_inflated_beta",
+)
 _MODULES = ("data", "families", "rstanarm")
 
-__all__ = ["__version__", *_HOMES]
+__all__ = ["__version__", *_FAMILIES, *_HOMES]
 
 
 def __getattr__(name: str) -> Any:
@@ -121,7 +227,7 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(_HOMES[name]), name)
     elif name in _MODULES:
         return import_module(f"brim.{name}")
-    elif not name.startswith("_") and name in _families().__all__:
+    elif name in _FAMILIES:
         value = getattr(_families(), name)
     else:
         raise AttributeError(f"module 'brim' has no attribute {name!r}", name=name, obj=sys.modules[__name__])
@@ -130,7 +236,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*__all__, *_MODULES, *_families().__all__})
+    return sorted({*__all__, *_MODULES})
 
 
 def _families() -> ModuleType:

@@ -6,8 +6,10 @@ import contextlib
 import difflib
 import re
 import sys
+import traceback
 import warnings
 from collections.abc import Iterable
+from types import FrameType, TracebackType
 
 __all__ = ["BrimError", "BrimWarning", "name_list", "name_rows", "near", "printable", "suggest", "warn"]
 
@@ -47,6 +49,39 @@ class BrimError(ValueError):
         if hint:
             lines.append(hint)
         super().__init__(printable("\n".join(lines)))
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython and Jupyter show: the lines of the user, not brim's."""
+        return _shown(type(self), self, self.__traceback__)
+
+
+def _shown(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> list[str]:
+    """The traceback up to the line that called brim, and the message."""
+    frames = list(traceback.walk_tb(trace))
+    inside = next((i for i, (frame, _) in enumerate(frames) if _ours(frame)), len(frames))
+    kept = frames[:inside] or frames
+    text = traceback.StackSummary.extract(iter(kept), lookup_lines=True).format()
+    return ["Traceback (most recent call last):", *"".join(text).rstrip().splitlines(), *traceback.format_exception_only(kind, error)]
+
+
+def _ours(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0] == "brim"
+
+
+def end_in_users_frame() -> None:
+    """Let Python print a ``BrimError`` with the user's lines only, unless someone else has already changed what it prints."""
+    before = sys.excepthook
+    if before is not sys.__excepthook__:
+        return
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if not issubclass(kind, BrimError) or error.__cause__ is not None:
+            before(kind, error, trace)
+            return
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            print(printable("\n".join(line.rstrip("\n") for line in _shown(kind, error, trace))), file=sys.stderr)
+
+    sys.excepthook = hook
 
 
 class BrimWarning(UserWarning):

@@ -25,7 +25,7 @@ __all__ = ["Fit", "load"]
 
 
 @named_methods
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Fit(FitRecord):
     """A fitted model, made by ``brm``: a ``FitRecord`` with what can be asked of it."""
 
@@ -202,7 +202,12 @@ class Fit(FitRecord):
         save(self, path)
 
     def __str__(self) -> str:
-        return str(self.summary()) if self.posterior is not None else f"brim model without draws\nFormula: {self.formula}"
+        return str(self.summary()) if self.posterior is not None else repr(self)
+
+    def __repr__(self) -> str:
+        from brim.post.summaries.summary import head
+
+        return head(self)
 
     def _repr_html_(self) -> str:
         return self.summary()._repr_html_() if self.posterior is not None else f"<pre>{self}</pre>"

@@ -47,7 +47,10 @@ class Constructor:
     finish: Callable[[Family], Family] = lambda family: family
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "__doc__", f"{self.summary}\n\nLinks, the default first: {self._links_text()}.")
+        links = {spec.name: spec.links[0] for spec in self.dpars}
+        shown = f"{self.name}({', '.join(f'{name} = {link}' for name, link in links.items())})"
+        example = f"Examples\n--------\n>>> import brim\n>>> brim.{self.name}()\n{shown}\n"
+        object.__setattr__(self, "__doc__", f"{self.summary}\n\nLinks, the default first: {self._links_text()}.\n\n{example}")
         object.__setattr__(self, "__name__", self.name)
         object.__setattr__(self, "__signature__", self._signature())
 

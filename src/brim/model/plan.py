@@ -16,7 +16,7 @@ from brim.frames.frame import Frame
 from brim.language.brms import Formula, MvFormula
 from brim.language.brms import Predictor as PredictorFormula
 from brim.language.expand import Terms, deparse, expand, fault, variables
-from brim.language.nodes import chain
+from brim.language.nodes import Name, chain, walk
 from brim.model.response import Response
 from brim.parameters.param import Where
 
@@ -70,11 +70,21 @@ class Plan:
         """Mask of the rows that have all they use; outside its ``subset()`` a response may miss what it likes."""
         for name in self.formula.variables(self.columns):
             if name not in INTERCEPTS:
-                frame[name]  # an unknown column is named before anything else is done
+                self._ask(frame, name)  # an unknown column is named before anything else is done
         right = frame.complete(n for n in self.formula.right_variables(self.columns, complete=True) if n not in INTERCEPTS)
         rows = self.response.rows(frame)
         keep = right if rows is None else right | ~rows
         return keep & ~np.any([*self.response.missing(frame).values(), np.zeros(frame.n, bool)], axis=0)
+
+    def _ask(self, frame: Frame, name: str) -> None:
+        """A column, with errors that mark it in the formula."""
+        f = self.formula
+        trees = [n for n in (f.left_node, *(p.rhs for p in (f.main, *f.predictors)), f.autocor, f.unused) if n is not None]
+        node = next((n for tree in trees for n in walk(tree) if n == Name(name)), None)
+        try:
+            frame.column(name, source=node.source if node else None, span=node.span if node else None)
+        except BrimError as error:
+            raise error if error.source is not None or node is None else fault(node, error.what, error.hint) from None
 
     def rows(self, frame: Frame) -> Frame:
         """The rows of this response: all, or those that ``subset()`` keeps."""

@@ -195,13 +195,8 @@ class Summary:
     __repr__ = __str__
 
     def _head(self) -> list[str]:
-        formula = f"\n{_INDENT}".join(self.formula)
-        links = f"\n{_INDENT}".join(self.links)
         return [
-            f" Family: {self.family} ",
-            *f"  Links: {links} ".split("\n"),
-            *f"Formula: {formula}".split("\n"),
-            f"   Data: {self.data_name} (Number of observations: {self.nobs}) ",
+            *_model_lines(self.family, self.links, self.formula, self.data_name, self.nobs),
             f"  Draws: {self.chains} chains, each with iter = {self.iter}; warmup = {self.warmup}; thin = {self.thin};",
             f"{_INDENT}total post-warmup draws = {self.draws}",
         ]
@@ -260,15 +255,9 @@ def summarise(fit: FitRecord, prob: float = 0.95, robust: bool = False, priors: 
     posterior = fit.draws
     exact = fit.settings.algorithm in EXACT
     own = exact and (posterior.chains, posterior.draws) == (fit.settings.chains, fit.settings.draws)
-    responses = fit.model.responses
-    names = [_family_name(r.family) for r in responses]
     tables, random = _tables(fit, prob, robust)
     return Summary(
-        family=names[0] if len(names) == 1 else f"MV({', '.join(names)})",
-        links=tuple(_links(r) for r in responses),
-        formula=tuple(line for f in fit.formula.formulas for line in _formula_lines(str(f))),
-        data_name=fit.data_name,
-        nobs=fit.nobs(),
+        **_model(fit),
         ngrps=fit.ngrps(),
         chains=posterior.chains,
         iter=fit.settings.iter if own else posterior.draws,
@@ -284,6 +273,34 @@ def summarise(fit: FitRecord, prob: float = 0.95, robust: bool = False, priors: 
         divergent=int(np.sum(fit.stats["diverging"])) if "diverging" in fit.stats else 0,
         priors=tuple(prior_lines(prior_table(fit.model.rows))) if priors else (),
     )
+
+
+def head(fit: FitRecord) -> str:
+    """The first lines of a summary: family, links, formula, data, and how many draws there are."""
+    draws = "none" if fit.posterior is None else f"{fit.posterior.chains} chains, {fit.posterior.chains * fit.posterior.draws} draws"
+    return "\n".join([*_model_lines(**_model(fit)), f"  Draws: {draws}"])
+
+
+def _model(fit: FitRecord) -> dict[str, Any]:
+    responses = fit.model.responses
+    names = [_family_name(r.family) for r in responses]
+    return {
+        "family": names[0] if len(names) == 1 else f"MV({', '.join(names)})",
+        "links": tuple(_links(r) for r in responses),
+        "formula": tuple(line for f in fit.formula.formulas for line in _formula_lines(str(f))),
+        "data_name": fit.data_name,
+        "nobs": fit.nobs(),
+    }
+
+
+def _model_lines(family: str, links: tuple[str, ...], formula: tuple[str, ...], data_name: str, nobs: Any) -> list[str]:
+    inner = f"\n{_INDENT}"
+    return [
+        f" Family: {family} ",
+        *f"  Links: {inner.join(links)} ".split("\n"),
+        *f"Formula: {inner.join(formula)}".split("\n"),
+        f"   Data: {data_name} (Number of observations: {nobs}) ",
+    ]
 
 
 def _family_name(family: Family) -> str:
