@@ -129,8 +129,8 @@ class Param:
 
     @property
     def joint(self) -> bool:
-        """Whether one prior covers the whole array."""
-        return len(self.slots) == 1 and self.size > 1
+        """Whether one prior covers the whole array, be it of one element."""
+        return len(self.slots) == 1 and (self.space != "real" or self.size > 1)
 
     @property
     def in_lprior(self) -> bool:
@@ -258,6 +258,8 @@ def _constrain_joint(param: Param, u: Any) -> tuple[Any, Any]:
         r = jnp.tanh(u[0])
         log_diag = 0.5 * jnp.log1p(-r * r)
         return jnp.stack([jnp.stack([jnp.ones_like(r), jnp.zeros_like(r)]), jnp.stack([r, jnp.exp(log_diag)])]), 2.0 * log_diag
+    if not unconstrained_size(param):  # a simplex of one element, correlations of one coefficient
+        return jnp.ones(param.shape), 0.0
     bijector = _bijector(param)
     outer = param.shape[:-2] if param.space == "cholesky_corr" else param.shape[:-1]
     z = jnp.reshape(u, (*outer, -1))
@@ -279,7 +281,7 @@ def _bijector(param: Param) -> Any:
 def unconstrain(param: Param, x: Any) -> Any:
     """The unconstrained coordinates of a parameter: ``constrain(param, unconstrain(param, x), ...)`` is ``x``."""
     if param.space != "real":
-        if len(param.constants) == param.size:
+        if not unconstrained_size(param):
             return jnp.zeros(0)
         outer = param.shape[:-2] if param.space == "cholesky_corr" else param.shape[:-1]
         return jnp.ravel(_bijector(param).inv(jnp.reshape(x, (*outer, *param.shape[len(outer) :]))))

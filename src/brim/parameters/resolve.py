@@ -89,14 +89,24 @@ def _matched(given: Priors, rows: Mapping[Key, PriorRow]) -> list[PriorRow]:
 
 
 def _warn_unused(users: Iterable[PriorRow], params: tuple[Param, ...], rows: Mapping[Key, PriorRow]) -> None:
-    """A prior of a class whose every coefficient has one of its own reaches none of them, as in brms."""
+    """A prior of a class whose every coefficient has one of its own reaches none of them, as in brms; a joint one does not go with any."""
     slots = [s for p in params for s in p.slots]
     reached = {_row_for(s, rows, p)[0].key for p in params for s in p.slots}
     for user in users:
         if user.prior and user.key not in reached:
+            if (law := user.prior.partition("(")[0].strip()) in SHRINKING:
+                raise _own_priors(law, user.class_)
             own = dict.fromkeys(s.coef or s.group for s in slots if s.class_ == user.class_ and s.where == _where(user))
             hint = f"give coef= too, one of {', '.join(own)}"
             warn(f"the prior {user.prior} for {user.describe()} is not used: each coefficient has its own; {hint}")
+
+
+def _own_priors(law: str, class_: str) -> BrimError:
+    what = "all coefficients" if SHRUNK.get(class_) else "all parameters"
+    return BrimError(
+        f"{law}() covers {what} of class {class_}: single ones cannot have priors of their own",
+        hint=f"give it without coef and group, and leave other priors of class {class_} out",
+    )
 
 
 def _where(row: PriorRow) -> Where:
@@ -284,11 +294,7 @@ def _resolve_shrinkage(param: Param, texts: list[str], row: PriorRow, rows: Mapp
         raise BrimError(f"{law}() does not go with group effects that are correlated across predictors", hint="leave the ID out")
     own = any(r.prior and (r.coef or r.group) for r in where_rows(rows.values(), where) if r.class_ == class_)
     if len(set(texts)) > 1 or own:
-        what = "all coefficients" if SHRUNK[class_] else "all parameters"
-        raise BrimError(
-            f"{law}() covers {what} of class {class_}: single ones cannot have priors of their own",
-            hint=f"give it without coef and group, and leave other priors of class {class_} out",
-        )
+        raise _own_priors(law, class_)
     if (param.lb, param.ub) != (None if SHRUNK[class_] else 0.0, None):
         raise BrimError(f"{law}() does not go with bounds", hint=_unbounded(class_))
     if class_ == "sd" and len(param.shape) > 1:
