@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, final
 
@@ -17,9 +17,14 @@ from brim.frames.columns import Column, Factor, Logical, Matrix, Numeric
 from brim.frames.frame import Frame
 from brim.language.expand import Binary, Call, Constant, Name, Node, Number, Paren, Text, Unary, deparse, fault, variables
 
-__all__ = ["Expression", "usable"]
+__all__ = ["Expression", "columns_among", "usable"]
 
 INTERCEPTS = ("Intercept", "intercept")  # brms: the intercept as an ordinary coefficient, y ~ 0 + Intercept
+
+
+def columns_among(names: Iterable[str], frame: Frame) -> tuple[str, ...]:
+    """Names that a model uses without the column of ones, ``Intercept`` where the training data ``frame`` have none of that name."""
+    return tuple(n for n in names if n not in INTERCEPTS or n in frame)
 
 
 @final

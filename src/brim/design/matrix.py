@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, final
 
@@ -226,14 +226,23 @@ class ModelMatrix:
             assign += [i + 1] * len(new)
         return replace(self, names=tuple(names), assign=tuple(assign), _variables=variables, _blocks=blocks)
 
-    def matrix(self, frame: Frame) -> np.ndarray:
-        """The columns on a frame, ``(n, len(names))`` float64; missing values give ``NaN``."""
+    def matrix(self, frame: Frame, only: Iterable[int] | None = None) -> np.ndarray:
+        """The columns on a frame, ``(n, len(names))`` float64; missing values give ``NaN``.
+
+        ``only`` are the numbers of the terms (see ``assign``) that are wanted: the columns of others are zero, and read nothing.
+        """
+        wanted = {*self.assign} if only is None else {*only}
         out = np.empty((frame.n, len(self.names)))
         at = 0
         if self.terms.intercept:
-            out[:, 0] = 1.0
+            out[:, 0] = float(0 in wanted)
             at = 1
-        for block in self._blocks:
+        for number, block in enumerate(self._blocks, 1):
+            if number not in wanted:
+                width = self.assign.count(number)
+                out[:, at : at + width] = 0.0
+                at += width
+                continue
             columns = _product([self._variables[v].columns(frame, full) for v, full in zip(block.variables, block.full, strict=True)])
             out[:, at : at + columns.shape[1]] = columns
             at += columns.shape[1]

@@ -11,8 +11,9 @@ from brim.language.expand import Call, Group, Name, Node, Terms, deparse, fault,
 from brim.model.plan import Plan
 from brim.parameters.param import Where
 from brim.terms.cs import without_cs
-from brim.terms.groups.group import GroupBlock, Member
+from brim.terms.groups.group import GroupBlock
 from brim.terms.groups.grouping import mmc_column, parse_grouping
+from brim.terms.groups.member import Member
 from brim.terms.registry import TOGETHER
 from brim.terms.special.products import stand_in
 

@@ -311,6 +311,14 @@ class Model:
         )
         return replace(self, responses=responses, blocks=blocks)
 
+    def with_effects(self, effects: Mapping[str, GroupEffect]) -> Model:
+        """The model with these group effects, by key, in place of its own."""
+        responses = tuple(
+            replace(r, predictors=tuple(replace(p, terms=tuple(effects.get(t.key, t) for t in p.terms)) for p in r.predictors))
+            for r in self.responses
+        )
+        return replace(self, responses=responses)
+
     def without(self, latents: Iterable[AbstractLatent]) -> Model:
         """The model without ``z`` of these vectors, and without what they add to its predictors."""
         gone = frozenset(v.standardised for v in latents)

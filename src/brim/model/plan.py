@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from brim.design.expressions import INTERCEPTS
+from brim.design.expressions import columns_among
 from brim.errors import BrimError, suggest, warn
 from brim.families import Family
 from brim.families import family as resolve_family
@@ -68,10 +68,9 @@ class Plan:
 
     def complete(self, frame: Frame) -> np.ndarray:
         """Mask of the rows that have all they use; outside its ``subset()`` a response may miss what it likes."""
-        for name in self.formula.variables(self.columns):
-            if name not in INTERCEPTS:
-                self._ask(frame, name)  # an unknown column is named before anything else is done
-        right = frame.complete(n for n in self.formula.right_variables(self.columns, complete=True) if n not in INTERCEPTS)
+        for name in columns_among(self.formula.variables(self.columns), frame):
+            self._ask(frame, name)  # an unknown column is named before anything else is done
+        right = frame.complete(columns_among(self.formula.right_variables(self.columns, complete=True), frame))
         rows = self.response.rows(frame)
         keep = right if rows is None else right | ~rows
         return keep & ~np.any([*self.response.missing(frame).values(), np.zeros(frame.n, bool)], axis=0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,14 +15,15 @@ from brim.arguments import drawn_seed, flag, one_of, positions, whole
 from brim.arguments import seed as checked_seed
 from brim.compile.session import float64
 from brim.compile.xla import options
+from brim.design.expressions import columns_among
 from brim.distributions.evaluate import OUTPUTS, evaluate_law
 from brim.errors import BrimError, suggest
 from brim.families.base import Dpar
 from brim.fit.draws import Posterior
 from brim.fit.record import FitRecord
 from brim.frames.frame import Frame
-from brim.language.expand import Group, expand, parse
 from brim.model.model import Model, ResponseModel
+from brim.post.re_formula import chosen_effects
 
 __all__ = ["HOW", "Query", "chunks", "evaluate", "log_prior", "pick_draws", "predict"]
 
@@ -74,55 +74,6 @@ def pick_draws(total: int, ndraws: int | None, draw_ids: Any, seed: int | None) 
     return np.sort(np.random.default_rng(seed).choice(total, ndraws, replace=False))
 
 
-# --------------------------------------------------------------------------- which group effects
-
-
-def skipped(model: Model, re_formula: Any) -> tuple[frozenset[str], dict[str, np.ndarray]]:
-    """Terms to leave out, and for effects kept in part the mask of their coefficients.
-
-    ``re_formula`` is ``None`` (all effects), ``False`` (none) or a formula such as ``"(1 | g)"``.
-    """
-    effects = [e for r in model.responses for e in r.effects()]
-    if re_formula is None:
-        return frozenset(), {}
-    if re_formula is False or (isinstance(re_formula, float) and math.isnan(re_formula)):
-        return frozenset(e.key for e in effects), {}
-    wanted = _wanted(str(re_formula))
-    skip, partial, used = set(), {}, set()
-    for e in effects:
-        keep = [k for (label, k) in wanted if label == e.label]
-        mask = np.array([any(c in k for k in keep) for c in e.written])
-        used |= {(e.label, c) for c in np.array(e.written, dtype=object)[mask]}
-        if not mask.any():
-            skip.add(e.key)
-        elif not mask.all():
-            partial[e.key] = mask.astype(float)
-    for label, coefs in wanted:
-        for c in coefs:
-            if (label, c) not in used:
-                have = [f"({c2} | {e.label})" for e in effects for c2 in e.written]
-                raise BrimError(
-                    f"re_formula: the model has no effect of '{c}' by '{label}'", hint=suggest(f"({c} | {label})", have, "effects")
-                )
-    return frozenset(skip), partial
-
-
-def _wanted(text: str) -> list[tuple[str, tuple[str, ...]]]:
-    """(group label, coefficients) of each group term of a formula."""
-    from brim.design.matrix import brms_name
-    from brim.language.expand import label as term_label
-    from brim.terms.cs import without_cs
-    from brim.terms.groups.grouping import parse_grouping
-
-    node = parse(text if "~" in text else f"~ {text}")
-
-    def coefs(group: Group) -> tuple[str, ...]:
-        terms = without_cs(group.terms)
-        return (*(("Intercept",) if terms.intercept else ()), *(brms_name(term_label(t)) for t in terms.terms))
-
-    return [(parse_grouping(g.by, {}).label, coefs(g)) for g in expand(node).groups]
-
-
 # --------------------------------------------------------------------------- designs
 
 
@@ -137,7 +88,7 @@ def design_for(
     left_out: frozenset[str] = frozenset(),
 ) -> tuple[Model, dict[str, Any], frozenset[str]]:
     """The (scoped) model, the design and the terms left out for a prediction of one response, or of all (``None``)."""
-    skip, partial = skipped(model, re_formula)
+    model, skip = chosen_effects(model, re_formula)
     skip |= left_out
     only = None if resp is None else resp.name
     if newdata is None:
@@ -149,13 +100,10 @@ def design_for(
         model = model.with_blocks(tuple(b.scope(new) if b in kept else b for b in model.blocks))
         _check_levels(model, allow_new_levels)
         for r in _chosen(model, only):
-            _check_missing(new, r, skip, with_y)
+            _check_missing(new, frame, r, skip, with_y)
             if with_y:
                 r.response.check(r.response.kept(new), r.family)
         design = model.design(new, with_y=with_y, skip=skip, only=only)
-    for key, mask in partial.items():
-        if "Z" in design.get(key, {}):
-            design[key]["Z"] = design[key]["Z"] * mask[..., :, None]
     return model, design, skip
 
 
@@ -163,11 +111,11 @@ def _chosen(model: Model, only: str | None) -> tuple[ResponseModel, ...]:
     return model.responses if only is None else (model.response(only),)
 
 
-def _check_missing(frame: Frame, resp: ResponseModel, skip: frozenset[str], with_y: bool) -> None:
+def _check_missing(frame: Frame, trained: Frame, resp: ResponseModel, skip: frozenset[str], with_y: bool) -> None:
     """Columns that must be there, and complete where they are used."""
     residual = () if resp.residual is None else (resp.residual,)
     names = [v for t in (*(t for p in resp.predictors for t in p.terms), *residual) if t.key not in skip for v in t.variables()]
-    gone = {name: frame[name].missing for name in dict.fromkeys(names)}
+    gone = {name: frame[name].missing for name in columns_among(dict.fromkeys(names), trained)}
     for name, missing in (*gone.items(), *(resp.response.missing(frame).items() if with_y else ())):
         if missing.any():
             raise BrimError(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from brim.design.expressions import INTERCEPTS, columns_among
 from brim.errors import BrimError, suggest
 from brim.frames.frame import Column, Factor, Frame, Logical, Numeric
 from brim.language.brms import Formula, Predictor
@@ -136,7 +137,7 @@ class Variables:
     @staticmethod
     def read(formula: Formula, frame: Frame, with_groups: bool) -> Variables:
         """The variables of a response's formulas; those that only group effects use, if these are included in predictions."""
-        columns = [c for c in frame.names if c != "Intercept"]
+        columns = list(frame.names)
         parts = (formula.main, *formula.predictors)
         linear = [part.terms(columns) for part in parts if not part.nl]
         inner = [f for terms in linear for f in _factors(terms, with_groups)]
@@ -144,7 +145,7 @@ class Variables:
         nonlinear = [part.rhs for part in parts if part.nl]
         parameters = {part.par for part in formula.predictors}
         names = [v for node in (*inner, *nonlinear) for v in variables(node) if v not in parameters or v in frame]
-        names = [v for v in (*names, *(v for call in outer for v in variables(call))) if v != "Intercept"]
+        names = [*columns_among((*names, *(v for call in outer for v in variables(call))), frame)]
         calls = [n for node in (*inner, *nonlinear, *outer) for n in walk(node) if isinstance(n, Call)]
         kinds = {v: kind for kind, fns in _KINDS.items() for call in calls if call.fn in fns for v in variables(call)}
         known = {v: Variable.of(v, frame[v], kinds.get(v, "numeric")) for v in dict.fromkeys(names)}
@@ -155,7 +156,7 @@ class Variables:
 
     def also(self, names: Iterable[str], frame: Frame) -> Variables:
         """With further columns, which are held."""
-        more = {v: Variable.of(v, frame[v], "numeric") for v in names if v not in self.known and v not in self.groups}
+        more = {v: Variable.of(v, frame[v], "numeric") for v in columns_among(names, frame) if v not in self.known and v not in self.groups}
         return replace(self, known={**self.known, **more})
 
     def __getitem__(self, name: str) -> Variable:
@@ -201,7 +202,7 @@ def _effects(parts: Iterable[Predictor], columns: Sequence[str], parameters: set
             found = [_unique(v for f in t for v in variables(f)) for t in plain]
             others = sorted((t for t in terms if t not in plain), key=_place)
             found += [e for t in others for e in _special_effects(t)]
-        seen.update((e, None) for e in found if "Intercept" not in e)
+        seen.update((e, None) for e in found if not set(INTERCEPTS) - set(columns) & set(e))
     yield from (e for e in _without_mirrored(seen) if 0 < len(e) <= 2)
 
 

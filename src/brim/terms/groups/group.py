@@ -18,82 +18,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import gammaln
 
-from brim.design.expressions import Expression
-from brim.design.matrix import ModelMatrix, brms_name
-from brim.errors import BrimError
 from brim.frames.frame import Frame
-from brim.language.expand import Call, Name, Terms, variables
 from brim.linalg import cholesky
-from brim.parameters.param import RANKS, Param, Piece, Reported, Slot, Where
-from brim.terms.base import AbstractTerm, Design, Params, given_key
-from brim.terms.groups.grouping import Grouping, mmc_column
+from brim.parameters.param import RANKS, Param, Piece, Reported, Slot
+from brim.terms.base import AbstractTerm, Design, Params
+from brim.terms.groups.grouping import Grouping
+from brim.terms.groups.member import Member, Term
 from brim.terms.latent import EFFECTS, AbstractLatent, Incidence, Loadings, Part
 
-__all__ = ["GroupBlock", "GroupEffect", "Member"]
+__all__ = ["GroupBlock", "GroupEffect"]
 
 STANDARD_NORMAL = (Piece("std_normal", None),)
-
-
-@dataclass(frozen=True)
-class Member:
-    """The part of a block that stands in one predictor.
-
-    Attributes
-    ----------
-    terms
-        Its plain terms.
-    where
-        The predictor.
-    mmc
-        Its calls to ``mmc()``, which stand in ``terms`` as columns of their own name.
-    special
-        Its special effects (``mo(x)``), the calls as columns of ones; what the coefficients multiply is given by the predictor.
-    nthres
-        For category-specific effects, ``(cs(x) | g)``: the number of thresholds, each with its own effect.
-    coefs, given, mmc_columns
-        Learned: all coefficients, special ones last, where the predictor gives what those multiply, and what ``mmc()`` reads.
-    """
-
-    terms: Terms = field(compare=False)
-    where: Where
-    mmc: tuple[Call, ...] = field(compare=False, default=())
-    special: Terms | None = field(compare=False, default=None)
-    nthres: int = 0
-    coefs: tuple[str, ...] = ()
-    given: tuple[str, ...] = ()
-    matrix: ModelMatrix | None = field(compare=False, default=None, repr=False)
-    mmc_columns: tuple[tuple[str, tuple[Expression, ...]], ...] = field(compare=False, default=(), repr=False)
-
-    def learn(self, frame: Frame, grouping: Grouping) -> Member:
-        mmc_columns = grouping.learn_members(frame, self.mmc)
-        matrix = ModelMatrix(self.terms).learn(grouping.member_frames(frame, mmc_columns)[0])
-        plain = tuple(brms_name(n) for n in matrix.names)
-        if self.nthres:
-            plain = tuple(f"{c}[{k + 1}]" for c in plain for k in range(self.nthres))
-        special = self._special_coefs(frame)
-        if not plain + special:
-            raise BrimError(
-                "a group term has no coefficients", source=self.terms.node.source or None, span=self.terms.node.span, hint="write (1 | g)"
-            )
-        given = tuple(given_key(self.where, c) for c in special)
-        return replace(self, matrix=matrix, mmc_columns=mmc_columns, coefs=plain + special, given=given)
-
-    def _special_coefs(self, frame: Frame) -> tuple[str, ...]:
-        if self.special is None:
-            return ()
-        ones = {f.name: np.ones(frame.n) for t in self.special.terms for f in t if isinstance(f, Name) and f.name not in frame}
-        return tuple(brms_name(n) for n in ModelMatrix(self.special).learn(frame.with_columns(ones)).names[1:])
-
-    def columns(self, frame: Frame) -> np.ndarray:
-        """What the coefficients multiply, (coefficients, rows): 1 for special ones, repeated for each threshold."""
-        assert self.matrix is not None
-        plain = np.repeat(self.matrix.matrix(frame).T, max(self.nthres, 1), axis=0)
-        return np.ascontiguousarray(np.concatenate([plain, np.ones((len(self.given), frame.n))]))
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Coefficient names with the predictor's prefix, as they stand in ``sd_g__zi_Intercept``."""
-        return tuple(self.where.prefix + c for c in self.coefs)
 
 
 @final
@@ -417,6 +352,7 @@ class GroupEffect(AbstractTerm):
 
     block: GroupBlock
     member: int
+    kept: frozenset[Term] | None = field(compare=False, default=None, repr=False)
 
     @property
     def key(self) -> str:
@@ -435,16 +371,20 @@ class GroupEffect(AbstractTerm):
         return self.block.members[self.member].coefs
 
     @property
-    def written(self) -> tuple[str, ...]:
-        """The coefficients as a formula names them: without the threshold of category-specific ones."""
-        return tuple(c.rpartition("[")[0] for c in self.coefs) if self.block.members[self.member].nthres else self.coefs
+    def written(self) -> tuple[Term, ...]:
+        """Its terms as the formula has them."""
+        return self.block.members[self.member].written()
+
+    def keeping(self, terms: frozenset[Term]) -> Self:
+        """The effect of which predictions take these terms only."""
+        return replace(self, kept=terms)
+
+    @property
+    def _member(self) -> Member:
+        return replace(self.block.members[self.member], kept=self.kept)
 
     def variables(self) -> tuple[str, ...]:
-        member = self.block.members[self.member]
-        named = [v for t in member.terms.terms for f in t for v in variables(f)]
-        inner = [v for call in member.mmc for v in variables(call)]
-        plain = [v for v in named if v not in {mmc_column(call) for call in member.mmc}]
-        return tuple(dict.fromkeys([*self.block.grouping.variables(), *plain, *inner]))
+        return tuple(dict.fromkeys([*self.block.grouping.variables(), *self._member.variables()]))
 
     def learn(self, frame: Frame) -> Self:
         return self
@@ -481,8 +421,7 @@ class GroupEffect(AbstractTerm):
 
     def _columns(self, frame: Frame) -> np.ndarray:
         """Z as (coefficients, rows), or (memberships, coefficients, rows)."""
-        member = self.block.members[self.member]
-        z = [member.columns(f) for f in self.block.grouping.member_frames(frame, member.mmc_columns)]
+        z = [self._member.columns(f) for f in self._member.frames(frame, self.block.grouping)]
         return z[0] if len(z) == 1 else np.stack(z)
 
     def apply(self, eta: Any, params: Params, design: Design) -> Any:

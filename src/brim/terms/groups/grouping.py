@@ -15,7 +15,7 @@ from brim.errors import BrimError, suggest
 from brim.frames.frame import Factor, Frame
 from brim.language.expand import Binary, Call, Constant, Name, Node, Text, deparse
 
-__all__ = ["Grouping", "parse_grouping"]
+__all__ = ["Grouping", "grouping_label", "parse_grouping"]
 
 Key: TypeAlias = tuple[str, ...]
 
@@ -322,6 +322,13 @@ def parse_grouping(by: Node, data2: Mapping[str, Any]) -> Grouping:
     return Grouping(by, (names,), ":".join(names))
 
 
+def grouping_label(by: Node) -> str:
+    """The label of a grouping construct, whatever its other arguments are."""
+    if isinstance(by, Call) and by.fn == "mm":
+        return "mm" + "".join(":".join(_columns(a, by)) for a in by.args)
+    return ":".join(_columns(by.args[0] if isinstance(by, Call) and by.fn == "gr" and by.args else by, by))
+
+
 def _columns(node: Node, whole: Node) -> tuple[str, ...]:
     if isinstance(node, Name):
         return (node.name,)
@@ -415,7 +422,7 @@ def _parse_mm(call: Call) -> Grouping:
     if "weights" in given:
         node = given["weights"]
         weights = node.args if isinstance(node, Call) and node.fn == "cbind" else (node,)
-    label = "mm" + "".join(":".join(f) for f in factors)
+    label = grouping_label(call)
     cor, scale = _flag(given.get("cor"), True), _flag(given.get("scale"), True)
     shared = _identifier(given.get("id"))
     return Grouping(call, factors, label, correlated=cor, weight_nodes=weights, scale_weights=scale, id=shared)
