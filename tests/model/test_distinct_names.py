@@ -234,3 +234,17 @@ def test_a_large_key_in_a_formula_is_text():
     fit = brm("y ~ k == '1000000000000000001'", data, empty=True)
     fit = fit.with_draws(pd.DataFrame({fit.variables()[0]: [0.0], fit.variables()[1]: [1.0], "sigma": [1.0]}))
     np.testing.assert_array_equal(fit.posterior_epred()[0, :4], [0, 1, 0, 0])
+
+
+@pytest.mark.parametrize("group", ["chain", "draw", "coef", "coef_g", "b", "sigma", "r_g", "level"])
+def test_axes_of_draws_are_told_apart(group, tmp_path):
+    data = {**D, "g": np.arange(N) % 4, group: np.arange(N) % 5}
+    model = brm(f"y ~ x + z + (1 + x | {group}) + (1 | g)", data, empty=True)
+    values = np.random.default_rng(1).uniform(0.1, 0.9, (4, len(model.variables())))
+    fit = model.with_draws(pd.DataFrame(values, columns=model.variables()), chains=2)
+    effects = fit.idata["posterior"].ds[f"r_{group}"]
+    assert effects.shape == (2, 2, 2, 5)
+    np.testing.assert_allclose(effects[:, :, 0, 3].to_numpy().ravel(), fit.as_draws_df()[f"r_{group}[3,Intercept]"])
+    assert effects.coords[effects.dims[3]].to_numpy().tolist() == list("01234")
+    fit.save(tmp_path / "fit.nc")
+    np.testing.assert_array_equal(brim.load(tmp_path / "fit.nc").as_draws_df().to_numpy(), fit.as_draws_df().to_numpy())

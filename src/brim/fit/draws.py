@@ -22,6 +22,8 @@ __all__ = ["Posterior"]
 
 #: Variables every fit has besides the model's own.
 EXTRA = ("lprior", "lp__")
+#: The axes of all draws.
+AXES = ("chain", "draw")
 
 
 @dataclass(frozen=True)
@@ -157,18 +159,28 @@ def safe_name(name: str) -> str:
 
 
 def labelled(posterior: Posterior) -> Labelled:
-    """The draws with named axes. A dim that is called as a variable (a grouping factor ``b`` or ``sigma``) gets the suffix ``_dim``."""
+    """The draws with named axes.
+
+    A dim that is called as a variable or as the axes of all draws (a grouping factor ``b`` or ``chain``) gets the suffix ``_dim``;
+    one whose name stands for other labels already (a grouping factor ``coef``) an underscore.
+    """
     single = {name: posterior[name] for name in (*posterior.extra, *(e for e in EXTRA if e in posterior.arrays))}
-    taken = {*single, *(q.label for q in posterior.reported)}
+    taken = {*single, *(q.label for q in posterior.reported), *AXES}
+    coords: dict[str, tuple[str, ...]] = {}
 
-    def dim(name: str) -> str:
-        return safe_name(f"{name}_dim" if name in taken else name)
+    def dim(name: str, labels: tuple[str, ...] | None) -> str:
+        found = safe_name(f"{name}_dim" if name in taken else name)
+        while labels is not None and coords.setdefault(found, labels) != labels:
+            found += "_"
+        return found
 
-    return Labelled(
-        values={safe_name(name): a for name, a in [*((q.label, posterior.array(q)) for q in posterior.reported), *single.items()]},
-        dims={safe_name(q.label): tuple(dim(d) for d in q.dims) for q in posterior.reported},
-        coords={dim(name): tuple(labels) for q in posterior.reported for name, labels in q.coords.items()},
-    )
+    dims = {safe_name(q.label): tuple(dim(d, _labels_of(q, d)) for d in q.dims) for q in posterior.reported}
+    values = {safe_name(name): a for name, a in [*((q.label, posterior.array(q)) for q in posterior.reported), *single.items()]}
+    return Labelled(values, dims, coords)
+
+
+def _labels_of(q: Reported, dim: str) -> tuple[str, ...] | None:
+    return tuple(q.coords[dim]) if dim in q.coords else None
 
 
 def observed(model: Model, frame: Frame) -> dict[str, np.ndarray]:
