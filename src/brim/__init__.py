@@ -87,6 +87,9 @@ if TYPE_CHECKING:
     from brim.language.brms import set_rescor as set_rescor
     from brim.lme4.lmer import lmer as lmer
     from brim.parameters.prior import prior as prior
+    from brim.post.comparison.averages import posterior_average as posterior_average
+    from brim.post.comparison.averages import pp_average as pp_average
+    from brim.post.comparison.averages import pp_mixture as pp_mixture
     from brim.post.comparison.bridge import bayes_factor as bayes_factor
     from brim.post.comparison.bridge import bridge_sampler as bridge_sampler
     from brim.post.comparison.bridge import post_prob as post_prob
@@ -154,7 +157,10 @@ _HOMES = {
     "mvbind": "brim.language.brms",
     "nlf": "brim.language.brms",
     "post_prob": "brim.post.comparison.bridge",
+    "posterior_average": "brim.post.comparison.averages",
     "powerscale_sensitivity": "brim.post.diagnose.check",
+    "pp_average": "brim.post.comparison.averages",
+    "pp_mixture": "brim.post.comparison.averages",
     "predictions": "brim.post.inference.comparisons",
     "prior": "brim.parameters.prior",
     "set_mecor": "brim.language.brms",

@@ -128,6 +128,11 @@ class Fit(FitRecord):
     predictive_error = Method("brim.post.summaries.predictions")
     predictive_interval = Method("brim.post.summaries.predictions")
     posterior_interval = Method("brim.post.summaries.predictions")
+    posterior_smooths = Method("brim.post.effects.smooths")
+    conditional_smooths = Method("brim.post.effects.smooths")
+    pp_mixture = Method("brim.post.comparison.averages")
+    pp_average = Method("brim.post.comparison.averages")
+    posterior_average = Method("brim.post.comparison.averages")
 
     # ------------------------------------------------------------------ plots
 

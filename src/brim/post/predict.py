@@ -160,6 +160,9 @@ def _kernel(model: Model, query: Query, aux: Any) -> Callable[..., Any]:
             return parts[0] if len(parts) == 1 else jnp.stack(parts, axis=-1)
         if query.what == "epred":
             return resp.epred(full, design, query.skip)
+        if query.what == "component":
+            logs = resp.distribution(full, design, query.skip).log_joint(design[resp.data_key]["y"])
+            return jax.nn.log_softmax(logs, axis=-1)
         if query.what in OUTPUTS:
             return evaluate_law(resp.distribution(full, design, query.skip), design[resp.data_key], query.what, design["at"], noise)
         if query.what == "variance":
@@ -251,7 +254,7 @@ def predict(
     ids = pick_draws(posterior.chains * posterior.draws, ndraws, draw_ids, seed)
     left_out = frozenset() if incl_autocor else frozenset(t.key for t in fit.model.terms() if t.autocor)
 
-    with_y = what == "log_lik" or (what in OUTPUTS and at is None)
+    with_y = what in ("log_lik", "component") or (what in OUTPUTS and at is None)
 
     def one(response: ResponseModel) -> np.ndarray:
         what_, name = _asked(response, what, dpar, nlpar)

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from brim.arguments import one_of
+from brim.arguments import drawn_seed, one_of
 from brim.distributions.evaluate import OUTPUTS
 from brim.errors import BrimError
 from brim.fit.record import FitRecord
-from brim.post.predict import predict
+from brim.post.predict import pick_draws, predict
 
 __all__ = ["log_lik", "posterior_epred", "posterior_linpred", "posterior_predict"]
 
@@ -96,6 +96,7 @@ def posterior_linpred(
     newdata: Any = None,
     *,
     transform: bool = False,
+    incl_thres: bool = False,
     dpar: str | None = None,
     nlpar: str | None = None,
     resp: str | None = None,
@@ -107,9 +108,13 @@ def posterior_linpred(
     seed: int | None = None,
     incl_autocor: bool = True,
 ) -> np.ndarray:
-    """Draws of a linear predictor (of ``mu`` by default), before the inverse link unless ``transform``. See ``posterior_epred``."""
+    """Draws of a linear predictor (of ``mu`` by default), before the inverse link unless ``transform``. See ``posterior_epred``.
+
+    ``incl_thres=True`` gives thresholds minus predictor of an ordinal response, ``(draws, observations, thresholds)``.
+    """
     what = "dpar" if transform else "linpred"
-    return predict(
+    seed = drawn_seed(seed)
+    eta = predict(
         fit,
         what,
         newdata,
@@ -124,6 +129,21 @@ def posterior_linpred(
         seed=seed,
         incl_autocor=incl_autocor,
     )
+    return _from_thresholds(fit, eta, resp, dpar, nlpar, ndraws, draw_ids, seed) if incl_thres else eta
+
+
+def _from_thresholds(
+    fit: FitRecord, eta: np.ndarray, resp: str | None, dpar: str | None, nlpar: str | None, ndraws: int | None, draw_ids: Any, seed: int
+) -> np.ndarray:
+    """Thresholds minus the predictor."""
+    response = fit.model.response(resp)
+    prefix = f"b{response.resp}_Intercept["
+    names = [v for v in fit.draws.variables if v.startswith(prefix)]
+    if response.family.kind != "ordinal" or (dpar or nlpar or "mu") != "mu" or any("," in n.removeprefix(prefix) for n in names):
+        raise BrimError("incl_thres=True is for the main predictor of an ordinal response with one set of thresholds")
+    ids = pick_draws(fit.draws.chains * fit.draws.draws, ndraws, draw_ids, seed)
+    thresholds = np.stack([fit.draws[n].ravel()[ids] for n in names], axis=-1)
+    return np.asarray(thresholds[:, None, :] - (eta if eta.ndim == 3 else eta[:, :, None]))
 
 
 def posterior_predict(

@@ -46,7 +46,7 @@ def integrated_epred(fit: FitRecord, frame: Frame, *, resp: str | None, dpar: st
 
 def _heavy(effects: Any) -> bool:
     """Whether a law of effects is not normal."""
-    return any(e.block.grouping.dist == "student" or e.special for e in effects)
+    return any(e.block.grouping.dist == "student" or e.latent.given for e in effects)
 
 
 def _plain(
