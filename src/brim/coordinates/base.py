@@ -159,7 +159,7 @@ class Coordinates:
         """The coordinates adapted to the data, and first points and metric of the chains; ``None``: the usual warm-up is the way."""
         if self.starts:
             init = best_start(self.target, self.starts, control, seed)
-            return (self if init is None else replace(self, target=replace(self.target, init=init))), None
+            return (self if init is None else replace(self, target=replace(self.target, init=init, center=None))), None
         if self.rows is None:
             return self, laplace_start(self.target, control, chains, seed) if self.regular else None
         working, start = adapted(self.plan, self.rows, self.target, control, chains, seed)
@@ -261,6 +261,7 @@ def _target(plan: Plan, data: Any, spread: float) -> Target:
         head=plan.head,
         log_jacobian=(lambda q, d: jacobian(q[: plan.first.dim], d["inner"])) if plan.moves else jacobian,
         nonlinear=plan.first.nonlinear(),
+        center=center,
     )
 
 

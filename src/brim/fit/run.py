@@ -16,11 +16,12 @@ from brim.coordinates.base import Coordinates, model_target, sample_in
 from brim.errors import BrimError
 from brim.fit.checks import warn_about
 from brim.fit.draws import Posterior
+from brim.fit.nowhere import explained
 from brim.fit.record import FitRecord
 from brim.infer.nuts.control import Control
 from brim.infer.nuts.program import precompile
-from brim.infer.starts import read_init, start_of
-from brim.infer.target import Draws, Target
+from brim.infer.starts import Init, read_init, start_of
+from brim.infer.target import Draws, NowhereError, Target
 from brim.model.model import Model, report_function
 from brim.parameters.draws import prior_draws
 
@@ -50,17 +51,24 @@ def sample(fit: F, *, cores: int | None = None, init: Any = None, progress: bool
         "seed": s.seed,
         "progress": progress,
     }
-    if s.algorithm == "sampling" and not given.approximate:
-        near = init is None
-        control = Control.read({**space.advised, **s.control} if near else dict(s.control))
-        _precompile(fit, space, control)
-        space, draws = sample_in(space, control=control, near=near, **arguments)
-    else:
-        start = start_of(given, space.target, s.chains, s.seed, s.algorithm)
-        control = Control.read({**space.advised, **s.control} if s.algorithm in choose.NESTED else dict(s.control))
-        space, draws = space.run(s.algorithm, control=control, start=start, **arguments)
+    try:
+        space, draws = _drawn(fit, space, given, init is None, arguments)
+    except NowhereError as error:
+        raise explained(error, fit.model, fit.frame) from None
     draws = replace(draws, info={**draws.info, "engine": note})
     return with_engine_draws(fit, space, draws)
+
+
+def _drawn(fit: F, space: Coordinates, given: Init, near: bool, arguments: dict[str, Any]) -> tuple[Coordinates, Draws]:
+    """What the algorithm gives, and the coordinates it worked in; ``near``: the user says nothing of where to start."""
+    s = fit.settings
+    if s.algorithm == "sampling" and not given.approximate:
+        control = Control.read({**space.advised, **s.control} if near else dict(s.control))
+        _precompile(fit, space, control)
+        return sample_in(space, control=control, near=near, **arguments)
+    start = start_of(given, space.target, s.chains, s.seed, s.algorithm)
+    control = Control.read({**space.advised, **s.control} if s.algorithm in choose.NESTED else dict(s.control))
+    return space.run(s.algorithm, control=control, start=start, **arguments)
 
 
 def coordinates(fit: F, spread: float = 1.0, algorithm: str = "sampling") -> Coordinates:

@@ -8,7 +8,16 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Draws", "Target"]
+from brim.errors import BrimError
+
+__all__ = ["Draws", "NowhereError", "Target"]
+
+PATIENT = 10  # starting points of the full spread
+NEARER = 0.8  # of the spread, at each further try
+
+
+class NowhereError(BrimError):
+    """No starting point has a finite log density."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,8 @@ class Target:
         mode leaves it out, so that the mode is one of the parameters. ``None``: there is none, coordinates are parameters.
     nonlinear
         Coordinates that are no parameters themselves (logarithms of scales, transformed correlations), whose natural unit is 1.
+    center
+        The middle of ``init``, which starting points draw nearer to while no density is found: see ``first``.
     """
 
     dim: int
@@ -46,6 +57,14 @@ class Target:
     head: int = 0
     log_jacobian: Callable[[Any, Any], Any] | None = None
     nonlinear: tuple[int, ...] = ()
+    center: np.ndarray | None = None
+
+    def first(self, rng: np.random.Generator, attempt: int) -> np.ndarray:
+        """A starting point, for the ``attempt``-th time (from 0): after some, nearer and nearer to the center."""
+        q = np.asarray(self.init(rng), np.float64)
+        if self.center is None or attempt < PATIENT:
+            return q
+        return np.asarray(self.center + (q - self.center) * NEARER ** (attempt - PATIENT + 1))
 
 
 @dataclass(frozen=True)

@@ -156,7 +156,9 @@ def _trials(a: Addition, frame: Frame) -> dict[str, np.ndarray]:
 
 
 def _se(a: Addition, frame: Frame) -> dict[str, np.ndarray]:
-    return {"se": a.numbers("x", frame, "values >= 0", lambda v: (v >= 0) & np.isfinite(v))}
+    if a.flags.get("sigma", False):
+        return {"se": a.numbers("x", frame, "values >= 0", lambda v: (v >= 0) & np.isfinite(v))}
+    return {"se": a.numbers("x", frame, "values > 0 (or sigma = TRUE)", lambda v: (v > 0) & np.isfinite(v))}
 
 
 def _rate(a: Addition, frame: Frame) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ from brim.frames.frame import Frame
 from brim.language.brms import Formula, MvFormula
 from brim.language.expand import Call, Node, Terms, deparse, special, variables
 from brim.model.blocks import gather_blocks
-from brim.model.censoring import NOTHING
+from brim.model.bounds import smallest_response, within_data
 from brim.model.doubts import warn_of_doubtful_columns
 from brim.model.extras import FamilyExtra
 from brim.model.imputation import imputable
@@ -65,7 +65,7 @@ def build(
     draft = Model(responses, blocks, shared, joint)
     resolved, rows = resolve(_params(draft), given, data2)
     _check_bounds(responses, resolved)
-    model = _with_shrinkage(_with_order(replace(draft, params=resolved, rows=rows)), frame)
+    model = _with_shrinkage(_with_order(within_data(replace(draft, params=resolved, rows=rows), frame)), frame)
     check_names(model)
     warn_of_doubtful_columns(plans, frame)
     return model, frame
@@ -325,7 +325,7 @@ class _Builder:
     def scalar(self, spec: DparSpec, value: float | None) -> Param:
         """A distributional parameter without predictor, held at ``value`` if given."""
         key = self.key(spec.name)
-        symbols = {"min_Y": self.smallest_response()} if spec.ub == "min_Y" else {}
+        symbols = {"min_Y": smallest_response(self.plan.response, self.plan.family, self.frame)} if spec.ub == "min_Y" else {}
         if value is not None:
             high = symbols.get(str(spec.ub), spec.ub)
             if (spec.lb is not None and value < spec.lb) or (isinstance(high, float) and value > high):
@@ -333,12 +333,6 @@ class _Builder:
             return Param(key, constants=(0,), constant_values=(float(value),))
         slot = Slot(spec.name, where=Where(self.plan.resp), default=self.defaults.text(spec.prior, predicted=False))
         return Param(key, slots=(slot,), lb=spec.lb, ub=spec.ub, symbols=symbols)
-
-    def smallest_response(self) -> float:
-        """Of the responses that say something of where the support begins."""
-        data = self.plan.response.design(self.frame, self.plan.family)
-        told = data.get("cens", 0.0) != NOTHING
-        return float(np.nanmin(np.where(told, data.get("at", data["y"]), np.inf)))
 
 
 def _offsets(terms: Terms | None, frame: Frame) -> tuple[Offset, ...]:

@@ -121,6 +121,8 @@ def _free(predictor: Predictor, response: ResponseModel, params: dict[str, Param
                 continue
             flat = _flat(p, columns.shape[1])
             part = columns[rows][:, flat]
+            largest = np.abs(part).max(axis=0, initial=0.0)
+            part = part / np.where(largest > 0.0, largest, 1.0)  # squares stay finite
             parts.append(part - part.mean(0) if centred and len(part) else part)
             sizes.append(np.linalg.norm(part, axis=0))
             names += [p.slots[i * len(p.slots) // len(flat)].coef or p.slots[0].class_ for i in np.flatnonzero(flat)]

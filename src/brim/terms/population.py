@@ -10,7 +10,7 @@ import numpy as np
 
 from brim.design.expressions import Expression
 from brim.design.matrix import ModelMatrix, brms_name
-from brim.errors import BrimError
+from brim.errors import BrimError, name_rows
 from brim.frames.frame import Frame
 from brim.language.expand import Name, Terms, variables
 from brim.linalg import solve_lower
@@ -210,7 +210,16 @@ class Offset(AbstractTerm):
         return f"offset:{self.name}"
 
     def learn(self, frame: Frame) -> Self:
-        return replace(self, learned=Expression(self.expression).learn(frame))
+        out = replace(self, learned=Expression(self.expression).learn(frame))
+        bad = np.flatnonzero(~np.isfinite(out.design(frame)["offset"]))
+        if len(bad):
+            raise BrimError(
+                f"offset({self.name}) is not finite in {name_rows(bad)}",
+                source=self.expression.source or None,
+                span=self.expression.span,
+                hint="an offset of log(0) makes the mean 0 or infinite: leave these rows out, or mend them",
+            )
+        return out
 
     def variables(self) -> tuple[str, ...]:
         return variables(self.expression)

@@ -8,7 +8,7 @@ effects' modes, until neither moves.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -93,6 +93,21 @@ class Search:
 
         return evaluate
 
+    def inside(self, work: Working) -> Callable[[np.ndarray], np.ndarray]:
+        """``q -> q`` with its effects drawn towards their modes until the density is finite (a bound of the data lies between)."""
+        data = {**self.known, "working": device_data(work)}
+        chain = Chain(self.program, data, chain_stream(self.seed, 0), self.control, threading.Event(), Report(0, 0, 0))
+        head = self.plan.head
+
+        def nearer(q: np.ndarray) -> np.ndarray:
+            for _ in range(TRIES):
+                if np.isfinite(float(chain.place(q).point.lp)):
+                    break
+                q = np.concatenate([q[:head], 0.5 * q[head:]])
+            return q
+
+        return nearer
+
     # ------------------------------------------------------------------ the way
 
     def first(self, rng: np.random.Generator) -> np.ndarray | None:
@@ -101,8 +116,8 @@ class Search:
         The effects' own parameters, of which such a model says nothing, stay where they start.
         """
         evaluate = _holding(self.density(self.target.data["working"]), self._scales(self.t.latents))
-        for _ in range(TRIES):
-            theta = np.asarray(self.target.init(rng), np.float64)[: self.plan.head]
+        for attempt in range(TRIES):
+            theta = self.target.first(rng, attempt)[: self.plan.head]
             lp, grad = evaluate(theta)
             if np.isfinite(lp) and np.isfinite(grad).all():
                 return ascend(evaluate, theta).q[-1]
@@ -187,7 +202,8 @@ class Search:
         if head is None:
             return None
         tail = self.plan.dim - self.plan.head
-        q = np.concatenate([head.q, rng.standard_normal((chains, tail))], axis=1)
+        inside = self.inside(work)
+        q = np.array([inside(one) for one in np.concatenate([head.q, rng.standard_normal((chains, tail))], axis=1)])
         return Start(q, (found.covariance, np.ones(tail)))
 
 

@@ -14,9 +14,8 @@ from jax import lax
 
 from brim.compile import compiled as programs
 from brim.compile.session import float64
-from brim.errors import BrimError
 from brim.infer.nuts.program import device_data
-from brim.infer.target import Target
+from brim.infer.target import NowhereError, Target
 
 __all__ = ["Density", "compiled", "finite_point", "without_jacobian"]
 
@@ -81,15 +80,15 @@ def finite_point(density: Density, rng: np.random.Generator) -> np.ndarray:
 
     Raises
     ------
-    BrimError
+    NowhereError
         When none of 100 tries is one.
     """
-    for _ in range(TRIES):
-        q = np.asarray(density.target.init(rng), dtype=np.float64)
+    for attempt in range(TRIES):
+        q = density.target.first(rng, attempt)
         lp, grad = density(q)
         if np.isfinite(lp) and np.isfinite(grad).all():
             return q
-    raise BrimError(
+    raise NowhereError(
         f"found no place to start: log density or gradient are not finite at any of {TRIES} starting points",
         hint="check bounds and priors against the data (a response outside its support, a prior of zero density), or give init",
     )

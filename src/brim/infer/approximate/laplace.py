@@ -124,8 +124,8 @@ def laplace_start(target: Target, control: Control, chains: int, seed: int) -> S
             return float(point.lp), np.asarray(point.grad)
 
         rng = np.random.default_rng([seed, chains])
-        for _ in range(TRIES):
-            q = np.asarray(target.init(rng), np.float64)
+        for attempt in range(TRIES):
+            q = target.first(rng, attempt)
             if np.isfinite(evaluate(q)[0]):
                 break
         else:

@@ -9,13 +9,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from brim.errors import BrimError
 from brim.infer.approximate.ascent import ascend, scales
 from brim.infer.nuts.chain import Chain
 from brim.infer.nuts.random import substream
 from brim.infer.nuts.stepsize import restart, settle
 from brim.infer.nuts.tree import STATS
-from brim.infer.target import Target
+from brim.infer.target import NowhereError, Target
 
 __all__ = ["AbstractWarmup", "FromStart", "Start", "Window", "Windows", "climb", "first_point", "first_step_size", "schedule"]
 
@@ -125,19 +124,19 @@ def learn_metric(chain: Chain) -> None:
 
 
 def first_point(chain: Chain, target: Target, rng: np.random.Generator, number: int) -> None:
-    """Place the chain where log density and gradient are finite, trying ``target.init`` up to 100 times.
+    """Place the chain where log density and gradient are finite, trying ``target.first`` up to 100 times.
 
     Raises
     ------
-    BrimError
+    NowhereError
         When no try succeeds.
     """
-    for _ in range(TRIES):
-        q = np.asarray(target.init(rng), dtype=np.float64)
+    for attempt in range(TRIES):
+        q = target.first(rng, attempt)
         if np.isfinite(chain.place(q).point.lp):
             return
     what = "gradient of the log density" if np.isfinite(target.log_prob(q, chain.data)) else "log density"
-    raise BrimError(
+    raise NowhereError(
         f"chain {number + 1} found no place to start: the {what} is not finite at any of {TRIES} starting points",
         hint="check bounds and priors against the data (a response outside its support, a prior of zero density), or give init",
     )
