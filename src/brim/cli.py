@@ -198,9 +198,10 @@ def _read(source: str) -> pd.DataFrame:
         return brim.load_data(source)
     import pandas as pd
 
+    # with missing values, whole numbers would be floats else, which round ids of 17 digits
     readers: dict[str, Callable[..., Any]] = {
-        ".csv": pd.read_csv,
-        ".tsv": lambda file: pd.read_csv(file, sep="\t"),
+        ".csv": lambda file: pd.read_csv(file, dtype_backend="numpy_nullable"),
+        ".tsv": lambda file: pd.read_csv(file, sep="\t", dtype_backend="numpy_nullable"),
         ".json": pd.read_json,
         ".parquet": pd.read_parquet,
         ".feather": pd.read_feather,

@@ -132,6 +132,15 @@ def test_ids_are_exact_from_data_to_predictions_and_files(ids, new, tmp_path):
     np.testing.assert_allclose(brim.load(tmp_path / "fit.nc").posterior_epred(frame)[0], [1, 2, 3, 4])
 
 
+def test_ids_in_a_file_of_the_command_line_are_exact(tmp_path):
+    from brim.cli import _read
+
+    path = tmp_path / "d.csv"
+    pd.DataFrame({"y": D["y"], "g": pd.array([*(SNOW * 10)[1:], None], dtype="Int64")}).to_csv(path, index=False)
+    with pytest.warns(brim.errors.BrimWarning, match="1 row with missing"):
+        assert brm("y ~ 1 + (1 | g)", _read(str(path)), empty=True).ngrps() == {"g": 4}
+
+
 def test_a_covariance_matrix_finds_ids_of_many_digits():
     cov = pd.DataFrame(np.diag([1.0, 4, 9, 16]), index=SNOW, columns=SNOW)
     model = brm("y ~ 1 + (1 | gr(g, cov = A))", {"y": D["y"], "g": SNOW * 10}, data2={"A": cov}, empty=True)
