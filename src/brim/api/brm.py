@@ -54,7 +54,9 @@ def brm(
     formula
         An R formula as a string, ``"y ~ x + (1 + x | g)"``, or what ``bf()`` makes.
     data
-        A data frame: pandas, polars, pyarrow, a dict of arrays, or anything narwhals reads.
+        A data frame: pandas, polars, pyarrow, a dict of arrays, or anything narwhals reads. Text has its levels in alphabetical order,
+        categories have those of the library, in its order: pandas' categories, an Arrow dictionary, a polars ``Enum``. A polars
+        ``Categorical`` has none and is only a grouping factor, as are dates and whole numbers beyond 2^53; ``factor()`` makes levels of any.
     family
         Name or constructor of the response family: ``"poisson"``, ``brim.bernoulli("probit")``.
     prior
