@@ -200,6 +200,7 @@ def test_a_column_is_read_when_it_is_asked_for():
     ("column", "message"),
     [
         ([{1, 2}], "values of type set"),
+        ([object()], "values of type object"),
         (np.array([1j]), "complex128"),
         (np.zeros((1, 2)), "2 dimensions"),
         (pl.Series([[1, 2]]), "List"),

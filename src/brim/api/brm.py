@@ -56,7 +56,7 @@ def brm(
     data
         A data frame: pandas, polars, pyarrow, a dict of arrays, or anything narwhals reads. Text has its levels in alphabetical order,
         categories have those of the library, in its order: pandas' categories, an Arrow dictionary, a polars ``Enum``. A polars
-        ``Categorical`` has none and is only a grouping factor, as are dates and whole numbers beyond 2^53; ``factor()`` makes levels of any.
+        ``Categorical`` has none and is only a grouping factor, as are dates and whole numbers beyond 2^53; ``factor(x)`` makes levels.
     family
         Name or constructor of the response family: ``"poisson"``, ``brim.bernoulli("probit")``.
     prior

@@ -156,15 +156,19 @@ def _from_objects(name: str, values: np.ndarray) -> Column:
         return _from_numbers(name, values, absent, found == {"integer"})
     if found == {"time"}:
         return _keys(name, values, absent, DATES)
-    _check_hashable(name, present[0])
+    _check_key(name, present[0])
     return _keys(name, values, absent, f"holds values of type {type(present[0]).__name__}, which are no numbers\n{KEY}")
 
 
-def _check_hashable(name: str, value: Any) -> None:
+def _check_key(name: str, value: Any) -> None:
+    """Keys have a hash, and a text that is the same tomorrow."""
     try:
         hash(value)
+        named = type(value).__str__ is not object.__str__ or type(value).__repr__ is not object.__repr__
     except TypeError:
-        raise _unusable(name, f"values of type {type(value).__name__}") from None
+        named = False
+    if not named:
+        raise _unusable(name, f"values of type {type(value).__name__}")
 
 
 def _from_numbers(name: str, values: np.ndarray, absent: np.ndarray, integer: bool) -> Column:
