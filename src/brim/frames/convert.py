@@ -164,10 +164,10 @@ def _check_key(name: str, value: Any) -> None:
     """Keys have a hash, and a text that is the same tomorrow."""
     try:
         hash(value)
-        named = type(value).__str__ is not object.__str__ or type(value).__repr__ is not object.__repr__
+        anonymous = str(value) == object.__repr__(value)
     except TypeError:
-        named = False
-    if not named:
+        anonymous = True
+    if anonymous:
         raise _unusable(name, f"values of type {type(value).__name__}")
 
 
