@@ -62,3 +62,16 @@ def test_rows_have_names():
     assert array.coords["category"].values[0] == "P(Y = 1)"
     shares = fits.fit("cumulative").predict(seed=1)
     np.testing.assert_allclose(shares.sum(axis=1), 1.0)
+
+
+@pytest.mark.parametrize("name", ["poisson", "cumulative"])
+def test_blocks_of_rows(name, monkeypatch):
+    """Summaries of many rows come block by block, and are the same; noise differs from block to block."""
+    fit = fits.fit(name)
+    whole, shares = fit.fitted(), fit.predict(seed=1)
+    monkeypatch.setattr("brim.post.observed.BLOCK", 400 * 30)
+    np.testing.assert_allclose(np.asarray(fit.fitted()), np.asarray(whole), rtol=1e-10)
+    parts = fit.predict(seed=1)
+    assert parts.shape == shares.shape
+    assert np.abs(np.asarray(parts)[:, 0] - np.asarray(shares)[:, 0]).max() > 0
+    assert list(parts.index) == list(range(len(whole)))

@@ -171,7 +171,7 @@ def test_arviz_takes_the_result():
 def test_blocks_of_rows(monkeypatch):
     """Rows evaluated in blocks give what they give at once."""
     whole = quiet("poisson")
-    monkeypatch.setattr("brim.post.comparison.pointwise._BLOCK", 400 * 50)
+    monkeypatch.setattr("brim.post.observed.BLOCK", 400 * 50)
     with pytest.warns(brim.BrimWarning, match="Pareto k are above"):
         parts = model("poisson").loo()
     np.testing.assert_allclose(parts.elpd_i, whole.elpd_i, rtol=1e-12)

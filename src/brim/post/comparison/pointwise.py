@@ -13,15 +13,12 @@ from brim.errors import BrimError, name_rows
 from brim.frames.frame import Frame
 from brim.infer.diagnostics import relative_efficiency
 from brim.post import predictions
-from brim.post.observed import observed_values
+from brim.post.observed import independent_rows, observed_values, row_blocks
 
 if TYPE_CHECKING:
     from brim.fit.record import FitRecord
 
 __all__ = ["Pointwise", "log_mean_exp"]
-
-#: Draws x rows held at once.
-_BLOCK = 25_000_000
 
 
 @dataclass(frozen=True)
@@ -46,24 +43,17 @@ class Pointwise:
     def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
         """Rows and their log likelihood ``(draws, rows)``, in order; one block where that is small or rows depend on each other."""
         frame = self.rows()
-        draws = self.fit.draws.chains * self.fit.draws.draws
-        size = max(1, _BLOCK // draws)
-        if frame is None or frame.n <= size:
+        blocks = row_blocks(frame, self.fit.draws.chains * self.fit.draws.draws)
+        if frame is None or not blocks:
             whole = self._log_lik(self.newdata)
             yield slice(0, whole.shape[1]), self._checked(whole, 0)
-            return
-        for at in range(0, frame.n, size):
-            here = slice(at, min(at + size, frame.n))
-            yield here, self._checked(self._log_lik(frame.take(np.arange(here.start, here.stop))), at)
+        for here in blocks:
+            assert frame is not None
+            yield here, self._checked(self._log_lik(frame.take(np.arange(here.start, here.stop))), here.start)
 
     def rows(self) -> Frame | None:
         """The rows, if each can be evaluated without the others."""
-        model = self.fit.model
-        responses = model.responses if self.resp is None else (model.response(self.resp),)
-        alone = len(responses) == 1 and model.joint is None and not any(t.autocor for t in model.terms())
-        if not alone:
-            return None
-        return responses[0].response.kept(self.fit.frame) if self.newdata is None else Frame.read(self.newdata)
+        return independent_rows(self.fit, self.resp, self.newdata)
 
     def _log_lik(self, rows: Any) -> np.ndarray:
         return predictions.log_lik(self.fit, rows, resp=self.resp, **self.options)

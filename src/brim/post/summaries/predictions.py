@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from brim.arguments import number, one_of
+from brim.arguments import drawn_seed, number, one_of
 from brim.errors import BrimError
 from brim.post import predictions
-from brim.post.observed import observed_values
+from brim.post.observed import independent_rows, observed_values, row_blocks
+from brim.post.predict import pick_draws
 from brim.post.summaries.tables import statistic_names, statistics, summarise_array
 
 if TYPE_CHECKING:
@@ -64,8 +65,39 @@ def fitted(
     """
     one_of("scale", scale, ("response", "linear"))
     draw = predictions.posterior_epred if scale == "response" else predictions.posterior_linpred
-    draws = draw(fit, newdata, **kwargs)
-    return label_rows(fit, draws, robust, probs, kwargs) if summary else draws
+    if not summary:
+        return draw(fit, newdata, **kwargs)
+    return _joined(label_rows(fit, part, robust, probs, kwargs) for part in _parts(fit, draw, newdata, kwargs))
+
+
+def _parts(fit: FitRecord, draw: Callable[..., np.ndarray], newdata: Any, kwargs: Mapping[str, Any]) -> Iterator[np.ndarray]:
+    """Draws of all rows, or of blocks of rows where all are too many to be held at once; each block has noise of its own."""
+    total = fit.draws.chains * fit.draws.draws
+    asked = kwargs.get("ndraws") or (total if kwargs.get("draw_ids") is None else np.size(kwargs["draw_ids"]))
+    frame = independent_rows(fit, kwargs.get("resp"), newdata)
+    blocks = row_blocks(frame, int(asked))
+    if frame is None or not blocks:
+        yield draw(fit, newdata, **kwargs)
+        return
+    seed = drawn_seed(kwargs.get("seed"))
+    ids = pick_draws(total, kwargs.get("ndraws"), kwargs.get("draw_ids"), seed)
+    given = {**kwargs, "ndraws": None, "draw_ids": ids}
+    for i, here in enumerate(blocks):
+        yield draw(fit, frame.take(np.arange(here.start, here.stop)), **{**given, "seed": (seed + i) % 2**31})
+
+
+def _joined(tables: Iterator[Any]) -> Any:
+    """Tables of blocks of rows below each other."""
+    parts = list(tables)
+    if len(parts) == 1:
+        return parts[0]
+    import pandas as pd
+    import xarray as xr
+
+    if isinstance(parts[0], pd.DataFrame):
+        return pd.concat(parts, ignore_index=True)
+    whole = xr.concat(parts, "obs")
+    return whole.assign_coords(obs=np.arange(whole.sizes["obs"]))
 
 
 def predict(
@@ -81,9 +113,14 @@ def predict(
 
     For a response in categories the shares of draws in each, ``P(Y = a)``, ``(observations, categories)``.
     """
-    draws = predictions.posterior_predict(fit, newdata, **kwargs)
     if not summary:
-        return draws
+        return predictions.posterior_predict(fit, newdata, **kwargs)
+    parts = _parts(fit, predictions.posterior_predict, newdata, kwargs)
+    return _joined(_shares(fit, part, robust, probs, kwargs) for part in parts)
+
+
+def _shares(fit: FitRecord, draws: np.ndarray, robust: bool, probs: Sequence[float], kwargs: Mapping[str, Any]) -> Any:
+    """The share of draws in each category, or statistics of numbers."""
     response = _one(fit, kwargs)
     if response is not None and response.family.kind in ("ordinal", "category") and draws.ndim == 2:
         from brim.post.summaries.rows import RowFrame
