@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from brim.language.brms import set_mecor as set_mecor
     from brim.language.brms import set_nl as set_nl
     from brim.language.brms import set_rescor as set_rescor
+    from brim.lme4.glmer import glmer as glmer
     from brim.lme4.lmer import lmer as lmer
     from brim.parameters.prior import prior as prior
     from brim.post.comparison.averages import posterior_average as posterior_average
@@ -147,6 +148,7 @@ _HOMES = {
     "hypothesis": "brim.post.inference.hypothesis",
     "kfold": "brim.post.comparison.refits",
     "lf": "brim.language.brms",
+    "glmer": "brim.lme4.glmer",
     "lmer": "brim.lme4.lmer",
     "load": "brim.api.fit",
     "load_data": "brim.data",

@@ -24,7 +24,7 @@ from brim.lme4.blocks import Factor, Pattern, Sums
 from brim.lme4.factorisation import Factorisation, Selected, Solution, factorise
 from brim.lme4.structures import AbstractStructure
 
-__all__ = ["Covariances", "Criterion", "State", "Term"]
+__all__ = ["Covariances", "Criterion", "State", "Term", "moved_effects"]
 
 Array = np.ndarray
 
@@ -228,14 +228,8 @@ class Criterion:
         derivative of a variance that is the square of ``theta_i`` adds (Gilmour et al. 1995, Biometrics 51; Johnson and Thompson 1995).
         """
         state = self.state_at(theta)
-        loadings, m = self.covariances.loadings(theta), len(theta)
-        moved = [np.zeros((f.size, f.k, m)) for f in self.pattern.factors]
         rests = dict(zip(self.pattern.order, state.residuals, strict=True))
-        for t, s in zip(self.covariances.terms, self.covariances.slots, strict=True):
-            at = self.pattern.order.index(t.factor)
-            low, part = loadings[t.factor][t.columns, t.columns], rests[t.factor][:, t.columns]
-            for i, slope in zip(range(s.start, s.stop), t.structure.slopes(theta[s], t.k), strict=True):
-                moved[at][:, t.columns, i] = part @ (slope @ low.T + low @ slope.T)
+        moved = moved_effects(self.covariances, self.pattern, theta, state.residuals)
         products = self.pattern.times(self.sums, moved)
         solved = state.factorisation.solve_for(products).effects
         right = self.right
@@ -278,6 +272,18 @@ class Criterion:
         """``F^-1`` of the design's own columns."""
         half = solve_triangular(self.r, np.eye(self.p))
         return half @ cho_solve(cho_factor(state.cross[:-1, :-1], lower=True), half.T) if self.p else np.zeros((0, 0))
+
+
+def moved_effects(covariances: Covariances, pattern: Pattern, theta: Array, rests: Sequence[Array]) -> list[Array]:
+    """``(d Lambda Lambda' + Lambda d Lambda') rest`` of each element of ``theta``, (levels, k, m), in the pattern's order."""
+    loadings = covariances.loadings(theta)
+    out = [np.zeros((f.size, f.k, len(theta))) for f in pattern.factors]
+    for t, s in zip(covariances.terms, covariances.slots, strict=True):
+        at = pattern.order.index(t.factor)
+        low, part = loadings[t.factor][t.columns, t.columns], rests[at][:, t.columns]
+        for i, slope in zip(range(s.start, s.stop), t.structure.slopes(theta[s], t.k), strict=True):
+            out[at][:, t.columns, i] = part @ (slope @ low.T + low @ slope.T)
+    return out
 
 
 def _dot(a: Array, b: Array) -> Array:

@@ -83,6 +83,14 @@ class Groups:
         """The inverse of ``reported``."""
         return self.covariances.scaled(theta, list(self.scales))
 
+    def reordered(self, term: int, order: Sequence[int]) -> Groups:
+        """With the effects of one term in another order."""
+        t = self.covariances.terms[term]
+        columns = list(self.columns)
+        columns[t.factor] = columns[t.factor].copy()
+        columns[t.factor][t.columns] = self.columns[t.factor][t.columns][list(order)]
+        return Groups(self.design, self.codes, tuple(columns))
+
     def predict(self, effects: Sequence[Array]) -> Array:
         """``Z b`` of every row; ``effects`` (levels, k) for each grouping factor."""
         out = np.zeros(len(self.codes[0]))

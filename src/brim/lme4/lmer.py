@@ -10,9 +10,11 @@ from typing import Any, ClassVar, final
 import numpy as np
 
 from brim.errors import BrimError
+from brim.lme4.blocks import Pattern
 from brim.lme4.control import read_control
 from brim.lme4.design import response_numbers
 from brim.lme4.deviance import Criterion, State
+from brim.lme4.factorisation import Factorisation
 from brim.lme4.mer import AbstractMer
 from brim.lme4.observed import Observed, observe
 from brim.lme4.optimise import Minimum, minimise
@@ -81,6 +83,68 @@ class LmerFit(AbstractMer):
         blocks = self._placed([selected.blocks(f) for f in range(len(self.profile.pattern.order))])
         return [self.sigma**2 * b / np.multiply.outer(s, s) for b, s in zip(blocks, self.observed.groups.scales, strict=True)]
 
+    @property
+    def fixed_information(self) -> Array:
+        return np.linalg.inv(self.profile.unscaled_vcov(self.state))
+
+    def leverages(self) -> Array:
+        state, u = self.state, self.state.solution.effects
+        p = self.profile.p
+        predicted = [self.profile.pattern.predict([e[:, :, j] for e in u]) for j in range(p)]
+        a = self.profile.q - (np.column_stack(predicted) if p else 0.0)
+        fixed = np.einsum("ij,ij->i", a, np.linalg.solve(state.cross[:-1, :-1], a.T).T) if p else 0.0
+        return state.factorisation.selected().variances() + fixed
+
+    def conditional_law(self) -> tuple[Pattern, Factorisation, list[Array], float]:
+        sides = [b[:, :, :-1] @ self.profile.r for b in self.profile.right]
+        return self.profile.pattern, self.state.factorisation, sides, self.sigma**2
+
+    def free_coefficients(self) -> Array:
+        return np.zeros(0)  # profiled out
+
+    def absolute_deviance(self, order: list[int] | None) -> Any:
+        o = self.observed
+        groups = o.groups if order is None else o.groups.reordered(order[0], order[1:])
+        factors = groups.factors(None if o.weights is None else np.sqrt(o.weights))
+        profile = Criterion.of(o.y - o.offset, o.x, o.weights, factors, groups.covariances, self.reml)
+        m = len(self.theta)
+
+        def function(x: Array) -> tuple[float, Array]:
+            sigma = float(np.exp(x[m]))
+            theta = groups.internal(x[:m] / sigma)
+            try:
+                state = profile.state(theta)
+            except np.linalg.LinAlgError:
+                return np.inf, np.full(len(x), np.nan)
+            over = profile.covariances.chain_rule(theta, profile.slopes(state, sigma2=sigma**2))
+            over = groups.internal(over) / sigma  # what multiplies theta multiplies its slopes
+            along = 2.0 * profile.degrees - 2.0 * state.r2 / sigma**2 - float(over @ x[:m])
+            return profile.at_sigma(state, sigma**2), np.append(over, along)
+
+        return function
+
+    def rise_of_coefficient(self, j: int) -> Any:
+        o = self.observed
+        factors = o.groups.factors(None if o.weights is None else np.sqrt(o.weights))
+        rest = np.delete(o.x, j, axis=1)
+
+        def at(value: float) -> float:
+            y = o.y - o.offset - o.x[:, j] * value
+            profile = Criterion.of(y, rest, o.weights, factors, o.groups.covariances, self.reml)
+            return minimise(profile, self.minimum.x, 1e-9, profile.curvature).value - self.criterion
+
+        return at
+
+    def search(self) -> tuple[Any, Array]:
+        return self.profile, self.profile.covariances.start
+
+    def sample(self, rng: np.random.Generator, mean: Array) -> Array:
+        w = self.observed.weights
+        return mean + self.sigma * rng.standard_normal(len(mean)) / (1.0 if w is None else np.sqrt(w))
+
+    def refit_design(self, observed: Observed) -> LmerFit:
+        return fit_lmer(observed, self.reml)
+
     def mean(self, linear_predictor: Array) -> Array:
         return linear_predictor
 
@@ -106,7 +170,7 @@ class LmerFit(AbstractMer):
         tests = {"Satterthwaite": "Satterthwaite's method", "Kenward-Roger": "Kenward-Roger's method", "normal": "the normal law"}
         if ddf is None:
             return (f"Linear mixed model fit by {method} ['lmerMod']",)
-        return (f"Linear mixed model fit by {method.strip()}. t-tests use {tests[ddf]} ['lmerModLmerTest']",)
+        return (f"Linear mixed model fit by {method.strip()}. t-tests use {tests[ddf]} [", "lmerModLmerTest]")
 
     def degrees_of_freedom(self, ddf: str) -> tuple[Array, Array]:
         from brim.lme4.df import coefficient_df

@@ -86,6 +86,46 @@ class AbstractMer(ABC):
         """Whether the criterion is REML's."""
         return False
 
+    @property
+    @abstractmethod
+    def fixed_information(self) -> Array:
+        """``X'V^-1 X`` over ``sigma^2``: the inverse of the coefficients' covariance given ``theta``, unscaled (p, p)."""
+
+    @abstractmethod
+    def leverages(self) -> Array:
+        """The diagonal of the matrix that takes the (working) response to its fitted values."""
+
+    @abstractmethod
+    def conditional_law(self) -> tuple[Any, Any, list[Array], float]:
+        """The pattern, the factorisation of ``M``, ``Z'WX`` of each factor in the pattern's order, and the scale of variances."""
+
+    @abstractmethod
+    def free_coefficients(self) -> Array:
+        """The coefficients that ``absolute_deviance`` takes: none where they are profiled out."""
+
+    @abstractmethod
+    def absolute_deviance(self, order: list[int] | None) -> Any:
+        """The deviance and its gradient over covariance factors (times ``sigma``), ``log sigma`` if there is one, and free coefficients.
+
+        ``order``: a term's number, and the order in which its effects are taken.
+        """
+
+    @abstractmethod
+    def rise_of_coefficient(self, j: int) -> Any:
+        """The rise of the deviance over its minimum as a function of one coefficient's value."""
+
+    @abstractmethod
+    def search(self) -> tuple[Any, Array]:
+        """The function that was minimised, with its gradient, and where the search began."""
+
+    @abstractmethod
+    def sample(self, rng: np.random.Generator, mean: Array) -> Array:
+        """New responses with these means."""
+
+    @abstractmethod
+    def refit_design(self, observed: Observed) -> Any:
+        """The same kind of model for another design."""
+
     @abstractmethod
     def mean(self, linear_predictor: Array) -> Array:
         """The mean of the response for a linear predictor."""
@@ -248,3 +288,119 @@ class AbstractMer(ABC):
         from brim.lme4.random import is_singular
 
         return is_singular(self, tol)
+
+    def rePCA(self) -> dict[str, dict[str, Array]]:
+        """Principal components of the group effects: ``sdev`` over ``sigma``, and ``rotation``, for each grouping factor."""
+        from brim.lme4.random import rePCA
+
+        return rePCA(self)
+
+    # ------------------------------------------------------------------ tests
+
+    def anova(self, *others: AbstractMer, refit: bool = True, type: Any = 1, ddf: str | None = None, names: tuple[str, ...] = ()) -> Any:
+        """Tests of terms, or likelihood ratio tests of models.
+
+        Without other models: sequential sums of squares of each term, ``(R beta)^2``, over ``sigma^2``; with ``ddf`` (linear models) F
+        tests of type 1, 2 or 3 with ``"Satterthwaite"`` or ``"Kenward-Roger"`` denominators. With others, named ``names``:
+        ``npar AIC BIC logLik deviance Chisq Df Pr(>Chisq)``, models ordered by parameters, REML fits fitted again by maximum
+        likelihood unless ``refit=False``.
+        """
+        from brim.lme4.anova import compare, terms_table
+
+        return compare((self, *others), refit, names) if others else terms_table(self, type, ddf)
+
+    def drop1(self, test: str = "Chisq") -> Any:
+        """The model without each term that no other contains: ``npar AIC LRT Pr(Chi)``, by maximum likelihood."""
+        from brim.lme4.anova import drop1
+
+        return drop1(self)
+
+    def ranova(self) -> Any:
+        """The model without each group term, or without one of its effects: likelihood ratio tests by the same criterion."""
+        from brim.lme4.anova import ranova
+
+        return ranova(self)
+
+    def confint(
+        self,
+        parm: Any = None,
+        level: float = 0.95,
+        method: str = "profile",
+        oldNames: bool = True,
+        nsim: int = 500,
+        seed: int | None = None,
+    ) -> pd.DataFrame:
+        """Confidence intervals of ``.sig01 ... .sigma`` and the coefficients.
+
+        Parameters
+        ----------
+        parm
+            Names of the parameters wanted; all by default; ``"beta_"`` for the coefficients, ``"theta_"`` for the rest.
+        level
+            Confidence.
+        method
+            ``"profile"``: where the profiled deviance (by maximum likelihood) is ``qchisq(level, 1)`` above its minimum; ``"Wald"``:
+            coefficients only, normal; ``"boot"``: percentiles of ``nsim`` parametric bootstrap fits.
+        oldNames
+            ``False``: ``sd_Days|Subject``, ``cor_Days.(Intercept)|Subject``, ``sigma``.
+        """
+        from brim.lme4.confint import confint
+
+        return confint(self, parm, level, method, oldNames, nsim, seed)
+
+    # ------------------------------------------------------------------ predictions
+
+    def predict(
+        self, newdata: Any = None, re_form: Any = None, type: str = "link", allow_new_levels: bool = False, se_fit: bool = False
+    ) -> Any:
+        """Predictions.
+
+        Parameters
+        ----------
+        newdata
+            A data frame; the rows that were used by default.
+        re_form
+            Group effects: ``None`` for all, ``False`` for none, a formula (``"~ (0 + Days | Subject)"``) for some.
+        type
+            ``"link"`` or ``"response"``, the same for linear models.
+        allow_new_levels
+            Levels that were not fitted have effects of zero; an error otherwise.
+        se_fit
+            Also standard errors on the scale of the predictor, from the joint covariance of coefficients and effects given ``theta``.
+
+        Returns
+        -------
+        ndarray, or DataFrame with ``fit`` and ``se_fit``
+        """
+        from brim.lme4.predict import predict
+
+        return predict(self, newdata, re_form, type, allow_new_levels, se_fit)
+
+    def simulate(self, nsim: int = 1, seed: int | None = None, re_form: Any = False) -> Array:
+        """Responses drawn from the model, (nsim, rows); group effects are new draws, or with ``re_form=None`` those of the fit."""
+        from brim.lme4.simulate import simulate
+
+        return simulate(self, nsim, seed, re_form)
+
+    def bootMer(self, function: Any, nsim: int = 100, seed: int | None = None) -> Array:
+        """A parametric bootstrap: ``function(fit)`` of fits to simulated responses, (nsim, ...)."""
+        from brim.lme4.simulate import boot
+
+        return boot(self, function, nsim, seed)
+
+    # ------------------------------------------------------------------ checks
+
+    def hatvalues(self) -> Array:
+        """Leverages of the rows."""
+        return self.leverages()
+
+    def cooks_distance(self) -> Array:
+        """``(r / (1 - h))^2 h / (sigma^2 p)`` with Pearson residuals r and leverages h."""
+        h, r = self.leverages(), self.residuals("pearson")
+        return (r / (1.0 - h)) ** 2 * h / (self.sigma**2 * len(self.beta))
+
+    def all_fit(self) -> pd.DataFrame:
+        """Whether other optimizers agree: criterion and largest difference of ``theta`` by SciPy's, started where the search starts."""
+        from brim.lme4.simulate import all_fit
+
+        return all_fit(self)

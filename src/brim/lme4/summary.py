@@ -114,7 +114,9 @@ def fixed_lines(fixed: pd.DataFrame) -> list[str]:
     """The coefficients as ``printCoefmat()`` prints them."""
     tests = [c for c in fixed if c in ("t value", "z value")]
     p = next((c for c in fixed if str(c).startswith("Pr(")), "")
-    return coefficient_table(list(fixed.index), {str(c): fixed[c].to_numpy() for c in fixed}, _DIGITS, tests=tests, p=p)
+    return coefficient_table(
+        list(fixed.index), {str(c): fixed[c].to_numpy() for c in fixed}, _DIGITS, ("Estimate", "Std. Error", "df"), tests, p
+    )
 
 
 def correlation_lines(correlation: pd.DataFrame) -> list[str]:

@@ -1,0 +1,64 @@
+"""Simulated responses, the parametric bootstrap, and whether other optimizers agree."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from brim.errors import BrimError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from brim.lme4.mer import AbstractMer
+
+__all__ = ["all_fit", "boot", "simulate"]
+
+Array = np.ndarray
+
+
+def simulate(fit: AbstractMer, nsim: int, seed: int | None, re_form: Any) -> Array:
+    """See ``AbstractMer.simulate``."""
+    if not isinstance(nsim, int) or nsim < 1:
+        raise BrimError(f"nsim = {nsim!r} must be a whole number from 1")
+    rng = np.random.default_rng(seed)
+    o = fit.observed
+    fixed = o.x @ fit.beta + o.offset
+    loadings = o.groups.covariances.loadings(fit.theta)
+    out = np.empty((nsim, o.n))
+    for i in range(nsim):
+        if re_form is None or re_form is True:
+            effects = fit.effects
+        else:
+            sizes = [len(g.levels) for g in o.design.groupings]
+            effects = [fit.sigma * rng.standard_normal((n, len(low))) @ low.T for n, low in zip(sizes, loadings, strict=True)]
+        out[i] = fit.sample(rng, fit.mean(fixed + o.groups.predict(effects)))
+    return out
+
+
+def boot(fit: AbstractMer, function: Callable[[Any], Any], nsim: int, seed: int | None) -> Array:
+    """See ``AbstractMer.bootMer``."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return np.array([np.asarray(function(fit.refit(y)), float) for y in simulate(fit, nsim, seed, False)])
+
+
+def all_fit(fit: AbstractMer) -> pd.DataFrame:
+    """Criterion and ``theta`` by SciPy's optimizers."""
+    import pandas as pd
+    from scipy.optimize import minimize
+
+    function, start = fit.search()
+    rows = [("quasi-Newton", fit.criterion, 0.0, fit.minimum.evaluations)]
+    for method, gradient in (("L-BFGS-B", True), ("BFGS", True), ("Nelder-Mead", False), ("Powell", False)):
+        options = {"maxiter": 5000} | ({"xatol": 1e-8, "fatol": 1e-10, "maxfev": 20000} if method == "Nelder-Mead" else {})
+        if gradient:
+            found = minimize(function, start, jac=True, method=method, options=options)
+        else:
+            found = minimize(lambda x: function(x)[0], start, method=method, options=options)
+        far = float(np.max(np.abs(fit.observed.groups.reported(found.x[: len(fit.theta)]) - fit.theta)))
+        rows.append((method, float(found.fun), far, int(found.nfev)))
+    return pd.DataFrame(rows, columns=["optimizer", "criterion", "theta_difference", "evaluations"]).set_index("optimizer")
