@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from brim.errors import BrimError
-from brim.fit.draws import dataset
+from brim.fit.draws import dataset, safe_name
 from brim.fit.record import FitRecord
 from brim.frames.columns import Numeric
 from brim.post import predictions
@@ -97,7 +97,7 @@ def _constants(fit: FitRecord) -> xr.Dataset:
     for name in (n for n in fit.frame.names if n in names):
         column = fit.frame[name]
         values = column.values if isinstance(column, Numeric) else np.array([str(v) for v in column.as_factor().labels])
-        columns[name] = ("data_row", values)
+        columns[safe_name(name)] = ("data_row", values)
     return xr.Dataset(columns)
 
 
