@@ -145,3 +145,12 @@ def test_a_parameter_without_predictor_has_the_scale_of_the_response_itself():
     assert table.loc["Intercept", "prior"] == "student_t(3, 5.7, 2.5)"
     assert table.loc["sigma", "prior"] == "student_t(3, 0, 59.3)"
     assert table.loc["sd", "prior"].tolist() == ["student_t(3, 0, 2.5)", "", ""]
+
+
+@pytest.mark.parametrize("law", ["horseshoe(1)", "R2D2(0.5)", "lasso(1)"])
+def test_joint_priors_do_not_go_with_one_of_every_coefficients_own(law):
+    """They would be read by nothing."""
+    d = {"y": [1.0, 2.0, 4.0, 3.0], "x": [0.0, 1.0, 2.0, 4.0], "z": [1.0, 0.0, 2.0, 2.0]}
+    own = prior("normal(0, 1)", class_="b", coef="x") + prior("normal(0, 1)", class_="b", coef="z")
+    with pytest.raises(brim.BrimError, match="single ones cannot have priors of their own"):
+        brim.brm("y ~ x + z", d, prior=prior(law, class_="b") + own, empty=True)

@@ -6,6 +6,7 @@ from functools import cache
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
 
 import brim
@@ -295,3 +296,30 @@ def test_names_of_files(tmp_path):
     assert slug("x:log(z)") == "x_log_z_"
     figures = Figures(a=sleep()[0].pp_check(seed=1, ndraws=1))
     assert [p.name for p in figures.save(tmp_path, "p_")] == ["p_a.png"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "more"), [("dens_overlay", {}), ("stat_grouped", {"group": "g"}), ("intervals", {"x": "x"}), ("error_hist", {})]
+)
+def test_rows_without_a_response_are_not_checked(kind, more):
+    """``y | mi()``: the figure is that of the rows with a response, as if the others had not been replicated."""
+    rng = np.random.default_rng(4)
+    d = pd.DataFrame({"y": rng.normal(size=12), "x": rng.normal(size=12), "g": list("ab") * 6}).assign(
+        y=lambda d: d.y.where(~d.index.isin([2, 7]))
+    )
+    empty = brim.brm("y | mi() ~ x", d, empty=True)
+    fit = empty.with_draws(pd.DataFrame({v: np.abs(rng.normal(size=20)) for v in empty.variables()}))
+    figure = fit.pp_check(kind, seed=1, **more)
+    for line in (line for ax in figure.axes for line in ax.get_lines()):
+        assert np.isfinite(np.asarray(line.get_ydata(), float)).all()
+    if kind == "intervals":
+        observed = [line for ax in figure.axes for line in ax.get_lines() if line.get_marker() not in ("", "None", None)]
+        assert any(len(line.get_xdata()) == 10 for line in observed)
+
+
+def test_responses_that_are_all_missing_cannot_be_checked():
+    d = pd.DataFrame({"y": [1.0, 2.0, 4.0, np.nan], "x": [0.0, 1.0, 2.0, 3.0]})
+    empty = brim.brm("y | mi() ~ x", d, empty=True)
+    fit = empty.with_draws(pd.DataFrame({v: [1.0, 2.0] for v in empty.variables()}))
+    with pytest.raises(BrimError, match="no observation"):
+        fit.pp_check(newdata=d.iloc[[3]], seed=1)

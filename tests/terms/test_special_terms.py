@@ -377,3 +377,22 @@ def test_mi_fits_save_and_summarise(tmp_path):
     fit.save(tmp_path / "fit.nc")
     again = brim.load(tmp_path / "fit.nc")
     np.testing.assert_array_equal(again.posterior_epred(resp="y"), fit.posterior_epred(resp="y"))
+
+
+def test_monotonic_effects_of_two_values_are_slopes():
+    """A simplex of one element is 1: ``y ~ mo(k)`` is ``y ~ k``, in interactions and by group too; the prior of the simplex is none."""
+    d = pd.DataFrame({"k": [0, 1] * 10, "x": np.arange(20.0), "g": list("abcd") * 5, "y": np.arange(20.0) % 7})
+    d["o"] = pd.Categorical(np.where(d.k, "hi", "lo"), ["lo", "hi"], ordered=True)
+    for name in ("k", "o"):
+        empty = brim.brm(f"y ~ mo({name}) * x + (mo({name}) | g)", d, empty=True)
+        plain = brim.brm("y ~ k * x + (k | g)", d, empty=True)
+        values = {v: 0.3 + 0.1 * i for i, v in enumerate(plain.variables())}
+        renamed = {
+            v.replace("b_k", f"bsp_mo{name}").replace("__k", f"__mo{name}").replace(",k]", f",mo{name}]"): x for v, x in values.items()
+        }
+        fit = empty.with_draws(pd.DataFrame({v: [renamed.get(v, 1.0)] for v in empty.variables()}))
+        np.testing.assert_allclose(fit.log_lik(), plain.with_draws(pd.DataFrame({v: [x] for v, x in values.items()})).log_lik())
+        assert [v for v in fit.variables() if v.startswith("simo")] == [f"simo_mo{name}1[1]", f"simo_mo{name}:x1[1]"]
+        assert np.isfinite(fit.log_prior()).all()
+    fit = brim.brm("y ~ mo(k)", d, prior=brim.prior("dirichlet(2)", class_="simo", coef="mok1"), chains=1, iter=200, seed=1, progress=False)
+    assert (fit.as_draws_df("simo_mok1")["simo_mok1[1]"] == 1).all()

@@ -59,6 +59,8 @@ def solve_lower(low: Any, b: Any, *, transposed: bool = False) -> Any:
 def solve(matrix: Any, b: Any) -> Any:
     """``A^-1 b`` of ``A (..., n, n)`` and ``b (..., n, m)``."""
     lu, order = factor_lu(jax.lax.stop_gradient(matrix))
+    lead = jnp.broadcast_shapes(matrix.shape[:-2], b.shape[:-2])
+    order, b = jnp.broadcast_to(order, (*lead, order.shape[-1])), jnp.broadcast_to(b, (*lead, *b.shape[-2:]))
 
     def forward(_: Any, v: Any) -> Any:
         half = substitute(lu, jnp.take_along_axis(v, order[..., None], axis=-2), unit=True)

@@ -16,6 +16,7 @@ from brim.compile.xla import options
 from brim.errors import BrimError
 from brim.families.base import Dpar
 from brim.frames.frame import Frame
+from brim.linalg import cholesky, solve
 from brim.model.model import Model
 from brim.post.comparison.pointwise import Pointwise
 from brim.post.inference.integrated import scaled
@@ -202,7 +203,7 @@ def _log_integrals(log_lik: Callable[[Any], Any], rest: Any, load: Any, units: A
 
     def newton(_: Any, u: Any) -> Any:
         g, precision = local(u)
-        step = jnp.linalg.solve(precision, g[..., None])[..., 0]
+        step = solve(precision, g[..., None])[..., 0]
         return u + step * jnp.minimum(1.0, _LONGEST / jnp.maximum(jnp.linalg.norm(step, axis=1, keepdims=True), 1e-300))
 
     mode = jax.lax.fori_loop(0, _STEPS if k > 1 else _STEPS // 2, newton, jnp.zeros((n, k)))
@@ -213,7 +214,11 @@ def _log_integrals(log_lik: Callable[[Any], Any], rest: Any, load: Any, units: A
         return sums(log_lik(eta)) - 0.5 * jnp.sum(u**2, axis=1) - 0.5 * k * math.log(2 * math.pi)
 
     if k > 1:
-        return log_density(mode) + 0.5 * k * math.log(2 * math.pi) - 0.5 * jnp.linalg.slogdet(precision)[1]
+        return (
+            log_density(mode)
+            + 0.5 * k * math.log(2 * math.pi)
+            - jnp.sum(jnp.log(jnp.diagonal(cholesky(precision), axis1=1, axis2=2)), axis=1)
+        )
     width = precision[:, 0, 0] ** -0.5
     values = jax.lax.map(lambda t: log_density(mode + width[:, None] * t), nodes)
     return jax.scipy.special.logsumexp(values, axis=0) + jnp.log(width * (nodes[1] - nodes[0]))

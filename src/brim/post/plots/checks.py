@@ -77,7 +77,7 @@ def pp_check(
     ncol
         Columns of panels.
     newdata, resp, re_formula, allow_new_levels, sample_new_levels, seed
-        As in ``Fit.posterior_predict``; ``newdata`` must hold the response.
+        As in ``Fit.posterior_predict``; ``newdata`` must hold the response. Rows where it is missing are left out.
 
     Returns
     -------
@@ -118,6 +118,11 @@ def pp_check(
         draw_ids=draw_ids,
         seed=seed,
     )
+    seen = ~np.isnan(y)
+    if not seen.any():
+        raise BrimError(f"no observation of '{response.name}' is there to be checked")
+    if not seen.all():  # estimated by mi(): there is nothing to compare the replications with
+        y, yrep, columns = y[seen], yrep[:, seen], {name: column.take(seen) for name, column in columns.items()}
     check = _check(response, kind, y, yrep, stat, (prob, prob_outer), bins)
     if x is not None:
         check = _over(check, x, columns[x])

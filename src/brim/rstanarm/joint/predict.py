@@ -13,6 +13,7 @@ import numpy as np
 from brim.compile.xla import options
 from brim.errors import BrimError, suggest
 from brim.frames.frame import Frame
+from brim.linalg import cholesky, solve, solve_lower
 from brim.post.predict import pick_draws
 from brim.rstanarm.joint.build import rows_by_subject
 from brim.rstanarm.joint.event import label_of
@@ -349,7 +350,7 @@ def _effects(fit: JmFit, who: Subjects, draws: Mapping[str, np.ndarray], seed: i
         for response, codes in zip(fit.model.responses, owners, strict=True):
             out = out.at[codes].add(response.log_lik(own, data["design"]))
         low = block.scaled({**own, **block.invert(own, {})}, design[block.key]["by"])
-        z = jax.scipy.linalg.solve_triangular(low, b.T, lower=True)
+        z = solve_lower(low, b.T)
         return out - 0.5 * jnp.sum(z * z, axis=0)
 
     def one(given: Any, data: Any) -> Any:
@@ -378,7 +379,7 @@ def _mode(log_p: Callable[[Any], Any], n: int, k: int) -> Any:
 
     def step(b: Any, _: Any) -> tuple[Any, None]:
         grad, precision = _curvature(log_p, b)
-        full = jnp.linalg.solve(precision + 1e-9 * jnp.eye(k), grad[..., None])[..., 0]
+        full = solve(precision + 1e-9 * jnp.eye(k), grad[..., None])[..., 0]
         here = log_p(b)
         scale = jnp.ones(n)
         for _i in range(4):
@@ -393,7 +394,7 @@ def _metropolis(log_p: Callable[[Any], Any], mode: Any, key: Any) -> Any:
     """The last of ``_STEPS`` independence Metropolis steps, all subjects at once."""
     n, k = mode.shape
     _, precision = _curvature(log_p, mode)
-    root = jnp.linalg.cholesky(precision)
+    root = cholesky(precision)
 
     def law(x: Any) -> Any:
         z = jnp.einsum("nji,nj->ni", root, x - mode)
@@ -403,7 +404,7 @@ def _metropolis(log_p: Callable[[Any], Any], mode: Any, key: Any) -> Any:
         x, weight = state
         one, two, three = jax.random.split(key, 3)
         z = jax.random.normal(one, (n, k)) * jnp.sqrt(_DF / jax.random.chisquare(two, _DF, (n, 1)))
-        new = mode + jnp.linalg.solve(jnp.swapaxes(root, 1, 2), z[..., None])[..., 0]
+        new = mode + solve(jnp.swapaxes(root, 1, 2), z[..., None])[..., 0]
         ahead = log_p(new) - law(new)
         take = jnp.log(jax.random.uniform(three, (n,))) < ahead - weight
         return (jnp.where(take[:, None], new, x), jnp.where(take, ahead, weight)), None

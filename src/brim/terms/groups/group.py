@@ -19,7 +19,7 @@ import numpy as np
 from jax.scipy.special import gammaln
 
 from brim.frames.frame import Frame
-from brim.linalg import cholesky
+from brim.linalg import cholesky, solve
 from brim.parameters.param import RANKS, Param, Piece, Reported, Slot
 from brim.terms.base import AbstractTerm, Design, Params
 from brim.terms.groups.grouping import Grouping
@@ -253,9 +253,9 @@ class GroupBlock(AbstractTerm, AbstractLatent):
         if self.grouping.dist == "student":
             return {}  # the width of each level's effects is not reported
         (within, across), r = self.loadings(params, design), params[self._name("r")]
-        z = jnp.linalg.solve(jnp.moveaxis(within, -1, 0) if within.ndim == 3 else within, r.T[..., None])[..., 0].T
+        z = solve(jnp.moveaxis(within, -1, 0) if within.ndim == 3 else within, r.T[..., None])[..., 0].T
         if across is not None:
-            z = jnp.linalg.solve(across, z.T).T
+            z = solve(across, z.T).T
         return {self._name("z"): z}
 
     def extend(self, keys: Any, params: Params, design: Design, how: str) -> dict[str, Any]:
