@@ -1,6 +1,8 @@
 """The command line: what is asked of brm, what is written, and what is said when something is wrong."""
 
 import re
+import subprocess
+import sys
 from importlib import import_module
 
 import numpy as np
@@ -162,18 +164,61 @@ def test_a_file_that_is_no_fit_is_refused(tmp_path):
 def test_a_fit_that_cannot_be_saved_leaves_nothing_behind(tmp_path, monkeypatch):
     """Writing stops half-way: the old file stays as it was, and no temporary one; the summary is not lost."""
 
-    def half(path, *_):
-        path.write_bytes(b"half")
+    def half(*_):
         raise OSError("disk full")
 
-    (tmp_path / "fit.nc").write_bytes(b"before")
+    before = saved(tmp_path / "fit.nc")
     monkeypatch.setattr(import_module("brim.post.files.io"), "_write", half)
     result = run("fit", "dist ~ 1", "--data", small(tmp_path), "--chains", 1, "--iter", 20, "--quiet", "--out", tmp_path / "fit.nc")
     assert result.exit_code == 2
     assert "disk full" in result.stderr
     assert "Population-Level Effects" in result.stdout
-    assert (tmp_path / "fit.nc").read_bytes() == b"before"
+    assert (tmp_path / "fit.nc").read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["fit.nc", "small.csv"]
+
+
+def saved(path):
+    """The content of a file with a fit."""
+    brim.brm("dist ~ 1", {"dist": [1.0, 2.0, 4.0]}, empty=True).save(path)
+    return path.read_bytes()
+
+
+def test_no_file_of_another_kind_is_replaced(tmp_path):
+    data = small(tmp_path)
+    text = data.read_bytes()
+    (tmp_path / "link.nc").symlink_to(data)
+    (tmp_path / "notes.txt").write_text("keep me")
+    (tmp_path / "plots").mkdir()
+    (tmp_path / "plots" / "pp_check.png").write_text("no picture")
+    for out in (data, tmp_path / "link.nc", tmp_path / "notes.txt", "/dev/null"):
+        assert "not replaced" in refused("fit", "dist ~ 1", "--data", data, "--out", out)
+    assert "is a file" in refused("fit", "dist ~ 1", "--data", data, "--plots", data)
+    assert "no picture" in refused("fit", "dist ~ 1", "--data", data, "--plots", tmp_path / "plots")
+    assert "both name" in refused("fit", "dist ~ 1", "--data", data, "--plots", tmp_path / "a", "--out", tmp_path / "a")
+    with pytest.raises(brim.BrimError, match="not replaced"):
+        brim.brm("dist ~ 1", {"dist": [1.0, 2.0, 4.0]}, empty=True).save(data)
+    assert data.read_bytes() == text
+    assert (tmp_path / "notes.txt").read_text() == "keep me"
+
+
+def test_the_fit_is_saved_before_anything_is_printed(tmp_path):
+    """A reader that stops after a line (head -1) does not cost the fit."""
+    command = f"{sys.executable} -m brim fit 'dist ~ 1' --data {small(tmp_path)} --chains 1 --iter 60 --out {tmp_path / 'q.nc'} | head -1"
+    subprocess.run(command, shell=True, check=True, capture_output=True)
+    assert brim.load(tmp_path / "q.nc").draws.draws == 30
+
+
+@pytest.mark.parametrize("source", ["-", "/dev/stdin"])
+def test_data_from_a_pipe(source):
+    command = [sys.executable, "-m", "brim", "fit", "y ~ 1", "--data", source, "--chains", "1", "--iter", "60", "--quiet"]
+    done = subprocess.run(command, input="y\n1\n2\n4\n", text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert "Number of observations: 3" in done.stdout
+
+
+def test_seeds_on_the_command_line(tmp_path):
+    for seed in ("-1", str(2**70)):
+        assert "seed" in refused("fit", "dist ~ 1", "--data", small(tmp_path), "--seed", seed)
 
 
 def small(folder):

@@ -9,19 +9,21 @@ import os
 import re
 import warnings
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 import brim
-from brim.errors import BrimError, BrimWarning, suggest
+from brim.errors import BrimError, BrimWarning, printable, suggest
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["cli", "main"]
 
+_PNG = b"\x89PNG"
 _PRIOR_KEYS = ("class", "coef", "group", "resp", "dpar", "nlpar", "lb", "ub")
 
 
@@ -62,7 +64,11 @@ def cli() -> None:
 @cli.command()
 @click.argument("formulas", nargs=-1, required=True, metavar="FORMULA...")
 @click.option(
-    "--data", "source", required=True, metavar="FILE|NAME", help="A csv, tsv, json, parquet or feather file, or a bundled data set."
+    "--data",
+    "source",
+    required=True,
+    metavar="FILE|NAME",
+    help="A csv, tsv, json, parquet or feather file, a bundled data set, or - for csv from standard input.",
 )
 @click.option("--family", default="gaussian", show_default=True, help='The response\'s family: student, "bernoulli(probit)", ...')
 @click.option("--prior", "priors", multiple=True, metavar="PRIOR", help='"normal(0, 1), class=b, coef=x"; may be repeated.')
@@ -115,7 +121,7 @@ def fit(
         seed=seed,
         control={name: value for name, value in given.items() if value is not None},
         progress=not quiet,
-        data_name=Path(source).name,
+        data_name="stdin" if source == "-" else Path(source).name,
     )
     _report(result, out, plots, quiet)
 
@@ -157,43 +163,68 @@ def main() -> NoReturn:
 
 
 def _report(result: Any, out: Path | None, plots: Path | None, quiet: bool) -> None:
-    """Print what was fitted, then write the files."""
+    """Write the files, then print what was fitted: whoever reads the output may stop reading, and what cannot be written is still shown."""
+    failed, written = None, []
+    try:
+        if out is not None:
+            result.save(out)
+            written.append(out)
+        if plots is not None:
+            written += _draw(result, plots)
+    except BrimError as error:
+        failed = error
+    for path in written:
+        click.echo(f"wrote {path}", err=True)
     if not quiet:
-        click.echo(str(result.prior_summary()))
+        click.echo(printable(str(result.prior_summary())))
         click.echo()
     click.echo(result.summary())
-    if out is not None:
-        result.save(out)
-    written = [] if out is None else [out]
-    for path in written if plots is None else [*written, *_draw(result, plots)]:
-        click.echo(f"wrote {path}", err=True)
+    if failed is not None:
+        raise failed
 
 
 def _draw(result: Any, folder: Path) -> list[Path]:
     """The conditional effect of every predictor and the posterior predictive check, as PNG."""
     check = folder / "pp_check.png"
-    effects = result.conditional_effects().save(folder)
-    result.pp_check().savefig(check)
+    try:
+        effects = result.conditional_effects().save(folder)
+        result.pp_check().savefig(check)
+    except OSError as error:
+        raise BrimError(f"cannot write the plots into '{folder}': {error.strerror or error}", hint="name another folder") from error
     return [*effects, check]
 
 
 def _check_places(out: Path | None, plots: Path | None) -> None:
     """Find out before sampling whether the results can be written after it."""
-    if out is not None and out.is_dir():
-        raise BrimError(f"{str(out)!r} is a folder", hint="--out names the file to write, fit.nc for instance")
     if plots is not None and plots.exists() and not plots.is_dir():
         raise BrimError(f"{str(plots)!r} is a file", hint="--plots names a folder")
+    if None not in (out, plots) and os.path.realpath(str(out)) == os.path.realpath(str(plots)):
+        raise BrimError(f"--out and --plots both name {str(out)!r}", hint="--out names a file, --plots a folder")
+    for path in _pictures(plots) if plots is not None else ():
+        if not path.is_file() or not path.read_bytes()[:8].startswith((_PNG, b"")[path.stat().st_size == 0]):
+            raise BrimError(f"{str(path)!r} is there and no picture: it is not replaced", hint="name another folder with --plots")
     for path in (p for p in (out, plots) if p is not None):
         folder = path if path.is_dir() else path.parent
         if not folder.is_dir():
             raise BrimError(f"there is no folder {str(folder)!r} to write {path.name!r} into", hint="make it first, or name another")
         if not os.access(folder, os.W_OK):
             raise BrimError(f"cannot write into the folder {str(folder)!r}", hint="name another")
+    if out is not None:
+        from brim.post.files.io import check_target
+
+        check_target(out, "--out")
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """What stands in a folder under the names that plots will have."""
+    return [*folder.glob("conditional_effects_*.png"), *folder.glob("pp_check.png")]
 
 
 def _read(source: str) -> pd.DataFrame:
     """A data file, or else a bundled data set."""
     path = Path(source)
+    if source == "-" or (path.exists() and not path.is_file() and not path.is_dir()):
+        return _read_pipe(source)
     if not path.exists() and source in brim.data.names():
         return brim.load_data(source)
     import pandas as pd
@@ -218,6 +249,18 @@ def _read(source: str) -> pd.DataFrame:
         raise BrimError(f"reading {source!r} needs pyarrow", hint="pip install pyarrow") from error
     except (ValueError, OSError) as error:
         raise BrimError(f"cannot read {source!r}: {error}", hint=f"is it a whole {kinds[-1]} file?") from error
+
+
+def _read_pipe(source: str) -> pd.DataFrame:
+    """A csv (or tab separated) table from standard input (``-``), a pipe or a device."""
+    import pandas as pd
+
+    try:
+        text = click.get_text_stream("stdin").read() if source == "-" else Path(source).read_text(encoding="utf-8")
+        first = text.partition("\n")[0]
+        return pd.read_csv(StringIO(text), sep="\t" if "\t" in first and "," not in first else ",")
+    except (ValueError, OSError) as error:
+        raise BrimError(f"cannot read {source!r}: {error}", hint="it must give csv, names of columns first") from error
 
 
 def _family(text: str) -> Any:

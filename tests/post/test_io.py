@@ -1,5 +1,6 @@
 """Saving and loading: everything comes back, nothing is half-written, and what is no fit is said to be none."""
 
+import hashlib
 import json
 import sys
 from dataclasses import replace
@@ -299,6 +300,12 @@ def test_cut_short(tmp_path, share):
         brim.load(path)
 
 
+def sealed(path):
+    """The file with a seal that belongs to its content, as whoever tampers with it would make."""
+    content = path.read_bytes()
+    path.write_bytes(content + b"\nbrim-sha256\n" + hashlib.sha256(content).digest())
+
+
 def edited(path, change):
     """A saved fit with its JSON part changed."""
     import h5py
@@ -308,6 +315,7 @@ def edited(path, change):
         content = json.loads(file["brim/content"][()])
         change(content)
         file["brim/content"][()] = json.dumps(content)
+    sealed(path)
 
 
 def test_written_by_a_later_brim(tmp_path):
@@ -330,6 +338,9 @@ def test_a_variable_is_missing(tmp_path):
     random_draws("y ~ x").save(tmp_path / "fit.nc")
     with h5py.File(tmp_path / "fit.nc", "r+") as file:
         del file["posterior/sigma"]
+    with pytest.raises(brim.BrimError, match="changed after brim saved it"):
+        brim.load(tmp_path / "fit.nc")
+    sealed(tmp_path / "fit.nc")
     with pytest.raises(brim.BrimError, match="sigma"):
         brim.load(tmp_path / "fit.nc")
 

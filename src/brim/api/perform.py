@@ -22,7 +22,7 @@ from brim.model.build import build, read_data2
 from brim.model.identified import separated, undetermined
 from brim.model.model import Model
 from brim.parameters.prior import read_priors
-from brim.post.files.io import read, same_model, save
+from brim.post.files.io import check_target, differences, read, save
 
 __all__ = ["perform", "requested", "updated_record"]
 
@@ -76,8 +76,16 @@ def perform(
             return saved
     record = sample(record, cores=cores, init=init, progress=progress)
     if path is not None:
-        save(record, path)
+        _keep(record, path)
     return record
+
+
+def _keep(record: FitRecord, path: Path) -> None:
+    """Save a fit that has just been sampled; it is not lost where that fails."""
+    try:
+        save(record, path)
+    except BrimError as error:
+        warn(f"the fit was sampled and could not be saved: {error}. It is returned all the same: save it elsewhere with fit.save(path)")
 
 
 def updated_record(record: FitRecord, formula: Any, newdata: Any, changes: Mapping[str, Any]) -> FitRecord:
@@ -100,10 +108,7 @@ def _file(file: str | os.PathLike[str] | None, refit: str) -> Path | None:
     if file is None:
         return None
     path = place("file", file)
-    path = path if path.suffix == ".nc" else path.with_name(path.name + ".nc")
-    if not path.parent.is_dir():
-        raise BrimError(f"the folder of file = '{path}' does not exist", hint="make it first: nothing was sampled")
-    return path
+    return check_target(path if path.suffix == ".nc" else path.with_name(path.name + ".nc"), "file")
 
 
 def _check_proper(model: Model) -> None:
@@ -137,6 +142,16 @@ def _saved(path: Path, record: FitRecord, refit: str) -> FitRecord | None:
     """The fit saved at ``path``, unless it is another model's and ``on_change`` asks to sample anew."""
     custom = next((r.family for r in record.model.responses if r.family.name not in CONSTRUCTORS), None)
     found = read(path, custom)
-    if refit == "on_change" and not same_model(found, record):
+    other = differences(found, record)
+    if found.posterior is None or (refit == "on_change" and other):
         return None
+    if other:
+        warn(
+            f"the fit in '{path}' is returned, which was asked for with other {_listed(other)}. "
+            "file_refit='on_change' fits again in such a case"
+        )
     return found
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from brim.arguments import place
+from brim.disk import check_place
 from brim.errors import BrimError, suggest
 from brim.fit.draws import EXTRA, Posterior, labelled, observed, safe_name
 from brim.fit.record import FitRecord
@@ -25,12 +26,15 @@ from brim.frames.frame import Column, Factor, Frame, Logical, Numeric
 from brim.model.build import build, read_data2
 from brim.model.model import Model
 from brim.post.files.criteria import describe, pointwise_arrays, rebuild
+from brim.post.files.sealed import check_seal, check_structure, is_fit, write_sealed
 from brim.post.files.spec import plain, request, request_from
 
-__all__ = ["FORMAT", "read", "same_data", "same_model", "save"]
+__all__ = ["FORMAT", "check_target", "differences", "read", "same_data", "same_model", "save"]
 
 #: Version of the file's layout; a file of a later one is refused.
-FORMAT = 1
+FORMAT = 2
+#: The first version that has a seal.
+_SEALED = 2
 
 _AXES = ("chain", "draw")
 
@@ -46,22 +50,30 @@ def save(fit: FitRecord, path: str | os.PathLike[str]) -> None:
     Raises
     ------
     BrimError
-        The folder does not exist or cannot be written to, or the fit holds something that has no form in a file.
+        The folder does not exist or cannot be written to, a file of another kind is there, or the fit holds something that has no form
+        in a file.
     """
-    path = Path(path)
-    if path.is_dir():
-        raise BrimError(f"'{path}' is a folder", hint="name the file to write, fit.nc for instance")
-    if not path.parent.is_dir():
-        raise BrimError(f"there is no folder '{path.parent}' to write '{path.name}' into", hint="make it first")
+    path = check_target(path)
     content = _content(fit)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        _write(temporary, fit, content)
-        os.replace(temporary, path)
+        write_sealed(path, lambda file: _write(file, fit, content))
     except OSError as error:
         raise BrimError(f"cannot write '{path}': {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+def check_target(path: str | os.PathLike[str], name: str = "path") -> Path:
+    """The place that a fit may be saved at; to be asked before sampling.
+
+    Raises
+    ------
+    BrimError
+        No file can be written there, or one is there that is no fit of brim's: what is in it would be lost.
+    """
+    found = place(name, path)
+    check_place(found)
+    if found.exists() and not (found.is_file() and (found.stat().st_size == 0 or is_fit(found))):
+        raise BrimError(f"'{found}' is there and no fit of brim's: it is not replaced", hint="name another file, or remove that one first")
+    return found
 
 
 def _content(fit: FitRecord) -> dict[str, Any]:
@@ -115,21 +127,18 @@ def _values(column: Column) -> np.ndarray:
     return np.where(column.missing, -1, column.values).astype(np.int8)
 
 
-def _write(path: Path, fit: FitRecord, content: Mapping[str, Any]) -> None:
-    import h5netcdf
-
-    with h5netcdf.File(path, "w") as file:
-        file.attrs["creation_library"] = "brim"
-        if fit.posterior is not None:
-            _write_draws(file, fit, fit.posterior)
-        group = file.create_group("brim")
-        _put_text(group, "content", json.dumps(content))
-        frame = group.create_group("data")
-        for i, column in enumerate(content["columns"]):
-            _put(frame, f"column_{i}", ("row",), _values(fit.frame[column["name"]]))
-        _put_arrays(group.create_group("data2"), [matrix for matrix, _ in read_data2(fit.data2).values()])
-        _put_arrays(group.create_group("info"), [*_arrays(fit.info).values()])
-        _put_arrays(group.create_group("criteria"), pointwise_arrays(fit.criteria))
+def _write(file: Any, fit: FitRecord, content: Mapping[str, Any]) -> None:
+    file.attrs["creation_library"] = "brim"
+    if fit.posterior is not None:
+        _write_draws(file, fit, fit.posterior)
+    group = file.create_group("brim")
+    _put_text(group, "content", json.dumps(content))
+    frame = group.create_group("data")
+    for i, column in enumerate(content["columns"]):
+        _put(frame, f"column_{i}", ("row",), _values(fit.frame[column["name"]]))
+    _put_arrays(group.create_group("data2"), [matrix for matrix, _ in read_data2(fit.data2).values()])
+    _put_arrays(group.create_group("info"), [*_arrays(fit.info).values()])
+    _put_arrays(group.create_group("criteria"), pointwise_arrays(fit.criteria))
 
 
 def _write_draws(file: Any, fit: FitRecord, posterior: Posterior) -> None:
@@ -137,7 +146,7 @@ def _write_draws(file: Any, fit: FitRecord, posterior: Posterior) -> None:
     group = file.create_group("posterior")
     _put_axes(group, posterior)
     for name, labels in draws.coords.items():
-        _put_text(group, name, np.array(labels, dtype=object))
+        _put_text(group, name, np.array([_storable(label) for label in labels], dtype=object))
     for name, values in draws.values.items():
         _put(group, name, (*_AXES, *draws.dims.get(name, ())), values)
     stats = file.create_group("sample_stats")
@@ -147,6 +156,11 @@ def _write_draws(file: Any, fit: FitRecord, posterior: Posterior) -> None:
     responses = file.create_group("observed_data")
     for name, y in observed(fit.model, fit.frame).items():
         _put(responses, name, tuple(f"{name}_dim_{axis}" for axis in range(y.ndim)), y)
+
+
+def _storable(label: str) -> str:
+    """A label as HDF5 takes it, which ends text at a NUL and has no halves of surrogate pairs; levels themselves are in the JSON part."""
+    return str(label).replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
 
 
 def _put_axes(group: Any, posterior: Posterior) -> None:
@@ -192,11 +206,11 @@ def read(path: str | os.PathLike[str], family: Any = None) -> FitRecord:
         near = [str(p) for p in path.parent.glob("*.nc")] if path.parent.is_dir() else []
         raise BrimError(f"there is no file '{path}'", hint=suggest(str(path), near, "files there"))
     with _damaged(path):
-        content, columns, data2, info, groups = _read(path)
+        content, columns, data2, info, groups = _read(path, check_seal(path))
         asked = request_from(content["request"], data2, content["data_name"], family)
         frame = Frame.of({c["name"]: _column(c, values) for c, values in zip(content["columns"], columns, strict=True)})
         told = content["info"] | info
-    model, frame = build(asked.formula, frame, asked.family, asked.priors, read_data2(data2))
+        model, frame = build(asked.formula, frame, asked.family, asked.priors, read_data2(data2))
     model = replace(model, prior_only=asked.settings.sample_prior == "only")
     record = FitRecord(asked, model, frame, info=told, criteria=content["criteria"])
     if not content["sampled"]:
@@ -213,19 +227,25 @@ def _damaged(path: Path) -> Iterator[None]:
         yield
     except BrimError:
         raise
-    except (OSError, LookupError, ValueError, TypeError, RuntimeError, AttributeError) as error:
+    except Exception as error:  # HDF5, JSON and what the content is read into raise what they like
         raise BrimError(f"'{path}' cannot be read: it is no netCDF file, or it is damaged ({error})", hint="fit again and save") from error
 
 
-def _read(path: Path) -> tuple[dict[str, Any], list[np.ndarray], dict[str, Any], dict[str, np.ndarray], dict[str, dict[str, np.ndarray]]]:
+_Parts = tuple[dict[str, Any], list[np.ndarray], dict[str, Any], dict[str, np.ndarray], dict[str, dict[str, np.ndarray]]]
+
+
+def _read(path: Path, sealed: bool) -> _Parts:
     """Content, columns of the data, ``data2``, arrays of ``info``, and the groups with draws."""
     import h5netcdf
+    import h5py
 
+    with h5py.File(path, "r") as raw:
+        check_structure(raw, path, path.stat().st_size)
     with h5netcdf.File(path, "r") as file:
         if "brim" not in file.groups:
             raise BrimError(f"'{path}' is no fit of brim's: it is a netCDF file without a group 'brim'")
         group = file.groups["brim"]
-        content = _content_of(group, path)
+        content = _content_of(group, path, sealed)
         columns = [_get(group[f"data/column_{i}"]) for i in range(len(content["columns"]))]
         matrices = [_get(group[f"data2/array_{i}"]) for i in range(len(content["data2"]))]
         info = {name: _get(group[f"info/array_{i}"]) for i, name in enumerate(content["info_arrays"])}
@@ -234,11 +254,11 @@ def _read(path: Path) -> tuple[dict[str, Any], list[np.ndarray], dict[str, Any],
             described, [_get(group[f"criteria/array_{i}"]) for i in range(sum(len(c["arrays"]) for c in described.values()))]
         )
         wanted = ("posterior", "sample_stats") if content["sampled"] else ()
-        groups = {name: {k: _get(v) for k, v in file[name].variables.items()} for name in wanted}
+        groups = {name: {k: _get(v) for k, v in file[name].variables.items() if v.dtype is not str} for name in wanted}
     return content, columns, _data2(content["data2"], matrices), info, groups
 
 
-def _content_of(group: Any, path: Path) -> dict[str, Any]:
+def _content_of(group: Any, path: Path, sealed: bool) -> dict[str, Any]:
     text = group["content"][...]
     content: dict[str, Any] = json.loads(text if isinstance(text, str) else np.asarray(text).item())
     if content["format"] > FORMAT:
@@ -246,6 +266,8 @@ def _content_of(group: Any, path: Path) -> dict[str, Any]:
             f"'{path}' was written by a later brim ({content['brim']}, file format {content['format']}; this one reads up to {FORMAT})",
             hint="upgrade brim",
         )
+    if content["format"] >= _SEALED and not sealed:
+        raise BrimError(f"'{path}' cannot be read: it is damaged, or was changed after brim saved it", hint="fit again and save")
     return content
 
 
@@ -301,9 +323,24 @@ def _posterior(model: Model, values: Mapping[str, np.ndarray], extra: list[str])
 
 def same_model(a: FitRecord, b: FitRecord) -> bool:
     """Whether two fits were asked for the same: formula, family, priors, settings, the data they use, and ``data2``."""
-    if request(a) != request(b) or not same_data(a, b):
-        return False
-    one, other = read_data2(a.data2), read_data2(b.data2)
+    return not differences(a, b)
+
+
+#: Parts of a ``request`` that go by another name.
+_PARTS = {"priors": "prior", "rescor": "formula", "multivariate": "formula"}
+
+
+def differences(a: FitRecord, b: FitRecord) -> list[str]:
+    """In which parts two fits were asked for different things, by the names of ``brm``'s arguments."""
+    one, other = request(a), request(b)
+    mine, its = one.pop("settings"), other.pop("settings")
+    found = [_PARTS.get(part, part) for part in one if one[part] != other[part]]
+    found += [] if same_data(a, b) else ["data"]
+    found += [] if _same_matrices(read_data2(a.data2), read_data2(b.data2)) else ["data2"]
+    return list(dict.fromkeys([*found, *(name for name in mine if mine[name] != its[name])]))
+
+
+def _same_matrices(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return one.keys() == other.keys() and all(
         one[k][1] == other[k][1] and np.array_equal(one[k][0], other[k][0], equal_nan=True) for k in one
     )

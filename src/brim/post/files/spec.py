@@ -38,7 +38,7 @@ def request(fit: FitRecord) -> dict[str, Any]:
 def request_from(spec: Mapping[str, Any], data2: Mapping[str, Any], data_name: str, custom: Any = None) -> Request:
     """What a fit was asked for, from its ``request``; ``custom`` as in ``resolve_family``."""
     formula, found = formula_from(spec, custom), resolve_family(spec["family"], custom)
-    return Request(formula, found, priors_from(spec), data2, Settings(**spec["settings"]), data_name)
+    return Request(formula, found, priors_from(spec), data2, Settings.read(**spec["settings"]), data_name)
 
 
 # --------------------------------------------------------------------------- formulas

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from brim.arguments import number
+from brim.errors import printable
 from brim.frames.columns import format_number
 from brim.infer.diagnostics import ess_bulk, ess_tail, rhat
 from brim.infer.engines import EXACT
@@ -190,7 +191,7 @@ class Summary:
             for heading, table in tables:
                 lines += [heading] if heading else []
                 lines += [*format_table(self.columns, table.cells(), table.names), ""]
-        return "\n".join([*lines, *self._foot()])
+        return printable("\n".join([*lines, *self._foot()]))
 
     __repr__ = __str__
 
