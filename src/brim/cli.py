@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import warnings
 from collections.abc import Callable
 from io import StringIO
@@ -256,9 +257,10 @@ def _read_pipe(source: str) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        text = click.get_text_stream("stdin").read() if source == "-" else Path(source).read_text(encoding="utf-8")
+        text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
         first = text.partition("\n")[0]
-        return pd.read_csv(StringIO(text), sep="\t" if "\t" in first and "," not in first else ",")
+        between = "\t" if "\t" in first and "," not in first else ","
+        return pd.read_csv(StringIO(text), sep=between, dtype_backend="numpy_nullable")
     except (ValueError, OSError) as error:
         raise BrimError(f"cannot read {source!r}: {error}", hint="it must give csv, names of columns first") from error
 
