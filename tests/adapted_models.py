@@ -9,7 +9,7 @@ from brim.fit.run import coordinates
 from brim.infer.nuts.control import Control
 from references import data
 
-SIM = data("sim").assign(gw=lambda d: 1.0 + 0.1 * d.g.cat.codes)
+SIM = data("sim").assign(gw=lambda d: 1.0 + 0.1 * d.g.cat.codes, xr=lambda d: d.x.round())
 COV = pd.DataFrame(0.4 + 0.6 * np.eye(SIM.g.nunique()), *2 * [SIM.g.cat.categories])
 CONTROL = Control.read({"metric": "split"})
 
@@ -22,7 +22,14 @@ STRUCTURES = {
     "nested": ("ycount ~ x + (1 + x | g2 / f3)", "poisson", (0, 0, 2), True),
     "crossed": ("ycount ~ x + (1 + x | g) + (1 + x | g2)", "poisson", (0, 1, 1), True),
     "nested and crossed": ("ycount ~ x + (1 | g2 / f3) + (1 | g)", "poisson", (0, 1, 2), True),
-    "smooth": ("ycount ~ s(x, k = 5) + (1 | g)", "poisson", (0, 0, 1), True),
+    "smooth": ("ycount ~ s(x, k = 5) + (1 | g)", "poisson", (0, 1, 1), True),
+    "smooth alone": ("ycount ~ z + s(x, k = 5)", "poisson", (1, 0, 0), True),
+    "smooths": ("ycount ~ mo(xo) + s(x, k = 5) + s(z, k = 4, by = f3) + (1 | g2 / f3)", "poisson", (0, 2, 2), False),
+    "smooth of the scale": (bf("y ~ x + s(z, k = 4)", "sigma ~ s(x, k = 5)"), "student", (0, 2, 0), True),
+    "process": ("ycount ~ gp(w) + (1 + x | g)", "poisson", (0, 0, 1), False),
+    "process of a basis": ("ycount ~ z + gp(x, k = 5, c = 1.25, by = sex)", "poisson", (0, 1, 0), True),
+    "process of rounded points": ("ycount ~ gp(xr) + (1 | g)", "poisson", (0, 1, 1), True),
+    "smooth and memberships": ("ycount ~ t2(x, z, k = 3) + (1 | mm(h1, h2))", "poisson", (1, 1, 0), True),
     "not linear": ("ycount ~ mo(xo) + (1 + x | g) + (1 | g2)", "poisson", (0, 1, 1), False),
     "shape": ("ycount ~ x + (1 | g)", "negbinomial", (0, 0, 1), True),
     "predicted shape": (bf("ycount ~ x + (1 | g)", "shape ~ z + (1 | g2)"), "negbinomial", (0, 1, 1), True),

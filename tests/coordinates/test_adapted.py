@@ -27,6 +27,7 @@ from brim.infer.diagnostics import ess_bulk
         "correlated levels",
         "two terms of a block",
         "widths",
+        "smooth",
     ],
 )
 def test_the_likelihood_is_expanded_at_the_modes_of_the_effects(name):
@@ -39,7 +40,20 @@ def test_the_likelihood_is_expanded_at_the_modes_of_the_effects(name):
     assert 0.5 * np.sum(np.square(slope)) < 0.5
 
 
-LATER = [STRUCTURES[name][:2] for name in ("inflation", "categories", "widths", "memberships", "correlated levels", "missing")]
+LATER = [
+    STRUCTURES[name][:2]
+    for name in (
+        "smooth",
+        "smooth alone",
+        "process of a basis",
+        "inflation",
+        "categories",
+        "widths",
+        "memberships",
+        "correlated levels",
+        "missing",
+    )
+]
 
 
 @pytest.mark.default_precision

@@ -27,6 +27,9 @@ STRUCTURES = {
     "counts": ("ycount ~ me(x, sdx)", "poisson", ()),
     "two responses": (bf("y ~ me(x, sdx)") + bf("ycount ~ me(x, sdx)", family="poisson") + bf("y2 ~ me(x, sdx)"), "gaussian", (0, 2)),
     "tied responses": (bf("y ~ me(x, sdx)") + bf("y2 ~ me(x, sdx)") + set_rescor(True), "gaussian", ()),
+    "beside adapted effects": ("ycount ~ me(x, sdx) + (1 + x | g)", "poisson", ()),
+    "beside effects of all kinds": ("y ~ me(x, sdx) + s(w, k = 4) + (1 | g) + (1 + z | g2)", "gaussian", (0,)),
+    "beside memberships": ("y ~ me(x, sdx) + (1 | mm(h1, h2))", "gaussian", (0,)),
     "other rows": (bf("y | subset(sub1) ~ me(x, sdx)") + bf("y2 ~ z") + set_rescor(False), "gaussian", (0, 1)),
 }
 
@@ -49,7 +52,7 @@ def place(space):
 
 def anywhere(space, seed=2):
     rng = np.random.default_rng(seed)
-    return jnp.asarray(space.plan.inner.layout.center() + 0.3 * rng.normal(size=space.target.dim))
+    return jnp.asarray(space.plan.center() + 0.3 * rng.normal(size=space.target.dim))
 
 
 @pytest.mark.parametrize("name", STRUCTURES)
@@ -57,6 +60,17 @@ def test_density_has_the_jacobian_of_the_map(name):
     formula, family, informed = STRUCTURES[name]
     space = space_of(formula, family)
     assert space.plan.measured.informed == (informed,)
+    check_jacobian(space)
+
+
+def test_density_with_several_groupings_has_the_jacobian_of_the_map():
+    """Each follows its measurements and the response, given those before it."""
+    space = space_of("y ~ me(x, sdx) * z + me(gx, gs, gr = g) + (1 | g2)", "gaussian")
+    assert space.plan.measured.informed == ((0,), (0,))
+    check_jacobian(space)
+
+
+def check_jacobian(space):
     values = space.target.data
 
     @jax.jit

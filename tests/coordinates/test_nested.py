@@ -111,3 +111,13 @@ def test_chains_start_from_a_nested_laplace_fit():
     then = brim.brm(formula, data, family="binomial", init=first, chains=2, iter=600, seed=1, progress=False)
     assert np.isfinite(then.draws["lp__"]).all()
     assert abs(then.draws["b_Intercept"].mean() - first.draws["b_Intercept"].mean()) < 0.1
+
+
+def test_mode_of_an_adapted_curve_is_that_of_an_integrated_one():
+    """For a normal response the nested approximation is exact: both ways integrate the coefficients out."""
+    table = brim.load_data("mcycle")
+    one, other = (brim.brm("accel ~ s(times)", table, algorithm="map", marginalize=m, seed=1, progress=False) for m in ("auto", False))
+    assert "integrated out" in one.engine
+    assert "adapted" in other.engine
+    for name in ("b_Intercept", "bs_stimes_1", "sds_stimes_1", "sigma"):
+        assert float(other.draws[name].ravel()[0]) == pytest.approx(float(one.draws[name].ravel()[0]), rel=1e-4)

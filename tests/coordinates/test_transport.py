@@ -65,7 +65,10 @@ def check_jacobian(space):
 
 
 #: Structures whose parts other ones have too.
-ALSO = ("uncorrelated", "by", "nested and crossed", "tails", "beyond the curves", "scale", "memberships beside", "correlated levels beside")
+ALSO = (
+    *("uncorrelated", "by", "nested and crossed", "tails", "beyond the curves", "scale", "memberships beside", "correlated levels beside"),
+    *("smooth of the scale", "smooth and memberships", "process of a basis"),
+)
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in ALSO else n for n in STRUCTURES])

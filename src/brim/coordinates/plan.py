@@ -86,7 +86,9 @@ class Plan:
     def __str__(self) -> str:
         adapted = (*(self.adapted.latents if self.adapted else ()), *(self.measured.vectors if self.measured else ()))
         integrated = f"{named(self.integrated.latents)} integrated out exactly" if self.integrated else ""
-        return ", ".join(x for x in (integrated, f"{named(adapted)} in coordinates adapted to the data" if adapted else "") if x)
+        follows = f"{named(adapted)} in coordinates adapted to the data" if adapted else ""
+        left = [t.latent for t in self.treatments if t.how == "sampled"]
+        return ", ".join(x for x in (integrated, follows, f"{' and '.join(left)} non-centred" if left else "") if x)
 
     @property
     def moves(self) -> bool:

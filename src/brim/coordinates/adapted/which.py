@@ -23,7 +23,7 @@ from brim.frames.frame import Frame
 from brim.linalg import SMALL
 from brim.model.model import Model
 from brim.terms.groups.group import GroupBlock
-from brim.terms.latent import AbstractLatent, named
+from brim.terms.latent import AbstractCurve, AbstractLatent, named
 
 __all__ = ["Adapted", "better_together", "find", "obstacle", "why_not"]
 
@@ -134,8 +134,9 @@ def find(model: Model, frame: Frame, exact: Integrated | None) -> Adapted | None
     able = sorted((b for b in inner.blocks if not why_not(b, model, exact)), key=lambda b: b.size, reverse=True)
     chain = _chain(inner, able, frame)
     left = [b for b in able if b.key not in {c.key for c in chain}]
-    border = _border(chain, left)
-    singles = tuple(b for b in left if b not in border and (not b.tied or can_rotate(b)))
+    curves = [c for r in inner.responses for p in r.predictors for c in p.curves() if not why_not(c, model, exact)]
+    border = _border(chain, left, sorted(curves, key=lambda c: c.size))
+    singles = tuple(v for v in (*left, *curves) if v not in border and (not v.tied or _alone(v, (*able, *curves))))
     latents = (*singles, *border, *chain)
     if not latents:
         return None
@@ -159,6 +160,11 @@ def better_together(exact: Integrated) -> bool:
     return not exact.curves and any(not why_not(b, exact.model, None) and not in_mean(b) for b in exact.rest.blocks)
 
 
+def _alone(latent: AbstractLatent, every: tuple[AbstractLatent, ...]) -> bool:
+    """Whether a vector whose levels are tied has a law of its own; a curve only where there is nothing else."""
+    return can_rotate(latent) and (latent.curve is None or len(every) == 1)
+
+
 def can_rotate(latent: AbstractLatent) -> bool:
     """Whether the law of all its effects is diagonal after one rotation, whatever the parameters; found again at every expansion."""
     return latent.one_scale and latent.size <= MOST_ROTATED
@@ -180,7 +186,7 @@ def why_not(latent: AbstractLatent, model: Model, exact: Integrated | None) -> s
         return "its predictor is not a sum of terms"
     # where effects are integrated out of the mean, the likelihood is not expanded in other predictors: it would lack these effects
     if exact is not None and any(p.where.dpar or p.where.nlpar for p in places):
-        return f"{named(exact.latents)} are integrated out of the mean, and it enters other parameters"
+        return f"beside the integral over {named(exact.latents)} only vectors of the mean are adapted"
     return latent.unusual
 
 
@@ -193,17 +199,19 @@ def _chain(model: Model, able: list[GroupBlock], frame: Frame) -> tuple[GroupBlo
     return chain_of(single[0], single, lambda block: np.concatenate([block.grouping.codes(rows) for rows in frames]))
 
 
-def _border(chain: tuple[GroupBlock, ...], left: list[GroupBlock]) -> tuple[AbstractLatent, ...]:
-    """The smallest of the other vectors, as many as may be joined to the chain."""
+def _border(chain: tuple[GroupBlock, ...], left: list[GroupBlock], curves: list[AbstractCurve]) -> tuple[AbstractLatent, ...]:
+    """The smallest of the other blocks, then of the curves, as many as may be joined to the chain."""
     if max((len(b.coefs) for b in chain), default=0) > SMALL:
         return ()
     out: list[AbstractLatent] = []
     room = min(MOST_BORDER, MOST_COUPLINGS // max(sum(b.size for b in chain), 1))
-    for block in reversed(left):
-        if not chain and can_rotate(block):
+    alone = not chain and len(left) + len(curves) == 1
+    for v in (*reversed(left), *curves):
+        if can_rotate(v) and (alone if v.curve else not chain):
             continue
-        room -= block.size
-        if room < 0:
+        if v.size <= room:
+            out.append(v)
+            room -= v.size
+        elif v.curve is None:
             break
-        out.append(block)
     return tuple(out)
