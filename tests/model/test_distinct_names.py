@@ -257,3 +257,22 @@ def test_axes_of_draws_are_told_apart(group, tmp_path):
     assert effects.coords[effects.dims[3]].to_numpy().tolist() == list("01234")
     fit.save(tmp_path / "fit.nc")
     np.testing.assert_array_equal(brim.load(tmp_path / "fit.nc").as_draws_df().to_numpy(), fit.as_draws_df().to_numpy())
+
+
+def test_a_fit_does_not_follow_arrays_that_change_later(tmp_path):
+    x, cov = D["x"].copy(), np.diag([1.0, 4, 9, 16])
+    data = {"y": D["y"].copy(), "x": x, "g": np.arange(N) % 4}
+    model = brm("y ~ x + (1 | gr(g, cov = A))", data, data2={"A": cov}, empty=True)
+    fit = model.with_draws(pd.DataFrame({v: [0.5] for v in model.variables()}))
+    before = fit.log_lik()
+    x += 1.0
+    data["y"] += 1.0
+    data["g"][:] = 0
+    cov[:] = np.eye(4)
+    np.testing.assert_array_equal(fit.log_lik(), before)
+    fit.save(tmp_path / "fit.nc")
+    again = brim.load(tmp_path / "fit.nc")
+    np.testing.assert_array_equal(again.log_lik(), before)
+    np.testing.assert_allclose(np.diag(again.model.blocks[0].grouping.cholesky), [1, 2, 3, 4])
+    with pytest.raises(BrimError, match="'A' is no array of numbers"):
+        brm("y ~ x + (1 | gr(g, cov = A))", data, data2={"A": [["a"]]}, empty=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,9 @@ def requested(
     **settings: Any,
 ) -> Request:
     """What the arguments of ``brm`` ask for, checked."""
-    return Request(as_formula(formula), family, read_priors(prior), data2 or {}, Settings.read(warmup=warmup, **settings), data_name)
+    # copies: the caller may change his matrices later
+    own = {name: value if callable(value) else deepcopy(value) for name, value in (data2 or {}).items()}
+    return Request(as_formula(formula), family, read_priors(prior), own, Settings.read(warmup=warmup, **settings), data_name)
 
 
 def perform(

@@ -164,7 +164,10 @@ def read_data2(data2: Mapping[str, Any] | None) -> dict[str, Any]:
             continue
         index = getattr(value, "index", None)
         names = None if index is None or callable(index) else tuple(level_name(v) for v in index)
-        out[name] = (np.asarray(value, float), names)
+        try:
+            out[name] = (np.asarray(value, float), names)
+        except (TypeError, ValueError):
+            raise BrimError(f"data2: '{name}' is no array of numbers", hint="give a matrix, a vector, or a function") from None
     return out
 
 
