@@ -214,7 +214,8 @@ def test_new_data_and_their_responses():
     ("arguments", "message"),
     [
         ({"type": "dens"}, "no type 'dens'\ndid you mean 'dens_overlay'"),
-        ({"type": "loo_pit"}, "'loo_pit' is not built yet"),
+        ({"type": "loo_pit_qq", "ndraws": 10}, "'loo_pit_qq' weights all draws"),
+        ({"type": "rootogram", "hang": "up"}, "hang"),
         ({"type": "stat_grouped"}, "needs a grouping column"),
         ({"type": "hist", "group": "Subject"}, "takes no group"),
         ({"group": "Subjct"}, "no column 'Subjct'\ndid you mean 'Subject'"),

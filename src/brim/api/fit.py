@@ -154,6 +154,10 @@ class Fit(FitRecord):
 
         return trace_plot(self, **kwargs)
 
+    mcmc_plot = Method("brim.post.plots.posterior")
+    pairs = Method("brim.post.plots.pairs")
+    caterpillar = Method("brim.post.plots.levels")
+
     # ------------------------------------------------------------------ comparison
 
     loo = Method("brim.post.comparison.loo")

@@ -8,20 +8,31 @@ from typing import Any
 
 import numpy as np
 
-from brim.arguments import named, number, whole
+from brim.arguments import named, number, one_of, whole
 from brim.errors import BrimError, suggest
 from brim.fit.record import FitRecord
 from brim.frames.frame import Frame, Numeric
 from brim.language.expand import deparse
 from brim.model.model import ResponseModel
 from brim.parameters.param import RANKS
+from brim.post.comparison.loo import log_weights
+from brim.post.comparison.pointwise import Pointwise
 from brim.post.plots.density import bandwidth, density
-from brim.post.plots.panels import PANELS, STATS, Check, draw
+from brim.post.plots.predictive.check import HANG, STATS, Check
+from brim.post.plots.predictive.table import PANELS, draw
 from brim.post.plots.style import BLUE, DARK, Figure, colours, style
 from brim.post.predict import predict
 
-__all__ = ["main_variables", "pp_check", "trace_plot"]
+__all__ = ["chosen_variables", "main_variables", "pp_check", "trace_plot"]
 
+#: bayesplot's further names of types.
+_SAME = {
+    "error_scatter_avg_vs_x": "error_scatter_avg",
+    "freqpoly_overlay": "freqpoly",
+    "loo_pit": "loo_pit_overlay",
+    "scatter": "scatter_avg",
+    "violin_grouped": "violin_grouped",
+}
 #: Distinct whole numbers up to which a response is shown value by value.
 _FEW = 60
 
@@ -38,6 +49,7 @@ def pp_check(
     prob: float = 0.5,
     prob_outer: float = 0.9,
     bins: int = 30,
+    hang: str = "standing",
     ncol: int | None = None,
     newdata: Any = None,
     resp: str | None = None,
@@ -59,8 +71,13 @@ def pp_check(
         - ``"bars"``: frequencies of whole numbers or categories, with intervals;
         - ``"stat"``, ``"stat_2d"``: the replicated distribution of one or two statistics, and their observed values;
         - ``"intervals"``, ``"ribbon"``: every observation with its predictive intervals, in order or over ``x``;
+        - ``"rootogram"``: square roots of counts and of their expectation; ``"freqpoly"``, ``"boxplot"``, ``"violin_grouped"``;
         - ``"scatter_avg"``: observations against their mean replication; ``"error_scatter_avg"``: the difference against the observation
-          or ``x``; ``"error_hist"``: histograms of observed minus replicated.
+          or ``x``; ``"error_scatter"``, ``"error_hist"``: observed minus replicated; ``"error_binned"``: mean errors in bins of the mean
+          replication;
+        - ``"pit_ecdf"``: whether observations are uniform in their predictive distributions, with a band for whole curves;
+          ``"loo_pit_overlay"``, ``"loo_pit_qq"``, ``"loo_pit_ecdf"``, ``"loo_intervals"``, ``"loo_ribbon"``: each observation left out;
+        - ``"km_overlay"``: Kaplan-Meier curves of observed (censored as in the data) and replicated times.
 
         Most have a form for groups, ``"stat_grouped"``: one panel for each level of ``group``.
     ndraws, draw_ids
@@ -74,6 +91,8 @@ def pp_check(
         Probabilities of the inner and outer intervals.
     bins
         Bins of histograms.
+    hang
+        Bars of a rootogram: ``"standing"``, ``"hanging"`` from the expected counts, or ``"suspended"`` (the difference).
     ncol
         Columns of panels.
     newdata, resp, re_formula, allow_new_levels, sample_new_levels, seed
@@ -123,7 +142,15 @@ def pp_check(
         raise BrimError(f"no observation of '{response.name}' is there to be checked")
     if not seen.all():  # estimated by mi(): there is nothing to compare the replications with
         y, yrep, columns = y[seen], yrep[:, seen], {name: column.take(seen) for name, column in columns.items()}
-    check = _check(response, kind, y, yrep, stat, (prob, prob_outer), bins)
+    check = replace(_check(response, kind, y, yrep, stat, (prob, prob_outer), bins), hang=one_of("hang", hang, HANG))
+    if PANELS[kind].weighted:
+        if ndraws is not None or draw_ids is not None:
+            raise BrimError(f"'{type}' weights all draws", hint="leave ndraws and draw_ids out")
+        given = {"re_formula": re_formula, "allow_new_levels": allow_new_levels}
+        check = replace(check, log_weights=log_weights(Pointwise(fit, newdata if newdata is None else rows, response.name, given))[0])
+    if kind == "km_overlay":
+        ended = _ended(response, rows)
+        check = replace(check, ended=None if ended is None else ended[seen])
     if x is not None:
         check = _over(check, x, columns[x])
     if kind == "bars" and not _whole(y):
@@ -134,11 +161,10 @@ def pp_check(
 
 def _kind(type: str, group: str | None) -> str:
     """The type without ``_grouped``."""
-    names = [*PANELS, *(f"{name}_grouped" for name, panel in PANELS.items() if not panel.multiples)]
-    if type.startswith("loo_"):
-        raise BrimError(f"the check '{type}' is not built yet", hint=f"types: {', '.join(names)}")
+    names = [*PANELS, *_SAME, *(f"{name}_grouped" for name, panel in PANELS.items() if not panel.multiples)]
     if type not in names:
         raise BrimError(f"pp_check has no type '{type}'", hint=suggest(str(type), names, "types"))
+    type = _SAME.get(type, type)
     kind = type.removesuffix("_grouped")
     if kind != type and group is None:
         raise BrimError(f"'{type}' needs a grouping column", hint="say which: group='g'")
@@ -154,6 +180,12 @@ def _observed(fit: FitRecord, response: ResponseModel, newdata: Any) -> tuple[Fr
     if y.ndim > 1:
         raise BrimError(f"each observation of '{response.name}' is a vector; pp_check shows single numbers")
     return frame, y
+
+
+def _ended(response: ResponseModel, frame: Frame) -> np.ndarray | None:
+    """Which times are those of events: not censored."""
+    cens = response.response.design(frame, response.family).get("cens")
+    return None if cens is None else np.asarray(cens) == 0
 
 
 def _column(frame: Frame, name: str) -> Any:
@@ -251,7 +283,7 @@ def trace_plot(fit: FitRecord, *, variable: str | Sequence[str] | None = None, c
     BrimError
         For a variable that the fit does not have.
     """
-    names = main_variables(fit) if variable is None else _chosen(fit, [variable] if isinstance(variable, str) else variable)
+    names = main_variables(fit) if variable is None else chosen_variables(fit, variable)
     draws = fit.draws.matrix(tuple(names))
     with style():
         figure = Figure(figsize=(7.2, 1.25 * len(names) + 0.5))
@@ -281,7 +313,9 @@ def main_variables(fit: FitRecord) -> list[str]:
     return varying or first
 
 
-def _chosen(fit: FitRecord, wanted: Sequence[str]) -> list[str]:
+def chosen_variables(fit: FitRecord, wanted: str | Sequence[str]) -> list[str]:
+    """Names of variables, or of all that start as one that ends in ``*``."""
+    wanted = [wanted] if isinstance(wanted, str) else wanted
     names: list[str] = []
     have = fit.variables()
     for one in wanted:

@@ -1,0 +1,74 @@
+"""Pairs of parameters, with the transitions that diverged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from brim.errors import BrimError
+from brim.fit.record import FitRecord
+from brim.post.plots.checks import chosen_variables, main_variables
+from brim.post.plots.style import BLUE, LIGHT, Figure, style
+
+__all__ = ["pairs"]
+
+#: Parameters shown by default, and draws shown as points.
+_MOST, _POINTS = 6, 2000
+
+
+def pairs(fit: FitRecord, *, variable: str | Sequence[str] | None = None) -> Figure:
+    """Every pair of parameters: draws below the diagonal, histograms on it, correlations above; divergences in orange.
+
+    Parameters
+    ----------
+    fit
+        A fit with draws.
+    variable
+        Names, ``"b_*"`` for all that start so; the first six main parameters by default.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> import brim
+    >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), chains=2, iter=300, seed=1, progress=False)
+    >>> len(fit.pairs().axes)
+    9
+    """
+    names = main_variables(fit)[:_MOST] if variable is None else chosen_variables(fit, variable)
+    if not 2 <= len(names) <= 12:
+        raise BrimError(f"pairs of {len(names)} parameters", hint="give two to twelve with variable=")
+    values = fit.draws.matrix(tuple(names)).reshape(-1, len(names))
+    bad = np.ravel(fit.stats.get("diverging", np.zeros(len(values), bool))).astype(bool)
+    few = np.unique(np.linspace(0, len(values) - 1, _POINTS).astype(int))
+    with style():
+        n, size = len(names), max(1.1, 7.6 / len(names))
+        figure = Figure(figsize=(size * n + 0.6, size * n + 0.4))
+        axes = figure.subplots(n, n, squeeze=False)
+        for i in range(n):
+            for j in range(n):
+                _cell(axes[i, j], values, i, j, bad, few)
+                axes[i, j].tick_params(labelbottom=i == n - 1, labelleft=j == 0 and i > 0)
+            axes[i, 0].set_ylabel(names[i], fontsize="small")
+            axes[-1, i].set_xlabel(names[i], fontsize="small")
+    return figure
+
+
+def _cell(ax: object, values: np.ndarray, i: int, j: int, bad: np.ndarray, few: np.ndarray) -> None:
+    from matplotlib.axes import Axes
+
+    assert isinstance(ax, Axes)
+    x, y = values[:, j], values[:, i]
+    if i == j:
+        ax.hist(x, bins=25, color=LIGHT, edgecolor="white", linewidth=0.3)
+        ax.set_yticks([])
+    elif i > j:
+        ax.plot(x[few], y[few], "o", color=BLUE, markersize=1.8, markeredgewidth=0, alpha=0.3, rasterized=True)
+        ax.plot(x[bad], y[bad], "x", color="#d55e00", markersize=4)
+    else:
+        ax.text(0.5, 0.5, f"{np.corrcoef(x, y)[0, 1]:.2f}", ha="center", va="center", transform=ax.transAxes)
+        ax.set(xticks=[], yticks=[])
+        ax.grid(False)

@@ -1,0 +1,412 @@
+"""Plots of draws: intervals, densities, traces, ranks, autocorrelations, diagnostics of the sampler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from brim.arguments import number, one_of
+from brim.errors import BrimError
+from brim.fit.record import FitRecord
+from brim.infer.diagnostics import ess_bulk, rhat
+from brim.post.plots.checks import chosen_variables, main_variables
+from brim.post.plots.density import bandwidth, density
+from brim.post.plots.style import BLUE, DARK, GREY, LIGHT, Figure, colours, facets, style
+
+__all__ = ["TYPES", "acf", "interval_table", "mcmc_plot", "ranks"]
+
+#: Bins of histograms of ranks.
+_RANK_BINS = 20
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What a plot shows.
+
+    Attributes
+    ----------
+    names
+        Parameters.
+    values
+        Their draws ``(chains, draws, parameters)``.
+    stats
+        Sampler statistics ``(chains, draws)``.
+    prob, prob_outer
+        Probabilities of intervals.
+    point
+        ``"median"``, ``"mean"`` or ``"none"``.
+    """
+
+    names: tuple[str, ...]
+    values: np.ndarray
+    stats: Mapping[str, np.ndarray]
+    prob: float
+    prob_outer: float
+    point: str
+
+    def flat(self, i: int) -> np.ndarray:
+        """All draws of a parameter."""
+        return self.values[:, :, i].ravel()
+
+
+def mcmc_plot(
+    fit: FitRecord,
+    type: str = "intervals",
+    *,
+    variable: str | Sequence[str] | None = None,
+    prob: float = 0.5,
+    prob_outer: float = 0.9,
+    point_est: str = "median",
+    ncol: int | None = None,
+) -> Figure:
+    """A plot of the draws of some parameters.
+
+    Parameters
+    ----------
+    fit
+        A fit with draws.
+    type
+        - ``"intervals"``, ``"areas"``: a forest of central intervals, or of densities with them;
+        - ``"hist"``, ``"dens"``, ``"violin"``, ``"hist_by_chain"``, ``"dens_overlay"`` (a density each chain);
+        - ``"trace"``, ``"rank_overlay"``, ``"rank_hist"``, ``"acf"``: how the chains moved;
+        - ``"scatter"``, ``"hex"``: two parameters; ``"pairs"``: see ``pairs``; ``"parcoord"``: draws as lines over parameters;
+        - ``"rhat"``, ``"neff"``: convergence of each parameter;
+        - ``"nuts_energy"``, ``"nuts_divergence"``, ``"nuts_acceptance"``, ``"nuts_treedepth"``.
+    variable
+        Names as ``fit.variables()`` gives them, ``"b_*"`` for all that start so; the main parameters by default.
+    prob, prob_outer
+        Probabilities of the thick and the thin interval.
+    point_est
+        ``"median"``, ``"mean"`` or ``"none"``.
+    ncol
+        Columns of panels.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    BrimError
+        For a type or variable that does not exist, or statistics that the sampler did not give.
+
+    Examples
+    --------
+    >>> import brim
+    >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), chains=2, iter=300, seed=1, progress=False)
+    >>> len(fit.mcmc_plot("acf", variable="b_Days").axes)
+    1
+    """
+    kind = one_of("type", type, (*TYPES, "pairs"), "types")
+    prob, prob_outer = (number(n, p, above=0, below=1) for n, p in (("prob", prob), ("prob_outer", prob_outer)))
+    if prob > prob_outer:
+        raise BrimError(f"prob = {prob}, prob_outer = {prob_outer}", hint="prob is the smaller")
+    names = main_variables(fit) if variable is None else chosen_variables(fit, variable)
+    if kind == "pairs":
+        from brim.post.plots.pairs import pairs
+
+        return pairs(fit, variable=names)
+    drawn = Drawn(tuple(names), fit.draws.matrix(tuple(names)), fit.stats, prob, prob_outer, one_of("point_est", point_est, _POINTS))
+    with style():
+        one, each = TYPES[kind]
+        if each:
+            figure, axes = facets(len(names), ncol=ncol, share="", height=3.0)
+            for i, ax in enumerate(axes):
+                each(ax, drawn, i)
+                ax.set_title(names[i])
+            return figure
+        assert one is not None
+        return one(drawn)
+
+
+_POINTS = ("median", "mean", "none")
+
+
+def interval_table(values: np.ndarray, prob: float = 0.5, prob_outer: float = 0.9, point: str = "median") -> np.ndarray:
+    """``ll, l, m, h, hh`` of each parameter: ``(draws, parameters) -> (parameters, 5)``.
+
+    Examples
+    --------
+    >>> interval_table(np.arange(101.0)[:, None]).tolist()
+    [[5.0, 25.0, 50.0, 75.0, 95.0]]
+    """
+    tails = [(1 - prob_outer) / 2, (1 - prob) / 2]
+    low, inner, middle, upper, high = np.quantile(values, [*tails, 0.5, 1 - tails[1], 1 - tails[0]], axis=0)
+    return np.stack([low, inner, values.mean(axis=0) if point == "mean" else middle, upper, high], axis=1)
+
+
+# --------------------------------------------------------------------------- forests
+
+
+def _forest(d: Drawn, areas: bool) -> Figure:
+    n = len(d.names)
+    figure = Figure(figsize=(6.2, max(1.6, 0.32 * n * (1.6 if areas else 1) + 0.8)))
+    ax = figure.subplots()
+    table = interval_table(d.values.reshape(-1, n), d.prob, d.prob_outer, d.point)
+    for i, (low, inner, middle, upper, high) in enumerate(table):
+        y = n - 1 - i
+        if areas:
+            _area(ax, d.flat(i), y, inner, upper)
+        ax.plot([low, high], [y, y], color=BLUE, linewidth=1.1, zorder=2)
+        ax.plot([inner, upper], [y, y], color=BLUE, linewidth=4, zorder=3)
+        if d.point != "none":
+            ax.plot([middle], [y], "o", color="white", markeredgecolor=DARK, markersize=6, zorder=4)
+    if table[:, 0].min() < 0 < table[:, 4].max():
+        ax.axvline(0, color=GREY, linewidth=0.8, zorder=1)
+    ax.set_yticks(range(n), d.names[::-1])
+    ax.set_ylim(-0.6, n - 0.4 + (0.5 if areas else 0))
+    ax.set_xlabel(f"Value ({100 * d.prob:g} and {100 * d.prob_outer:g} % intervals)")
+    ax.grid(False, axis="y")
+    return figure
+
+
+def _area(ax: Axes, values: np.ndarray, y: float, inner: float, upper: float) -> None:
+    margin = 3 * bandwidth(values)
+    at = np.linspace(values.min() - margin, values.max() + margin, 300)
+    curve = density(values, at)
+    height = y + 0.85 * curve / curve.max()
+    ax.fill_between(at, y, height, color=LIGHT, alpha=0.35, linewidth=0)
+    inside = (at >= inner) & (at <= upper)
+    ax.fill_between(at[inside], y, height[inside], color=BLUE, alpha=0.4, linewidth=0)
+
+
+# --------------------------------------------------------------------------- one panel a parameter
+
+
+def _hist(ax: Axes, d: Drawn, i: int) -> None:
+    ax.hist(d.flat(i), bins=30, color=LIGHT, edgecolor="white", linewidth=0.4)
+    _flat(ax)
+
+
+def _dens(ax: Axes, d: Drawn, i: int) -> None:
+    at = _grid(d.flat(i))
+    curve = density(d.flat(i), at)
+    ax.fill_between(at, curve, color=BLUE, alpha=0.2, linewidth=0)
+    ax.plot(at, curve, color=BLUE, linewidth=1.4)
+    _flat(ax)
+
+
+def _dens_overlay(ax: Axes, d: Drawn, i: int) -> None:
+    at = _grid(d.flat(i))
+    for chain, colour in zip(d.values[:, :, i], colours(len(d.values)), strict=True):
+        ax.plot(at, density(chain, at), color=colour, linewidth=1.1)
+    _flat(ax)
+
+
+def _hist_by_chain(ax: Axes, d: Drawn, i: int) -> None:
+    edges = np.histogram_bin_edges(d.flat(i), 25)
+    for chain, colour in zip(d.values[:, :, i], colours(len(d.values)), strict=True):
+        ax.hist(chain, bins=list(edges), histtype="step", color=colour, linewidth=1.1)
+    _flat(ax)
+
+
+def _violin(ax: Axes, d: Drawn, i: int) -> None:
+    parts: Any = ax.violinplot(list(d.values[:, :, i]), showextrema=False, quantiles=[[0.1, 0.5, 0.9]] * len(d.values))
+    for body in parts["bodies"]:
+        body.set(facecolor=LIGHT, edgecolor="none", alpha=0.8)
+    parts["cquantiles"].set(color=BLUE, linewidth=1)
+    ax.set_xticks(range(1, len(d.values) + 1))
+    ax.set_xlabel("Chain")
+
+
+def _trace(ax: Axes, d: Drawn, i: int) -> None:
+    for chain, colour in zip(d.values[:, :, i], colours(len(d.values)), strict=True):
+        ax.plot(np.arange(1, len(chain) + 1), chain, color=colour, linewidth=0.45, alpha=0.8, rasterized=True)
+    bad = d.stats.get("diverging")
+    if bad is not None and np.any(bad):
+        at = np.unique(np.nonzero(bad)[1]) + 1
+        ax.plot(at, np.full(len(at), ax.get_ylim()[0]), "|", color="#d55e00", markersize=9, label="divergence")
+    ax.set_xlabel("Draw")
+    ax.grid(False, axis="x")
+
+
+def ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks among all draws, ties averaged, ``(chains, draws)``.
+
+    Examples
+    --------
+    >>> ranks(np.array([[3.0, 1.0], [2.0, 4.0]])).tolist()
+    [[3.0, 1.0], [2.0, 4.0]]
+    """
+    from scipy.stats import rankdata
+
+    return np.asarray(rankdata(values, method="average", axis=None)).reshape(values.shape)
+
+
+def _rank_overlay(ax: Axes, d: Drawn, i: int) -> None:
+    """Histograms of each chain's ranks; level where the chains agree."""
+    found, total = ranks(d.values[:, :, i]), d.values[:, :, i].size
+    edges = np.linspace(0.5, total + 0.5, _RANK_BINS + 1)
+    for chain, colour in zip(found, colours(len(found)), strict=True):
+        ax.stairs(np.histogram(chain, edges)[0], edges, color=colour, linewidth=1.1)
+    ax.axhline(d.values.shape[1] / _RANK_BINS, color=GREY, linewidth=0.9, linestyle=(0, (4, 3)))
+    ax.set_ylim(bottom=0)
+    ax.set_xlabel("Rank")
+
+
+def acf(chain: np.ndarray, lags: int = 20) -> np.ndarray:
+    """Autocorrelations of a chain at lags 0 to ``lags``, with its own mean and the variance of divisor ``n``.
+
+    Examples
+    --------
+    >>> acf(np.array([1.0, -1.0, 1.0, -1.0]), 1).tolist()
+    [1.0, -0.75]
+    """
+    x = chain - chain.mean()
+    lags = min(lags, len(x) - 1)
+    return np.array([x[: len(x) - k] @ x[k:] for k in range(lags + 1)]) / (x @ x)
+
+
+def _acf(ax: Axes, d: Drawn, i: int) -> None:
+    for chain, colour in zip(d.values[:, :, i], colours(len(d.values)), strict=True):
+        values = acf(chain)
+        ax.plot(np.arange(len(values)), values, "o-", color=colour, markersize=2.5, linewidth=1)
+    ax.axhline(0, color=GREY, linewidth=0.8)
+    ax.set_xlabel("Lag")
+
+
+def _grid(values: np.ndarray) -> np.ndarray:
+    margin = 3 * bandwidth(values)
+    return np.linspace(values.min() - margin, values.max() + margin, 300)
+
+
+def _flat(ax: Axes) -> None:
+    ax.set_ylim(bottom=0)
+    ax.tick_params(left=False, labelleft=False)
+    ax.spines["left"].set_visible(False)
+    ax.grid(False, axis="y")
+
+
+# --------------------------------------------------------------------------- two parameters, all parameters
+
+
+def _scatter(d: Drawn, hexagons: bool) -> Figure:
+    if len(d.names) != 2:
+        raise BrimError(f"a scatter shows two parameters, not {len(d.names)}", hint=f"variable=['{d.names[0]}', '{d.names[-1]}']")
+    figure = Figure(figsize=(4.8, 4.2))
+    ax = figure.subplots()
+    x, y = d.flat(0), d.flat(1)
+    if hexagons:
+        ax.hexbin(x, y, gridsize=30, cmap="Blues", mincnt=1, linewidths=0)
+    else:
+        ax.plot(x, y, "o", color=BLUE, markersize=2.5, markeredgewidth=0, alpha=0.35)
+        bad = np.ravel(d.stats.get("diverging", np.zeros(0, bool))).astype(bool)
+        if bad.any():
+            ax.plot(x[bad], y[bad], "x", color="#d55e00", markersize=5, label="divergence")
+            ax.legend()
+    ax.set(xlabel=d.names[0], ylabel=d.names[1])
+    return figure
+
+
+def _parcoord(d: Drawn) -> Figure:
+    flat = d.values.reshape(-1, len(d.names))
+    z = (flat - flat.mean(0)) / flat.std(0)
+    bad = np.ravel(d.stats.get("diverging", np.zeros(len(z), bool))).astype(bool)
+    figure = Figure(figsize=(max(5.2, 0.7 * len(d.names) + 2), 3.6))
+    ax = figure.subplots()
+    every = np.unique(np.linspace(0, len(z) - 1, 300).astype(int))
+    ax.plot(z[every].T, color=LIGHT, linewidth=0.4, alpha=0.5)
+    if bad.any():
+        ax.plot(z[bad].T, color="#d55e00", linewidth=0.8, alpha=0.8)
+    ax.set_xticks(range(len(d.names)), d.names, rotation=35, ha="right", rotation_mode="anchor")
+    ax.set_ylabel("Standardised value")
+    return figure
+
+
+def _convergence(d: Drawn, measure: str) -> Figure:
+    compute: Callable[[np.ndarray], Any] = rhat if measure == "rhat" else ess_bulk
+    total = d.values.shape[0] * d.values.shape[1]
+    values = np.array([float(compute(d.values[:, :, i])) / (1 if measure == "rhat" else total) for i in range(len(d.names))])
+    limits = (1.01, 1.05) if measure == "rhat" else (0.5, 0.1)
+    good = (values <= limits[0], values <= limits[1]) if measure == "rhat" else (values >= limits[0], values >= limits[1])
+    shade = np.where(good[0], LIGHT, np.where(good[1], "#e69f00", "#d55e00"))
+    figure = Figure(figsize=(6.2, max(1.8, 0.28 * len(d.names) + 0.9)))
+    ax = figure.subplots()
+    at, base = np.arange(len(d.names))[::-1], 1.0 if measure == "rhat" else 0.0
+    ax.hlines(at, base, values, color=shade, linewidth=1.5)
+    ax.scatter(values, at, color=shade, s=28, zorder=3)
+    for limit in limits:
+        ax.axvline(limit, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
+    ax.set_yticks(at, d.names)
+    ax.set_xlabel("R-hat" if measure == "rhat" else "Effective sample size / draws")
+    ax.grid(False, axis="y")
+    return figure
+
+
+# --------------------------------------------------------------------------- the sampler
+
+
+def _stat(d: Drawn, name: str) -> np.ndarray:
+    if name not in d.stats:
+        raise BrimError(f"the sampler gave no '{name}'", hint="plots of the sampler need algorithm='sampling'")
+    return np.asarray(d.stats[name], float)
+
+
+def _energy(d: Drawn) -> Figure:
+    """Energies around their mean, and their changes: alike where the sampler explores well."""
+    energy = _stat(d, "energy")
+    figure, axes = facets(len(energy), share="both", height=3.0)
+    for i, (ax, e) in enumerate(zip(axes, energy, strict=True)):
+        edges = list(np.histogram_bin_edges(np.concatenate([e - e.mean(), np.diff(e)]), 30))
+        ax.hist(e - e.mean(), bins=edges, color=LIGHT, label="energy")
+        ax.hist(np.diff(e), bins=edges, histtype="step", color=DARK, linewidth=1.2, label="change")
+        ax.set_title(f"chain {i + 1}")
+        _flat(ax)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
+    return figure
+
+
+def _by_divergence(d: Drawn) -> Figure:
+    """Log density and acceptance of transitions that diverged and of those that did not."""
+    bad = _stat(d, "diverging").astype(bool).ravel()
+    figure, axes = facets(2, share="", height=3.2)
+    for ax, name, label in zip(axes, ("lp", "acceptance_rate"), ("Log density", "Acceptance"), strict=True):
+        values = _stat(d, name).ravel()
+        ax.boxplot([values[~bad], values[bad]] if bad.any() else [values], widths=0.5, showfliers=False)
+        ax.set_xticks([1, 2][: 1 + bad.any()], ["no divergence", f"{int(bad.sum())} divergences"][: 1 + bad.any()])
+        ax.set_ylabel(label)
+    return figure
+
+
+def _sampler_hist(d: Drawn, name: str, label: str) -> Figure:
+    values = _stat(d, name).ravel()
+    figure, (ax,) = facets(1, height=3.0)
+    if name == "tree_depth":
+        at, counts = np.unique(values, return_counts=True)
+        ax.bar(at, counts, width=0.8, color=LIGHT)
+        ax.set_xticks(np.arange(at[0], at[-1] + 1))
+    else:
+        ax.hist(values, bins=30, color=LIGHT, edgecolor="white", linewidth=0.5)
+    ax.set(xlabel=label, ylabel="Draws")
+    return figure
+
+
+Whole = Callable[[Drawn], Figure]
+Each = Callable[[Axes, Drawn, int], None]
+#: Type -> what draws it whole, or one panel a parameter.
+TYPES: Mapping[str, tuple[Whole | None, Each | None]] = {
+    "intervals": (lambda d: _forest(d, areas=False), None),
+    "areas": (lambda d: _forest(d, areas=True), None),
+    "hist": (None, _hist),
+    "hist_by_chain": (None, _hist_by_chain),
+    "dens": (None, _dens),
+    "dens_overlay": (None, _dens_overlay),
+    "violin": (None, _violin),
+    "trace": (None, _trace),
+    "rank_overlay": (None, _rank_overlay),
+    "rank_hist": (None, _rank_overlay),
+    "acf": (None, _acf),
+    "scatter": (lambda d: _scatter(d, hexagons=False), None),
+    "hex": (lambda d: _scatter(d, hexagons=True), None),
+    "parcoord": (_parcoord, None),
+    "rhat": (lambda d: _convergence(d, "rhat"), None),
+    "neff": (lambda d: _convergence(d, "neff"), None),
+    "nuts_energy": (_energy, None),
+    "nuts_divergence": (_by_divergence, None),
+    "nuts_acceptance": (lambda d: _sampler_hist(d, "acceptance_rate", "Acceptance"), None),
+    "nuts_treedepth": (lambda d: _sampler_hist(d, "tree_depth", "Tree depth"), None),
+}

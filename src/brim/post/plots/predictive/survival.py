@@ -1,0 +1,39 @@
+"""Survival: Kaplan-Meier curves of observed and replicated times."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from brim.post.plots.predictive.axes import faint
+from brim.post.plots.predictive.check import OBSERVED, REPLICATED, Check
+from brim.post.plots.style import DARK, LIGHT
+
+__all__ = ["kaplan_meier", "km_overlay"]
+
+
+def kaplan_meier(time: np.ndarray, ended: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Event times in order, from 0, and ``S(t) = prod_{t_i <= t} (1 - d_i / n_i)`` there.
+
+    Examples
+    --------
+    >>> t, s = kaplan_meier(np.array([1.0, 2.0, 2.0, 3.0]), np.array([True, True, False, True]))
+    >>> t.tolist(), s.tolist()
+    ([0.0, 1.0, 2.0, 3.0], [1.0, 0.75, 0.5, 0.0])
+    """
+    ended = np.ones(len(time), bool) if ended is None else np.asarray(ended, bool)
+    at = np.unique(time[ended])
+    risk = np.array([(time >= t).sum() for t in at])
+    events = np.array([((time == t) & ended).sum() for t in at])
+    return np.concatenate([[0.0], at]), np.concatenate([[1.0], np.cumprod(1 - events / risk)])
+
+
+def km_overlay(ax: Axes, c: Check) -> None:
+    """The Kaplan-Meier curve of the observed times, those of replicated ones without censoring behind it."""
+    end = float(c.y.max())
+    for i, values in enumerate(c.yrep):
+        label = REPLICATED if i == 0 else None
+        ax.step(*kaplan_meier(values), where="post", color=LIGHT, linewidth=0.8, alpha=faint(len(c.yrep)), label=label, zorder=2)
+    t, s = kaplan_meier(c.y, c.ended)
+    ax.step([*t, end], [*s, s[-1]], where="post", color=DARK, linewidth=1.8, label=OBSERVED, zorder=3)
+    ax.set(xlim=(0, 1.02 * end), ylim=(0, 1.01))
