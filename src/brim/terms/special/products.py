@@ -27,6 +27,11 @@ def read(terms: tuple[tuple[Node, ...], ...], context: Context) -> Read:
         if TOGETHER.get(kind.kind) != "sp":
             raise fault(call, f"{deparse(call)} cannot stand in an interaction with mo(), me() or mi()")
     found = {call: variable_reader(call)(call, context) for call in calls}
+    names: dict[str, Call] = {}
+    for call, variable in found.items():
+        other = names.setdefault(variable.name, call)
+        if other is not call:
+            raise fault(call, f"{deparse(other)} and {deparse(call)} both would be called '{variable.name}'", "rename one of the columns")
     plain = tuple(tuple(stand_in(f) for f in term) for term in terms)
     effects = SpecialEffects(Terms(True, plain, (), context.terms.node), context.where, tuple(found), tuple(found.values()))
     learned = effects.learn(context.frame)
