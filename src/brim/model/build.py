@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from brim.design.matrix import brms_name
 from brim.errors import BrimError
 from brim.families.base import DparSpec
 from brim.frames.columns import level_name
 from brim.frames.frame import Frame
 from brim.language.brms import Formula, MvFormula
-from brim.language.expand import Call, Node, Terms, deparse, special, variables
+from brim.language.expand import Call, Name, Node, Terms, deparse, special, variables
 from brim.model.blocks import gather_blocks
 from brim.model.bounds import smallest_response, within_data
 from brim.model.doubts import warn_of_doubtful_columns
@@ -229,6 +230,8 @@ class _Builder:
         additions = [a.fn for a in self.plan.response.additions if a.fn in ("weights", "cens", "trunc", "mi")]
         if law is not None and additions:
             raise self.plan.response.error(f"{additions[0]}() cannot be combined with correlated residuals")
+        if law is not None and law.shares_sigma and any(p.name == "sigma" for p in self.plan.parts):
+            raise self.plan.response.error("sar() has one sigma for all rows: it cannot be predicted", "leave the formula of sigma out")
         if law is not None and self.joint is not None:
             raise self.plan.response.error("correlated residuals cannot be combined with correlated responses", "add set_rescor(False)")
         return law
@@ -354,10 +357,15 @@ def _check_given(effects: Iterable[GroupEffect], own: Iterable[AbstractTerm], te
     """What varies by group among special effects must also be a term of the predictor itself."""
     known = {key for t in own for key in t.gives()}
     for e in effects:
-        for key in e.block.members[e.member].given:
+        member = e.block.members[e.member]
+        for key in member.given:
             if key not in known:
                 coef = key.partition(":")[2]
-                hint = f"add it as a term of its own: y ~ ... + {coef} + ({coef} | {e.label}), with its factors in the same order"
+                written = [
+                    ":".join(f.name if isinstance(f, Name) else deparse(f) for f in t) for t in (member.special or member.terms).terms
+                ]
+                term = next((t for t in written if brms_name(t) == coef), coef)
+                hint = f"add it as a term of its own: ... + {term} + ({term} | {e.label}), with its factors in the same order"
                 raise BrimError(
                     f"the special effect '{coef}' varies by '{e.label}' but is no effect of the predictor",
                     source=terms.node.source or None,

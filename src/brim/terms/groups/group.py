@@ -284,7 +284,7 @@ class GroupBlock(AbstractTerm, AbstractLatent):
     def _by_names(self, labels: tuple[str, ...]) -> list[tuple[str, ...]]:
         if not self.grouping.by_levels:
             return [labels]
-        ends = [re.sub(r"\s", "", f"{self.grouping.by_name}{level}") for level in self.grouping.by_levels]
+        ends = [self.grouping.by_name + re.sub(r"\s", "", level) for level in self.grouping.by_levels]
         return [tuple(f"{label}:{end}" for label in labels) for end in ends]
 
     def reported(self) -> tuple[Reported, ...]:

@@ -11,9 +11,9 @@ from typing import Any, TypeAlias, final
 import numpy as np
 
 from brim.design.expressions import Expression
-from brim.errors import BrimError, suggest
+from brim.errors import BrimError, suggest, warn
 from brim.frames.frame import Factor, Frame
-from brim.language.expand import Binary, Call, Constant, Name, Node, Text, deparse
+from brim.language.expand import Binary, Call, Constant, Name, Node, Text, deparse, fault
 
 __all__ = ["Grouping", "grouping_label", "parse_grouping"]
 
@@ -43,6 +43,8 @@ class Grouping:
         ``gr(id = "A")``: terms with the same one are correlated, as in ``(1 | A | g)``; how a block is gathered, not what it is.
     weight_name, prior_weights
         ``gr(pw = w)``: the column, and the learned weight of each level's prior density.
+    by_columns, weight_columns
+        The columns of ``by`` and ``pw``, one for each membership: ``mm(g1, g2, by = cbind(b1, b2))``.
     weight_nodes, scale_weights
         ``mm(weights = cbind(w1, w2), scale = )``.
     keys, levels
@@ -74,6 +76,8 @@ class Grouping:
     by_index: Any = field(compare=False, default=None, repr=False)
     cholesky: Any = field(compare=False, default=None, repr=False)
     prior_weights: Any = field(compare=False, default=None, repr=False)
+    by_columns: tuple[str, ...] = ()
+    weight_columns: tuple[str, ...] = ()
     new_keys: tuple[Key, ...] = field(compare=False, default=(), repr=False)
     new_levels: tuple[str, ...] = field(compare=False, default=())
     new_by: Any = field(compare=False, default=None, repr=False)
@@ -84,7 +88,7 @@ class Grouping:
     def variables(self) -> tuple[str, ...]:
         """The columns that must be complete."""
         out = [c for f in self.factors for c in f]
-        return tuple(dict.fromkeys([*out, *(n for n in (self.by_name, self.weight_name) if n)]))
+        return tuple(dict.fromkeys([*out, *self.by_columns, *self.weight_columns]))
 
     @property
     def is_mm(self) -> bool:
@@ -135,8 +139,8 @@ class Grouping:
 
     def _learn_weights(self, frame: Frame) -> np.ndarray:
         """The prior weight of each level; all rows of a level must agree."""
-        given = frame.numbers(self.weight_name)
-        codes = self.codes(frame)
+        given = np.concatenate([frame.numbers(name) for name in self.weight_columns])
+        codes = np.ravel(self.codes(frame))
         out = np.zeros(len(self.levels))
         out[codes] = given
         if (out[codes] != given).any():
@@ -147,18 +151,20 @@ class Grouping:
         return out
 
     def _learn_by(self, frame: Frame) -> Grouping:
-        by = frame[self.by_name].as_factor().drop_unused()
-        index = self._by_of(frame, self.keys, self.levels, by)
-        return replace(self, by_levels=by.levels, by_index=index)
+        by = [frame[name].as_factor().drop_unused() for name in self.by_columns]
+        levels = tuple(dict.fromkeys(level for column in by for level in column.levels))
+        index = self._by_of(frame, self.keys, self.levels, [column.recode(levels) for column in by])
+        return replace(self, by_levels=levels, by_index=index)
 
-    def _by_of(self, frame: Frame, keys: tuple[Key, ...], levels: tuple[str, ...], by: Factor) -> np.ndarray:
+    def _by_of(self, frame: Frame, keys: tuple[Key, ...], levels: tuple[str, ...], by: list[Factor]) -> np.ndarray:
         """Index into ``by``'s levels of each level of the group; each level must stand in one."""
         index = np.full(len(levels), -1, np.int32)
-        for cells in self._cells(frame):
-            at = cells.places(keys)
+        places = [cells.places(keys) for cells in self._cells(frame)]
+        for at, one in zip(places, by, strict=True):
+            index[at[at >= 0]] = one.codes[at >= 0]
+        for at, one in zip(places, by, strict=True):
             keep = at >= 0
-            index[at[keep]] = by.codes[keep]
-            wrong = np.flatnonzero(index[at[keep]] != by.codes[keep])
+            wrong = np.flatnonzero(index[at[keep]] != one.codes[keep])
             if wrong.size:
                 level = levels[at[keep][wrong[0]]]
                 raise self.error(
@@ -181,13 +187,11 @@ class Grouping:
             )
         index = np.zeros(len(new), np.int32)
         if self.by_name:
-            given = frame[self.by_name].as_factor()
-            place = {level: i for i, level in enumerate(self.by_levels)}
-            unknown = [level for level in given.drop_unused().levels if level not in place]
+            given = [frame[name].as_factor() for name in self.by_columns]
+            unknown = [level for column in given for level in column.levels_used if level not in self.by_levels]
             if unknown:
                 raise self.error(f"'{unknown[0]}' is not a level of '{self.by_name}'", suggest(unknown[0], self.by_levels, "levels"))
-            codes = np.array([place.get(level, -1) for level in given.levels], np.int32)[given.codes]
-            index = self._by_of(frame, keys, new, replace(given, codes=codes, levels=self.by_levels))
+            index = self._by_of(frame, keys, new, [column.recode(self.by_levels) for column in given])
         return replace(self, new_keys=keys, new_levels=new, new_by=index)
 
     # ------------------------------------------------------------------ design
@@ -297,6 +301,8 @@ def _cov_cholesky(grouping: Grouping) -> np.ndarray:
                 f"{what} has no row names and {len(values)} rows for {len(grouping.levels)} levels",
                 "give a data frame whose index holds the levels",
             )
+        shown = ", ".join(grouping.levels[:3]) + (", ..." if len(grouping.levels) > 3 else "")
+        warn(f"{what} has no row names: its rows are taken for the levels {shown} in this order; a data frame's index would say so")
         names = grouping.levels
     place = {str(n): i for i, n in enumerate(names)}
     missing = [level for level in grouping.levels if level not in place]
@@ -317,7 +323,7 @@ def parse_grouping(by: Node, data2: Mapping[str, Any]) -> Grouping:
     if isinstance(by, Call) and by.fn == "gr":
         return _parse_gr(by, data2)
     if isinstance(by, Call) and by.fn == "mm":
-        return _parse_mm(by)
+        return _parse_mm(by, data2)
     names = _columns(by, by)
     return Grouping(by, (names,), ":".join(names))
 
@@ -365,29 +371,44 @@ def _parse_gr(call: Call, data2: Mapping[str, Any]) -> Grouping:
     if len(call.args) != 1:
         raise BrimError("gr() takes one grouping factor", source=call.source or None, span=call.span, hint="write gr(g) or gr(a:b)")
     names = _columns(call.args[0], call)
+    return _with_options(Grouping(call, (names,), grouping_label(call)), call, given, data2)
+
+
+def _with_options(grouping: Grouping, call: Call, given: Mapping[str, Node], data2: Mapping[str, Any]) -> Grouping:
+    """What ``gr()`` and ``mm()`` both take: the law of the effects, their correlations, and what differs by level."""
     dist = "gaussian"
     if "dist" in given:
         node = given["dist"]
         dist = node.value if isinstance(node, Text) else deparse(node)
         if dist not in ("gaussian", "student"):
-            raise BrimError(
-                f"gr(dist = '{dist}') is unknown", source=call.source or None, span=node.span, hint=suggest(dist, ("gaussian", "student"))
-            )
+            raise fault(node, f"{call.fn}(dist = '{dist}') is unknown", suggest(dist, ("gaussian", "student")))
     cov_name, cov = "", None
     if "cov" in given:
         cov_name = deparse(given["cov"])
         if cov_name not in data2:
-            raise BrimError(
-                f"gr(cov = {cov_name}): there is no '{cov_name}' in data2",
-                source=call.source or None,
-                span=given["cov"].span,
-                hint=suggest(cov_name, data2, "objects in data2"),
-            )
+            what = f"{call.fn}(cov = {cov_name}): there is no '{cov_name}' in data2"
+            raise fault(given["cov"], what, suggest(cov_name, data2, "objects in data2"))
         cov = data2[cov_name]
-    by_name, weight_name = (_column_of(call, given[k], k) if k in given else "" for k in ("by", "pw"))
-    cor = _flag(given.get("cor"), True)
-    label, shared = ":".join(names), _identifier(given.get("id"))
-    return Grouping(call, (names,), label, by_name, dist, cor, cov_name, cov, weight_name=weight_name, id=shared)
+    by, weights = (_membership_columns(call, given[k], k, len(grouping.factors)) if k in given else () for k in ("by", "pw"))
+    return replace(
+        grouping,
+        by_name=deparse(given["by"]) if by else "",
+        dist=dist,
+        correlated=_flag(given.get("cor"), True),
+        cov_name=cov_name,
+        cov=cov,
+        weight_name=deparse(given["pw"]) if weights else "",
+        by_columns=by,
+        weight_columns=weights,
+        id=_identifier(given.get("id")),
+    )
+
+
+def _membership_columns(call: Call, node: Node, argument: str, factors: int) -> tuple[str, ...]:
+    """One column, or ``cbind()`` of one for each membership."""
+    if factors > 1 and not (isinstance(node, Call) and node.fn == "cbind" and len(node.args) == factors):
+        raise fault(node, f"{argument} of {call.fn}() needs a column for each of its {factors} factors", f"write {argument} = cbind(a, b)")
+    return tuple(_column_of(call, one, argument) for one in (node.args if isinstance(node, Call) and factors > 1 else (node,)))
 
 
 def _identifier(node: Node | None) -> str:
@@ -405,11 +426,8 @@ def _column_of(call: Call, node: Node, argument: str) -> str:
     )
 
 
-def _parse_mm(call: Call) -> Grouping:
-    given = _keywords(call, ("weights", "scale", "by", "cor", "id", "cov", "dist"))
-    for unbuilt in ("by", "cov", "dist"):
-        if unbuilt in given:
-            raise BrimError(f"mm({unbuilt}=) is not built yet", source=call.source or None, span=given[unbuilt].span)
+def _parse_mm(call: Call, data2: Mapping[str, Any]) -> Grouping:
+    given = _keywords(call, ("weights", "scale", "by", "cor", "id", "cov", "dist", "pw"))
     if len(call.args) < 2:
         raise BrimError(
             "mm() needs at least two grouping factors",
@@ -422,7 +440,5 @@ def _parse_mm(call: Call) -> Grouping:
     if "weights" in given:
         node = given["weights"]
         weights = node.args if isinstance(node, Call) and node.fn == "cbind" else (node,)
-    label = grouping_label(call)
-    cor, scale = _flag(given.get("cor"), True), _flag(given.get("scale"), True)
-    shared = _identifier(given.get("id"))
-    return Grouping(call, factors, label, correlated=cor, weight_nodes=weights, scale_weights=scale, id=shared)
+    grouping = Grouping(call, factors, grouping_label(call), weight_nodes=weights, scale_weights=_flag(given.get("scale"), True))
+    return _with_options(grouping, call, given, data2)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from brim.design.expressions import Expression
-from brim.errors import suggest
+from brim.errors import suggest, warn
 from brim.frames.columns import Factor, Logical, Numeric
 from brim.frames.frame import Frame
 from brim.language.expand import Call, Constant, Node, Text, arguments, deparse, fault, variables
@@ -39,6 +39,8 @@ def read(call: Call, context: Context) -> Read:
     node, values, names = named_matrix(call, context)
     if names is None:
         raise fault(node, f"'{deparse(node)}' needs row names, the levels of {deparse(group)}", "give a data frame with an index")
+    if not np.isin(values, (0.0, 1.0)).all():
+        warn(f"{deparse(call)}: '{deparse(node)}' says who is a neighbour; values other than 0 count as 1")
     if not np.array_equal(values != 0, (values != 0).T):
         raise fault(node, f"'{deparse(node)}' must be symmetric: neighbours are neighbours of each other")
     default = f"student_t(3, 0, {context.scale:g})"

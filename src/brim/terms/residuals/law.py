@@ -46,6 +46,11 @@ class AbstractResidual(AbstractTerm, ABC):
         return True
 
     @property
+    def shares_sigma(self) -> bool:
+        """Whether all rows must have one scale."""
+        return False
+
+    @property
     def stage(self) -> int:
         return 1
 

@@ -48,6 +48,10 @@ class SpatialAutoregression(AbstractResidual):
         return f"residual{self.where.suffix}"
 
     @property
+    def shares_sigma(self) -> bool:
+        return True
+
+    @property
     def _name(self) -> str:
         return f"{self.type}sar{self.where.suffix}"
 

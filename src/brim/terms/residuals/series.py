@@ -9,7 +9,7 @@ import numpy as np
 from brim.design.expressions import Expression
 from brim.frames.columns import Column, Factor, Logical, Numeric
 from brim.frames.frame import Frame
-from brim.language.expand import Call, Constant, Node, Number, arguments, chain, deparse, fault, variables
+from brim.language.expand import Call, Constant, Name, Node, Number, arguments, chain, deparse, fault, variables
 from brim.limits import within
 from brim.parameters.param import RANKS, Param, Reported, Slot, Where
 
@@ -28,6 +28,10 @@ class Series:
     def read(call: Call) -> Series:
         _, given = arguments(call)
         time, group = (None if isinstance(n, Constant) else n for n in (given.get("time"), given.get("gr")))
+        if time is not None and not isinstance(time, Name):
+            raise fault(time, f"the time of {call.fn}() is a column, not {deparse(time)}", "make a column of it first")
+        if group is not None and not all(isinstance(part, Name) for part in chain(group, ":")):
+            raise fault(group, f"the series of {call.fn}() are a column or columns joined by ':', not {deparse(group)}")
         return Series(call, time, group)
 
     def variables(self) -> tuple[str, ...]:
