@@ -381,3 +381,22 @@ def test_new_rows_between_those_of_a_series_or_without_time():
     alone = _latent("ar(gr = g, cov = TRUE)", {"ar[1]": 0.8}, n=10)
     with pytest.warns(BrimWarning, match="has no time"):
         alone.posterior_linpred(pd.DataFrame({"g": ["a"]}))
+
+
+@pytest.mark.parametrize(
+    ("formula", "family", "held"),
+    [("y ~ gp(x)", "gaussian", 20**2), ("y ~ cosy(t, gr = g)", "gaussian", 4 * 5**2), ("k ~ ar(t, g, cov = TRUE)", "poisson", 4 * 7**2)],
+)
+def test_draws_are_taken_in_pieces_where_each_needs_matrices(formula, family, held, monkeypatch):
+    """So many numbers a draw; predictions do not depend on the pieces."""
+    d = pd.DataFrame({"x": np.arange(20.0), "t": np.tile(np.arange(5.0), 4), "g": np.repeat(list("abcd"), 5), "k": np.arange(20) % 4})
+    empty = brim.brm(formula, d.assign(y=d.x % 3), family, empty=True)
+    fit = random_draws(empty, 8)
+    new = d if family == "gaussian" else pd.concat([d, d.assign(t=d.t + 5).groupby("g").head(2)], ignore_index=True)
+    whole = fit.posterior_predict(new, seed=1)
+    sizes = []
+    monkeypatch.setattr("brim.post.predict._CHUNK", 2 * held)
+    real = brim.post.predict.chunks
+    monkeypatch.setattr("brim.post.predict.chunks", lambda ids, numbers: sizes.append(numbers) or real(ids, numbers))
+    np.testing.assert_allclose(fit.posterior_predict(new, seed=1), whole)
+    assert sizes == [held]

@@ -198,15 +198,19 @@ def evaluate(model: Model, design: dict[str, Any], posterior: Posterior, ids: np
         arrays = {k: v for k, v in posterior.flat().items() if k in keys_used}
         rows = design[(model.response(query.resp) if query.resp else model.responses[0]).rows_key].shape[0]
         parts = []
-        for chunk, n in chunks(ids, rows):
+        held = sum(t.held(design[t.key]) for t in model.terms() if t.key in design)
+        for chunk, n in chunks(ids, max(rows, held)):
             keys = jax.vmap(lambda i: jax.random.fold_in(root, i))(jnp.asarray(chunk, jnp.uint32))
             parts.append(np.asarray(kernel({k: v[chunk] for k, v in arrays.items()}, keys, shared, design))[:n])
     return np.concatenate(parts)
 
 
-def chunks(ids: np.ndarray, rows: int) -> Iterator[tuple[np.ndarray, int]]:
-    """Pieces of equal length, padded, and how many of each count; powers of two, so that few programs are compiled."""
-    size = min(max(1, _CHUNK // max(rows, 1)), 1 << (len(ids) - 1).bit_length())
+def chunks(ids: np.ndarray, held: int) -> Iterator[tuple[np.ndarray, int]]:
+    """Pieces of equal length, padded, and how many of each count; powers of two, so that few programs are compiled.
+
+    ``held`` is how many numbers a draw needs.
+    """
+    size = min(max(1, _CHUNK // max(held, 1)), 1 << (len(ids) - 1).bit_length())
     for at in range(0, len(ids), size):
         part = ids[at : at + size]
         yield np.pad(part, (0, size - len(part)), mode="edge"), len(part)

@@ -256,6 +256,10 @@ class AbstractTerm(ABC):
         """
         return {}
 
+    def held(self, design: Design) -> int:
+        """How many numbers it needs for one draw, its largest array: those with more than one a row (matrices) tell."""
+        return 0
+
     def reported(self) -> tuple[Reported, ...]:
         """What the user sees, under brms' names."""
         return ()

@@ -424,6 +424,11 @@ class GaussianProcess(AbstractTerm, AbstractCurve):
         maps = [self._map(j, *own, design) for j, own in enumerate(self._hyper(params))]
         return Loadings(jnp.ones((1, 1)), block_diag(*maps))
 
+    def held(self, design: Design) -> int:
+        """The largest matrix of an exact process."""
+        own = range(0 if self.bare or self.k is not None else len(self.processes))
+        return max(((len(design[f"x{j}"]) + len(design[f"new{j}"])) ** 2 for j in own), default=0)
+
     def extend(self, keys: Any, params: Params, design: Design, how: str) -> dict[str, Any]:
         """Values of exact processes, at new points drawn from their law given those at the old points."""
         if self.k is not None or not design:

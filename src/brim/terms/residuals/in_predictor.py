@@ -138,6 +138,11 @@ class LatentResiduals(AbstractTerm):
                 eta = eta + params[self._name(name)] @ lags[:n]
         return eta + e
 
+    def held(self, design: Design) -> int:
+        """The matrices of all series with new points."""
+        series, longest = design["past"].shape if "past" in design and self.correlation is not None else (0, 0)
+        return int(series * longest**2)
+
     def extend(self, keys: Any, params: Params, design: Design, how: str) -> dict[str, Any]:
         """Residuals of new points, given those of their series in the training data."""
         if "new" not in design:

@@ -54,6 +54,11 @@ class AbstractResidual(AbstractTerm, ABC):
     def stage(self) -> int:
         return 1
 
+    def held(self, design: Design) -> int:
+        """The matrices of all blocks."""
+        blocks, longest = design["grid"].shape
+        return int(blocks * longest**2)
+
     @abstractmethod
     def whitener(self, sigma: Any, se: Any, params: Params, design: Design) -> tuple[Any, Any]:
         """``A (blocks, longest, longest)``, identity beyond a block's end, and ``log det S^(1/2)`` of each block.
