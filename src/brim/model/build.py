@@ -24,6 +24,7 @@ from brim.model.model import Model, Predictor, ResponseModel, Scalar
 from brim.model.names import check_names
 from brim.model.plan import Part, Plan, read_plans
 from brim.model.rescor import ResidualCorrelation
+from brim.model.units import in_units
 from brim.parameters.laws import SHRUNK
 from brim.parameters.param import Param, Slot, Where
 from brim.parameters.prior import Priors, read_priors
@@ -66,7 +67,7 @@ def build(
     draft = Model(responses, blocks, shared, joint)
     resolved, rows = resolve(_params(draft), given, data2)
     _check_bounds(responses, resolved)
-    model = _with_shrinkage(_with_order(within_data(replace(draft, params=resolved, rows=rows), frame)), frame)
+    model = _with_shrinkage(_with_order(in_units(within_data(replace(draft, params=resolved, rows=rows), frame), frame)), frame)
     check_names(model)
     warn_of_doubtful_columns(plans, frame)
     return model, frame

@@ -102,6 +102,8 @@ class Param:
         Names that stand for numbers in its prior and bounds (``min_Y``); ``lb`` and ``ub`` may be such a name until resolved.
     special
         The prior of the whole array that brings parameters of its own (``horseshoe(1)``), empty if there is none.
+    units
+        What one step of each unconstrained coordinate is, for elements without bounds; empty: 1. Powers of ten, where data are far from 1.
     """
 
     name: str
@@ -117,6 +119,7 @@ class Param:
     copies: int = 1
     symbols: Mapping[str, float] = field(compare=False, default_factory=dict)
     special: str = ""
+    units: tuple[float, ...] = ()
 
     @property
     def size(self) -> int:
@@ -234,10 +237,19 @@ def constrain(param: Param, u: Any, fixed: Any) -> tuple[Any, Any]:
         return jnp.reshape(fixed, param.shape), 0.0
     if param.space != "real":
         return _constrain_joint(param, u)
-    x, logdet = _bounded(u, param.lb, param.ub)
+    units = _units(param)
+    x, logdet = _bounded(u if units is None else units * u, param.lb, param.ub)
+    logdet = logdet if units is None else logdet + float(np.log(units).sum())
     if param.constants:
         x = jnp.zeros(param.size).at[np.array(param.free, dtype=int)].set(x).at[np.array(param.constants)].set(fixed)
     return jnp.reshape(x, param.shape), logdet
+
+
+def _units(param: Param) -> np.ndarray | None:
+    """The units of the elements that are sampled, ``None`` where all are 1."""
+    if not param.units or param.lb is not None or param.ub is not None:
+        return None
+    return np.array(param.units)[list(param.free)]
 
 
 def _bounded(u: Any, lb: Any, ub: Any) -> tuple[Any, Any]:
@@ -287,7 +299,8 @@ def unconstrain(param: Param, x: Any) -> Any:
         return jnp.ravel(_bijector(param).inv(jnp.reshape(x, (*outer, *param.shape[len(outer) :]))))
     u = jnp.ravel(x)[np.array(param.free, dtype=int)]
     if param.lb is None and param.ub is None:
-        return u
+        units = _units(param)
+        return u if units is None else u / units
     if param.ub is None:
         return jnp.log(u - param.lb)
     if param.lb is None:
