@@ -27,10 +27,10 @@ def rows(n=60):
 @pytest.mark.parametrize(
     "formula",
     [
-        bf("q | dec(dec) ~ x", "ndt ~ x"),
-        bf("q | dec(dec) ~ x", "ndt ~ 0 + Intercept + x"),
+        pytest.param(bf("q | dec(dec) ~ x", "ndt ~ x"), marks=pytest.mark.slow),
+        pytest.param(bf("q | dec(dec) ~ x", "ndt ~ 0 + Intercept + x"), marks=pytest.mark.slow),
         bf("q | dec(dec) ~ x", "ndt ~ x + (1 | g)"),
-        bf("q | dec(dec) ~ x", "bs ~ x", "ndt ~ x", "bias ~ x"),
+        pytest.param(bf("q | dec(dec) ~ x", "bs ~ x", "ndt ~ x", "bias ~ x"), marks=pytest.mark.slow),
     ],
 )
 def test_non_decision_times_start_below_the_responses(formula):

@@ -20,6 +20,7 @@ from brim.frames.frame import Frame
 from brim.language.brms import Formula, MvFormula, as_formula
 from brim.language.update import updated
 from brim.model.build import build, read_data2
+from brim.model.degenerate import degenerate
 from brim.model.identified import separated, undetermined
 from brim.model.model import Model
 from brim.parameters.prior import read_priors
@@ -137,6 +138,8 @@ def _check_determined(record: FitRecord, empty: bool) -> None:
         if not empty and record.settings.algorithm != "map":
             raise BrimError(what, hint=f"leave columns out, or {hint}")
         warn(f"{what}: leave columns out, or {hint}")
+    for said in degenerate(record.model, record.frame):
+        warn(said)
     for said in separated(record.model, record.frame) if not found else ():
         warn(f"{said}: along these coefficients the likelihood rises for ever, and estimates run off under flat priors; {hint}")
 

@@ -91,6 +91,8 @@ class Coordinates:
     starts
         Points that chains may start from, of which the one with the highest summit nearby is taken for all; if there are none, they start
         at random.
+    dependent
+        Whether columns are nearly combinations of each other, so that a diagonal metric is a poor one.
     """
 
     plan: Plan
@@ -100,6 +102,7 @@ class Coordinates:
     integral: Integral | None = None
     rows: Rows | None = None
     starts: tuple[np.ndarray, ...] = ()
+    dependent: bool = False
 
     @staticmethod
     def of(plan: Plan, frame: Frame, spread: float = 1.0) -> Coordinates:
@@ -142,7 +145,7 @@ class Coordinates:
             # of nonlinear predictors the working model tells only the slopes
             return {"metric": "split", "adapt_delta": 0.95 if plan.adapted.nonlinear else 0.9}
         if plan.integrated is None or plan.moves:
-            return {}
+            return {"metric": "dense"} if self.dependent and self.target.dim <= _REGULAR else {}
         # length scales trade off against standard deviations along a curved ridge
         scales = {name for c in plan.integrated.curves for name in c.scales}
         ridge = any(slot.class_ == "lscale" for p in plan.inner.params if p.name in scales for slot in p.slots)

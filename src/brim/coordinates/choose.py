@@ -16,6 +16,7 @@ from brim.coordinates.plan import Plan, Treatment, around_of
 from brim.errors import BrimError
 from brim.frames.frame import Frame
 from brim.model.components import component_starts
+from brim.model.degenerate import nearly_dependent
 from brim.model.model import Model
 from brim.terms.latent import AbstractLatent
 
@@ -120,4 +121,6 @@ def coordinates(model: Model, frame: Frame, wish: Wish) -> Coordinates:
     """What an algorithm works in: latent vectors integrated out, adapted to the data, or as they are."""
     plan = assign(model, frame, wish)
     found = Coordinates.of(plan, frame, wish.spread)
-    return found if plan.integrated or plan.moves else replace(found, starts=component_starts(model, frame))
+    if plan.integrated or plan.moves:
+        return found
+    return replace(found, starts=component_starts(model, frame), dependent=nearly_dependent(model, frame))

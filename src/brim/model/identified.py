@@ -16,7 +16,7 @@ from brim.frames.frame import Frame
 from brim.model.model import Model, Predictor, ResponseModel
 from brim.parameters.param import Param
 
-__all__ = ["separated", "undetermined"]
+__all__ = ["free_columns", "informative", "separated", "undetermined"]
 
 ALIKE = 1e-7  # relative size of what is left of a column without the others, below which it is one of them (as in R's lm)
 CONSTANT = 2e-14  # of a centred column, in units of the column: rounding
@@ -54,10 +54,12 @@ def undetermined(model: Model, frame: Frame) -> tuple[str, ...]:
     """
     found = []
     for response, predictor in _predictors(model):
-        rows = _informative(response, frame)
+        rows = informative(response, frame)
         free = _free(predictor, response, {p.name: p for p in model.params}, frame, rows)
         n, k = free.x.shape
-        if k and n * k * min(n, k) < MOST:
+        if k and not n:
+            found.append(f"no row of {response.name} has a response and a weight above 0")
+        elif k and n * k * min(n, k) < MOST:
             said = _dependent(free)
             few = f"there are {n} rows for {k} coefficients: " if n < k else ""
             label = "" if predictor.name == "mu" else f"in the predictor of {predictor.name}, "
@@ -83,7 +85,7 @@ def separated(model: Model, frame: Frame) -> tuple[str, ...]:
     for response, predictor in _predictors(model):
         if predictor.name != "mu" or response.family.kind not in ("binary", "count", "ordinal"):
             continue
-        rows = _informative(response, frame)
+        rows = informative(response, frame)
         free = _free(predictor, response, {p.name: p for p in model.params}, frame, rows)
         if free.x.shape[1]:
             ends = _ends(response, frame)[rows]
@@ -101,13 +103,18 @@ def _predictors(model: Model) -> Iterator[tuple[ResponseModel, Predictor]]:
     return ((r, p) for r in model.responses for p in r.predictors)
 
 
-def _informative(response: ResponseModel, frame: Frame) -> np.ndarray:
+def informative(response: ResponseModel, frame: Frame) -> np.ndarray:
     """Mask of the rows that enter the likelihood: with a response and a weight."""
     mine = response.response.kept(frame)
     data = response.response.design(mine, response.family)
     y = np.asarray(data["y"], float)
     known = ~np.isnan(y.reshape(len(y), -1)).any(axis=1)
     return known & (np.broadcast_to(data.get("weights", 1.0), len(y)) > 0) & (np.broadcast_to(data.get("trials", 1), len(y)) > 0)
+
+
+def free_columns(model: Model, response: ResponseModel, predictor: Predictor, frame: Frame, rows: np.ndarray) -> np.ndarray:
+    """The columns (rows, columns) whose coefficients have a flat prior, each up to a factor; centred where there is an intercept."""
+    return _free(predictor, response, {p.name: p for p in model.params}, frame, rows).x
 
 
 def _free(predictor: Predictor, response: ResponseModel, params: dict[str, Param], frame: Frame, rows: np.ndarray) -> _Free:
