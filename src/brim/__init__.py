@@ -104,6 +104,7 @@ if TYPE_CHECKING:
     from brim.post.comparison.weights import model_weights as model_weights
     from brim.post.diagnose.check import check as check
     from brim.post.diagnose.check import powerscale_sensitivity as powerscale_sensitivity
+    from brim.post.effects.conditions import make_conditions as make_conditions
     from brim.post.inference.comparisons import avg_comparisons as avg_comparisons
     from brim.post.inference.comparisons import avg_predictions as avg_predictions
     from brim.post.inference.comparisons import avg_slopes as avg_slopes
@@ -154,6 +155,7 @@ _HOMES = {
     "load_data": "brim.data",
     "loo": "brim.post.comparison.loo",
     "loo_compare": "brim.post.comparison.compare",
+    "make_conditions": "brim.post.effects.conditions",
     "model_weights": "brim.post.comparison.weights",
     "mvbf": "brim.language.brms",
     "mvbind": "brim.language.brms",

@@ -128,6 +128,7 @@ class Fit(FitRecord):
     predictive_error = Method("brim.post.summaries.predictions")
     predictive_interval = Method("brim.post.summaries.predictions")
     posterior_interval = Method("brim.post.summaries.predictions")
+    make_conditions = Method("brim.post.effects.conditions")
     posterior_smooths = Method("brim.post.effects.smooths")
     conditional_smooths = Method("brim.post.effects.smooths")
     pp_mixture = Method("brim.post.comparison.averages")

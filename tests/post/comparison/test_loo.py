@@ -3,46 +3,22 @@
 import warnings
 from functools import cache
 
-import jax
 import numpy as np
 import pandas as pd
 import pytest
 
 import brim
-import fits
 from brim.post import predictions
 from brim.post.comparison.expectations import tail_shape
 from brim.post.comparison.loo import log_weights
 from brim.post.comparison.pointwise import Pointwise
 from brim.post.comparison.weights import pseudo_bma, stacking
 from brim.post.observed import observed_values
-from references import data, draws, family, formula, reference
+from posteriors import model
+from references import draws, reference
 
 LOO = reference("after/loo")
 MODELS = list(LOO["loo"])
-
-
-@cache
-def model(name):
-    """A fit with the reference's draws."""
-    if name in fits.POSTERIORS:
-        return fits.fit(name)
-    ref = reference("post/s_group") if name == "s_group" else LOO["extra_models"][name]
-    spec = ref["spec"]
-    empty = brim.brm(formula(spec), data(spec["data"]), family=family(spec["family"]), empty=True)
-    return empty.with_draws(draws(ref) if name != "s_group" else turned(empty, draws(ref)), chains=ref["chains"])
-
-
-def turned(empty, frame):
-    """R's eigenvectors of the smooth, and with them its coefficients, may have the other sign."""
-    (term,) = (t for p in empty.model.responses[0].predictors for t in p.terms if t.key == "smooth_1")
-    with jax.enable_x64(True):
-        design = term.design(empty.frame)
-    theirs = reference("smooth_bases")["s_group"]
-    columns = np.hstack([theirs["Xs"], theirs["Zs"]["Zs_1_1"]])
-    signs = np.sign(np.sum(np.hstack([design["X"], design["Z"]]) * columns, axis=0))
-    names = [v for v in empty.variables() if v.startswith(("bs_", "s_"))]
-    return frame.assign(**{v: frame[v] * sign for v, sign in zip(names, signs, strict=True)})
 
 
 @cache
