@@ -87,6 +87,8 @@ if TYPE_CHECKING:
     from brim.language.brms import set_rescor as set_rescor
     from brim.lme4.glmer import glmer as glmer
     from brim.lme4.lmer import lmer as lmer
+    from brim.lme4.mvnorm import rmvnorm as rmvnorm
+    from brim.mixedup.compare import compare_estimates as compare_estimates
     from brim.parameters.prior import prior as prior
     from brim.post.comparison.averages import posterior_average as posterior_average
     from brim.post.comparison.averages import pp_average as pp_average
@@ -149,7 +151,9 @@ _HOMES = {
     "hypothesis": "brim.post.inference.hypothesis",
     "kfold": "brim.post.comparison.refits",
     "lf": "brim.language.brms",
+    "compare_estimates": "brim.mixedup.compare",
     "glmer": "brim.lme4.glmer",
+    "rmvnorm": "brim.lme4.mvnorm",
     "lmer": "brim.lme4.lmer",
     "load": "brim.api.fit",
     "load_data": "brim.data",
@@ -227,7 +231,7 @@ _FAMILIES = (
     "zero_inflated_poisson",
     "zero_one_inflated_beta",
 )
-_MODULES = ("data", "families", "rstanarm")
+_MODULES = ("data", "families", "rstanarm", "mixedup")
 
 __all__ = ["__version__", *_FAMILIES, *_HOMES]
 

@@ -162,6 +162,14 @@ class GlmerFit(AbstractMer):
 
         return at
 
+    def bayes_family(self) -> Any:
+        from brim import families
+
+        name = self.family.name
+        if name == "binomial" and not isinstance(self.observed.design.response.value(self.observed.frame), Matrix):
+            name = "bernoulli"
+        return getattr(families, name)(self.family.link.name)
+
     def search(self) -> tuple[Any, Array]:
         law = replace(self.laplace, _last=[])
         start = law.joint(law.covariances.start, _plain(law))[1]

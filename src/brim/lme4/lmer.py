@@ -135,6 +135,9 @@ class LmerFit(AbstractMer):
 
         return at
 
+    def bayes_family(self) -> str:
+        return "gaussian"
+
     def search(self) -> tuple[Any, Array]:
         return self.profile, self.profile.covariances.start
 

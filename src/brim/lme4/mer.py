@@ -404,3 +404,19 @@ class AbstractMer(ABC):
         from brim.lme4.simulate import all_fit
 
         return all_fit(self)
+
+    # ------------------------------------------------------------------ Bayes
+
+    @abstractmethod
+    def bayes_family(self) -> Any:
+        """The family that ``brim.brm`` takes."""
+
+    def to_bayes(self, prior: Any = None, **arguments: Any) -> Any:
+        """The Bayesian fit of the same formula and data: ``brim.brm`` with these priors and its defaults for the rest.
+
+        Chains start at draws around the mode of the posterior, with a metric from there (``init="laplace"``); ``arguments`` are those of
+        ``brim.brm``.
+        """
+        from brim.lme4.bayes import to_bayes
+
+        return to_bayes(self, prior, arguments)
