@@ -25,10 +25,11 @@ ENGINE = "Engine: draws given by the user"
 
 @pytest.mark.parametrize("name", POSTERIORS)
 def test_text_is_that_of_brms(name):
-    """Every line, trailing spaces included; then a line of brim's own on the engine."""
-    *lines, engine = str(fit(name).summary()).split("\n")
-    assert lines == reference(f"post/{name}")["summary_text"]
-    assert engine == ENGINE
+    """Every line, trailing spaces included; then brim's own on the engine and on the draws, which are few here."""
+    lines, theirs = str(fit(name).summary()).split("\n"), reference(f"post/{name}")["summary_text"]
+    assert lines[: len(theirs)] == theirs
+    assert lines[len(theirs)] == ENGINE
+    assert all(line.startswith("Warning: ") for line in lines[len(theirs) + 1 :])
 
 
 @pytest.mark.parametrize("name", POSTERIORS)
@@ -134,9 +135,24 @@ def test_iterations_are_those_of_the_call():
 
 def test_divergent_transitions_are_mentioned():
     mine = replace(fit("sleep_slopes"), stats={"diverging": np.arange(400).reshape(4, 100) < 3})
-    last = str(mine.summary()).split("\n")[-1]
-    assert last.startswith("Note: 3 transitions were divergent after warm-up")
-    assert "Note" not in str(replace(mine, stats={"diverging": np.zeros((4, 100), bool)}).summary())
+    assert "Warning: 3 transitions were divergent after warm-up" in str(mine.summary())
+    assert "divergent" not in str(replace(mine, stats={"diverging": np.zeros((4, 100), bool)}).summary())
+
+
+def test_the_verdict_outlives_the_moment_of_fitting(tmp_path):
+    """Chains apart: said by the summary, its HTML, and both of the loaded fit, under the names of variables()."""
+    names = fit("sleep_slopes").variables()
+    rng = np.random.default_rng(1)
+    draws = pd.DataFrame({name: rng.uniform(0.1, 0.2, 400) for name in names})
+    draws["b_Days"] += np.repeat([0.0, 5.0], 200)
+    mine = fit("sleep_slopes").with_draws(draws, chains=2)
+    mine.save(tmp_path / "fit.nc")
+    for one in (mine, brim.load(tmp_path / "fit.nc")):
+        for text in (str(one.summary()), one.summary()._repr_html_()):
+            (line,) = [x for x in re.split("\n|<br>", text) if "R-hat is up to" in x]
+            assert "(b_Days)" in line
+            assert "the chains have not converged" in line
+            assert "more iterations" in line
 
 
 def test_html_has_the_same_numbers():

@@ -14,6 +14,7 @@ import pickle
 import platform
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from functools import lru_cache
 from importlib import metadata
@@ -27,11 +28,14 @@ from jax.experimental import serialize_executable
 
 from brim.compile.fingerprint import Unnamed, fingerprint, source_digest
 from brim.compile.xla import options, wanted
+from brim.errors import warn
 
 __all__ = ["cache_dir", "compile_cached"]
 
 _LIMIT = 512 * 2**20  # bytes kept on disk; the least recently used go first
 _NAMES = 2000  # names kept of programs that were not traced
+_DIGEST = hashlib.sha256().digest_size
+_LEFT = 3600  # seconds after which a part of a file is what a killed process left
 _OFF = {"", "0", "off", "false", "no"}
 _tracing = threading.Lock()  # tracing is Python: two at a time only delay each other, and the first to be asked for is the longest
 
@@ -73,7 +77,7 @@ def compile_cached(make: Callable[[], Callable[..., Any]], args: tuple[Any, ...]
     """
     args = jax.tree.map(lambda x: jax.ShapeDtypeStruct(np.shape(x), np.result_type(x)), args)
     folder = cache_dir()
-    if folder is None:
+    if folder is None or not _trusted(folder):
         return _compiled(_lowered(make, args), short), False
     name = _name((structure, short), args)
     loaded = None if name is None else _load(folder, _read_name(folder, name))
@@ -86,7 +90,7 @@ def compile_cached(make: Callable[[], Callable[..., Any]], args: tuple[Any, ...]
         compiled = _compiled(lowered, short)
         _save(folder, key, compiled, "lapack_" in lowered.as_text())
     if name is not None:
-        _write(folder / f"{name}.name", key.encode())
+        _write(folder / f"{name}.name", _sealed(name, key.encode()))
     return compiled, loaded is not None
 
 
@@ -155,16 +159,56 @@ def _read_name(folder: Path, name: str) -> str:
     """The key of the executable that a name stands for, empty if unknown."""
     with contextlib.suppress(OSError):
         path = folder / f"{name}.name"
-        key = path.read_bytes().decode(errors="replace")
+        key = _content(path, name)
         os.utime(path)
-        return key if key.isalnum() else ""
+        return key.decode()
     return ""
+
+
+def _trusted(folder: Path) -> bool:
+    """Whether only this user can write into the folder: what is in it runs as he does."""
+    try:
+        found = folder.stat()
+    except FileNotFoundError:
+        return True  # it will be made for this user alone
+    except OSError:
+        return False
+    if not hasattr(os, "getuid") or (found.st_uid == os.getuid() and not found.st_mode & 0o022):
+        return True
+    _tell_untrusted(str(folder))
+    return False
+
+
+@lru_cache(maxsize=8)
+def _tell_untrusted(folder: str) -> None:
+    """Say it once."""
+    warn(
+        f"compiled programs are not kept in '{folder}': other users can write there, and what is there would run. "
+        f"Make it yours alone (chmod 700), or name another folder in BRIM_CACHE_DIR"
+    )
+
+
+def _sealed(key: str, content: bytes) -> bytes:
+    """Content with a digest of it and of what it is for before it: neither a flipped bit nor another program's entry passes."""
+    return hashlib.sha256(key.encode() + b"\0" + content).digest() + content
+
+
+def _content(path: Path, key: str) -> bytes:
+    """What was sealed; a file that is another user's, damaged or another program's is removed and counts as missing."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        found, blob = os.fstat(file.fileno()), file.read()
+    mine = not hasattr(os, "getuid") or (found.st_uid == os.getuid() and not found.st_mode & 0o022)
+    if not mine or _sealed(key, blob[_DIGEST:]) != blob:
+        path.unlink()
+        raise FileNotFoundError(path)
+    return blob[_DIGEST:]
 
 
 def _load(folder: Path, key: str) -> Any | None:
     path = folder / f"{key}.xla"
     try:
-        blob = path.read_bytes()
+        blob = _content(path, key)
         payload, in_tree, out_tree, lapack = pickle.loads(blob)
         if lapack:
             _find_lapack()
@@ -188,7 +232,7 @@ def _save(folder: Path, key: str, compiled: Any, lapack: bool) -> None:
         blob = pickle.dumps((*serialize_executable.serialize(compiled), lapack))
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         _make_room(folder, len(blob))
-        _write(folder / f"{key}.xla", blob)
+        _write(folder / f"{key}.xla", _sealed(key, blob))
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -206,6 +250,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _make_room(folder: Path, needed: int) -> None:
+    _sweep(folder)
     programs = _by_age(folder.glob("*.xla"))
     total = needed + sum(size for size, _ in programs)
     for size, path in programs:
@@ -217,6 +262,14 @@ def _make_room(folder: Path, needed: int) -> None:
     for _, path in _by_age(folder.glob("*.name"))[:-_NAMES]:
         with contextlib.suppress(OSError):
             path.unlink()
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed processes left."""
+    for path in folder.glob("*.part"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > _LEFT:
+                path.unlink()
 
 
 def _by_age(paths: Any) -> list[tuple[int, Path]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copyreg
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from brim.errors import BrimError, suggest
@@ -94,3 +95,35 @@ def mixture(*families: str | Family | Constructor, nmix: int | Sequence[int] = 1
     if len(times) != len(families) or min(times, default=0) < 1:
         raise BrimError(f"nmix = {nmix} does not fit {len(families)} families", hint="give one number, or one (at least 1) for each family")
     return mixture_family(tuple(family(f) for f, n in zip(families, times, strict=True) for _ in range(n)), order)
+
+
+# --------------------------------------------------------------------------- pickling
+
+
+def _taken_apart(given: Family) -> tuple[Any, ...]:
+    """What ``pickle`` keeps of a family: brim's by name, links and options, since its functions have no name; a user's as it is."""
+    if given.components:
+        return _mixed, (given.components, dict(given.options))
+    if given.name in CONSTRUCTORS and given.distribution is CONSTRUCTORS[given.name](**given.options).distribution:
+        return _found, (given.name, dict(given.options), dict(given.links))
+    return _made, ({f.name: getattr(given, f.name) for f in fields(given)},)
+
+
+def _mixed(components: tuple[Family, ...], options: dict[str, Any]) -> Family:
+    return mixture(*components, **options)
+
+
+def _found(name: str, options: dict[str, Any], links: dict[str, str]) -> Family:
+    return replace(CONSTRUCTORS[name](**options), links=links)
+
+
+def _made(values: dict[str, Any]) -> Family:
+    return Family(**values)
+
+
+def _constructor(name: str) -> Constructor:
+    return CONSTRUCTORS[name]
+
+
+copyreg.pickle(Family, _taken_apart)
+copyreg.pickle(Constructor, lambda given: (_constructor, (given.name,)))

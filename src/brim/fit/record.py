@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -17,6 +17,7 @@ from brim.frames.frame import Frame
 from brim.infer.engines import engine
 from brim.infer.nuts.control import Control
 from brim.language.brms import Formula, MvFormula
+from brim.model.build import build, read_data2
 from brim.model.model import Model
 from brim.parameters.prior import Priors
 
@@ -141,6 +142,12 @@ class FitRecord:
     info: Mapping[str, Any] = field(default_factory=dict, repr=False)
     criteria: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For ``pickle``: the model is built anew from what it was built from, as when a file is loaded; its functions have no names."""
+        kept = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("model", "posterior")}
+        drawn = None if self.posterior is None else (dict(self.posterior.arrays), dict(self.posterior.extra))
+        return _rebuilt, (type(self), kept, self.model.prior_only, drawn)
+
     @property
     def formula(self) -> Formula | MvFormula:
         """The formula, as ``bf()`` makes it."""
@@ -241,3 +248,14 @@ class FitRecord:
                 shape = (max(q.rows[1], shapes.get(q.key, (0,))[0]), *shape[1:])
             shapes[q.key] = shape
         return shapes
+
+
+def _rebuilt(
+    cls: type[FitRecord], kept: dict[str, Any], prior_only: bool, drawn: tuple[dict[str, Any], dict[str, Any]] | None
+) -> FitRecord:
+    """A record from what ``pickle`` keeps of it."""
+    asked: Request = kept["request"]
+    model, frame = build(asked.formula, kept["frame"], asked.family, asked.priors, read_data2(asked.data2))
+    model = replace(model, prior_only=prior_only)
+    posterior = None if drawn is None else Posterior(model.reported(), *drawn)
+    return cls(**{**kept, "frame": frame, "model": model, "posterior": posterior})

@@ -135,14 +135,14 @@ def _check_trajectories(stats: Mapping[str, np.ndarray], max_treedepth: int, ada
 
 def _check_parameters(parameters: Mapping[str, np.ndarray]) -> Iterable[str]:
     usable = {name: np.asarray(x) for name, x in parameters.items() if np.size(x) and np.shape(x)[1] >= 4}
-    worst = {name: _worst(rhat(x), np.fmax) for name, x in usable.items()}
+    worst = _each(rhat, usable, np.fmax)
     high = sorted((name for name, r in worst.items() if r > 1.01), key=lambda name: -worst[name])
     if high:
         severe = worst[high[0]] > 1.05
         trouble = "the chains have not converged; be careful with the results" if severe else "the chains have not mixed fully"
         yield f"{_largest('R-hat', high, worst)}: {trouble}. Run more iterations, and use stronger priors if that does not help."
     for what, ess in (("bulk", ess_bulk), ("tail", ess_tail)):
-        sizes = {name: _worst(ess(x), np.fmin) for name, x in usable.items()}
+        sizes = _each(ess, usable, np.fmin)
         chains = {name: x.shape[0] for name, x in usable.items()}
         low = sorted((name for name, e in sizes.items() if e < 100 * chains[name]), key=lambda name: sizes[name])
         if low:
@@ -168,6 +168,17 @@ def _largest(what: str, names: list[str], values: Mapping[str, float]) -> str:
 
 def _names(names: list[str], shown: int = 3) -> str:
     return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
+
+
+def _each(statistic: Callable[[np.ndarray], np.ndarray], draws: Mapping[str, np.ndarray], reduce: Any) -> dict[str, float]:
+    """The worst value of each name's draws; the statistic is computed for all of one shape at once."""
+    out: dict[str, float] = {}
+    for shape in {x.shape[:2] for x in draws.values()}:
+        flat = {name: x.reshape(*shape, -1) for name, x in draws.items() if x.shape[:2] == shape}
+        values = statistic(np.concatenate([*flat.values()], axis=2))
+        ends = np.cumsum([x.shape[2] for x in flat.values()])[:-1]
+        out |= {name: _worst(part, reduce) for name, part in zip(flat, np.split(values, ends), strict=True)}
+    return {name: out[name] for name in draws}
 
 
 def _worst(values: np.ndarray, reduce: Any) -> float:

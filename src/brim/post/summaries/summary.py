@@ -11,6 +11,7 @@ import numpy as np
 
 from brim.arguments import number
 from brim.errors import printable
+from brim.fit.checks import verdict
 from brim.frames.columns import format_number
 from brim.infer.diagnostics import ess_bulk, ess_tail, rhat
 from brim.infer.engines import EXACT
@@ -102,6 +103,8 @@ class Summary:
         What drew the sample, and its number of divergent transitions.
     verdict
         How far an approximate algorithm can be trusted; empty for Markov chains.
+    warnings
+        What is wrong with the draws (they have not converged, transitions diverged) and what to do, as when they were drawn.
     priors
         Lines of the prior section, empty unless asked for.
     """
@@ -124,6 +127,7 @@ class Summary:
     engine: str
     divergent: int = 0
     verdict: str = ""
+    warnings: tuple[str, ...] = ()
     priors: tuple[str, ...] = ()
 
     @property
@@ -217,9 +221,7 @@ class Summary:
         lines.append(f"Engine: {self.engine}")
         if self.verdict:
             lines.append(self.verdict)
-        if self.divergent:
-            were = "transitions were" if self.divergent > 1 else "transition was"
-            lines.append(f"Note: {self.divergent} {were} divergent after warm-up: parts of the posterior may be missed. Raise adapt_delta.")
+        lines += [f"Warning: {said}" for said in self.warnings]
         return lines
 
     # ------------------------------------------------------------------ HTML
@@ -271,6 +273,7 @@ def summarise(fit: FitRecord, prob: float = 0.95, robust: bool = False, priors: 
         sampler="sampling(NUTS)" if fit.settings.algorithm == "sampling" else fit.settings.algorithm,
         engine=fit.engine,
         verdict=str(fit.info.get("verdict", "")),
+        warnings=(*([str(fit.info["stopped"])] if fit.info.get("stopped") else ()), *(verdict(fit) if exact else ())),
         divergent=int(np.sum(fit.stats["diverging"])) if "diverging" in fit.stats else 0,
         priors=tuple(prior_lines(prior_table(fit.model.rows))) if priors else (),
     )
