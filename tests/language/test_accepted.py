@@ -122,3 +122,15 @@ def test_messages_are_brims_own(formula, words):
         brm(formula, D, empty=True)
     assert words in str(caught.value)
     assert formula in str(caught.value)
+
+
+def test_a_factor_of_two_levels_in_a_nonlinear_formula():
+    # brms 2.18: make_standata(bf(y ~ a + b * f, a + b ~ 1, nl = TRUE), d)$C_1 is 0 for the first level, 1 for the second
+    data = D.assign(f=np.where(D.bin == 1, "on", "off"))
+    curve = brm(bf("y ~ a + b * f", "a + b ~ 1", nl=True), data, empty=True)
+    line = brm("y ~ f", data, empty=True)
+    got, want = at(curve, b_a_Intercept=0.2, b_b_Intercept=0.7), at(line, b_Intercept=0.2, b_fon=0.7)
+    assert np.allclose(got.log_lik(), want.log_lik())
+    assert np.allclose(got.posterior_epred(newdata=data[data.f == "on"]), 0.9)
+    with pytest.raises(BrimError, match="a factor of 8 levels"):
+        brm(bf("y ~ a + b * g", "a + b ~ 1", nl=True), data, empty=True)

@@ -11,9 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy import special as jsp
 
+from brim.design.transforms import match_levels
 from brim.errors import BrimError, suggest
+from brim.frames.columns import Column, Factor
 from brim.frames.frame import Frame
-from brim.language.expand import Binary, Call, Constant, Name, Node, Number, Paren, Unary, deparse, variables
+from brim.language.expand import Binary, Call, Constant, Name, Node, Number, Paren, Unary, deparse, fault, variables, walk
 from brim.parameters.param import Where
 from brim.terms.base import AbstractTerm, Design, Params
 
@@ -126,6 +128,8 @@ class Nonlinear(AbstractTerm):
         Names in it that are parameters with predictors of their own; all others are columns.
     functions
         The user's functions (JAX) by name, besides ``FUNCTIONS``.
+    levels
+        Learned: the two levels of columns that are factors; the second one counts 1, the first 0.
     """
 
     node: Node
@@ -133,6 +137,7 @@ class Nonlinear(AbstractTerm):
     nlpars: tuple[str, ...]
     functions: Mapping[str, Function] = field(compare=False, default_factory=dict, repr=False)
     function_ids: tuple[tuple[str, int], ...] = ()
+    levels: Mapping[str, tuple[str, ...]] = field(compare=False, default_factory=dict, repr=False)
 
     @property
     def key(self) -> str:
@@ -140,9 +145,12 @@ class Nonlinear(AbstractTerm):
 
     def learn(self, frame: Frame) -> Self:
         self._check(self.node)
-        self.design(frame)
         used = tuple(sorted((name, id(f)) for name, f in self.functions.items()))
-        return replace(self, function_ids=used)
+        columns = {name: frame[name] for name in self.variables()}
+        levels = {name: c.drop_unused().levels for name, c in columns.items() if isinstance(c, Factor)}
+        learned = replace(self, function_ids=used, levels=levels)
+        learned.design(frame)
+        return learned
 
     def variables(self) -> tuple[str, ...]:
         return tuple(v for v in variables(self.node) if v not in self.nlpars)
@@ -173,15 +181,20 @@ class Nonlinear(AbstractTerm):
         out: Design = {}
         for name in self.variables():
             column = frame[name]
-            if column.kind == "factor":
-                raise BrimError(
-                    f"'{name}' is a factor; a nonlinear formula needs numbers",
-                    source=self.node.source or None,
-                    span=self.node.span,
-                    hint="make indicator columns of it",
-                )
-            out[name] = np.asarray(column.numbers, float)
+            out[name] = self._indicator(name, column) if name in self.levels else np.asarray(frame.numbers(name), float)
         return out
+
+    def _indicator(self, name: str, column: Column) -> np.ndarray:
+        """A factor of two levels as 0 and 1, as R codes it."""
+        node = next(n for n in walk(self.node) if n == Name(name))
+        levels = self.levels[name]
+        factor = column.as_factor()
+        if len(levels) != 2 or factor.ordered:
+            what = "ordered" if factor.ordered else f"of {len(levels)} levels"
+            hint = f"give it a parameter of its own: b ~ 0 + {name}"
+            raise fault(node, f"'{name}' is a factor {what}; a nonlinear formula takes numbers, and factors of two levels", hint)
+        codes = match_levels(factor, levels, False, f"column '{name}'").codes
+        return np.where(codes < 0, np.nan, codes)
 
     def apply(self, eta: Any, params: Params, design: Design) -> Any:
         values = {**design, **{p: params[f"eta:{p}"] for p in self.nlpars}}

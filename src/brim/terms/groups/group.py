@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from types import MappingProxyType
 from typing import Any, Self, final
 
@@ -329,13 +330,15 @@ class GroupBlock(AbstractTerm, AbstractLatent):
     def _reported_effects(self, group: str, suffix: str) -> tuple[Reported, ...]:
         out, at = [], 0
         levels = self.grouping.level_names
-        for m in self.members:
-            var = f"r_{group}_{m.where.suffix}" if m.where.suffix else f"r_{group}"
-            names = np.array([[f"{var}[{level},{c}]" for level in levels] for c in m.coefs], dtype=object)
-            coef_dim = f"coef_{group}_{m.where.suffix}{suffix}" if m.where.suffix else f"coef_{group}{suffix}_r"
-            coords = {coef_dim: m.coefs, group: levels}
-            out.append(Reported(self._name("r"), names, RANKS["r"], var + suffix, (coef_dim, group), coords, (at, at + len(m.coefs))))
-            at += len(m.coefs)
+        # terms of one predictor that share an ID stand together
+        for where, members in groupby(self.members, lambda m: m.where):
+            coefs = tuple(c for m in members for c in m.coefs)
+            var = f"r_{group}_{where.suffix}" if where.suffix else f"r_{group}"
+            names = np.array([[f"{var}[{level},{c}]" for level in levels] for c in coefs], dtype=object)
+            coef_dim = f"coef_{group}_{where.suffix}{suffix}" if where.suffix else f"coef_{group}{suffix}_r"
+            coords = {coef_dim: coefs, group: levels}
+            out.append(Reported(self._name("r"), names, RANKS["r"], var + suffix, (coef_dim, group), coords, (at, at + len(coefs))))
+            at += len(coefs)
         return tuple(out)
 
 
