@@ -186,3 +186,14 @@ def test_mixing_proportions_are_softmax_over_components():
     x, fit = _mixture("y ~ x", 3, {"theta1": 0.2, "theta2": 0.3, "theta3": 0.5})
     for k, share in enumerate((0.2, 0.3, 0.5)):
         np.testing.assert_allclose(fit.posterior_epred(dpar=f"theta{k + 1}")[0], np.full(8, share), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("family", "y"), [("bernoulli", [0, 1, 1, 0]), ("cumulative", [1, 2, 3, 2]), ("sratio", [1, 2, 3, 2]), ("categorical", [1, 2, 3, 2])]
+)
+def test_draws_without_a_probability_give_no_category(family, y):
+    empty = brim.brm("y ~ x", pd.DataFrame({"y": y, "x": [0.0, 1, 2, 3]}), family, empty=True)
+    fit = empty.with_draws(pd.DataFrame({v: [np.nan if v.endswith("_x") else 0.5, 0.5] for v in empty.variables()}))
+    drawn = fit.posterior_predict(seed=1)
+    assert np.isnan(drawn[0]).all()
+    assert np.isin(drawn[1], [0, 1, 2, 3]).all()

@@ -19,7 +19,7 @@ from brim.families.categories import CategoryBinding, unbound
 from brim.families.constructor import Constructor
 from brim.families.dpars import PHI, mu
 
-__all__ = ["FAMILIES", "Categorical", "DirichletMultinomial", "Multinomial"]
+__all__ = ["FAMILIES", "Categorical", "DirichletMultinomial", "Multinomial", "draw_category", "log_cumulative", "take_category"]
 
 Array = Any
 
@@ -54,7 +54,13 @@ class Categorical(Distribution):
         return log_cumulative(jax.nn.log_softmax(self.logits, axis=-1), y, 1)
 
     def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
-        return jax.random.categorical(key, self.logits, shape=self._shape(sample_shape)) + 1.0
+        return draw_category(key, self.logits, self._shape(sample_shape), 1)
+
+
+def draw_category(key: Array, logits: Array, shape: tuple[int, ...], first: int) -> Array:
+    """Categories counted from ``first``, ``NaN`` where a probability is."""
+    drawn = jax.random.categorical(key, logits, shape=shape) + float(first)
+    return jnp.where(jnp.isnan(logits).any(axis=-1), jnp.nan, drawn)
 
 
 def take_category(table: Array, y: Array, first: int) -> Array:

@@ -72,7 +72,8 @@ class Bernoulli(Distribution):
         return at_or_above(y, 0, at_or_above(y, 1, -jnp.inf, self.prob.log), 0.0)
 
     def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
-        return jax.random.bernoulli(key, self.prob.value, self._shape(sample_shape)).astype(float)
+        drawn = jax.random.bernoulli(key, self.prob.value, self._shape(sample_shape)).astype(float)
+        return jnp.where(jnp.isnan(self.prob.value), jnp.nan, drawn)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from brim.distributions.base import Distribution
 from brim.families import support
 from brim.families.base import Dpar
-from brim.families.categorical import log_cumulative, take_category
+from brim.families.categorical import draw_category, log_cumulative, take_category
 from brim.families.constructor import Constructor
 from brim.families.dpars import DISC, HU, UNIT_LINKS, mu
 from brim.families.links import Link
@@ -105,7 +105,7 @@ class Ordinal(Distribution):
         return log_cumulative(self.log_table(), y, 1)
 
     def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
-        return jax.random.categorical(key, self.log_table(), shape=self._shape(sample_shape)) + 1.0
+        return draw_category(key, self.log_table(), self._shape(sample_shape), 1)
 
 
 def _first(table: Array, rows: int) -> Array:
@@ -248,7 +248,7 @@ class HurdleOrdinal(Distribution):
         return log_cumulative(self.log_table(), y, 0)
 
     def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
-        return jax.random.categorical(key, self.log_table(), shape=self._shape(sample_shape)).astype(float)
+        return draw_category(key, self.log_table(), self._shape(sample_shape), 0)
 
 
 @dataclass(frozen=True)
