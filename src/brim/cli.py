@@ -135,6 +135,14 @@ def summary(path: Path) -> None:
 
 
 @cli.command()
+@click.argument("path", metavar="FIT", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="The page to write.  [default: FIT with .html]")
+def report(path: Path, out: Path | None) -> None:
+    """Write a page about a fit saved with --out: diagnostics, estimates, effects, checks, the model."""
+    click.echo(f"wrote {brim.load(path).report(out or path.with_suffix('.html'))}", err=True)
+
+
+@cli.command()
 @click.option("--out", "folder", default="demo", show_default=True, type=click.Path(path_type=Path), help="The folder to write to.")
 def demo(folder: Path) -> None:
     """Fit students' grades over six semesters; print priors and summary, write plots and the fit."""

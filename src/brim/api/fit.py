@@ -158,6 +158,7 @@ class Fit(FitRecord):
     mcmc_plot = Method("brim.post.plots.posterior")
     pairs = Method("brim.post.plots.pairs")
     caterpillar = Method("brim.post.plots.levels")
+    report = Method("brim.post.report.report")
 
     # ------------------------------------------------------------------ comparison
 

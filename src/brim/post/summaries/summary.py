@@ -186,6 +186,16 @@ class Summary:
 
     # ------------------------------------------------------------------ text
 
+    def frames(self) -> list[tuple[str, pd.DataFrame]]:
+        """Every table with its title, in the order in which they print."""
+        out: list[tuple[str, pd.DataFrame]] = []
+        for key, title in _TITLES.items():
+            if key == "random":
+                out += [(f"{title.strip().rstrip(':')}, {group}", frame) for group, frame in self.random.items()]
+            elif key in self.tables:
+                out.append((title.strip().rstrip(":"), self._frame(self.tables[key])))
+        return out
+
     def __str__(self) -> str:
         lines = [*self._head(), ""]
         if self.priors:
