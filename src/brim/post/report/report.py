@@ -217,8 +217,8 @@ def _methods(fit: FitRecord, summary: Summary, version: str) -> str:
         f"We fitted a Bayesian {summary.family} regression model, {'; '.join(summary.formula)}, to {summary.nobs} observations{groups} "
         f"with brim {version}, which follows the formulas and default priors of brms (Bürkner 2017), {how}. Convergence was judged "
         "by R-hat and effective sample sizes (Vehtari et al. 2021), fit by posterior predictive checks (Gabry et al. 2019) and Pareto "
-        "smoothed importance sampling leave-one-out cross-validation (Vehtari, Gelman and Gabry 2017). Estimates are posterior means with 95 % "
-        "credible intervals."
+        "smoothed importance sampling leave-one-out cross-validation (Vehtari, Gelman and Gabry 2017). Estimates are posterior means with "
+        "95 % credible intervals."
     )
 
 
