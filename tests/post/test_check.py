@@ -44,3 +44,9 @@ def test_prior_sensitivity():
     assert "b_Intercept" in found["prior sensitivity"].text
     assert str(fit.check()).count("\n") == len(fit.check().findings)
     assert list(fit.check().table.columns) == ["ok", "value", "text", "advice"]
+
+
+def test_mode():
+    """A mode is no sample."""
+    data = pd.DataFrame({"y": np.arange(20.0) % 7, "x": np.linspace(-1, 1, 20)})
+    assert not brim.brm("y ~ x", data, algorithm="map", progress=False).check().ok

@@ -41,5 +41,8 @@ def test_bayes_factor_and_probabilities(fits):
 
 def test_flat_priors_are_refused():
     fit = brim.brm("y ~ x", data("sim"), chains=1, iter=200, seed=1, progress=False)
-    with pytest.raises(brim.BrimError, match="is flat"):
+    with pytest.raises(brim.BrimError, match="class 'b' is flat"):
         fit.bridge_sampler()
+    shrunk = brim.brm("y ~ x + z", data("sim"), prior=brim.prior("horseshoe(1)"), chains=1, iter=60, seed=1, progress=False)
+    with pytest.raises(brim.BrimError, match="cannot be told"):
+        shrunk.bridge_sampler()

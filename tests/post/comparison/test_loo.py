@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 import brim
+import fits
 from brim.post import predictions
 from brim.post.comparison.expectations import tail_shape
 from brim.post.comparison.loo import log_weights
@@ -173,3 +174,10 @@ def test_refused():
         model("sleep_lm").loo(integrated=True, moment_match=True)
     with pytest.warns(brim.BrimWarning, match="responses differ"):
         brim.loo_compare(quiet("ord_x"), quiet("dist_z"))
+
+
+def test_categories_have_no_r2():
+    fit = fits.random_draws("by ~ x", family="categorical")
+    for method in ("model", "residual"):
+        with pytest.raises(brim.BrimError, match="no order"):
+            fit.bayes_R2(method=method)

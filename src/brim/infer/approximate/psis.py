@@ -103,8 +103,12 @@ def _smooth(log_ratios: np.ndarray, tails: np.ndarray) -> tuple[np.ndarray, np.n
     if enough.size:
         most = int(tails[enough].max())
         # the largest of each set in ascending order, one more than are smoothed: the cut
-        places = np.argsort(x[enough], axis=1, kind="stable")[:, -(most + 1) :]
-        largest = np.take_along_axis(x[enough], places, 1)
+        mine = x[enough]
+        first = max(mine.shape[1] - (most + 1), 0)
+        places = np.argpartition(mine, first, axis=1)[:, first:]
+        ascending = np.argsort(np.take_along_axis(mine, places, 1), axis=1, kind="stable")
+        places = np.take_along_axis(places, ascending, 1)
+        largest = np.take_along_axis(mine, places, 1)
         smoothed, k[enough] = _smooth_tails(largest, tails[enough])
         values = x[enough]
         np.put_along_axis(values, places, smoothed, 1)

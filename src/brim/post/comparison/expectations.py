@@ -186,6 +186,7 @@ def bayes_R2(
     one_of("method", method, ("model", "residual"))
 
     def one(name: str) -> np.ndarray:
+        _check_numeric(fit, name)
         mu = predictions.posterior_epred(fit, resp=name, **kwargs)
         if mu.ndim > 2:
             mu = mu @ np.arange(1.0, mu.shape[2] + 1.0)  # ordered categories count as their numbers, as in brms
@@ -203,10 +204,14 @@ def bayes_R2(
 
 def _numeric(fit: FitRecord, name: str, newdata: Any = None) -> np.ndarray:
     """The response as numbers; there is no variance of unordered categories."""
-    response = fit.model.response(name)
-    if response.family.kind in ("category", "simplex", "counts"):
-        raise BrimError(f"R2 is not defined for the family {response.family.name}")
-    return observed_values(fit, response, newdata)
+    _check_numeric(fit, name)
+    return observed_values(fit, fit.model.response(name), newdata)
+
+
+def _check_numeric(fit: FitRecord, name: str) -> None:
+    family = fit.model.response(name).family
+    if family.kind in ("category", "simplex", "counts"):
+        raise BrimError(f"R2 is not defined for the family {family.name}: its categories have no order")
 
 
 def _table(fit: FitRecord, resp: str | None, one: Any, summary: bool, robust: bool, probs: tuple[float, ...]) -> pd.DataFrame:

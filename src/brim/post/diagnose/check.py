@@ -34,7 +34,7 @@ class Finding:
     Attributes
     ----------
     name
-        ``"R-hat"``, ``"ESS"``, ``"divergences"``, ``"tree depth"``, ``"E-BFMI"``, ``"Pareto k"``, ``"prior sensitivity"``,
+        ``"R-hat"``, ``"ESS"``, ``"draws"``, ``"divergences"``, ``"tree depth"``, ``"E-BFMI"``, ``"Pareto k"``, ``"prior sensitivity"``,
         ``"approximation"``.
     ok
         Whether all is well.
@@ -159,6 +159,9 @@ def _trajectories(fit: FitRecord) -> Iterator[Finding]:
 
 
 def _approximation(fit: FitRecord) -> Iterator[Finding]:
+    n = fit.draws.chains * fit.draws.draws
+    if n < 2:
+        yield Finding("draws", False, float(n), "one, the mode: it knows no uncertainty.", "Use algorithm='sampling', or 'laplace'.")
     k = fit.info.get("khat")
     if k is not None:
         well = float(k) <= USABLE
