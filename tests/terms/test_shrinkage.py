@@ -228,6 +228,13 @@ def test_every_class(formula, family, classes, signed, plain):
     check_model(fit.model, fit.frame, fit.frame.take(np.arange(60)))
 
 
+def test_scales_of_autoregressive_coefficients_are_kept():
+    fit = brim.brm("y ~ x + arma(t, person, p = 2)", data=SIM, prior=over("R2D2()", "ar", "ma", main="ar"), empty=True)
+    assert [n for n in fit.variables() if n.startswith("sd")] == ["sdar[1]", "sdar[2]", "sdma[1]"]
+    _, p, *_ = at_a_point(fit)
+    np.testing.assert_allclose(np.concatenate([p["ar"], p["ma"]]), p["zb"] * np.concatenate([p["sdar"], p["sdma"]]), rtol=1e-12)
+
+
 def test_each_predictor_has_its_own():
     """That of sigma has no residual scale to refer to, and keeps its own global scale."""
     formula = bf("y ~ x + (1 | g)", "sigma ~ z + (1 | g2)")

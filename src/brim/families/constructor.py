@@ -54,7 +54,7 @@ class Constructor:
         object.__setattr__(self, "__name__", self.name)
         object.__setattr__(self, "__signature__", self._signature())
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Family:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Family:
         """The family with these links: ``link`` is that of ``mu``, ``link_<dpar>`` that of a further parameter."""
         known = self._signature().parameters
         for name in kwargs:
@@ -62,8 +62,10 @@ class Constructor:
                 raise BrimError(f"{self.name}() has no argument '{name}'", hint=suggest(name, known, "arguments"))
         try:
             given = self._signature().bind(*args, **kwargs)
-        except TypeError as error:
-            raise BrimError(f"{self.name}(): {error}") from None
+        except TypeError:
+            twice = next((name for name in list(known)[: len(args)] if name in kwargs), None)
+            what = f"has {len(args)} arguments; it takes {len(known)}" if twice is None else f"is given '{twice}' twice"
+            raise BrimError(f"{self.name}() {what}", hint=f"its arguments: {', '.join(known)}") from None
         given.apply_defaults()
         links = {spec.name: self._chosen(spec, given.arguments[_argument(spec)]) for spec in self.dpars}
         return self.finish(

@@ -93,6 +93,11 @@ class Shrunk:
     def size(self) -> int:
         return math.prod(self.shape)
 
+    @property
+    def scales(self) -> str:
+        """What brms calls the scales of the coefficients where it keeps them: ``sdar``, ``sdma``."""
+        return f"sd{self.key}" if self.key.partition("_")[0] in ("ar", "ma") else ""
+
 
 @final
 @dataclass(frozen=True)
@@ -182,6 +187,8 @@ class Shrinkage(AbstractTerm):
         out, at, used = {}, 0, 0
         for p in self.parts:
             mine = scales[at : at + p.size]
+            if p.scales:
+                out[p.scales] = mine
             if p.signed:
                 mine, used = mine * z[used : used + p.size], used + p.size
             out[p.key] = jnp.reshape(mine, p.shape)
@@ -234,7 +241,19 @@ class Shrinkage(AbstractTerm):
         return jnp.sum(local) + self.size * np.log(2.0)
 
     def reported(self) -> tuple[Reported, ...]:
-        """brms keeps the parameters of R2D2 and lasso, not those of the horseshoe."""
+        """brms keeps the parameters of R2D2 and lasso, not those of the horseshoe, and the scales of autoregressive coefficients."""
+        return (*self._reported_scales(), *self._reported_own())
+
+    def _reported_scales(self) -> tuple[Reported, ...]:
+        out = []
+        for p in self.parts:
+            if p.scales:
+                lags = tuple(str(i + 1) for i in range(p.size))
+                names = np.array([f"{p.scales}[{i}]" for i in lags], dtype=object)
+                out.append(Reported(p.scales, names, RANKS["dpar"], p.scales, (f"{p.scales}_lag",), {f"{p.scales}_lag": lags}))
+        return tuple(out)
+
+    def _reported_own(self) -> tuple[Reported, ...]:
         if self.name == "lasso":
             name = self._key("lasso_inv_lambda")
             return (Reported(name, np.array(name, dtype=object), RANKS["dpar"], name),)
