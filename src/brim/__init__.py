@@ -88,6 +88,7 @@ if TYPE_CHECKING:
     from brim.lme4.glmer import glmer as glmer
     from brim.lme4.lmer import lmer as lmer
     from brim.lme4.mvnorm import rmvnorm as rmvnorm
+    from brim.lme4.nlmer import nlmer as nlmer
     from brim.mixedup.compare import compare_estimates as compare_estimates
     from brim.parameters.prior import prior as prior
     from brim.post.comparison.averages import posterior_average as posterior_average
@@ -170,6 +171,7 @@ _HOMES = {
     "pp_average": "brim.post.comparison.averages",
     "pp_mixture": "brim.post.comparison.averages",
     "predictions": "brim.post.inference.comparisons",
+    "nlmer": "brim.lme4.nlmer",
     "prior": "brim.parameters.prior",
     "set_mecor": "brim.language.brms",
     "set_nl": "brim.language.brms",

@@ -200,3 +200,10 @@ def test_structured_covariances_hold_lme4s_as_limits():
     diag, bars = brim.lmer("Reaction ~ Days + diag(1 + Days | Subject)", sleep), brim.lmer("Reaction ~ Days + (Days || Subject)", sleep)
     assert diag.criterion == pytest.approx(bars.criterion, abs=1e-9)
     assert "Corr" not in str(diag.summary()).split("Correlation")[0]
+
+
+def test_a_singular_fit_says_so():
+    with pytest.warns(brim.BrimWarning, match="singular"):
+        fit = fitted("singular_sim")
+    assert fit.rePCA()["g2"]["sdev"] == pytest.approx(MORE["singular_sim"]["rePCA"]["value"]["g2"], abs=1e-4)
+    assert str(fit.summary()).splitlines()[-1].startswith("boundary (singular) fit")

@@ -18,7 +18,7 @@ from brim.frames.frame import Frame
 from brim.language.expand import Node, deparse, label, variables
 from brim.lme4.formula import Bar, MixedFormula
 
-__all__ = ["Design", "Grouping", "Varying", "learn", "per_row"]
+__all__ = ["Design", "Grouping", "Varying", "complete", "learn", "ordered_terms", "per_row", "response_numbers"]
 
 Array = np.ndarray
 
@@ -178,7 +178,7 @@ def learn(formula: MixedFormula, frame: Frame) -> tuple[Design, Array, list[Arra
             at = len(groupings)
             groupings.append(_learned(bar, frame))
         varying.append(Varying(bar, at, ModelMatrix(bar.terms).learn(frame)))
-    terms, ordered = _ordered(varying, groupings)
+    terms, ordered = ordered_terms(varying, groupings)
     offsets = tuple(Expression(o).learn(frame) for o in formula.offsets)
     design = Design(formula, fixed, kept, terms, ordered, offsets, Expression(formula.response).learn(frame))
     return design, x, [g.codes(frame) for g in ordered]
@@ -197,7 +197,7 @@ def _learned(bar: Bar, frame: Frame) -> Grouping:
     return grouping
 
 
-def _ordered(varying: list[Varying], groupings: list[Grouping]) -> tuple[tuple[Varying, ...], tuple[Grouping, ...]]:
+def ordered_terms(varying: list[Varying], groupings: list[Grouping]) -> tuple[tuple[Varying, ...], tuple[Grouping, ...]]:
     """lme4's order: as written if the numbers of levels fall, else from the last of the terms sorted by them."""
     levels = [len(groupings[v.grouping].levels) for v in varying]
     order = list(range(len(varying)))

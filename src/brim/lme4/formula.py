@@ -11,7 +11,7 @@ from brim.language.expand import Binary, Call, Name, Node, Number, Paren, Terms,
 from brim.language.nodes import chain
 from brim.lme4.structures import STRUCTURES
 
-__all__ = ["Bar", "MixedFormula", "read_formula"]
+__all__ = ["Bar", "MixedFormula", "groupings_of", "read_formula"]
 
 _HINT = "a grouping factor is a column, columns joined by ':', or nested ones, a/b"
 
@@ -164,10 +164,10 @@ def _bars(bar: Binary, structure: str) -> list[Bar]:
         for factor in term:
             if special(factor) is not None:
                 raise fault(factor, f"{deparse(factor)} cannot vary by group in a classical mixed model", "fit it with brim.brm()")
-    return [Bar(terms, columns, label, structure, bar) for columns, label in _groupings(bar.right)]
+    return [Bar(terms, columns, label, structure, bar) for columns, label in groupings_of(bar.right)]
 
 
-def _groupings(by: Node) -> list[tuple[tuple[str, ...], str]]:
+def groupings_of(by: Node) -> list[tuple[tuple[str, ...], str]]:
     """``a/b`` -> ``b:a``, ``a``, the inner first; the name of ``a/b/c`` is ``c:(b:a)`` as in lme4."""
     parts = [_columns(part) for part in chain(by.inner if isinstance(by, Paren) else by, "/")]
     out: list[tuple[tuple[str, ...], str]] = []

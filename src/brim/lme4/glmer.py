@@ -286,7 +286,7 @@ def glmer(
     y, trials = _response(observed, glm)
     if trials is not None:
         observed = replace(observed, weights=trials if observed.weights is None else trials * observed.weights)
-    return fit_glmer(replace(observed, y=y), glm, nAGQ, control)
+    return fit_glmer(replace(observed, y=y), glm, nAGQ, control).told()
 
 
 def fit_glmer(observed: Observed, family: Glm, nAGQ: int, control: Mapping[str, Any] | None = None) -> GlmerFit:

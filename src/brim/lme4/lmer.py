@@ -255,7 +255,7 @@ def lmer(
     observed = replace(observed, y=response_numbers(observed.design, observed.frame))
     if observed.n <= observed.x.shape[1]:
         raise BrimError(f"{observed.n} rows cannot tell {observed.x.shape[1]} coefficients and a residual variance apart")
-    return fit_lmer(observed, bool(REML), control, start)
+    return fit_lmer(observed, bool(REML), control, start).told()
 
 
 def fit_lmer(observed: Observed, reml: bool, control: Mapping[str, Any] | None = None, start: Any = None) -> LmerFit:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from brim.errors import warn
 from brim.lme4.observed import Observed
 from brim.lme4.optimise import Minimum
 
@@ -282,6 +283,17 @@ class AbstractMer(ABC):
 
     def __repr__(self) -> str:
         return str(self.summary(correlation=False))
+
+    def told(self) -> Self:
+        """Itself; warns where the fit is singular or columns were left out."""
+        dropped = self.observed.design.dropped
+        if dropped:
+            warn(f"the design is rank deficient: {', '.join(dropped)} left out")
+        if not self.minimum.converged:
+            warn(f"the search did not converge: {self.minimum.evaluations} evaluations, {self.minimum.decrease:.1e} left to gain")
+        if self.isSingular():
+            warn("boundary (singular) fit: a variance is zero or effects are perfectly correlated; see VarCorr(), rePCA() and isSingular()")
+        return self
 
     def isSingular(self, tol: float = 1e-4) -> bool:
         """Whether the fit lies on the boundary: a standard deviation of zero, or effects of a term that determine one another."""

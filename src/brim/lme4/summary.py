@@ -144,7 +144,7 @@ def summarise(fit: AbstractMer, correlation: bool, ddf: str | None) -> Summary:
     o = fit.observed
     calls = [*fit.family_lines(), f"Formula: {fit.formula}", f"   Data: {o.data_name}"]
     calls += [f"Weights: {o.weights_name}"] if o.weights_name else []
-    notes = ["boundary (singular) fit: see isSingular()", ""] if fit.isSingular() else []
+    notes = ["boundary (singular) fit: see isSingular()"] if fit.isSingular() else []
     if o.design.dropped:
         notes.insert(0, f"the design is rank deficient: no coefficient of {', '.join(o.design.dropped)}")
     return Summary(
