@@ -23,7 +23,7 @@ pytestmark = pytest.mark.default_precision
 @pytest.mark.parametrize(
     "family",
     ["gaussian", brim.student, brim.student(link_nu="identity"), brim.mixture(brim.gaussian, brim.student("identity"), order="mu")],
-    ids=str,
+    ids=["gaussian", "student", "student with its own link", "mixture"],
 )
 def test_fits_are_pickled(family):
     mine = random_draws("y ~ x + (1 | g)", family=family)

@@ -123,6 +123,30 @@ def test_posteriors(name):
             assert abs(x.std() / sd - 1) < 0.1, parameter
 
 
+def test_nonlinear_curves():
+    """rstanarm's ``log_lik`` of ``stan_nlmer`` leaves the group effects out, its posterior does not: compared without them, and by hand."""
+    ref = reference("rstanarm")["nlmer_orange"]
+    rows = data("orange")
+    fit = rs.stan_nlmer("circumference ~ SSlogis(age, Asym, xmid, scal) ~ Asym | Tree", rows, empty=True)
+    draws = {k: np.ravel(v) for k, v in ref["draws"].items()}
+    fit = fit.with_draws(pd.DataFrame(draws))
+    assert fit.variables() == ref["parameters"]
+    same_priors(fit.prior_summary(), ref["prior_summary"])
+    np.testing.assert_allclose(fit.log_lik(re_formula=False), ref["log_lik"], rtol=1e-8)
+    asym = draws["Asym"] + np.array([draws[f"b[Asym Tree:{t}]"] for t in rows["Tree"]])
+    mean = asym / (1 + np.exp((draws["xmid"] - rows["age"].to_numpy()[:, None]) / draws["scal"]))
+    np.testing.assert_allclose(fit.posterior_epred(), mean.T, rtol=1e-10)
+
+
+@pytest.mark.slow
+def test_posterior_of_a_curve():
+    ref = reference("rstanarm")["nlmer_orange"]["posterior"]
+    fit = rs.stan_nlmer("circumference ~ SSlogis(age, Asym, xmid, scal) ~ Asym | Tree", data("orange"), seed=1, progress=False)
+    draws = fit.stan_draws(effects=False)
+    for name, (mean, sd, error) in ref.items():
+        assert abs(draws[name].mean() - mean) < 4 * np.hypot(error, sd / np.sqrt(500)), name
+
+
 def test_print_is_rstanarms():
     ref = reference("rstanarm")["glm_gauss"]
     fit = MODELS["glm_gauss"](empty=True).with_draws(pd.DataFrame({k: np.ravel(v) for k, v in ref["draws"].items()}))

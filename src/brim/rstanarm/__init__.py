@@ -12,6 +12,7 @@ from brim.rstanarm.joint.predict import posterior_traj as posterior_traj
 from brim.rstanarm.mixed import stan_glmer as stan_glmer
 from brim.rstanarm.mixed import stan_glmer_nb as stan_glmer_nb
 from brim.rstanarm.mixed import stan_lmer as stan_lmer
+from brim.rstanarm.nonlinear import stan_nlmer as stan_nlmer
 from brim.rstanarm.priors import R2 as R2
 from brim.rstanarm.priors import cauchy as cauchy
 from brim.rstanarm.priors import decov as decov
