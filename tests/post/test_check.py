@@ -5,9 +5,12 @@ import warnings
 
 import numpy as np
 import pandas as pd
+import pytest
+from scipy import stats
 
 import brim
 import fits
+from brim.post.diagnose.tagged import tagged_log_prior
 from references import draws, reference
 
 
@@ -50,3 +53,21 @@ def test_mode():
     """A mode is no sample."""
     data = pd.DataFrame({"y": np.arange(20.0) % 7, "x": np.linspace(-1, 1, 20)})
     assert not brim.brm("y ~ x", data, algorithm="map", progress=False).check().ok
+
+
+def test_priors_by_tag():
+    """The density of the priors with a tag, and their sensitivity alone."""
+    data = pd.DataFrame({"y": np.arange(20.0) % 7, "x": np.linspace(-1, 1, 20), "z": np.arange(20.0) % 3})
+    priors = (
+        brim.prior("normal(0, 2)", tag="slopes")
+        + brim.prior("normal(1, 3)", coef="z", tag="special")
+        + brim.prior("exponential(2)", class_="sigma", tag="scale")
+    )
+    fit = brim.brm("y ~ x + z", data, prior=priors, chains=2, iter=200, seed=1, progress=False)
+    value = {v: fit.draws[v].ravel() for v in ("b_x", "b_z", "sigma")}
+    np.testing.assert_allclose(tagged_log_prior(fit, "slopes"), stats.norm.logpdf(value["b_x"], 0, 2), rtol=1e-8)
+    np.testing.assert_allclose(tagged_log_prior(fit, "special"), stats.norm.logpdf(value["b_z"], 1, 3), rtol=1e-8)
+    np.testing.assert_allclose(tagged_log_prior(fit, "scale"), stats.expon.logpdf(value["sigma"], scale=0.5), rtol=1e-8)
+    assert set(fit.powerscale_sensitivity(tag="slopes").columns) == {"prior", "likelihood", "diagnosis"}
+    with pytest.raises(brim.BrimError, match="no prior has the tag"):
+        fit.powerscale_sensitivity(tag="slope")

@@ -201,13 +201,15 @@ def _sensitivity(fit: FitRecord) -> Finding:
     return Finding(name, False, float(high["prior"].max()), said, f"See whether {what}, and whether the prior says what you mean.")
 
 
-def powerscale_sensitivity(fit: FitRecord, variable: str | list[str] | None = None) -> pd.DataFrame:
+def powerscale_sensitivity(fit: FitRecord, variable: str | list[str] | None = None, *, tag: str = "") -> pd.DataFrame:
     """How much the posterior moves when the prior, or the likelihood, is raised to powers near 1 (Kallioinen et al. 2024).
 
     Parameters
     ----------
     variable
-        Names as of ``as_draws_df``; the population-level and family parameters by default.
+        Names as of ``as_draws_df``; the population-level effects by default.
+    tag
+        Only the priors given with this ``tag=`` are raised to powers; all of them by default.
 
     Returns
     -------
@@ -222,28 +224,30 @@ def powerscale_sensitivity(fit: FitRecord, variable: str | list[str] | None = No
     True
     """
     import pandas as pd
+    import xarray as xr
     from arviz_stats import psense
 
     from brim.post.arviz.tree import fit_tree
+    from brim.post.diagnose.tagged import tagged_log_prior
 
-    tree = fit_tree(fit)
     if fit.draws.draws < 5:
         raise BrimError("the fit has too few draws")
+    tree = fit_tree(fit)
     names = list(fit.draws.expand(variable)) if variable is not None else _population(fit)
-    import xarray as xr
-
-    draws = {f"v{i}": (("chain", "draw"), fit.draws[n]) for i, n in enumerate(names) if np.ptp(fit.draws[n]) > 0}
-    if not draws:
-        raise BrimError("there are no parameters to look at")
     labels = [n for n in names if np.ptp(fit.draws[n]) > 0]
-    data = xr.DataTree.from_dict(
-        {"posterior": xr.Dataset(draws), "log_prior": tree["log_prior"].to_dataset(), "log_likelihood": tree["log_likelihood"].to_dataset()}
-    )
+    if not labels:
+        raise BrimError("there are no parameters to look at")
+    draws = xr.Dataset({f"v{i}": (("chain", "draw"), fit.draws[n]) for i, n in enumerate(labels)})
+    prior = tree["log_prior"].to_dataset()
+    if tag:
+        shape = (fit.draws.chains, fit.draws.draws)
+        prior = xr.Dataset({"lprior": (("chain", "draw"), tagged_log_prior(fit, tag).reshape(shape))})
+    data = xr.DataTree.from_dict({"posterior": draws, "log_prior": prior, "log_likelihood": tree["log_likelihood"].to_dataset()})
     found = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for group in ("prior", "likelihood"):
-            constant = group == "prior" and np.ptp(np.asarray(tree["log_prior"]["lprior"])) < 1e-12
+            constant = group == "prior" and np.ptp(np.asarray(prior["lprior"])) < 1e-12
             values = np.zeros(len(labels)) if constant else [float(v) for v in psense(data, group=group).data_vars.values()]
             found[group] = values
     table = pd.DataFrame(found, index=labels)
