@@ -134,3 +134,32 @@ def test_a_factor_of_two_levels_in_a_nonlinear_formula():
     assert np.allclose(got.posterior_epred(newdata=data[data.f == "on"]), 0.9)
     with pytest.raises(BrimError, match="a factor of 8 levels"):
         brm(bf("y ~ a + b * g", "a + b ~ 1", nl=True), data, empty=True)
+
+
+def test_functions_of_the_users_own():
+    own = {"bump": lambda v: np.exp(-(v**2)), "both": lambda a, b: a * b}
+    fit = brm("y ~ bump(x) + I(both(x, z) / 2)", D, data2=own, empty=True)
+    drawn = at(fit, b_Intercept=1.0)
+    new = D[:5]
+    want = 1.0 + 0.3 * np.exp(-(new.x**2)) + 0.3 * new.x * new.z / 2
+    assert np.allclose(drawn.posterior_epred(newdata=new), want)
+    with pytest.raises(BrimError, match=r"unknown function 'bmp'.*\n.*\n.*\ndid you mean 'bump'"):
+        brm("y ~ bmp(x)", D, data2=own, empty=True)
+    with pytest.raises(BrimError, match="the function bad\\(\\) fails: ZeroDivisionError"):
+        brm("y ~ bad(x)", D, data2={"bad": lambda v: 1 / 0}, empty=True)
+    with pytest.raises(BrimError, match="gives an array of shape"):
+        brm("y ~ bad(x)", D, data2={"bad": lambda v: v[:3]}, empty=True)
+
+
+def test_places_are_rows_without_a_grouping_factor():
+    names = [f"{i:02d}" for i in range(40)]
+    near = (np.abs(np.subtract.outer(range(40), range(40))) == 1).astype(float)
+    plain = brm("y ~ x + car(W)", D, data2={"W": near}, empty=True)
+    named = brm("y ~ x + car(W, gr = place)", D.assign(place=names), data2={"W": pd.DataFrame(near, index=names)}, empty=True)
+    assert "rcar[40]" in plain.variables()
+    assert np.allclose(at(plain).log_lik(), at(named).log_lik())
+    assert np.allclose(at(plain).log_prior(), at(named).log_prior())
+    with pytest.raises(BrimError, match="a row of other data"):
+        at(plain).posterior_epred(newdata=D[:2])
+    with pytest.raises(BrimError, match="has 8 rows, the data 40"):
+        brm("y ~ car(W)", D, data2={"W": near[:8, :8]}, empty=True)

@@ -488,7 +488,6 @@ MODELS = {
 DIFFERENT = {
     "mmc": "mmc()",
     "nl int": "indexing",
-    "car nogr": "without `gr`",
     "s bsB": '`bs = "bs"',
     "s ds": '`bs = "bs"',
     "s gp": '`bs = "bs"',
@@ -501,7 +500,6 @@ DIFFERENT = {
     "mix ord": "ordered mixtures of ordinal",
     "I(me)": "inside other functions",
     "I(mi)": "inside other functions",
-    "user fn": "functions of your own",
     "weights rescor": "weights() with residual correlations",
     "arma mi": "missing responses in autoregressive",
     "nl factor2": "factors in nonlinear",

@@ -66,7 +66,9 @@ def perform(
     if isinstance(data, str) and "~" in data:
         given = ", ".join(f"'{line}'" for line in (*str(request.formula).split("\n"), data))
         raise BrimError(f"data is a formula: '{data}'", hint=f"formulas of one model go together: brm(bf({given}), data)")
-    model, frame = build(request.formula, Frame.read(data), request.family, request.priors, read_data2(request.data2))
+    functions = {name: value for name, value in request.data2.items() if callable(value)}
+    frame = Frame.read(data).with_functions(functions)
+    model, frame = build(request.formula, frame, request.family, request.priors, read_data2(request.data2))
     if request.settings.sample_prior == "only":
         _check_proper(model)
         model = replace(model, prior_only=True)

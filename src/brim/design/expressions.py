@@ -205,9 +205,28 @@ class _Evaluation:
         if name in LEARNERS:
             return self.learned(node, LEARNERS[name])
         if name not in FUNCTIONS:
-            raise fault(node, f"unknown function '{node.fn}'", suggest(node.fn, sorted({*FUNCTIONS, *LEARNERS, "C", "cbind"}), "functions"))
+            return self.users(node)
         kwargs = {key.replace(".", "_"): self.value(value) for key, value in node.kwargs}
         return self.applied(node, FUNCTIONS[name], *(self.value(arg) for arg in node.args), **kwargs)
+
+    def users(self, node: Call) -> Value:
+        """A function of the user's, of arrays; the one of the training data is kept."""
+        function = self.frame.functions.get(node.fn) if self.learning else self.state.get(node)
+        if function is None:
+            known = sorted({*FUNCTIONS, *LEARNERS, "C", "cbind", *self.frame.functions})
+            own = f"; a function of your own goes into data2={{'{node.fn}': function}}"
+            raise fault(node, f"unknown function '{node.fn}'", suggest(node.fn, known, "functions") + own)
+        self.state[node] = function
+        if node.kwargs:
+            raise fault(node, f"{node.fn}() takes its arguments by position")
+        arrays = [self.applied(arg, numbers, self.value(arg)) for arg in node.args]
+        try:
+            values = np.asarray(function(*arrays), np.float64)
+        except Exception as error:
+            raise fault(node, f"the function {node.fn}() fails: {type(error).__name__}: {error}") from error
+        if values.shape not in ((), (self.frame.n,)):
+            raise fault(node, f"the function {node.fn}() gives an array of shape {values.shape} for {self.frame.n} rows")
+        return Numeric(np.broadcast_to(values, (self.frame.n,)).copy())
 
     def learned(self, node: Call, learner: Callable[..., Any]) -> Value:
         """The transform of a call; on new data only its first argument is evaluated."""

@@ -37,6 +37,7 @@ class Frame:
     _columns: dict[str, Column] = field(default_factory=dict)
     _rows: np.ndarray | range | None = None
     _places: np.ndarray | None = None
+    functions: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
 
     @staticmethod
     def read(data: Any) -> Frame:
@@ -123,7 +124,7 @@ class Frame:
 
     def _only(self, rows: np.ndarray | slice, n: int, numbers: np.ndarray | range) -> Frame:
         load = {name: partial(self._taken, name, rows) for name in self.names}
-        return Frame(n, self.names, load, _rows=numbers, _places=self.places[rows])
+        return Frame(n, self.names, load, _rows=numbers, _places=self.places[rows], functions=self.functions)
 
     def _numbers(self, rows: np.ndarray) -> np.ndarray:
         """The numbers of some rows."""
@@ -152,13 +153,17 @@ class Frame:
 
     def select(self, names: Iterable[str]) -> Frame:
         """Only these columns, all converted: independent of the data it was read from, and picklable."""
-        return replace(Frame.of({name: self[name] for name in names}), _rows=self._rows, _places=self._places)
+        return replace(Frame.of({name: self[name] for name in names}), _rows=self._rows, _places=self._places, functions=self.functions)
 
     def with_columns(self, columns: Mapping[str, Any]) -> Frame:
         """The frame with columns added or replaced: ready columns, or anything that ``read`` takes in a dict."""
         ready = {name: read_column(name, values, self.n) for name, values in columns.items()}
         names = tuple(dict.fromkeys((*self.names, *ready)))
-        return Frame(self.n, names, self._load, {**self._columns, **ready}, self._rows, self._places)
+        return Frame(self.n, names, self._load, {**self._columns, **ready}, self._rows, self._places, self.functions)
+
+    def with_functions(self, functions: Mapping[str, Callable[..., Any]]) -> Frame:
+        """The frame whose formulas may call these functions of columns, the user's own."""
+        return replace(self, functions=dict(functions)) if functions else self
 
     def complete(self, names: Iterable[str]) -> np.ndarray:
         """Mask of the rows that have no missing value in these columns."""

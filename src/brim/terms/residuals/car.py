@@ -16,7 +16,7 @@ from brim.frames.frame import Frame
 from brim.language.expand import Call, Constant, Node, Text, arguments, deparse, fault, variables
 from brim.parameters.param import RANKS, Param, Piece, Reported, Slot, Where
 from brim.terms.base import AbstractTerm, Context, Design, Params, Read
-from brim.terms.residuals.matrices import named_matrix
+from brim.terms.residuals.matrices import named_matrix, square_matrix
 
 __all__ = ["ConditionalAutoregression", "read"]
 
@@ -34,10 +34,14 @@ def read(call: Call, context: Context) -> Read:
     if not (isinstance(kind, Text) and kind.value in TYPES):
         raise fault(kind, f"car() has no type {deparse(kind)}", suggest(deparse(kind).strip("\"'"), TYPES, "types"))
     group = given.get("gr")
-    if group is None or isinstance(group, Constant):
-        raise fault(call, f"{deparse(call)} needs the place of each row", "write car(M, gr = place), with the places as row names of M")
+    group = None if isinstance(group, Constant) else group
     node, values, names = named_matrix(call, context)
-    if names is None:
+    if group is None:  # each row of the data is a place of its own
+        if context.whole is not None and context.whole.n != context.frame.n:
+            raise fault(call, f"{deparse(call)} with subset() needs the place of each row", "write car(M, gr = place)")
+        _, values = square_matrix(call, context)
+        names = tuple(str(i + 1) for i in range(len(values)))
+    elif names is None:
         raise fault(node, f"'{deparse(node)}' needs row names, the levels of {deparse(group)}", "give a data frame with an index")
     if not np.isin(values, (0.0, 1.0)).all():
         warn(f"{deparse(call)}: '{deparse(node)}' says who is a neighbour; values other than 0 count as 1")
@@ -65,7 +69,7 @@ class ConditionalAutoregression(AbstractTerm):
     call: Call = field(compare=False)
     where: Where
     type: str
-    group: Node = field(compare=False)
+    group: Node | None = field(compare=False)
     default: str = field(compare=False)
     neighbours: Any = field(compare=False, repr=False)
     names: tuple[str, ...] = field(compare=False, repr=False)
@@ -87,6 +91,9 @@ class ConditionalAutoregression(AbstractTerm):
     # ------------------------------------------------------------------ learning
 
     def _places(self, frame: Frame) -> Factor:
+        if self.group is None:
+            numbers = np.where(frame.row_numbers < 0, len(self.names), frame.row_numbers)
+            return Factor(numbers.astype(np.int32), (*self.names, "a row of other data"))
         value = Expression(self.group).learn(frame).value(frame)
         if isinstance(value, Numeric | Logical | Factor):
             return value.as_factor()
@@ -124,7 +131,7 @@ class ConditionalAutoregression(AbstractTerm):
         return out
 
     def variables(self) -> tuple[str, ...]:
-        return variables(self.group)
+        return () if self.group is None else variables(self.group)
 
     def design(self, frame: Frame) -> Design:
         factor = self._places(frame)
