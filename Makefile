@@ -6,7 +6,7 @@ RUN := $(VENV)/.run
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint slow format clean
+.PHONY: demo docs test lint slow format clean
 
 # What brim needs to run. pip leaves no byte code where PYTHONDONTWRITEBYTECODE is set, and imports are four times slower without it.
 # compileall reports the few files of other packages that are templates, not Python: not an error.
@@ -22,6 +22,16 @@ $(READY): $(RUN)
 	$(PIP) --editable ".[dev]"
 	-@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib
 	@touch $@
+
+DOCS := $(VENV)/.docs
+
+$(DOCS): $(RUN)
+	$(PIP) --editable ".[docs]"
+	@touch $@
+
+docs: $(DOCS)
+	$(BIN)/python docs/execute.py
+	$(BIN)/mkdocs build --strict --quiet
 
 demo: $(RUN)
 	@$(BIN)/python -m compileall -q src
@@ -44,5 +54,5 @@ format: $(READY)
 	$(BIN)/ruff format
 
 clean:
-	rm -rf $(VENV) demo dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) demo dist site docs/built docs/.cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

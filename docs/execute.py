@@ -1,0 +1,126 @@
+"""Runs the Python blocks of docs/pages and writes the pages with what they print and draw into docs/built, for mkdocs.
+
+``python docs/execute.py``. A page whose text and whose brim have not changed is taken from docs/.cache.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import hashlib
+import io
+import json
+import re
+import shutil
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+PAGES, BUILT, CACHE = HERE / "pages", HERE / "built", HERE / ".cache"
+#: Pages that are written elsewhere and shown as they are.
+PLAIN = {"gallery.md": HERE / "gallery.md", "benchmarks.md": HERE / "benchmarks.md", "differences.md": HERE / "differences.md"}
+BLOCK = re.compile(r"^```python\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
+#: Warnings of short chains are shown once a page; the text says why the chains are short.
+WIDTH = 100
+
+
+def digest() -> str:
+    """Of brim's source: pages are run again when it changes."""
+    source = sorted((HERE.parent / "src" / "brim").rglob("*.py"))
+    return hashlib.sha256(b"".join(p.read_bytes() for p in source)).hexdigest()
+
+
+def run(page: Path, figures: Path) -> str:
+    """The page with the output of its blocks, which share one namespace."""
+    names: dict[str, Any] = {"__name__": "__main__"}
+    counter = iter(range(1, 1000))
+
+    def block(match: re.Match[str]) -> str:
+        code = match[1]
+        out = [f"```python\n{code}```\n"]
+        for kind, content in outputs(code, names, page.name):
+            if kind == "text":
+                out.append(f'\n```text title="output"\n{content.rstrip()}\n```\n')
+            else:
+                file = figures / f"{page.stem}-{next(counter)}.png"
+                file.write_bytes(content)
+                out.append(f"\n![{page.stem}: figure](figures/{file.name}){{ loading=lazy }}\n")
+        return "".join(out)
+
+    return BLOCK.sub(block, page.read_text(encoding="utf-8"))
+
+
+def outputs(code: str, names: dict[str, Any], where: str) -> Iterator[tuple[str, Any]]:
+    """What a block prints, and the value of its last expression: text or pictures."""
+    tree = ast.parse(code, where)
+    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exec(compile(tree, where, "exec"), names)
+        value = eval(compile(ast.Expression(last.value), where, "eval"), names) if isinstance(last, ast.Expr) else None
+    if printed.getvalue().strip():
+        yield "text", printed.getvalue()
+    yield from shown(value)
+
+
+def shown(value: Any) -> Iterator[tuple[str, Any]]:
+    """A value as a notebook would show it, figures as pictures."""
+    if value is None:
+        return
+    if hasattr(value, "_repr_png_"):
+        yield "picture", value._repr_png_()
+    elif isinstance(value, dict) and value and all(hasattr(v, "_repr_png_") for v in value.values()):
+        for figure in value.values():
+            yield "picture", figure._repr_png_()
+    else:
+        yield "text", str(value)
+
+
+def reference() -> str:
+    """The page of all public names, grouped by the room they come from."""
+    import brim
+
+    rooms: dict[str, list[str]] = {}
+    for name in sorted(brim._HOMES):
+        rooms.setdefault(brim._HOMES[name], []).append(name)
+    parts = ["# Reference\n"]
+    for home, public in sorted(rooms.items()):
+        parts += [f"\n## {', '.join(f'`{n}`' for n in public)}\n"]
+        parts += [f"\n::: {home}.{name}\n    options:\n      heading_level: 3\n" for name in public]
+    return "".join(parts)
+
+
+def main() -> None:
+    """Write every page."""
+    shutil.rmtree(BUILT, ignore_errors=True)
+    figures = BUILT / "figures"
+    figures.mkdir(parents=True)
+    CACHE.mkdir(exist_ok=True)
+    version = digest()
+    for page in sorted(PAGES.glob("*.md")):
+        key = hashlib.sha256((version + page.read_text(encoding="utf-8")).encode()).hexdigest()[:24]
+        kept = CACHE / f"{page.stem}-{key}.json"
+        start = time.perf_counter()
+        if kept.exists():
+            stored = json.loads(kept.read_text(encoding="utf-8"))
+            text = stored["text"]
+            for name, content in stored["figures"].items():
+                (figures / name).write_bytes(bytes.fromhex(content))
+        else:
+            text = run(page, figures)
+            pictures = {p.name: p.read_bytes().hex() for p in figures.glob(f"{page.stem}-*.png")}
+            kept.write_text(json.dumps({"text": text, "figures": pictures}), encoding="utf-8")
+        (BUILT / page.name).write_text(text, encoding="utf-8")
+        sys.stderr.write(f"{page.name}: {time.perf_counter() - start:.1f} s\n")
+    for name, source in PLAIN.items():
+        shutil.copyfile(source, BUILT / name)
+    (BUILT / "reference.md").write_text(reference(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
