@@ -18,6 +18,7 @@ from brim.errors import end_in_users_frame
 if TYPE_CHECKING:
     from brim.api.brm import brm as brm
     from brim.api.brm import default_prior as default_prior
+    from brim.api.checkpoints import resume as resume
     from brim.api.fit import Fit as Fit
     from brim.api.fit import load as load
     from brim.api.imported import from_brms as from_brms
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
     from brim.families import zero_inflated_negbinomial as zero_inflated_negbinomial
     from brim.families import zero_inflated_poisson as zero_inflated_poisson
     from brim.families import zero_one_inflated_beta as zero_one_inflated_beta
+    from brim.infer.nuts.stopping import stop_when as stop_when
     from brim.language.brms import acformula as acformula
     from brim.language.brms import bf as bf
     from brim.language.brms import lf as lf
@@ -157,6 +159,8 @@ _HOMES = {
     "rmvnorm": "brim.lme4.mvnorm",
     "lmer": "brim.lme4.lmer",
     "load": "brim.api.fit",
+    "resume": "brim.api.checkpoints",
+    "stop_when": "brim.infer.nuts.stopping",
     "load_data": "brim.data",
     "loo": "brim.post.comparison.loo",
     "loo_compare": "brim.post.comparison.compare",

@@ -84,6 +84,10 @@ def cli() -> None:
 @click.option("--max-treedepth", type=click.IntRange(min=1), help="Longest trajectory, as a power of two.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the fit to this netCDF file.")
 @click.option("--plots", type=click.Path(path_type=Path), help="Write conditional effects and pp_check into this folder as PNG.")
+@click.option("--checkpoint", type=click.Path(path_type=Path), help="Keep the chains in this folder while they run; see brim resume.")
+@click.option("--stop-ess", type=float, help="Stop when every parameter has this effective sample size.")
+@click.option("--stop-rhat", type=float, help="Stop when no parameter has a larger R-hat.")
+@click.option("--stop-seconds", type=float, help="Stop after so many seconds.")
 @click.option("--quiet", is_flag=True, help="No progress, no prior table; the summary alone.")
 def fit(
     formulas: tuple[str, ...],
@@ -99,6 +103,10 @@ def fit(
     max_treedepth: int | None,
     out: Path | None,
     plots: Path | None,
+    checkpoint: Path | None,
+    stop_ess: float | None,
+    stop_rhat: float | None,
+    stop_seconds: float | None,
     quiet: bool,
 ) -> None:
     """Fit a model and print its summary.
@@ -122,9 +130,22 @@ def fit(
         seed=seed,
         control={name: value for name, value in given.items() if value is not None},
         progress=not quiet,
+        **_ending(checkpoint, stop_ess, stop_rhat, stop_seconds),
         data_name="stdin" if source == "-" else Path(source).name,
     )
     _report(result, out, plots, quiet)
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--iter", "iterations", type=click.IntRange(min=1), help="More iterations than were asked for, warm-up included.")
+@click.option("--cores", type=click.IntRange(min=1), help="Chains that run at a time.  [default: all]")
+@click.option("--out", type=click.Path(path_type=Path), help="Write the fit to this netCDF file.")
+@click.option("--quiet", is_flag=True, help="No progress, no prior table; the summary alone.")
+def resume(folder: Path, iterations: int | None, cores: int | None, out: Path | None, quiet: bool) -> None:
+    """Continue a fit that was begun with --checkpoint, to the draws that it would have given uninterrupted."""
+    _check_places(out, None)
+    _report(brim.resume(folder, iter=iterations, cores=cores, progress=not quiet), out, None, quiet)
 
 
 @cli.command()
@@ -190,6 +211,14 @@ def _report(result: Any, out: Path | None, plots: Path | None, quiet: bool) -> N
     click.echo(result.summary())
     if failed is not None:
         raise failed
+
+
+def _ending(checkpoint: Path | None, ess: float | None, rhat: float | None, seconds: float | None) -> dict[str, Any]:
+    """What of this is given, as arguments of ``brm``."""
+    asked = {} if checkpoint is None else {"checkpoint": checkpoint}
+    if (ess, rhat, seconds) == (None, None, None):
+        return asked
+    return {**asked, "stop_when": brim.stop_when(ess=ess, rhat=rhat, seconds=seconds)}
 
 
 def _draw(result: Any, folder: Path) -> list[Path]:

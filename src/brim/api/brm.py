@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from brim.api.fit import Fit
 from brim.api.perform import perform, requested
 from brim.arguments import named
+from brim.infer.nuts.stopping import StopWhen
 from brim.language.brms import Formula, MvFormula
 from brim.parameters.prior import Priors
 
@@ -41,6 +42,8 @@ def brm(
     file_refit: str = "never",
     progress: bool = True,
     empty: bool = False,
+    checkpoint: str | os.PathLike[str] | None = None,
+    stop_when: StopWhen | None = None,
     data_name: str = "data",
 ) -> Fit:
     """Fit a Bayesian multilevel model.
@@ -99,6 +102,12 @@ def brm(
         Show a progress bar on stderr.
     empty
         Build everything and sample nothing.
+    checkpoint
+        A folder where the chains of ``"sampling"`` are kept every few seconds. After a crash or a kill, ``brim.resume(folder)`` (or the
+        same call again) goes on to the same draws, bit for bit, that an uninterrupted run gives.
+    stop_when
+        ``brim.stop_when(ess=1000, rhat=1.01, seconds=600)``: sample until it is good enough, ``iter`` at most. Ctrl-C ends sampling at any
+        time, too: the fit has the draws so far and says so.
     data_name
         What the summary calls the data.
 
@@ -135,7 +144,20 @@ def brm(
         control=control,
         marginalize=marginalize,
     )
-    return Fit.of(perform(request, data, cores=cores, init=init, file=file, file_refit=file_refit, progress=progress, empty=empty))
+    return Fit.of(
+        perform(
+            request,
+            data,
+            cores=cores,
+            init=init,
+            file=file,
+            file_refit=file_refit,
+            progress=progress,
+            empty=empty,
+            checkpoint=checkpoint,
+            stop_when=stop_when,
+        )
+    )
 
 
 @named

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from brim.api.checkpoints import sample_kept
 from brim.arguments import flag, one_of, place, unknown, whole
 from brim.compile.session import check_process
 from brim.errors import BrimError, warn
@@ -17,6 +18,7 @@ from brim.families.registry import CONSTRUCTORS
 from brim.fit.record import FitRecord, Request, Settings
 from brim.fit.run import sample
 from brim.frames.frame import Frame
+from brim.infer.nuts.stopping import StopWhen
 from brim.language.brms import Formula, MvFormula, as_formula
 from brim.language.update import updated
 from brim.model.build import build, read_data2
@@ -57,6 +59,8 @@ def perform(
     file_refit: str = "never",
     progress: bool = True,
     empty: bool = False,
+    checkpoint: str | os.PathLike[str] | None = None,
+    stop_when: StopWhen | None = None,
 ) -> FitRecord:
     """Build the model and sample it; see ``brm`` for the arguments, which concern this run only."""
     cores = None if cores is None else whole("cores", cores, least=1)
@@ -76,12 +80,15 @@ def perform(
     _check_determined(record, empty)
     if empty:
         return record
+    if stop_when is not None and not isinstance(stop_when, StopWhen):
+        raise BrimError(f"stop_when = {stop_when!r}", hint="write stop_when=brim.stop_when(ess=1000, rhat=1.01)")
     if path is not None and path.exists() and file_refit != "always":
         saved = _saved(path, record, file_refit)
         if saved is not None:
             return saved
-    record = sample(record, cores=cores, init=init, progress=progress)
-    if path is not None:
+    run = {"cores": cores, "init": init, "progress": progress, "stop_when": stop_when}
+    record = sample(record, **run) if checkpoint is None else sample_kept(record, place("checkpoint", checkpoint), **run)
+    if path is not None and not record.info.get("interrupted"):
         _keep(record, path)
     return record
 

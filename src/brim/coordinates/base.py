@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, final
 
 import numpy as np
@@ -25,9 +26,11 @@ from brim.coordinates.plan import Plan, joined, log_density_function
 from brim.frames.frame import Frame
 from brim.infer.approximate.laplace import best_start, laplace_start
 from brim.infer.engines import engine
+from brim.infer.nuts.checkpoint import Checkpoint
 from brim.infer.nuts.control import Control
 from brim.infer.nuts.program import precompile
 from brim.infer.nuts.sampling import fresh_seed, sample
+from brim.infer.nuts.stopping import StopWhen
 from brim.infer.nuts.warmup import Start
 from brim.infer.target import Draws, Target
 from brim.model.model import Model, log_jacobian_function
@@ -319,6 +322,11 @@ def model_target(model: Model, frame: Frame, spread: float = 1.0) -> Target:
     return Coordinates.of(Plan(model), frame, spread).target
 
 
+def _measured(coordinates: Coordinates, measure: Callable[[Coordinates, Draws], np.ndarray], seed: int, q: np.ndarray) -> np.ndarray:
+    """What is looked at of draws ``q`` of chains that still run."""
+    return measure(coordinates, Draws(q, {"lp": np.zeros(q.shape[:2])}, {"seed": seed}))
+
+
 def sample_in(
     coordinates: Coordinates,
     *,
@@ -331,6 +339,9 @@ def sample_in(
     control: Control,
     progress: bool,
     near: bool,
+    stop: StopWhen | None = None,
+    measure: Callable[[Coordinates, Draws], np.ndarray] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[Coordinates, Draws]:
     """``sample`` with chains that start from an approximation of the posterior where there is one (and ``near``), with its metric.
 
@@ -362,6 +373,9 @@ def sample_in(
         control=control,
         start=start,
         progress=progress,
+        stop=stop,
+        measure=None if measure is None else partial(_measured, coordinates, measure, seed),
+        checkpoint=checkpoint,
     )
     compiled = 0.0 if reused else program.seconds
     found = {

@@ -15,15 +15,15 @@ from brim.parameters.param import RANKS
 if TYPE_CHECKING:
     from brim.fit.record import FitRecord
 
-__all__ = ["parameters_checked", "verdict", "warn_about"]
+__all__ = ["CHECKED", "parameters_checked", "verdict", "warn_about"]
 
 #: What is looked at: everything but the effects of single levels and other latent values, which are many and follow from the rest.
-_CHECKED = frozenset(RANKS.values()) - {RANKS[name] for name in ("r", "s", "zgp", "latent")}
+CHECKED = frozenset(RANKS.values()) - {RANKS[name] for name in ("r", "s", "zgp", "latent")}
 
 
 def parameters_checked(fit: FitRecord) -> dict[str, np.ndarray]:
     """Draws ``(chains, draws, ...)`` of what convergence is looked at for, by variable."""
-    return {q.label: fit.draws.array(q) for q in fit.draws.reported if q.rank in _CHECKED}
+    return {q.label: fit.draws.array(q) for q in fit.draws.reported if q.rank in CHECKED}
 
 
 def verdict(fit: FitRecord) -> tuple[str, ...]:
@@ -43,7 +43,7 @@ def verdict(fit: FitRecord) -> tuple[str, ...]:
 def _by_variable(fit: FitRecord) -> dict[str, np.ndarray]:
     """Draws ``(chains, draws)`` of what convergence is looked at for, by the flat names."""
     out: dict[str, np.ndarray] = {}
-    for q in (q for q in fit.draws.reported if q.rank in _CHECKED):
+    for q in (q for q in fit.draws.reported if q.rank in CHECKED):
         values = fit.draws.array(q)
         columns = np.moveaxis(values.reshape(*values.shape[:2], -1), 2, 0)
         out |= {str(name): column for name, column in zip(np.ravel(q.names), columns, strict=True)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 import jax
@@ -13,13 +14,15 @@ from brim.compile.compiled import Compiled, compiled
 from brim.compile.session import float64
 from brim.coordinates import choose
 from brim.coordinates.base import Coordinates, model_target, sample_in
-from brim.errors import BrimError
-from brim.fit.checks import warn_about
+from brim.errors import BrimError, warn
+from brim.fit.checks import CHECKED, warn_about
 from brim.fit.draws import Posterior
 from brim.fit.nowhere import explained
 from brim.fit.record import FitRecord
+from brim.infer.nuts.checkpoint import Checkpoint
 from brim.infer.nuts.control import Control
 from brim.infer.nuts.program import precompile
+from brim.infer.nuts.stopping import StopWhen
 from brim.infer.starts import Init, read_init, start_of
 from brim.infer.target import Draws, NowhereError, Target
 from brim.model.model import Model, report_function
@@ -35,7 +38,15 @@ def target(fit: F, init: Any = None) -> Target:
     return model_target(fit.model, fit.frame, 1.0 if init is None else float(init))
 
 
-def sample(fit: F, *, cores: int | None = None, init: Any = None, progress: bool = True) -> F:
+def sample(
+    fit: F,
+    *,
+    cores: int | None = None,
+    init: Any = None,
+    progress: bool = True,
+    stop_when: StopWhen | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> F:
     """Run the engine on a built model; returns the fit with draws."""
     s, given = fit.settings, read_init(init)
     space = coordinates(fit, given.spread, "" if given.approximate else s.algorithm)
@@ -51,12 +62,28 @@ def sample(fit: F, *, cores: int | None = None, init: Any = None, progress: bool
         "seed": s.seed,
         "progress": progress,
     }
+    if s.algorithm == "sampling" and not given.approximate:
+        arguments |= {"stop": stop_when, "measure": partial(_looked_at, fit.model), "checkpoint": checkpoint}
+    elif stop_when is not None or checkpoint is not None:
+        raise BrimError("stop_when and checkpoint are for algorithm='sampling' without an approximation in init", hint="leave them out")
     try:
         space, draws = _drawn(fit, space, given, init is None, arguments)
     except NowhereError as error:
         raise explained(error, fit.model, fit.frame) from None
     draws = replace(draws, info={**draws.info, "engine": note})
+    if draws.info.get("stopped"):
+        warn(f"sampling was {draws.info['stopped']}" if draws.info["interrupted"] else draws.info["stopped"])
+    if checkpoint is not None and checkpoint.failure is not None:
+        warn(f"the last draws are not in '{checkpoint.folder}' ({checkpoint.failure}); the fit has them: save it with fit.save(path)")
     return with_engine_draws(fit, space, draws)
+
+
+def _looked_at(model: Model, space: Coordinates, draws: Draws) -> np.ndarray:
+    """Draws ``(chains, draws, parameters)`` of what convergence is looked at for."""
+    arrays, _ = report(model, space, draws)
+    posterior = Posterior(model.reported(), arrays)
+    shown = [posterior.array(q) for q in posterior.reported if q.rank in CHECKED]
+    return np.concatenate([x.reshape(*x.shape[:2], -1) for x in shown], axis=2)
 
 
 def _drawn(fit: F, space: Coordinates, given: Init, near: bool, arguments: dict[str, Any]) -> tuple[Coordinates, Draws]:

@@ -40,6 +40,7 @@ class Chain:
         self.program, self.data, self.stream, self.control = program, data, stream, control
         self.halt, self.report = halt, report
         self.state: State
+        self.keep: Callable[[State, bool], None] = lambda state, now: None  # for a checkpoint
         self._pace = 0.0  # seconds an iteration, of the last chunk
         self._last = 2
 
@@ -75,6 +76,8 @@ class Chain:
         done = 0
         while done < n:
             if self.halt.is_set():
+                if done:  # else the chain may stand where a window ends, and what follows that be done
+                    self.keep(self.state, True)
                 raise Halted
             size = self._size(n - done)
             start = time.perf_counter()
@@ -85,6 +88,7 @@ class Chain:
                 sink(done, np.asarray(draws)[:size], rows)
             done += size
             self._tell(size, rows, adapting)
+            self.keep(self.state, False)
 
     def _size(self, left: int) -> int:
         """Iterations that take about ``CHUNK_SECONDS``; draws do not depend on it."""

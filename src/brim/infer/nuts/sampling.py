@@ -17,11 +17,13 @@ from brim.arguments import whole
 from brim.compile.session import float64
 from brim.errors import BrimError
 from brim.infer.nuts.chain import Chain, Halted
+from brim.infer.nuts.checkpoint import Checkpoint
 from brim.infer.nuts.control import Control
-from brim.infer.nuts.program import Program, device_data, precompile
+from brim.infer.nuts.program import Program, device_data, new_state, precompile
 from brim.infer.nuts.progress import Progress, Report
 from brim.infer.nuts.random import chain_stream
-from brim.infer.nuts.tree import STATS
+from brim.infer.nuts.stopping import Measure, StopWhen, first_look, next_look
+from brim.infer.nuts.tree import STATS, State
 from brim.infer.nuts.warmup import AbstractWarmup, FromStart, Start, Windows, climb, first_point, first_step_size
 from brim.infer.target import Draws, Target
 
@@ -41,6 +43,9 @@ class Plan:
     thin: int
     seed: int
     start: Start | None
+    stop: StopWhen | None = None
+    measure: Measure | None = None
+    checkpoint: Checkpoint | None = None
 
 
 @dataclass
@@ -65,6 +70,9 @@ def sample(
     start: Start | None = None,
     progress: bool = True,
     callback: Callable[[tuple[Report, ...]], None] | None = None,
+    stop: StopWhen | None = None,
+    measure: Measure | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Draws:
     """Draw from the target with the no-U-turn sampler.
 
@@ -88,6 +96,10 @@ def sample(
         Show a progress bar (a terminal) or lines (a file) on stderr.
     callback
         Called about ten times a second, in the calling thread, with one ``Report`` a chain.
+    stop, measure
+        When to stop early, and what of the draws is looked at for that.
+    checkpoint
+        Where the chains are kept while they run, and continued from.
 
     Returns
     -------
@@ -95,6 +107,8 @@ def sample(
         ``stats`` has ``energy`` besides those documented there. ``info`` has ``engine``, ``seed``, ``warmup``, ``thin``, ``cores``,
         ``control``, ``max_treedepth``, ``compile_seconds`` (0 when the program was compiled for an earlier fit), ``compiled_from_disk``,
         ``warmup_seconds`` and ``sampling_seconds`` (wall clock, shared out as the chains' own), ``chain_seconds`` (chains, 2),
+        ``stopped`` (why, where sampling
+        ended early: there are fewer draws then, and after Ctrl-C those chains that give most) and ``interrupted`` there,
         ``warmup_steps`` (leapfrog steps, a chain), ``inv_mass`` (chains, dim; its diagonal), ``last_q`` (chains, dim; the last draws).
 
     Raises
@@ -106,9 +120,11 @@ def sample(
     _check_counts(target, chains=chains, warmup=warmup, draws=draws, thin=thin, cores=cores, start=start)
     seed = fresh_seed() if seed is None else int(seed)
     cores = min(chains, processors() if cores is None else cores)
-    plan = Plan(target, control, warmup, draws, thin, seed, start)
+    plan = Plan(target, control, warmup, draws, thin, seed, start, stop, measure, checkpoint)
     compiling = precompile(target, control)
     reused = compiling.done()
+    if checkpoint is not None:
+        checkpoint.begin((target.data, () if start is None else (start.q, start.inv_mass)))
     run = _Run(plan, chains)
     with Progress(chains, warmup, draws, shown=progress, callback=callback) as shown:
         program = compiling.result()
@@ -143,19 +159,27 @@ class _Run:
         self.reports = [Report(chain=c + 1, warmup=plan.warmup, draws=plan.draws) for c in range(chains)]
         self.inv_mass = np.empty((chains, plan.target.dim))
         self.halt = threading.Event()
+        self.kept = [0] * chains  # draws of each
+        self.end: int | None = None  # draws a chain that are enough
+        self.stopped, self.interrupted = "", False
+        self.look = first_look(chains)
+        self.clock = time.monotonic()
 
     def go(self, program: Program, cores: int, shown: Progress) -> None:
         """Run all chains; an exception in one, or Ctrl-C, stops the others at the end of their chunk."""
         with float64():
             data = device_data(self.plan.target.data)
-        with ThreadPoolExecutor(cores, thread_name_prefix="brim-chain") as pool:
+        workers = cores if self.plan.stop is None else len(self.q)  # all chains at a time: they end together
+        with ThreadPoolExecutor(workers, thread_name_prefix="brim-chain") as pool:
             futures = [pool.submit(self.chain, c, program, data) for c in range(len(self.q))]
             try:
                 self._watch(futures, shown)
-            except BaseException:
+            except BaseException as error:
                 self.halt.set()
                 pool.shutdown(wait=True, cancel_futures=True)
-                raise
+                if not isinstance(error, KeyboardInterrupt) or max(self.kept) == 0:
+                    raise
+                self.interrupted = True
         shown.update(self.reports)
 
     def _watch(self, futures: list[Future[None]], shown: Progress) -> None:
@@ -166,6 +190,19 @@ class _Run:
             failed = [error for f in done if (error := f.exception()) is not None and not isinstance(error, Halted)]
             if failed:
                 raise failed[0]
+            if waiting and self.plan.stop is not None and self._enough(self.plan.stop):
+                self.halt.set()
+
+    def _enough(self, stop: StopWhen) -> bool:
+        """Whether the chains may stop; looks are taken at numbers of draws that do not depend on time."""
+        n, measure = min(self.kept), self.plan.measure
+        while stop.looks and measure is not None and self.look <= n and self.end is None:
+            if stop.reached(measure(self.q[:, : self.look].copy())):
+                self.end, self.stopped = self.look, "stop_when: good enough"
+            self.look = next_look(self.look)
+        if self.end is None and stop.seconds is not None and n > 0 and time.monotonic() - self.clock > stop.seconds:
+            self.end, self.stopped = n, f"stop_when: {stop.seconds:g} seconds are over"
+        return self.end is not None
 
     def chain(self, number: int, program: Program, data: Any) -> None:
         """One chain, in its thread. ``float64`` is entered thread by thread."""
@@ -173,25 +210,73 @@ class _Run:
         with float64():
             clock = time.perf_counter()
             chain = Chain(program, data, chain_stream(plan.seed, number), plan.control, self.halt, report)
+            steps = self._begin(chain, number, program)
             warm_up(chain, plan, number)
-            self.times[number] = Times(time.perf_counter() - clock, 0.0, report.leapfrogs)
+            self.times[number] = Times(time.perf_counter() - clock, 0.0, report.leapfrogs if steps is None else steps)
             self.inv_mass[number] = program.metric.inv_mass(jax.tree.map(np.asarray, chain.state.scale))
 
-            def keep(done: int, draws: np.ndarray, stats: np.ndarray) -> None:
+            made = int(chain.state.iteration) - plan.warmup
+
+            def keep(since: int, draws: np.ndarray, stats: np.ndarray) -> None:
+                done = made + since
                 first = -done % plan.thin
                 rows = slice(-(-done // plan.thin), -(-(done + len(draws)) // plan.thin))
                 self.q[number, rows], self.stats[number, rows] = draws[first :: plan.thin], stats[first :: plan.thin]
+                self.kept[number] = rows.stop
 
             clock = time.perf_counter()
-            chain.advance(plan.draws, adapting=False, sink=keep)
+            chain.advance(plan.draws - made, adapting=False, sink=keep)
+            chain.keep(chain.state, True)
             self.times[number].sampling = time.perf_counter() - clock
+
+    def _begin(self, chain: Chain, number: int, program: Program) -> int | None:
+        """Put a chain where it was left, if it is in a checkpoint, and keep it there; the leapfrog steps of a warm-up that was done."""
+        plan, checkpoint = self.plan, self.plan.checkpoint
+        if checkpoint is None:
+            return None
+        dim, report = plan.target.dim, self.reports[number]
+        like = new_state(np.zeros(dim), program.metric, np.ones(dim), 1.0)
+        saved = checkpoint.load(number, like)
+        steps = 0 if saved is None else saved.warmup_steps
+
+        def keep(state: State, now: bool) -> None:
+            n = self.kept[number]
+            rows = np.concatenate([self.q[number, :n], self.stats[number, :n]], axis=1)
+            warming = int(state.iteration) <= plan.warmup
+            checkpoint.keep(number, state, rows, steps + report.leapfrogs if warming else self.times[number].warmup_steps, now)
+
+        chain.keep = keep
+        if saved is None:
+            return None
+        n = min(len(saved.rows), self.q.shape[1])
+        self.q[number, :n], self.stats[number, :n] = saved.rows[:n, :dim], saved.rows[:n, dim:]
+        self.kept[number], chain.state, report.done = n, saved.state, int(saved.state.iteration)
+        return saved.warmup_steps if report.done > plan.warmup else None
+
+    def trimmed(self) -> tuple[np.ndarray, int]:
+        """The chains and the number of their draws that are kept: as many draws as there are in all, where chains were interrupted."""
+        if not self.interrupted:
+            return np.arange(len(self.q)), self.q.shape[1] if self.end is None else self.end
+        order = np.argsort([-n for n in self.kept], kind="stable")
+        best = max(range(1, len(order) + 1), key=lambda k: k * self.kept[order[k - 1]])
+        return np.sort(order[:best]), self.kept[order[best - 1]]
+
+    def told(self, chains: np.ndarray, n: int) -> dict[str, Any]:
+        """Why sampling ended early, if it did."""
+        if not self.interrupted and self.end is None:
+            return {}
+        why = "interrupted" if self.interrupted else self.stopped
+        of = "" if len(chains) == len(self.q) else f" of {len(chains)} of {len(self.q)} chains"
+        return {"stopped": f"{why}: {n} of {self.q.shape[1]} draws a chain{of} are here", "interrupted": self.interrupted}
 
     def result(self, program: Program, cores: int, seconds: float, compile_seconds: float) -> Draws:
         """The draws, and what the run cost."""
         plan = self.plan
+        chains, kept = self.trimmed()
+        q = self.q[chains, :kept]
         chain_seconds = np.array([[t.warmup, t.sampling] for t in self.times])
         warmup_seconds, sampling_seconds = seconds * chain_seconds.sum(0) / max(chain_seconds.sum(), 1e-9)
-        columns = np.moveaxis(self.stats, 2, 0)
+        columns = np.moveaxis(self.stats[chains, :kept], 2, 0)
         stats: dict[str, np.ndarray] = {
             name: column.astype(_KINDS.get(name, np.float64)) for name, column in zip(STATS, columns, strict=True)
         }
@@ -209,10 +294,11 @@ class _Run:
             "sampling_seconds": float(sampling_seconds),
             "chain_seconds": chain_seconds,
             "warmup_steps": np.array([t.warmup_steps for t in self.times]),
-            "inv_mass": self.inv_mass,
-            "last_q": self.q[:, -1],
+            "inv_mass": self.inv_mass[chains],
+            "last_q": q[:, -1],
+            **self.told(chains, kept),
         }
-        return Draws(self.q, stats, info)
+        return Draws(q, stats, info)
 
 
 _KINDS: dict[str, type] = {"n_steps": np.int64, "diverging": np.bool_, "tree_depth": np.int64}
@@ -220,17 +306,18 @@ _KINDS: dict[str, type] = {"n_steps": np.int64, "diverging": np.bool_, "tree_dep
 
 def warm_up(chain: Chain, plan: Plan, number: int) -> None:
     """Place the chain, find a first step size, and adapt."""
+    strategy: AbstractWarmup = Windows() if plan.start is None else FromStart()
+    if hasattr(chain, "state"):  # continued
+        strategy.run(chain, plan.warmup)
+        return
     rng = np.random.default_rng([plan.seed, number])
-    strategy: AbstractWarmup
     if plan.start is None:
         first_point(chain, plan.target, rng, number)
         climb(chain)
-        strategy = Windows()
     else:
         given = plan.start
         first_point(chain, replace(plan.target, init=lambda _: given.q[number]), rng, number)
         chain.state = chain.state._replace(scale=chain.program.metric.begin(given.inv_mass))
-        strategy = FromStart()
     first_step_size(chain, plan.control.step_size if plan.start is None else plan.start.step_size or plan.control.step_size)
     strategy.run(chain, plan.warmup)
 

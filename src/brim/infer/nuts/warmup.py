@@ -45,11 +45,15 @@ class Start:
 
 @dataclass(frozen=True)
 class Window:
-    """``length`` iterations; then the metric is learned from them if ``learn``. Trees are cut at ``max_treedepth``."""
+    """``length`` iterations; then the metric is learned from them if ``learn``, or what they told forgotten.
+
+    Trees are cut at ``max_treedepth``.
+    """
 
     length: int
     learn: bool
     max_treedepth: int | None = None
+    forget: bool = False
 
 
 class AbstractWarmup(ABC):
@@ -65,11 +69,7 @@ class Windows(AbstractWarmup):
     """Metric from the draws and gradients of growing windows, then the step size alone."""
 
     def run(self, chain: Chain, iterations: int) -> None:
-        for window in schedule(iterations):
-            chain.advance(window.length, adapting=True, max_treedepth=window.max_treedepth)
-            if window.learn:
-                learn_metric(chain)
-        chain.state = chain.state._replace(step=settle(chain.state.step))
+        walk(chain, schedule(iterations))
 
 
 @dataclass(frozen=True)
@@ -82,14 +82,28 @@ class FromStart(AbstractWarmup):
     enough: int = 300
 
     def run(self, chain: Chain, iterations: int) -> None:
-        left = iterations
-        if iterations >= self.enough:
-            chain.advance(iterations // 5, adapting=True)
-            forget(chain)
-            chain.advance(3 * iterations // 5, adapting=True)
+        first, second = (iterations // 5, 3 * iterations // 5) if iterations >= self.enough else (0, 0)
+        learning = (Window(first, False, forget=True), Window(second, True)) if first else ()
+        walk(chain, (*learning, Window(iterations - first - second, False)))
+
+
+def walk(chain: Chain, windows: tuple[Window, ...]) -> None:
+    """Go through the windows from where the chain is, and fix the step size at their end.
+
+    A chain that was kept on disk at the last iteration of a window had not yet done what follows it.
+    """
+    end = 0
+    for window in windows:
+        end += window.length
+        here = int(chain.state.iteration)
+        if here > end or (here == end and window.length == 0):
+            continue
+        chain.advance(end - here, adapting=True, max_treedepth=window.max_treedepth)
+        if window.learn:
             learn_metric(chain)
-            left = iterations - iterations // 5 - 3 * iterations // 5
-        chain.advance(left, adapting=True)
+        if window.forget:
+            forget(chain)
+    if int(chain.state.iteration) <= end:
         chain.state = chain.state._replace(step=settle(chain.state.step))
 
 

@@ -267,13 +267,14 @@ def summarise(fit: FitRecord, prob: float = 0.95, robust: bool = False, priors: 
     prob = number("prob", prob, above=0, below=1)
     posterior = fit.draws
     exact = fit.settings.algorithm in EXACT
-    own = exact and (posterior.chains, posterior.draws) == (fit.settings.chains, fit.settings.draws)
+    stopped = bool(fit.info.get("stopped"))
+    own = exact and (stopped or (posterior.chains, posterior.draws) == (fit.settings.chains, fit.settings.draws))
     tables, random = _tables(fit, prob, robust)
     return Summary(
         **_model(fit),
         ngrps=fit.ngrps(),
         chains=posterior.chains,
-        iter=fit.settings.iter if own else posterior.draws,
+        iter=fit.settings.warmup + posterior.draws * fit.settings.thin if stopped else fit.settings.iter if own else posterior.draws,
         warmup=fit.settings.warmup if own else 0,
         thin=fit.settings.thin if own else 1,
         draws=posterior.chains * posterior.draws,

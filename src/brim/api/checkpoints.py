@@ -1,0 +1,127 @@
+"""Fits that are kept on disk while they run: a folder with what was asked for and the chains."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from brim.api.fit import Fit
+from brim.arguments import flag, named, place, whole
+from brim.disk import check_place, lock, write_whole
+from brim.errors import BrimError
+from brim.fit.record import FitRecord
+from brim.fit.run import sample
+from brim.infer.nuts.checkpoint import Checkpoint
+from brim.infer.nuts.sampling import fresh_seed
+from brim.infer.nuts.stopping import StopWhen
+from brim.post.files.io import differences, read, save
+
+__all__ = ["resume", "sample_kept"]
+
+_ASKED, _RUN = "request.nc", "run.json"
+
+
+@named
+def resume(
+    path: str | os.PathLike[str],
+    *,
+    iter: int | None = None,
+    cores: int | None = None,
+    progress: bool = True,
+    stop_when: StopWhen | None = None,
+    family: Any = None,
+) -> Fit:
+    """Continue a fit that ``brm(checkpoint=path)`` began: to the draws, bit for bit, that it would have given uninterrupted.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    iter
+        More iterations than were asked for, warm-up included; warm-up stays as it was.
+    cores, progress, stop_when
+        As in ``brm``.
+    family
+        The family, if it was made by ``custom_family()``.
+
+    Raises
+    ------
+    BrimError
+        There is no checkpoint, it is damaged, another process works on it, or this machine computes otherwise than the one that began.
+
+    Examples
+    --------
+    >>> import brim, tempfile
+    >>> data = brim.load_data("sleepstudy")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     first = brim.brm("Reaction ~ Days", data, chains=1, iter=200, seed=1, progress=False, checkpoint=folder)
+    ...     brim.resume(folder, iter=300, progress=False).draws.draws
+    200
+    """
+    folder = place("path", path)
+    if not (folder / _ASKED).is_file():
+        raise BrimError(f"there is no checkpoint in '{folder}'", hint="brm(..., checkpoint=folder) makes one")
+    cores, progress = None if cores is None else whole("cores", cores, least=1), flag("progress", progress)
+    record = read(folder / _ASKED, family)
+    if iter is not None:
+        wanted = whole("iter", iter, least=record.settings.iter)
+        record = replace(record, request=replace(record.request, settings=replace(record.settings, iter=wanted)))
+    init = _told(folder)["init"]
+    return Fit.of(sample_kept(record, folder, cores=cores, init=init, progress=progress, stop_when=stop_when))
+
+
+def sample_kept(record: FitRecord, folder: Path, *, cores: int | None, init: Any, progress: bool, stop_when: StopWhen | None) -> FitRecord:
+    """Sample a built model, or go on sampling it, with its chains in a folder."""
+    if init is not None and (isinstance(init, bool) or not isinstance(init, int | float)):
+        raise BrimError(
+            "checkpoint: chains that start from an approximation or a fit are not kept", hint="leave init out, or give a number"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BrimError(f"cannot keep chains in '{folder}': {error.strerror or error}", hint="name another folder") from error
+    check_place(folder / "lock")
+    with lock(folder / "lock") as free:
+        if not free:
+            raise BrimError(f"another process is at work on the checkpoint in '{folder}'", hint="wait for it, or name another folder")
+        record = _begun(record, folder, init)
+        return sample(record, cores=cores, init=init, progress=progress, stop_when=stop_when, checkpoint=Checkpoint(folder))
+
+
+def _begun(record: FitRecord, folder: Path, init: Any) -> FitRecord:
+    """The record with the seed of what is in the folder, which must be the same model; else the folder begins with it."""
+    asked = folder / _ASKED
+    if asked.is_file():
+        custom = next((r.family for r in record.model.responses), None)
+        there = read(asked, custom)
+        free = {"iter"} | ({"seed"} if record.settings.seed is None else set())
+        other = [part for part in differences(there, record) if part not in free]
+        if other or _told(folder)["init"] != init:
+            raise BrimError(
+                f"the folder '{folder}' holds the chains of another fit (other: {', '.join(other or ['init'])})",
+                hint="name another folder, or remove that one",
+            )
+        seed, iterations = there.settings.seed, max(there.settings.iter, record.settings.iter)
+    else:
+        seed, iterations = record.settings.seed, record.settings.iter
+        seed = fresh_seed() if seed is None else seed
+    settings = replace(record.settings, seed=seed, iter=iterations)
+    record = replace(record, request=replace(record.request, settings=settings))
+    try:
+        write_whole(folder / _RUN, json.dumps({"init": init}).encode())
+    except OSError as error:
+        raise BrimError(f"cannot keep chains in '{folder}': {error.strerror or error}", hint="name another folder") from error
+    save(record, asked)
+    return record
+
+
+def _told(folder: Path) -> dict[str, Any]:
+    """What the request does not hold."""
+    try:
+        found: dict[str, Any] = json.loads((folder / _RUN).read_bytes())
+        return {"init": found["init"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BrimError(f"the checkpoint in '{folder}' is damaged: {error}", hint="begin anew in another folder") from error
