@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
@@ -40,31 +40,44 @@ def minimise(
     tolerance
         Stop when ``g' H g / 2``, the decrease that the next step promises, is below it.
     curvature
-        An approximate Hessian for a place and the gradient there. It is used as long as steps promise much.
+        An approximate Hessian for a place and the gradient there, used as long as its steps need no shortening and promise much. Where one
+        fails (near covariances that are singular it may), the search begins anew without.
     """
+    if curvature is None:
+        return _descend(criterion, start, tolerance, None, most)
+    quick = _descend(criterion, start, tolerance, curvature, most)
+    if quick.converged:
+        return quick
+    plain = _descend(criterion, start, tolerance, None, most)
+    best = plain if plain.converged or plain.value <= quick.value else quick
+    return replace(best, evaluations=quick.evaluations + plain.evaluations)
+
+
+def _descend(criterion: Criterion, start: Array, tolerance: float, curvature: Callable[[Array, Array], Array] | None, most: int) -> Minimum:
+    """One search; with ``curvature``, it gives up at the second step that has to be shortened."""
     x = np.array(start, float)
     value, g = criterion(x)
-    count, best, fresh, inverse = 1, 0.0, True, np.eye(len(x))
-    while len(x) and count < most:
+    count, best, fresh, inverse, failed = 1, 0.0, True, np.eye(len(x)), 0
+    done = len(x) == 0
+    while not done and count < most and failed < 2:
         if fresh or (curvature is not None and best > 0.1):
             inverse, fresh = _initial(x, g, curvature), True
         step = -inverse @ g
         best = -0.5 * float(g @ step)
         if best < tolerance:
-            if fresh or float(np.max(np.abs(g))) < 1e-2:
-                break
-            fresh = True  # the approximation is what is small
+            done = fresh or float(np.max(np.abs(g))) < 1e-2
+            fresh = True  # if not done, the approximation is what is small
             continue
         t, new_value, new_g, tried = _search(criterion, x, value, g, step)
         count += tried
+        failed += curvature is not None and tried > 1
         if t == 0.0:
-            if fresh and curvature is None:
-                break
-            fresh, curvature = True, None
+            done = fresh and curvature is None
+            fresh = True
             continue
         inverse = _update(inverse, t * step, new_g - g, fresh and curvature is None)
         x, value, g, fresh = x + t * step, new_value, new_g, False
-    return Minimum(x, value, g, best, count, count < most)
+    return Minimum(x, value, g, best, count, done)
 
 
 def _initial(x: Array, g: Array, curvature: Callable[[Array, Array], Array] | None) -> Array:
