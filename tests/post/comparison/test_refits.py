@@ -108,3 +108,13 @@ def test_refused(arguments, message):
     draws = {v: np.full(40, 0.5) for v in fit.variables()}
     with pytest.raises(brim.BrimError, match=message):
         fit.with_draws(pd.DataFrame(draws)).kfold(**arguments)
+
+
+@pytest.mark.slow
+def test_epilepsy():
+    """Criteria of the Poisson model: brms gives a WAIC near 1140 and a kfoldic between 1210 and 1260."""
+    formula = "count ~ zAge + zBase * Trt + (1 | patient) + (1 | obs)"
+    fit = brim.brm(formula, brim.load_data("epilepsy"), family="poisson", chains=2, iter=1000, seed=1, progress=False)
+    with pytest.warns(brim.BrimWarning, match="p_waic"):
+        assert 1120 < -2 * fit.waic().elpd < 1160
+    assert 1210 < fit.kfold(10).estimates.loc["kfoldic", "Estimate"] < 1260
