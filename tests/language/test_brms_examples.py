@@ -500,7 +500,6 @@ DIFFERENT = {
     "mix ord": "ordered mixtures of ordinal",
     "I(me)": "inside other functions",
     "I(mi)": "inside other functions",
-    "weights rescor": "weights() with residual correlations",
     "arma mi": "missing responses in autoregressive",
     "nl factor2": "factors in nonlinear",
 }

@@ -41,7 +41,7 @@ def test_student_rows_are_multivariate_t():
     ("formula", "said"),
     [
         (bf("y ~ x") + bf("ycount ~ z", family="poisson") + set_rescor(True), "all responses gaussian or all student"),
-        (bf("y | weights(w) ~ x") + bf("y2 ~ z") + set_rescor(True), "weights() of 'y'"),
+        (bf("y | cens(w > 9) ~ x") + bf("y2 ~ z") + set_rescor(True), "cens() of 'y'"),
     ],
 )
 def test_responses_without_a_joint_law(formula, said):
@@ -99,3 +99,18 @@ def test_predictions_without_resp_are_correlated():
     rho, n = cov[0, 1] / np.sqrt(cov[0, 0] * cov[1, 1]), z.size / 2
     np.testing.assert_allclose(z.std((0, 1)), 1.0, atol=5 / np.sqrt(2 * n))
     assert (z[..., 0] * z[..., 1]).mean() == pytest.approx(rho, abs=5 * np.sqrt((1 + rho**2) / n))
+
+
+@pytest.mark.parametrize("family", ["gaussian", "student"])
+def test_weights_multiply_the_joint_density(family):
+    rng = np.random.default_rng(4)
+    d = pd.DataFrame({"y": rng.normal(size=12), "z": rng.normal(size=12), "x": rng.normal(size=12), "w": rng.uniform(0.2, 2.0, 12)})
+    plain = brim.brm(brim.mvbf("y ~ x", "z ~ x", rescor=True), d, family, empty=True)
+    weighted = brim.brm(brim.mvbf("y | weights(w) ~ x", "z | weights(w) ~ x", rescor=True), d, family, empty=True)
+    names = [n for n in plain.variables() if n not in ("lprior", "lp__")]
+    draws = pd.DataFrame([[0.3 if n != "nu" else 5.0 for n in names]], columns=names)
+    np.testing.assert_allclose(weighted.with_draws(draws).log_lik(), plain.with_draws(draws).log_lik() * d.w.to_numpy(), rtol=1e-12)
+    # brms: all responses should use the same weights if rescor is estimated
+    for other in ("z ~ x", "z | weights(w + 1) ~ x"):
+        with pytest.raises(brim.BrimError, match="have the same weights"):
+            brim.brm(brim.mvbf("y | weights(w) ~ x", other, rescor=True), d, family, empty=True)

@@ -131,7 +131,7 @@ def _joint(formula: Formula | MvFormula, plans: list[Plan]) -> ResidualCorrelati
     """The joint law of several responses: as ``set_rescor()`` says, else wherever the families have one, as in brms."""
     if len(plans) < 2 or formula.rescor is False:
         return None
-    additions = tuple(tuple(a.fn for a in p.response.additions) for p in plans)
+    additions = tuple(tuple(p.response.additions) for p in plans)
     try:
         return ResidualCorrelation.of(tuple(p.response.name for p in plans), tuple(p.family for p in plans), additions)
     except BrimError:

@@ -15,6 +15,7 @@ from jax.scipy.special import gammaln
 from brim.errors import BrimError
 from brim.families.additions import scale_of
 from brim.frames.frame import Frame
+from brim.language.expand import Call, fault
 from brim.linalg import cholesky, whitened
 from brim.parameters.param import RANKS, Param, Reported, Slot
 from brim.terms.base import AbstractTerm, Design, Params
@@ -45,7 +46,7 @@ class ResidualCorrelation(AbstractTerm):
         return "rescor"
 
     @staticmethod
-    def of(names: tuple[str, ...], families: tuple[Any, ...], additions: tuple[tuple[str, ...], ...]) -> ResidualCorrelation:
+    def of(names: tuple[str, ...], families: tuple[Any, ...], additions: tuple[tuple[Call, ...], ...]) -> ResidualCorrelation:
         """The joint law of these responses, or an error when they have none."""
         kinds = {f.name for f in families}
         hint = "add set_rescor(False); effects can still be correlated through (1 | ID | g)"
@@ -54,9 +55,13 @@ class ResidualCorrelation(AbstractTerm):
         if any(f.links["mu"] != "identity" for f in families):
             raise BrimError("residual correlations need the identity link", hint=hint)
         for name, added in zip(names, additions, strict=True):
-            for fn in added:
-                if fn not in ("mi", "index", "se"):
-                    raise BrimError(f"{fn}() of '{name}' does not go with residual correlations", hint=hint)
+            for call in added:
+                if call.fn not in ("mi", "index", "se", "weights"):
+                    raise fault(call, f"{call.fn}() of '{name}' does not go with residual correlations", hint)
+        weights = [next((c for c in added if c.fn == "weights"), None) for added in additions]
+        if len(set(weights)) > 1:  # the joint density of a row has one weight
+            different = next(c for c in weights if c is not None)
+            raise fault(different, "responses with residual correlations have the same weights", "give all of them the same weights()")
         return ResidualCorrelation(names, kinds == {"student"})
 
     def learn(self, frame: Frame) -> Self:
@@ -96,17 +101,18 @@ class ResidualCorrelation(AbstractTerm):
     # ------------------------------------------------------------------ numbers
 
     def log_lik(self, y: Sequence[Any], dpars: Dpars, data: Sequence[Mapping[str, Any]], params: Params) -> Any:
-        """Joint log density of each row, ``(rows,)``."""
+        """Joint log density of each row, ``(rows,)``, times its weight."""
         low, k = params["Lrescor"], len(self.names)
         scales = [scale_of(d, x) for d, x in zip(dpars, data, strict=True)]
         e = [(y[i] - dpars[i]["mu"].value) / scales[i] for i in range(k)]
         log_det = sum(jnp.log(scale) for scale in scales) + jnp.sum(jnp.log(jnp.diagonal(low)))
         distance = sum(v * v for v in whitened(low, e))
+        weights = data[0].get("weights", 1.0)
         if not self.student:
-            return -0.5 * distance - log_det - 0.5 * k * math.log(2 * math.pi)
+            return weights * (-0.5 * distance - log_det - 0.5 * k * math.log(2 * math.pi))
         nu = params["nu"]
         constant = gammaln(0.5 * (nu + k)) - gammaln(0.5 * nu) - 0.5 * k * jnp.log(nu * math.pi)
-        return constant - log_det - 0.5 * (nu + k) * jnp.log1p(distance / nu)
+        return weights * (constant - log_det - 0.5 * (nu + k) * jnp.log1p(distance / nu))
 
     def sample(self, key: Any, dpars: Dpars, data: Sequence[Mapping[str, Any]], params: Params) -> Any:
         """New responses of every row, ``(rows, responses)``."""
