@@ -136,3 +136,12 @@ def test_values_without_a_partner_keep_their_coordinates():
     assert coordinates(brim.brm("y ~ x", data=SIM, empty=True)).plan.measured is None
     fit = brim.brm("y ~ me(x, sdx)", data=SIM, control={"adapted_effects": False}, empty=True)
     assert coordinates(fit).plan.measured is None
+
+
+def test_beside_effects_of_one_grouping_the_values_have_their_exact_mean():
+    """With the effects integrated out ``log p`` is quadratic in ``e``, largest at 0."""
+    space = space_of("y ~ me(x, sdx) + (1 + z | g)", "gaussian")
+    at, q = place(space), np.asarray(anywhere(space))
+    q = jnp.asarray(np.concatenate([q[: at.start], np.zeros(at.stop - at.start), q[at.stop :]]))
+    slope = jax.jit(jax.grad(space.target.log_prob))(q, space.target.data)
+    np.testing.assert_allclose(slope[at], 0.0, atol=1e-9)

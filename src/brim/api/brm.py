@@ -76,7 +76,7 @@ def brm(
         The same seed gives the same draws.
     control
         ``adapt_delta``, ``max_treedepth``, ``metric`` (``"diag"``, ``"dense"``, ``"low_rank"``), ``step_size``, ``adapted_effects``
-        (``False``: group effects that are not integrated out are sampled non-centred).
+        (``False``: group effects and curves that are not integrated out are sampled non-centred).
     init
         ``None`` for starting points near the priors' centre, spread at random; ``0`` starts there without spread; a number gives the
         half-width of the spread. ``"laplace"``, ``"pathfinder"``, ``"meanfield"`` or ``"fullrank"``, or a ``Fit`` of the same model (of
@@ -85,8 +85,8 @@ def brm(
     algorithm
         ``"sampling"``: the no-U-turn sampler; ``"nutpie"``, ``"numpyro"``, ``"blackjax"``: those packages' own, for the same density.
 
-        ``"map"``: the mode of the density of the parameters, as one draw, without errors or intervals. Normal group effects of the mean
-        (of a Gaussian response smooths too) are integrated out, by their nested Laplace approximation where the response is not Gaussian:
+        ``"map"``: the mode of the density of the parameters, as one draw, without errors or intervals. Normal group effects and curves
+        are integrated out, by their nested Laplace approximation where the response is not Gaussian:
         with flat priors these are the maximum likelihood estimates of ``lmer``, ``glmer`` and ``gamm``.
 
         ``"laplace"`` (normal law at that mode on unconstrained scales, effects from their conditional law), ``"pathfinder"``,

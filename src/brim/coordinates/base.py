@@ -34,6 +34,7 @@ from brim.infer.nuts.stopping import StopWhen
 from brim.infer.nuts.warmup import Start
 from brim.infer.target import Draws, Target
 from brim.model.model import Model, log_jacobian_function
+from brim.terms.latent import Incidence
 
 __all__ = ["Block", "Coordinates", "ends", "model_target", "sample_in"]
 
@@ -287,11 +288,13 @@ def _around(plan: Plan, inner: Any, integral: Integral | None, rows: Rows | None
     out = []
     if integral is not None:
         own = integral.data["integral"]
-        out += [Around(z, design) for z, design in zip(own.columns, own.designs, strict=True)]
+        for b, (z, design) in enumerate(zip(own.columns, own.designs, strict=True)):
+            out.append(Around(Incidence(own.level if b == 0 else own.parents[0, b][own.level], z), design))
     if plan.adapted is not None and rows is not None:
         t = plan.adapted
         for v, seats, incidences in zip(t.latents, t.seats, rows.seats, strict=True):
-            out += [Around(i.columns, inner["design"][v.key]) for s, i in zip(seats, incidences, strict=True) if t.at(s).name == "mu"]
+            own_design = {"by": np.zeros(v.shape[1], np.int32), **inner["design"][v.key]}
+            out += [Around(i, own_design) for s, i in zip(seats, incidences, strict=True) if t.at(s).name == "mu"]
     return tuple(out)
 
 

@@ -21,14 +21,15 @@ from brim.coordinates.integrated.which import is_normal
 from brim.coordinates.quadratic.nested_levels import Chain, log_normal
 from brim.families.additions import scale_of
 from brim.frames.frame import Frame
-from brim.linalg import sum_by
+from brim.linalg import SMALL, AbstractBatch, batch, sparse, sum_by
 from brim.model.model import Model, ResponseModel
 from brim.parameters.param import unconstrained_size
-from brim.terms.latent import AbstractLatent, Part, spread
+from brim.terms.latent import AbstractLatent, Incidence, Part, spread
 
 __all__ = ["Around", "Measured", "Values", "find", "values_of"]
 
 Arrays = Mapping[str, Any]
+SWEEPS = 3  # over the vectors around, each fitted given the others
 _ADDITIONS = ("se", "subset", "index")  # with these the likelihood of a row stays that of a normal law of known form
 
 
@@ -50,9 +51,9 @@ class Values(NamedTuple):
 
 
 class Around(NamedTuple):
-    """Columns of a part of another latent vector in the mean of a response, and the design that the vector's loadings read."""
+    """Where a part of another latent vector stands in the mean of a response, and the design that the vector's loadings read."""
 
-    columns: Any
+    incidence: Incidence
     design: Any
 
 
@@ -102,34 +103,78 @@ class Measured:
         params, _ = self.model.layout.constrain(q, data["inner"]["fixed"])
         full = self.model.transform({**params, **{w.standardised: jnp.zeros(w.shape) for w in (v, *later)}}, data["inner"]["design"])
         gram, cross = _from_measurements(v, full, values)
+        low = sparse(v.loadings(full, {}).within, v.cells, v.shape[0] <= SMALL)
+        known = _given(low, gram, cross, v.shape[0] <= SMALL)
         for r in self.informed[i]:
-            more, score = self._from_response(r, v, later, full, values.rows[r], data)
+            more, score = self._from_response(r, v, later, full, known, values.rows[r], data)
             gram, cross = gram + more, cross + score
         e = q[self.position(v)].reshape(v.shape)
         (z,), log_density = Chain((v.cells,), (v.loadings(full, {}).within,), {(0, 0): gram}, (cross,), {}, None).draw((e,))
         return q.at[self.position(v)].set(jnp.ravel(z)), log_normal(e) - log_density
 
     def _from_response(
-        self, at: int, v: AbstractLatent, later: tuple[AbstractLatent, ...], full: Arrays, level: Any, data: Arrays
+        self, at: int, v: AbstractLatent, later: tuple[AbstractLatent, ...], full: Arrays, known: _Given, level: Any, data: Arrays
     ) -> tuple[Any, Any]:
-        """Sums over rows of ``c c' / var`` and ``c (y - eta) / var``: ``eta`` at ``X = m``, ``c`` its slope in each variable."""
+        """Sums over rows of ``c c' / var`` and ``c (y - eta - r) / var``: ``eta`` at ``X = m``, ``c`` its slope in each variable.
+
+        ``r`` is what other latent vectors add, at its mean given ``y`` and the measurements; ``var`` that of all else in the row.
+        """
         r, design, (k, n) = self.model.responses[at], data["inner"]["design"], v.shape
         rows = design[r.data_key]
         here, c = _slopes(r, v, full, design)
         means = _at_means(v, full)
-        variance = jnp.square(scale_of(r.dpars({**full, **means}, design), rows)) + self._of_others(at, full, data)
+        variance = jnp.square(scale_of(r.dpars({**full, **means}, design), rows)) + jnp.zeros_like(here)
         for w in later:
             variance = variance + jnp.sum(jnp.square(w.loadings(full, {}).within.T @ _slopes(r, w, {**full, **means}, design)[1]), axis=0)
+        left = rows["y"] - here
+        around = [(p, a) for (i, p), a in zip(self.around, data["measured"]["around"], strict=True) if i == at]
+        if around:
+            unknown = jnp.sum(c * jnp.einsum("abr,br->ar", known.covariance[:, :, level], c), axis=0)
+            added, more = _of_others(around, left - jnp.sum(c * known.mean[:, level], axis=0), variance + unknown, full)
+            left, variance = left - added, variance + more
         products = jnp.stack([c[a] * c[b] / variance for a in range(k) for b in range(k)])
-        return sum_by(products, level, n).reshape(k, k, -1), sum_by(c * (rows["y"] - here) / variance, level, n)
+        return sum_by(products, level, n).reshape(k, k, -1), sum_by(c * left / variance, level, n)
 
-    def _of_others(self, response: int, full: Arrays, data: Arrays) -> Any:
-        """Variance of each row by the vectors around (on average over levels, where loadings differ by level)."""
-        total = jnp.zeros(())
-        for (at, part), around in zip(self.around, data["measured"]["around"], strict=True):
-            if at == response:
-                total = total + _variance(part, around, full)
-        return total
+
+class _Given(NamedTuple):
+    """Mean (k, levels) and covariance (k, k, levels) of effects given some of the data."""
+
+    mean: Any
+    covariance: Any
+
+
+def _given(low: AbstractBatch, gram: Any, cross: Any, small: bool) -> _Given:
+    """``T (I + T' G T)^-1 T'`` of each level, and the same times ``u``."""
+    inverse, _ = (low.t @ (batch(gram, small) @ low)).plus_identity().inverse()
+    covariance = low @ inverse @ low.t
+    return _Given((covariance @ batch(cross[:, None], small)).array()[:, 0], covariance.array())
+
+
+def _of_others(around: list[tuple[Part, Around]], left: Any, variance: Any, full: Arrays) -> tuple[Any, Any]:
+    """What other vectors add to each row, at its mean given the residuals ``left`` of these variances; and what is left to variance.
+
+    Vectors whose rows have one level each are fitted in turn: then ``z`` has its exact mean, and the variance of all but a direction a
+    level. Of others nothing is fitted, all is variance.
+    """
+    fitted = [(p, a, _loadings(p, a, full)) for p, a in around if a.incidence.level is not None and a.incidence.level.ndim == 1]
+    wide = variance + sum((_variance(p, a, full) for p, a in around if not any(a is b for _, b, _ in fitted)), jnp.zeros(()))
+    added = [jnp.zeros_like(left) for _ in fitted]
+    for _ in range(1 if len(fitted) == 1 else SWEEPS):
+        for i, (p, a, low) in enumerate(fitted):
+            level, z = a.incidence
+            n, k = a.design["by"].shape[0], len(z)
+            rest = left - sum((x for j, x in enumerate(added) if j != i), jnp.zeros(()))
+            products = jnp.stack([z[x] * z[y] / wide for x in range(k) for y in range(k)])
+            found = _given(low, sum_by(products, level, n).reshape(k, k, n), sum_by(z * rest / wide, level, n), p.vector.shape[0] <= SMALL)
+            added[i] = jnp.sum(z * found.mean[:, level], axis=0)
+    return sum(added, jnp.zeros(())), wide - variance
+
+
+def _loadings(part: Part, around: Around, full: Arrays) -> AbstractBatch:
+    """Those of the part's coefficients."""
+    within = part.vector.loadings(full, around.design).within[part.start : part.stop]
+    cells = tuple((i - part.start, j) for i, j in part.vector.cells if part.start <= i < part.stop)
+    return sparse(within, cells, part.vector.shape[0] <= SMALL)
 
 
 def _from_measurements(v: AbstractLatent, full: Arrays, values: Values) -> tuple[Any, Any]:
@@ -159,9 +204,9 @@ def _variance(part: Part, around: Around, full: Arrays) -> Any:
     loadings = part.vector.loadings(full, around.design)
     if part.vector.curve is not None:
         low = spread(loadings, part.vector.shape)
-        return jnp.sum(jnp.square(low[:, None] * around.columns if low.ndim == 1 else low.T @ around.columns), axis=0)
+        return jnp.sum(jnp.square(low[:, None] * around.incidence.columns if low.ndim == 1 else low.T @ around.incidence.columns), axis=0)
     low = loadings.within if loadings.within.ndim == 2 else loadings.within.mean(-1)
-    turned = jnp.tensordot(low[part.start : part.stop].T, around.columns, 1)
+    turned = jnp.tensordot(low[part.start : part.stop].T, around.incidence.columns, 1)
     return jnp.sum(jnp.square(turned), axis=tuple(range(turned.ndim - 1)))
 
 

@@ -32,7 +32,7 @@ class Control:
     step_size
         First step size; by default found from the acceptance of single steps.
     adapted_effects
-        Whether group effects are sampled in coordinates that follow their conditional distribution given the data (between the
+        Whether group effects, curves and noise-free values follow their conditional distribution given the data (between the
         centred and the non-centred parameterisation, level by level); ``False``: non-centred. The posterior is the same.
 
     Examples
