@@ -31,7 +31,7 @@ from brim.infer.approximate.psis import psis
 from brim.infer.nuts.control import Control
 from brim.infer.nuts.program import precompile
 from brim.infer.nuts.sampling import fresh_seed
-from brim.infer.target import Draws, Target
+from brim.infer.target import Draws, NowhereError, Target
 
 __all__ = ["nested_laplace", "nested_mode"]
 
@@ -108,7 +108,9 @@ def _settled(plan: Plan, rows: Rows, target: Target, control: Control, seed: int
         search = Search(plan, rows, target, control, seed, precompile(target, control).result())
         theta = search.first(np.random.default_rng([seed, 1]))
         if theta is None:
-            raise BrimError("found no point where the log density is finite", hint="check bounds and priors against the data, or give init")
+            raise NowhereError(
+                "found no point where the log density is finite", hint="check bounds and priors against the data, or give init"
+            )
         theta, work = search.settle(theta)
         found = laplace(search.density(work), theta)
     return search, theta if found is None else found.mode, work, found
