@@ -116,3 +116,17 @@ def test_normal_draws_have_their_moments():
     assert same[:, 0] == pytest.approx(same[:, 1])
     with pytest.raises(brim.BrimError, match="not positive semidefinite"):
         brim.rmvnorm(2, sigma=[[1.0, 2.0], [2.0, 1.0]])
+
+
+def test_a_stan_fit_has_rstanarms_statistics():
+    """Medians and MAD_SD of coefficients, means of variances."""
+    fit = brim.rstanarm.stan_lmer("Reaction ~ Days + (Days | Subject)", brim.load_data("sleepstudy"), iter=200, chains=1, seed=1)
+    draws = fit.stan_draws()
+    table = brim.mixedup.extract_vc(fit)
+    assert table["variance"].iloc[1] == pytest.approx(np.mean(draws["Sigma[Subject:Days,Days]"]), rel=1e-6)
+    assert table["sd_2.5"].iloc[1] == pytest.approx(np.sqrt(np.quantile(draws["Sigma[Subject:Days,Days]"], 0.025)), rel=1e-2)
+    fixed = brim.mixedup.extract_fixed_effects(fit)
+    assert fixed["value"].iloc[1] == pytest.approx(np.median(draws["Days"]))
+    effects = brim.mixedup.extract_random_effects(fit)
+    assert effects["value"].iloc[0] == pytest.approx(np.median(draws["b[(Intercept) Subject:308]"]), rel=1e-6)
+    assert effects["upper_97.5"].iloc[0] - effects["value"].iloc[0] == pytest.approx(1.959963985 * effects["se"].iloc[0])

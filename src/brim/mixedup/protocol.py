@@ -279,3 +279,17 @@ class StanTables(BayesTables):
         table.columns = list(ESTIMATE)
         table.insert(0, "term", [clean(n) for n in table.index])
         return (table if level > 0 else table.drop(columns=["lower", "upper"])).reset_index(drop=True)
+
+    def variances(self, level: float, method: str) -> pd.DataFrame:
+        """Variances are posterior means of variances, as rstanarm's ``VarCorr``; limits are quantiles."""
+        frame = super().variances(level, method)
+        means: list[float] = []
+        for group, tables in self.fit.VarCorr().items():
+            if group != "residual__" and "cov" in tables:
+                means += np.diag(tables["cov"].isel(statistic=0).transpose("coef", "coef2").to_numpy()).tolist()
+            elif group != "residual__":
+                n = self.fit.draws.chains * self.fit.draws.draws
+                means += (tables["sd"].iloc[:, 0] ** 2 + tables["sd"].iloc[:, 1] ** 2 * (n - 1) / n).tolist()
+            else:
+                means += (tables["sd"].iloc[:, 0] ** 2).tolist()
+        return frame.assign(variance=means, sd=np.sqrt(means))
