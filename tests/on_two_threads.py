@@ -43,7 +43,7 @@ def fit(name, rows):
     responses = [bf(*(part.strip() for part in one.split(";"))) for one in text.split("|" if "~" in text.partition("|")[2] else "\0")]
     formula = sum(responses[1:], responses[0])
     formula = formula + set_rescor(name == "rescor") if len(responses) > 1 else formula
-    one = brm(formula, d, family, data2=data2, chains=2, iter=60, seed=1, cores=2, progress=False)
+    one = brm(formula, d, family, data2=data2, chains=2, iter=max(10, 3000 // rows), seed=1, cores=2, progress=False)
     new = one.posterior_predict(d.assign(a=d.a + 0.01), seed=1)
     assert np.isfinite(one.log_lik()).all()
     assert np.isfinite(new).all()
