@@ -32,10 +32,10 @@ class Grouping:
     columns: tuple[str, ...]
     levels: tuple[str, ...] = ()
 
-    def learn(self, frame: Frame) -> Grouping:
-        """Levels in R's order: as the columns order theirs, the first column slowest."""
-        labels, _ = self._read(frame)
-        return replace(self, levels=tuple(labels))
+    def learn(self, frame: Frame) -> tuple[Grouping, Array]:
+        """With levels in R's order, as the columns order theirs, the first column slowest; and the level of each row."""
+        labels, codes = self._read(frame)
+        return replace(self, levels=tuple(labels)), codes
 
     def codes(self, frame: Frame) -> Array:
         """The level of each row, -1 for one that the training data do not have, (rows,)."""
@@ -171,21 +171,23 @@ def learn(formula: MixedFormula, frame: Frame) -> tuple[Design, Array, list[Arra
     if len(kept) < x.shape[1]:
         x = x[:, list(kept)]
     groupings: list[Grouping] = []
+    codes: dict[str, Array] = {}
     varying: list[Varying] = []
     for bar in formula.bars:
         at = next((i for i, g in enumerate(groupings) if g.label == bar.label), None)
         if at is None:
             at = len(groupings)
-            groupings.append(_learned(bar, frame))
+            grouping, codes[bar.label] = _learned(bar, frame)
+            groupings.append(grouping)
         varying.append(Varying(bar, at, ModelMatrix(bar.terms).learn(frame)))
     terms, ordered = ordered_terms(varying, groupings)
     offsets = tuple(Expression(o).learn(frame) for o in formula.offsets)
     design = Design(formula, fixed, kept, terms, ordered, offsets, Expression(formula.response).learn(frame))
-    return design, x, [g.codes(frame) for g in ordered]
+    return design, x, [codes[g.label] for g in ordered]
 
 
-def _learned(bar: Bar, frame: Frame) -> Grouping:
-    grouping = Grouping(bar.label, bar.columns).learn(frame)
+def _learned(bar: Bar, frame: Frame) -> tuple[Grouping, Array]:
+    grouping, codes = Grouping(bar.label, bar.columns).learn(frame)
     if len(grouping.levels) < 2:
         held = f"'{grouping.levels[0]}'" if grouping.levels else "none"
         raise BrimError(
@@ -194,7 +196,7 @@ def _learned(bar: Bar, frame: Frame) -> Grouping:
             span=bar.node.span,
             hint="group effects need at least two levels; leave the term out",
         )
-    return grouping
+    return grouping, codes
 
 
 def ordered_terms(varying: list[Varying], groupings: list[Grouping]) -> tuple[tuple[Varying, ...], tuple[Grouping, ...]]:

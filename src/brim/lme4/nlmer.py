@@ -433,7 +433,7 @@ def _design(node: Node, response: Node, names: Sequence[str], bars: list[Bar], f
     for bar in bars:
         at = next((i for i, g in enumerate(groupings) if g.label == bar.label), len(groupings))
         if at == len(groupings):
-            groupings.append(Grouping(bar.label, bar.columns).learn(frame))
+            groupings.append(Grouping(bar.label, bar.columns).learn(frame)[0])
         varying.append(Varying(bar, at, ModelMatrix(bar.terms).learn(frame)))
     terms, ordered = ordered_terms(varying, groupings)
     formula = MixedFormula(node, response, fixed, (), tuple(bars))
