@@ -282,6 +282,9 @@ def _column(description: Mapping[str, Any], values: np.ndarray) -> Column:
         return Numeric(values, description["integer"])
     if kind == Factor.kind:
         told = {k: description[k] for k in ("ordered", "text", "ranked", "caveat") if k in description}
+        levels = description["levels"]
+        if None in levels or (len(levels) and not -1 <= values.min(initial=-1) <= values.max(initial=-1) < len(levels)):
+            raise ValueError("codes of a factor have no level")
         return Factor(values, tuple(description["levels"]), **told)
     return Logical(values == 1, values < 0 if (values < 0).any() else None)
 

@@ -11,6 +11,7 @@ import numpy as np
 from brim.errors import BrimError
 from brim.families import family, mixture
 from brim.families.base import Family
+from brim.families.links import LINKS
 from brim.families.registry import CONSTRUCTORS
 from brim.fit.record import FitRecord, Request, Settings
 from brim.language.brms import Formula, MvFormula, Predictor
@@ -106,7 +107,10 @@ def resolve_family(spec: Mapping[str, Any], custom: Family | None = None) -> Fam
     if spec.get("components"):
         return mixture(*(resolve_family(c, custom) for c in spec["components"]), **spec["options"])
     if spec["name"] in CONSTRUCTORS:
-        return replace(family(spec["name"], **spec["options"]), links=spec["links"])
+        found = family(spec["name"], **spec["options"])
+        if found.links.keys() != spec["links"].keys() or not all(link in LINKS for link in spec["links"].values()):
+            raise BrimError(f"the file gives the family '{found.name}' links that it does not have: {spec['links']}")
+        return replace(found, links=spec["links"])
     if custom is None or custom.name != spec["name"]:
         raise BrimError(f"the fit's family '{spec['name']}' is a custom one", hint="give it: load(path, family=custom_family(...))")
     return custom
