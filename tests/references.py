@@ -17,7 +17,12 @@ FOLDER = Path(__file__).parent / "reference"
 # R's names of families that are not Python names, or not in snake case
 FAMILIES = {"inverse.gaussian": "inverse_gaussian", "Gamma": "gamma", "Beta": "beta"}
 # brms changed these default priors after 2.18: a model gets the reference's own as a user prior, and the row is not compared
-CHANGED_DEFAULTS = {"shape"}
+CHANGED_DEFAULTS = {"shape": "", "Intercept": "von_mises"}  # class -> the family where it changed, "" for all
+
+
+def changed(row, ref):
+    """Whether brms has changed the default prior of a row of the prior table since."""
+    return row["class"] in CHANGED_DEFAULTS and CHANGED_DEFAULTS[row["class"]] in str(ref["spec"]["family"])
 
 
 @cache
@@ -68,7 +73,7 @@ def priors(ref):
     """The priors of the R call, and the defaults that brms has changed since."""
     given = [dict(row) for row in ref["spec"]["prior"] or []]
     keys = ("prior", "class", "resp", "dpar")
-    rows = (row for row in ref["prior_summary"] if row["class"] in CHANGED_DEFAULTS and row["prior"] and row["source"] == "default")
+    rows = (row for row in ref["prior_summary"] if changed(row, ref) and row["prior"] and row["source"] == "default")
     given += [{key: row[key] for key in keys} for row in rows]
     return [brim.prior(row.pop("prior"), class_=row.pop("class", "b"), **row) for row in given]
 
