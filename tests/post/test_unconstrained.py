@@ -9,7 +9,7 @@ from fits import small
 MODELS = {
     "groups": ("y ~ x + (1 + x | g) + (1 | h)", {}),
     "by": ("y ~ x + (1 + x | gr(g, by = by))", {}),
-    "smooth": ("y ~ s(x) + t2(x, z)", {}),
+    "smooth": ("y ~ s(x) + t2(z, se, k = 3)", {}),
     "known": ("y ~ x + (1 | gr(g, cov = A))", {"data2": {"A": 0.5 ** np.abs(np.subtract.outer(np.arange(8), np.arange(8)))}}),
     "ordinal": ("h ~ x", {"family": "cumulative"}),
     "dpar": (brim.bf("y ~ mo(h) + x", "sigma ~ z"), {}),
