@@ -216,6 +216,18 @@ def test_data_from_a_pipe(source):
     assert "Number of observations: 3" in done.stdout
 
 
+def test_checkpoints_and_an_early_end(tmp_path):
+    arguments = ["--data", "sleepstudy", "--chains", 2, "--iter", 20000, "--warmup", 200, "--seed", 1, "--quiet", "--stop-ess", 300]
+    folder, out = tmp_path / "chains", tmp_path / "fit.nc"
+    result = run("fit", "Reaction ~ Days", *arguments, "--checkpoint", folder, "--out", out)
+    assert result.exit_code == 0, result.output
+    first = brim.load(out)
+    assert first.draws.draws < 2000
+    assert "stop_when: good enough" in result.stdout
+    assert "rhat = 0.5" in refused("fit", "Reaction ~ Days", *arguments, "--stop-rhat", 0.5)
+    assert "no checkpoint" in refused("resume", tmp_path)
+
+
 def test_seeds_on_the_command_line(tmp_path):
     for seed in ("-1", str(2**70)):
         assert "seed" in refused("fit", "dist ~ 1", "--data", small(tmp_path), "--seed", seed)
