@@ -24,14 +24,17 @@ PAGES, BUILT, CACHE = HERE / "pages", HERE / "built", HERE / ".cache"
 #: Pages that are written elsewhere and shown as they are.
 PLAIN = {"gallery.md": HERE / "gallery.md", "benchmarks.md": HERE / "benchmarks.md", "differences.md": HERE / "differences.md"}
 BLOCK = re.compile(r"^```python\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
-#: Warnings of short chains are shown once a page; the text says why the chains are short.
+#: A bar in a cell of a table, which GitHub wants escaped and Python-Markdown takes as it is inside code.
+BAR = re.compile(r"^\|.*$", re.MULTILINE)
+#: Links to files of the repository, which are not part of the site.
+OUTSIDE = re.compile(r"\[([^\]]+)\]\(\.\./[^)]+\)")
 WIDTH = 100
 
 
 def digest() -> str:
     """Of brim's source: pages are run again when it changes."""
     source = sorted((HERE.parent / "src" / "brim").rglob("*.py"))
-    return hashlib.sha256(b"".join(p.read_bytes() for p in source)).hexdigest()
+    return hashlib.sha256(b"".join(p.read_bytes() for p in [*source, Path(__file__)])).hexdigest()
 
 
 def run(page: Path, figures: Path) -> str:
@@ -63,9 +66,10 @@ def outputs(code: str, names: dict[str, Any], where: str) -> Iterator[tuple[str,
         warnings.simplefilter("ignore")
         exec(compile(tree, where, "exec"), names)
         value = eval(compile(ast.Expression(last.value), where, "eval"), names) if isinstance(last, ast.Expr) else None
+        shows = list(shown(value))
     if printed.getvalue().strip():
         yield "text", printed.getvalue()
-    yield from shown(value)
+    yield from shows
 
 
 def shown(value: Any) -> Iterator[tuple[str, Any]]:
@@ -79,6 +83,11 @@ def shown(value: Any) -> Iterator[tuple[str, Any]]:
             yield "picture", figure._repr_png_()
     else:
         yield "text", str(value)
+
+
+def for_site(text: str) -> str:
+    """A page as Python-Markdown reads it, without links that leave the site."""
+    return OUTSIDE.sub(r"`\1`", BAR.sub(lambda row: row[0].replace("\\|", "|"), text))
 
 
 def reference() -> str:
@@ -97,6 +106,10 @@ def reference() -> str:
 
 def main() -> None:
     """Write every page."""
+    import pandas as pd
+
+    pd.set_option("display.width", WIDTH)
+    pd.set_option("display.max_columns", None)
     shutil.rmtree(BUILT, ignore_errors=True)
     figures = BUILT / "figures"
     figures.mkdir(parents=True)
@@ -115,10 +128,10 @@ def main() -> None:
             text = run(page, figures)
             pictures = {p.name: p.read_bytes().hex() for p in figures.glob(f"{page.stem}-*.png")}
             kept.write_text(json.dumps({"text": text, "figures": pictures}), encoding="utf-8")
-        (BUILT / page.name).write_text(text, encoding="utf-8")
+        (BUILT / page.name).write_text(for_site(text), encoding="utf-8")
         sys.stderr.write(f"{page.name}: {time.perf_counter() - start:.1f} s\n")
     for name, source in PLAIN.items():
-        shutil.copyfile(source, BUILT / name)
+        (BUILT / name).write_text(for_site(source.read_text(encoding="utf-8")), encoding="utf-8")
     (BUILT / "reference.md").write_text(reference(), encoding="utf-8")
 
 
