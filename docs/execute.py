@@ -91,17 +91,38 @@ def for_site(text: str) -> str:
 
 
 def reference() -> str:
-    """The page of all public names, grouped by the room they come from."""
+    """The page of all public names, grouped by the room they come from, and the table of families."""
     import brim
 
-    rooms: dict[str, list[str]] = {}
+    rooms: dict[str, list[tuple[str, str]]] = {}
     for name in sorted(brim._HOMES):
-        rooms.setdefault(brim._HOMES[name], []).append(name)
-    parts = ["# Reference\n"]
+        rooms.setdefault(brim._HOMES[name], []).append((name, name))
+    for package in (brim.rstanarm, brim.mixedup):
+        short = package.__name__.removeprefix("brim.")
+        for name, value in sorted(vars(package).items()):
+            home = getattr(value, "__module__", "")
+            if callable(value) and home.startswith(f"{package.__name__}.") and (name, name) not in rooms.get(home, ()):
+                rooms.setdefault(home, []).append((name, f"{short}.{name}"))
+    parts = ["# Reference\n", families()]
     for home, public in sorted(rooms.items()):
-        parts += [f"\n## {', '.join(f'`{n}`' for n in public)}\n"]
-        parts += [f"\n::: {home}.{name}\n    options:\n      heading_level: 3\n" for name in public]
+        parts += [f"\n## {', '.join(f'`{shown}`' for _, shown in public)}\n"]
+        parts += [f"\n::: {home}.{name}\n    options:\n      heading_level: 3\n" for name, _ in public]
     return "".join(parts)
+
+
+def families() -> str:
+    """Every family, what it is, and its parameters with their links."""
+    import brim
+
+    rows = ["\n## Families\n\n| `brim.` | | parameters and links |\n|---|---|---|\n"]
+    for name in brim._FAMILIES:
+        made = getattr(brim, name)
+        if name not in ("custom_family", "mixture"):
+            links = ", ".join(f"`{d}` {link}" for d, link in made().links.items())
+            rows.append(f"| `{name}` | {made.summary} | {links} |\n")
+    custom = "\n::: brim.families.custom.custom_family\n    options:\n      heading_level: 3\n"
+    mixed = "\n::: brim.families.registry.mixture\n    options:\n      heading_level: 3\n"
+    return "".join([*rows, custom, mixed])
 
 
 def main() -> None:
