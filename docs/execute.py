@@ -1,11 +1,14 @@
 """Runs the Python blocks of docs/pages and writes the pages with what they print and draw into docs/built, for mkdocs.
 
-``python docs/execute.py``. A page whose text and whose brim have not changed is taken from docs/.cache.
+``python docs/execute.py``; ``--notebook`` also writes the tutorial as docs/tutorial.ipynb.
+
+A page whose text and whose brim have not changed is taken from docs/.cache.
 """
 
 from __future__ import annotations
 
 import ast
+import base64
 import contextlib
 import hashlib
 import io
@@ -28,6 +31,14 @@ BLOCK = re.compile(r"^```python\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
 BAR = re.compile(r"^\|.*$", re.MULTILINE)
 #: Links to files of the repository, which are not part of the site.
 OUTSIDE = re.compile(r"\[([^\]]+)\]\(\.\./[^)]+\)")
+#: A link to another page of the site.
+PAGE_LINK = re.compile(r"\[([^\]]+)\]\([\w-]+\.md\)")
+#: What a page that has been run is made of.
+PART = re.compile(
+    r'^```python\n(?P<code>.*?)^```\n|^```text title="output"\n(?P<output>.*?)^```\n|^!\[[^\]]*\]\((?P<figure>figures/[^)]+)\)[^\n]*\n'
+    r"|(?P<words>(?:(?!```python\n|```text title|!\[)[^\n]*\n)+)",
+    re.MULTILINE | re.DOTALL,
+)
 WIDTH = 100
 
 
@@ -88,6 +99,25 @@ def shown(value: Any) -> Iterator[tuple[str, Any]]:
 def for_site(text: str) -> str:
     """A page as Python-Markdown reads it, without links that leave the site."""
     return OUTSIDE.sub(r"`\1`", BAR.sub(lambda row: row[0].replace("\\|", "|"), text))
+
+
+def notebook(text: str, folder: Path) -> str:
+    """A page that has been run as a Jupyter notebook with its outputs."""
+    cells: list[dict[str, Any]] = []
+    for part in PART.finditer(text):
+        if part["code"] is not None:
+            cells.append({"cell_type": "code", "source": part["code"].rstrip(), "execution_count": None, "outputs": []})
+        elif part["output"] is not None:
+            cells[-1]["outputs"].append({"output_type": "stream", "name": "stdout", "text": part["output"]})
+        elif part["figure"] is not None:
+            data = base64.b64encode((folder / part["figure"]).read_bytes()).decode()
+            cells[-1]["outputs"].append({"output_type": "display_data", "data": {"image/png": data}, "metadata": {}})
+        elif part["words"].strip():
+            cells.append({"cell_type": "markdown", "source": PAGE_LINK.sub(r"\1", part["words"].strip())})
+    for i, cell in enumerate(cells):
+        cell |= {"metadata": {}, "id": f"cell-{i}"}
+    kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+    return json.dumps({"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}, indent=1, ensure_ascii=False) + "\n"
 
 
 def reference() -> str:
@@ -154,6 +184,10 @@ def main() -> None:
     for name, source in PLAIN.items():
         (BUILT / name).write_text(for_site(source.read_text(encoding="utf-8")), encoding="utf-8")
     (BUILT / "reference.md").write_text(reference(), encoding="utf-8")
+    shutil.copyfile(HERE / "site.css", BUILT / "site.css")
+    if "--notebook" in sys.argv[1:]:
+        text = notebook((BUILT / "tutorial.md").read_text(encoding="utf-8"), BUILT)
+        (HERE / "tutorial.ipynb").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
