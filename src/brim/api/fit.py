@@ -17,7 +17,6 @@ from brim.post import predictions as predicted
 if TYPE_CHECKING:
     import pandas as pd
 
-    from brim.post.effects.effects import ConditionalEffects
     from brim.post.summaries.grouped import ByGroup, Variances
     from brim.post.summaries.summary import Summary
 
@@ -137,24 +136,9 @@ class Fit(FitRecord):
 
     # ------------------------------------------------------------------ plots
 
-    def conditional_effects(self, effects: Any = None, **kwargs: Any) -> ConditionalEffects:
-        """Predictions over the range of each predictor, the others held at their mean or reference level; see ``post.effects``."""
-        from brim.post.effects.effects import conditional_effects
-
-        return conditional_effects(self, effects, **kwargs)
-
-    def pp_check(self, type: str = "dens_overlay", **kwargs: Any) -> Any:
-        """Observed against replicated responses; returns the matplotlib figure. See ``post.plots.pp_check``."""
-        from brim.post.plots.checks import pp_check
-
-        return pp_check(self, type, **kwargs)
-
-    def plot(self, **kwargs: Any) -> Any:
-        """Densities and traces of the main parameters; returns the matplotlib figure."""
-        from brim.post.plots.checks import trace_plot
-
-        return trace_plot(self, **kwargs)
-
+    conditional_effects = Method("brim.post.effects.effects")
+    pp_check = Method("brim.post.plots.checks")
+    plot = Method("brim.post.plots.checks", "trace_plot")
     mcmc_plot = Method("brim.post.plots.posterior")
     pairs = Method("brim.post.plots.pairs")
     caterpillar = Method("brim.post.plots.levels")

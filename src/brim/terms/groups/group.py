@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from itertools import groupby
+from operator import add
 from types import MappingProxyType
 from typing import Any, Self, final
 
@@ -491,12 +493,5 @@ class GroupEffect(AbstractTerm):
         parts = parts[:plain] + [part * value for part, value in zip(parts[plain:], values, strict=True)]
         nthres = self.block.members[self.member].nthres
         if nthres:
-            return jnp.stack([_total(parts[k::nthres]) for k in range(nthres)], axis=-1)
-        return _total(parts)
-
-
-def _total(parts: list[Any]) -> Any:
-    total = parts[0]
-    for part in parts[1:]:
-        total = total + part
-    return total
+            return jnp.stack([reduce(add, parts[k::nthres]) for k in range(nthres)], axis=-1)
+        return reduce(add, parts)
