@@ -176,7 +176,7 @@ def test_links_are_chosen_by_argument():
         (lambda: brim.poisson("logit"), "link 'logit' of mu is not one of poisson's"),
         (lambda: brim.student(link_sigma="lgo"), "link 'lgo' of sigma is not one of student's\ndid you mean 'log'?"),
         (lambda: brim.student(link_sgma="log"), "student() has no argument 'link_sgma'\ndid you mean 'link_sigma'"),
-        (lambda: brim.student("log", "log", "log", "log"), "student(): too many positional arguments"),
+        (lambda: brim.student("log", "log", "log", "log"), "student() has 4 arguments; it takes 3"),
         (lambda: brim.student().spec("shape"), "family 'student' has no parameter 'shape'"),
     ],
 )
