@@ -265,7 +265,7 @@ def test_effects_leave_the_structure_out():
         ("y ~ fcor(U)", "gaussian", "no matrix 'U'"),
         ("y ~ fcor(W)", "gaussian", "9 rows, the data 90"),
         ("y ~ sar(M, type = 'lagg')", "gaussian", "no type"),
-        ("y ~ car(W)", "gaussian", "place of each row"),
+        ("y ~ car(W)", "gaussian", "has 9 rows, the data 90"),
         ("y ~ car(W, gr = g2)", "gaussian", "no row name"),
         ("y ~ car(M, gr = g)", "gaussian", "row names"),
         ("y ~ car(W, gr = g, type = 'car')", "gaussian", "no type"),
