@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from brim.arguments import drawn_seed, one_of
+from brim.arguments import drawn_seed, named, one_of
 from brim.distributions.evaluate import OUTPUTS
 from brim.errors import BrimError
 from brim.fit.record import FitRecord
@@ -15,6 +15,7 @@ from brim.post.predict import pick_draws, predict
 __all__ = ["log_lik", "posterior_epred", "posterior_linpred", "posterior_predict"]
 
 
+@named
 def posterior_epred(
     fit: FitRecord,
     newdata: Any = None,
@@ -91,6 +92,7 @@ def posterior_epred(
     )
 
 
+@named
 def posterior_linpred(
     fit: FitRecord,
     newdata: Any = None,
@@ -146,6 +148,7 @@ def _from_thresholds(
     return np.asarray(thresholds[:, None, :] - (eta if eta.ndim == 3 else eta[:, :, None]))
 
 
+@named
 def posterior_predict(
     fit: FitRecord,
     newdata: Any = None,
@@ -200,6 +203,7 @@ def posterior_predict(
     )
 
 
+@named
 def log_lik(
     fit: FitRecord,
     newdata: Any = None,

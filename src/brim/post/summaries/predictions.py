@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from brim.arguments import drawn_seed, number, one_of
+from brim.arguments import drawn_seed, number, one_of, whole
 from brim.errors import BrimError
 from brim.post import predictions
 from brim.post.observed import independent_rows, observed_values, row_blocks
@@ -73,9 +73,10 @@ def fitted(
 def _parts(fit: FitRecord, draw: Callable[..., np.ndarray], newdata: Any, kwargs: Mapping[str, Any]) -> Iterator[np.ndarray]:
     """Draws of all rows, or of blocks of rows where all are too many to be held at once; each block has noise of its own."""
     total = fit.draws.chains * fit.draws.draws
-    asked = kwargs.get("ndraws") or (total if kwargs.get("draw_ids") is None else np.size(kwargs["draw_ids"]))
+    ndraws, draw_ids = kwargs.get("ndraws"), kwargs.get("draw_ids")
+    asked = whole("ndraws", ndraws, least=1) if ndraws is not None else total if draw_ids is None else np.size(draw_ids)
     frame = independent_rows(fit, kwargs.get("resp"), newdata)
-    blocks = row_blocks(frame, int(asked))
+    blocks = row_blocks(frame, asked)
     if frame is None or not blocks:
         yield draw(fit, newdata, **kwargs)
         return
