@@ -58,10 +58,10 @@ def test_prior():
 
 @pytest.mark.slow
 def test_plots():
+    import arviz_plots as azp
     import matplotlib as mpl
 
     mpl.use("agg")
-    azp = pytest.importorskip("arviz_plots")
     tree = fits.fit("sleep_slopes").idata
     azp.plot_forest(tree, var_names=["sigma"])
     azp.plot_ppc_dist(tree)
