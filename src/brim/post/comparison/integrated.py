@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from brim.compile.session import float64
 from brim.compile.xla import options
 from brim.errors import BrimError
 from brim.families.base import Dpar
@@ -93,7 +94,7 @@ class IntegratedPointwise(Pointwise):
         used = {q.key for q in model.reported()}
         total = self.fit.draws.chains * self.fit.draws.draws
         parts = []
-        with jax.enable_x64(True):
+        with float64():
             keys = (tuple(e.key for e in effects), tuple(e.key for e in inner))
             kernel = _kernel(model, response.name, holder, keys, n_groups + frame.n, jax.tree.structure(design))
             arrays = {k: v for k, v in self.fit.draws.flat().items() if k in used}

@@ -31,7 +31,6 @@ _SAME = {
     "freqpoly_overlay": "freqpoly",
     "loo_pit": "loo_pit_overlay",
     "scatter": "scatter_avg",
-    "violin_grouped": "violin_grouped",
 }
 #: Distinct whole numbers up to which a response is shown value by value.
 _FEW = 60

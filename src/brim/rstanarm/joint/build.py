@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
 from brim.api.perform import perform, requested
+from brim.compile.session import float64
 from brim.errors import BrimError, suggest
 from brim.families.base import Family
 from brim.frames.frame import Frame
@@ -185,7 +185,7 @@ def _initial_values(process: EventProcess, markers: Markers, points: Mapping[str
     for block in markers.draft.model.blocks:
         key = next(q.key for q in block.reported() if q.key.startswith("r_"))
         params[key] = np.stack([params.pop((key, m.where.resp, c)) for m in block.members for c in m.coefs])
-    with jax.enable_x64(True):
+    with float64():
         return np.asarray(process.values(params, dict(points)))
 
 

@@ -6,17 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, final
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from brim.compile.xla import options
 from brim.errors import BrimError
 from brim.fit.run import sample
 from brim.frames.frame import Frame
 from brim.rstanarm.assemble import with_priors
 from brim.rstanarm.fit import StanFit
 from brim.rstanarm.joint.build import associations, call_of, event_process, find_id, rows_by_subject
+from brim.rstanarm.joint.draws import over_draws
 from brim.rstanarm.joint.event import Baseline, Events, label_of
 from brim.rstanarm.joint.markers import MarkerPriors, build_markers
 from brim.rstanarm.joint.process import EventProcess, Trajectories
@@ -27,7 +26,6 @@ __all__ = ["JmFit", "stan_jm"]
 _COEF, _INTERCEPT = normal(autoscale=True), normal(0.0, 10.0, autoscale=True)
 _AUX, _COVARIANCE = cauchy(0.0, 5.0, autoscale=True), lkj()
 _EVENT, _EVENT_INTERCEPT, _ASSOC = normal(0.0, 2.5), normal(0.0, 20.0), normal(0.0, 2.5, autoscale=True)
-_BLOCK = 100  # draws whose log likelihoods are computed at once
 
 
 @final
@@ -70,16 +68,7 @@ class JmFit(StanFit):
                 out = out.at[c].add(response.log_lik(params, data["design"]))
             return out
 
-        return self.over_draws(one, data)
-
-    def over_draws(self, one: Any, data: Any) -> np.ndarray:
-        """``one(params, data)`` of every draw, in blocks."""
-        flat = self.draws.flat()
-        total = self.draws.chains * self.draws.draws
-        with jax.enable_x64(True):
-            run = jax.jit(jax.vmap(one, in_axes=(0, None)), compiler_options=options())
-            blocks = [run({k: v[at : at + _BLOCK] for k, v in flat.items()}, data) for at in range(0, total, _BLOCK)]
-            return np.concatenate([np.asarray(b) for b in blocks])
+        return over_draws(one, self.draws.flat(), data)
 
     def _subjects(self) -> tuple[str, ...]:
         return self.parts.events.subjects

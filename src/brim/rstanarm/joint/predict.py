@@ -10,12 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from brim.compile.xla import options
+from brim.compile.session import float64
 from brim.errors import BrimError, suggest
 from brim.frames.frame import Frame
 from brim.linalg import cholesky, solve, solve_lower
 from brim.post.predict import pick_draws
 from brim.rstanarm.joint.build import rows_by_subject
+from brim.rstanarm.joint.draws import over_draws
 from brim.rstanarm.joint.event import label_of
 from brim.rstanarm.joint.process import Trajectories
 from brim.rstanarm.joint.quadrature import nodes_in
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["posterior_survfit", "posterior_traj"]
 
-_BLOCK = 100
 _NEWTON, _STEPS, _DF = 20, 40, 5.0  # Newton steps to the mode of a new subject's effects; Metropolis steps from there; tails of proposals
 
 
@@ -63,14 +63,6 @@ def _codes(fit: JmFit, labels: Sequence[str]) -> np.ndarray:
 def _flat(fit: JmFit, ids: np.ndarray) -> dict[str, np.ndarray]:
     """Reported quantities of these draws."""
     return {k: v[ids] for k, v in fit.draws.flat().items()}
-
-
-def _over(one: Callable[[Any, Any], Any], draws: Mapping[str, Any], data: Any) -> np.ndarray:
-    """``one(params, data)`` of every draw, in blocks."""
-    total = len(next(iter(draws.values())))
-    with jax.enable_x64(True):
-        run = jax.jit(jax.vmap(one, in_axes=(0, None)), compiler_options=options())
-        return np.concatenate([np.asarray(run({k: v[i : i + _BLOCK] for k, v in draws.items()}, data)) for i in range(0, total, _BLOCK)])
 
 
 # --------------------------------------------------------------------------- survival
@@ -175,7 +167,7 @@ def _survival(fit: JmFit, who: Subjects, draws: Mapping[str, Any], grid: np.ndar
         h = jnp.exp(process.log_hazard(params, data["points"])).reshape(data["weight"].shape)
         return jnp.exp(-jnp.sum(data["weight"] * h, axis=1))
 
-    return _over(one, draws, {"points": points, "weight": weight}).reshape(-1, n, k)
+    return over_draws(one, draws, {"points": points, "weight": weight}).reshape(-1, n, k)
 
 
 # --------------------------------------------------------------------------- trajectories
@@ -247,25 +239,14 @@ def posterior_traj(
         law = response.family.distribution(dpars, data[response.data_key])
         return jnp.stack([response.family.epred(dpars, data[response.data_key]), law.sample(jax.random.wrap_key_data(given["key"]))])
 
-    with jax.enable_x64(True):
+    with float64():
         keys = np.asarray(jax.random.key_data(jax.random.split(jax.random.key(seed), len(next(iter(draws.values()))))))
-    out = _over_keys(one, draws, keys, design)
+    out = over_draws(one, {"params": draws, "key": keys}, design)
     tails = [(1 - prob) / 2, (1 + prob) / 2]
     low, high = np.quantile(out[:, 0], tails, axis=0)
     below, above = np.quantile(out[:, 1], tails, axis=0)
     table = {fit.parts.id_var: labels, fit.parts.paths.time_var: times, "yfit": np.median(out[:, 0], axis=0)}
     return pd.DataFrame({**table, "ci_lb": low, "ci_ub": high, "pi_lb": below, "pi_ub": above})
-
-
-def _over_keys(one: Callable[[Any, Any], Any], draws: Mapping[str, Any], keys: np.ndarray, data: Any) -> np.ndarray:
-    total = len(keys)
-    with jax.enable_x64(True):
-        run = jax.jit(jax.vmap(one, in_axes=(0, None)), compiler_options=options())
-        parts = [
-            run({"params": {k: v[i : i + _BLOCK] for k, v in draws.items()}, "key": keys[i : i + _BLOCK]}, data)
-            for i in range(0, total, _BLOCK)
-        ]
-        return np.concatenate([np.asarray(p) for p in parts])
 
 
 def _traj_times(who: Subjects, marker: int, interpolate: bool, ipoints: int, epoints: int, eprop: float) -> tuple[list[str], np.ndarray]:
@@ -358,9 +339,9 @@ def _effects(fit: JmFit, who: Subjects, draws: Mapping[str, np.ndarray], seed: i
         b = _mode(lambda b: log_p(b, params, data), n, k)
         return _metropolis(lambda b: log_p(b, params, data), b, jax.random.wrap_key_data(given["key"]))
 
-    with jax.enable_x64(True):
+    with float64():
         keys = np.asarray(jax.random.key_data(jax.random.split(jax.random.fold_in(jax.random.key(seed), 1), len(draws[key]))))
-    b = _over_keys(one, draws, keys, data)
+    b = over_draws(one, {"params": draws, "key": keys}, data)
     effects = draws[key].copy()
     effects[:, :, at] = np.swapaxes(b, 1, 2)
     return {**draws, key: effects}
