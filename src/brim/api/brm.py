@@ -44,6 +44,7 @@ def brm(
     empty: bool = False,
     checkpoint: str | os.PathLike[str] | None = None,
     stop_when: StopWhen | None = None,
+    executor: Any = None,
     data_name: str = "data",
 ) -> Fit:
     """Fit a Bayesian multilevel model.
@@ -108,6 +109,10 @@ def brm(
     stop_when
         ``brim.stop_when(ess=1000, rhat=1.01, seconds=600)``: sample until it is good enough, ``iter`` at most. Ctrl-C ends sampling at any
         time, too: the fit has the draws so far and says so.
+    executor
+        Where chains run, instead of in threads of this process: an executor of ``concurrent.futures``, Dask's ``Client``, or the module
+        ``ray``. The draws are the same, bit for bit, on machines of one kind. Should a worker die, the error has the fit of the chains
+        that ended: ``error.finished``.
     data_name
         What the summary calls the data.
 
@@ -156,6 +161,7 @@ def brm(
             empty=empty,
             checkpoint=checkpoint,
             stop_when=stop_when,
+            executor=executor,
         )
     )
 

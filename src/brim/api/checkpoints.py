@@ -73,8 +73,10 @@ def resume(
     return Fit.of(sample_kept(record, folder, cores=cores, init=init, progress=progress, stop_when=stop_when))
 
 
-def sample_kept(record: FitRecord, folder: Path, *, cores: int | None, init: Any, progress: bool, stop_when: StopWhen | None) -> FitRecord:
+def sample_kept(record: FitRecord, folder: Path, *, init: Any, executor: Any = None, **run: Any) -> FitRecord:
     """Sample a built model, or go on sampling it, with its chains in a folder."""
+    if executor is not None:
+        raise BrimError("executor and checkpoint: chains are kept where they run in this process", hint="leave one of them out")
     if init is not None and (isinstance(init, bool) or not isinstance(init, int | float)):
         raise BrimError(
             "checkpoint: chains that start from an approximation or a fit are not kept", hint="leave init out, or give a number"
@@ -88,7 +90,7 @@ def sample_kept(record: FitRecord, folder: Path, *, cores: int | None, init: Any
         if not free:
             raise BrimError(f"another process is at work on the checkpoint in '{folder}'", hint="wait for it, or name another folder")
         record = _begun(record, folder, init)
-        return sample(record, cores=cores, init=init, progress=progress, stop_when=stop_when, checkpoint=Checkpoint(folder))
+        return sample(record, init=init, checkpoint=Checkpoint(folder), **run)
 
 
 def _begun(record: FitRecord, folder: Path, init: Any) -> FitRecord:

@@ -12,6 +12,7 @@ from brim.api.brm import brm
 from brim.api.fit import Fit
 from brim.arguments import flag, named, whole
 from brim.errors import BrimError, warn
+from brim.executors import ordered
 from brim.fit.checks import parameters_checked
 from brim.fit.draws import Posterior
 from brim.infer.diagnostics import rhat
@@ -21,7 +22,15 @@ __all__ = ["brm_multiple", "combine_models"]
 
 @named
 def brm_multiple(
-    formula: Any, data: Any, family: Any = "gaussian", prior: Any = None, *, m: int = 5, combine: bool = True, **kwargs: Any
+    formula: Any,
+    data: Any,
+    family: Any = "gaussian",
+    prior: Any = None,
+    *,
+    m: int = 5,
+    combine: bool = True,
+    executor: Any = None,
+    **kwargs: Any,
 ) -> Any:
     """Fit the same model to several data sets (multiple imputations) and pool the draws.
 
@@ -38,6 +47,8 @@ def brm_multiple(
         How many, if ``data`` is a function.
     combine
         ``False`` gives the list of fits.
+    executor
+        Where the fits run, one a data set: see ``brm``.
 
     Returns
     -------
@@ -64,8 +75,15 @@ def brm_multiple(
     if not sets:
         raise BrimError("there are no data sets")
     seed = kwargs.pop("seed", None)
-    fits = [brm(formula, d, family, prior, seed=None if seed is None else seed + i, **kwargs) for i, d in enumerate(sets)]
+    if executor is not None:
+        kwargs = {"cores": 1, **kwargs, "progress": False}
+    calls = [(formula, d, family, prior, {**kwargs, "seed": None if seed is None else seed + i}) for i, d in enumerate(sets)]
+    fits = ordered(executor, _one, calls, "data set")
     return combine_models(*fits, check_data=False) if combine else fits
+
+
+def _one(formula: Any, data: Any, family: Any, prior: Any, arguments: Mapping[str, Any]) -> Fit:
+    return brm(formula, data, family, prior, **arguments)
 
 
 def _is_frame(data: Mapping[str, Any]) -> bool:

@@ -14,6 +14,7 @@ from brim.api.checkpoints import sample_kept
 from brim.arguments import flag, one_of, place, unknown, whole
 from brim.compile.session import check_process
 from brim.errors import BrimError, warn
+from brim.executors import WorkerError, check_executor
 from brim.families.registry import CONSTRUCTORS
 from brim.fit.record import FitRecord, Request, Settings
 from brim.fit.run import sample
@@ -61,11 +62,13 @@ def perform(
     empty: bool = False,
     checkpoint: str | os.PathLike[str] | None = None,
     stop_when: StopWhen | None = None,
+    executor: Any = None,
 ) -> FitRecord:
     """Build the model and sample it; see ``brm`` for the arguments, which concern this run only."""
     cores = None if cores is None else whole("cores", cores, least=1)
     progress, empty = flag("progress", progress), flag("empty", empty)
     check_process()
+    check_executor(executor)
     path = _file(file, file_refit)
     if isinstance(data, str) and "~" in data:
         given = ", ".join(f"'{line}'" for line in (*str(request.formula).split("\n"), data))
@@ -86,11 +89,22 @@ def perform(
         saved = _saved(path, record, file_refit)
         if saved is not None:
             return saved
-    run = {"cores": cores, "init": init, "progress": progress, "stop_when": stop_when}
-    record = sample(record, **run) if checkpoint is None else sample_kept(record, place("checkpoint", checkpoint), **run)
+    run = {"cores": cores, "init": init, "progress": progress, "stop_when": stop_when, "executor": executor}
+    try:
+        record = sample(record, **run) if checkpoint is None else sample_kept(record, place("checkpoint", checkpoint), **run)
+    except WorkerError as error:
+        raise _with_fit(error) from error.__cause__
     if path is not None and not record.info.get("interrupted"):
         _keep(record, path)
     return record
+
+
+def _with_fit(error: WorkerError) -> WorkerError:
+    """The error with what it has of the fit in the user's form."""
+    from brim.api.fit import Fit
+
+    error.finished = Fit.of(error.finished) if error.finished else None
+    return error
 
 
 def _keep(record: FitRecord, path: Path) -> None:

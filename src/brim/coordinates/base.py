@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, final
+from typing import Any, NamedTuple, TypeAlias, final
 
+import jax
 import numpy as np
 from jax import lax
 
@@ -36,7 +37,7 @@ from brim.infer.target import Draws, Target
 from brim.model.model import Model, log_jacobian_function
 from brim.terms.latent import Incidence
 
-__all__ = ["Block", "Coordinates", "ends", "model_target", "sample_in"]
+__all__ = ["Block", "Coordinates", "Elsewhere", "Learned", "ends", "model_target", "sample_in"]
 
 _NESTED: dict[str, Callable[..., tuple[Working, Draws]]] = {"map": nested_mode, "laplace": nested_laplace}
 _NUMBERS = 2**19  # of completed draws held at once: some MB
@@ -71,6 +72,17 @@ class Block:
     def kept(self) -> int:
         """How many draws it has without the repeated ones."""
         return int(self.rows.stop - self.rows.start)
+
+
+class Learned(NamedTuple):
+    """What coordinates take from the data: where the likelihood is expanded, and where chains start if that is not as usual."""
+
+    working: Working | None
+    init: Callable[[np.random.Generator], np.ndarray] | None
+
+
+#: Draws by the chains in other places: ``(coordinates, start, chains, other arguments of sample) -> draws``.
+Elsewhere: TypeAlias = "Callable[[Coordinates, Start | None, int, dict[str, Any]], Draws]"
 
 
 @final
@@ -175,6 +187,17 @@ class Coordinates:
     def with_working(self, working: Working) -> Coordinates:
         """The same with the likelihood expanded elsewhere."""
         return replace(self, target=replace(self.target, data={**self.target.data, "working": working}))
+
+    @property
+    def learned(self) -> Learned:
+        """What ``approach`` found from the data, as plain arrays: with it the same model has the same coordinates in another process."""
+        working = None if self.plan.adapted is None else jax.tree.map(np.asarray, self.target.data["working"])
+        return Learned(working, self.target.init if self.target.center is None else None)
+
+    def with_learned(self, learned: Learned) -> Coordinates:
+        """The coordinates that ``approach`` made elsewhere."""
+        out = self if learned.working is None else self.with_working(learned.working)
+        return out if learned.init is None else replace(out, target=replace(out.target, init=learned.init, center=None))
 
     def run(self, algorithm: str, *, start: Start | None, **arguments: Any) -> tuple[Coordinates, Draws]:
         """What an algorithm other than ``sample_in`` gives: the coordinates it worked in, and draws in them."""
@@ -345,10 +368,12 @@ def sample_in(
     stop: StopWhen | None = None,
     measure: Callable[[Coordinates, Draws], np.ndarray] | None = None,
     checkpoint: Checkpoint | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> tuple[Coordinates, Draws]:
     """``sample`` with chains that start from an approximation of the posterior where there is one (and ``near``), with its metric.
 
-    Then at most ``adaptation`` iterations of warm-up are made: see ``FromStart`` for what is learned in them.
+    Then at most ``adaptation`` iterations of warm-up are made: see ``FromStart`` for what is learned in them. ``elsewhere`` runs the chains
+    in other places.
 
     Returns
     -------
@@ -365,21 +390,13 @@ def sample_in(
     program = compiling.result()
     seconds = time.perf_counter() - clock
     made = warmup if start is None else min(warmup, coordinates.adaptation)
-    out = sample(
-        coordinates.target,
-        chains=chains,
-        warmup=made,
-        draws=draws,
-        thin=thin,
-        cores=cores,
-        seed=seed,
-        control=control,
-        start=start,
-        progress=progress,
-        stop=stop,
-        measure=None if measure is None else partial(_measured, coordinates, measure, seed),
-        checkpoint=checkpoint,
-    )
+    plan: dict[str, Any] = {"warmup": made, "draws": draws, "thin": thin, "seed": seed, "control": control}
+    if elsewhere is not None:
+        out = elsewhere(coordinates, start, chains, plan)
+    else:
+        measured = None if measure is None else partial(_measured, coordinates, measure, seed)
+        run: dict[str, Any] = {"cores": cores, "progress": progress, "stop": stop, "measure": measured, "checkpoint": checkpoint}
+        out = sample(coordinates.target, chains=chains, start=start, **plan, **run)
     compiled = 0.0 if reused else program.seconds
     found = {
         "start": "random" if start is None else "laplace",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
@@ -13,16 +14,20 @@ import numpy as np
 from brim.compile.compiled import Compiled, compiled
 from brim.compile.session import float64
 from brim.coordinates import choose
-from brim.coordinates.base import Coordinates, model_target, sample_in
+from brim.coordinates.base import Coordinates, Learned, model_target, sample_in
 from brim.errors import BrimError, warn
+from brim.executors import WorkerError, check_executor, ordered
 from brim.fit.checks import CHECKED, warn_about
 from brim.fit.draws import Posterior
 from brim.fit.nowhere import explained
 from brim.fit.record import FitRecord
 from brim.infer.nuts.checkpoint import Checkpoint
 from brim.infer.nuts.control import Control
+from brim.infer.nuts.merged import merged
 from brim.infer.nuts.program import precompile
+from brim.infer.nuts.sampling import sample as nuts
 from brim.infer.nuts.stopping import StopWhen
+from brim.infer.nuts.warmup import Start
 from brim.infer.starts import Init, read_init, start_of
 from brim.infer.target import Draws, NowhereError, Target
 from brim.model.model import Model, report_function
@@ -46,6 +51,7 @@ def sample(
     progress: bool = True,
     stop_when: StopWhen | None = None,
     checkpoint: Checkpoint | None = None,
+    executor: Any = None,
 ) -> F:
     """Run the engine on a built model; returns the fit with draws."""
     s, given = fit.settings, read_init(init)
@@ -64,8 +70,13 @@ def sample(
     }
     if s.algorithm == "sampling" and not given.approximate:
         arguments |= {"stop": stop_when, "measure": partial(_looked_at, fit.model), "checkpoint": checkpoint}
-    elif stop_when is not None or checkpoint is not None:
-        raise BrimError("stop_when and checkpoint are for algorithm='sampling' without an approximation in init", hint="leave them out")
+        if executor is not None:
+            _check_spread(executor, stop_when, checkpoint)
+            arguments["elsewhere"] = partial(_elsewhere, fit, executor, given.spread, note)
+    elif stop_when is not None or checkpoint is not None or executor is not None:
+        raise BrimError(
+            "stop_when, checkpoint and executor are for algorithm='sampling' without an approximation in init", hint="leave them out"
+        )
     try:
         space, draws = _drawn(fit, space, given, init is None, arguments)
     except NowhereError as error:
@@ -76,6 +87,33 @@ def sample(
     if checkpoint is not None and checkpoint.failure is not None:
         warn(f"the last draws are not in '{checkpoint.folder}' ({checkpoint.failure}); the fit has them: save it with fit.save(path)")
     return with_engine_draws(fit, space, draws)
+
+
+def _check_spread(executor: Any, stop_when: StopWhen | None, checkpoint: Checkpoint | None) -> None:
+    check_executor(executor)
+    for name, given in (("stop_when", stop_when), ("checkpoint", checkpoint)):
+        if given is not None:
+            raise BrimError(f"executor and {name}: chains that run in other places end by themselves", hint="leave one of them out")
+
+
+def _elsewhere(fit: F, executor: Any, spread: float, note: str, space: Coordinates, start: Start | None, chains: int, plan: Any) -> Draws:
+    """The draws of chains that an executor runs, one a call."""
+    own = [start if start is None else replace(start, q=start.q[c : c + 1]) for c in range(chains)]
+    calls = [(fit, spread, space.learned, own[c], c, plan) for c in range(chains)]
+    try:
+        return merged(ordered(executor, _one_chain, calls, "chain"))
+    except WorkerError as error:
+        if error.finished:
+            draws = merged(list(error.finished.values()))
+            told = {"engine": note, "stopped": f"{len(error.finished)} of {chains} chains are here", "interrupted": True}
+            error.finished = with_engine_draws(fit, space, replace(draws, info={**draws.info, **told}))
+        raise
+
+
+def _one_chain(fit: FitRecord, spread: float, learned: Learned, start: Start | None, number: int, plan: Mapping[str, Any]) -> Draws:
+    """What a worker does: build the coordinates of the model anew, and run one chain in them."""
+    space = coordinates(fit, spread).with_learned(learned)
+    return nuts(space.target, chains=1, first=number, start=start, cores=1, progress=False, **plan)
 
 
 def _looked_at(model: Model, space: Coordinates, draws: Draws) -> np.ndarray:

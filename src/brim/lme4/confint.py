@@ -56,7 +56,9 @@ def parameter_values(fit: AbstractMer) -> Array:
     return np.array([*out, *([fit.sigma] if fit.has_sigma else []), *fit.beta])
 
 
-def confint(fit: AbstractMer, parm: Any, level: float, method: str, old: bool, nsim: int, seed: int | None) -> pd.DataFrame:
+def confint(
+    fit: AbstractMer, parm: Any, level: float, method: str, old: bool, nsim: int, seed: int | None, executor: Any = None
+) -> pd.DataFrame:
     """See ``AbstractMer.confint``."""
     import pandas as pd
 
@@ -76,7 +78,7 @@ def confint(fit: AbstractMer, parm: Any, level: float, method: str, old: bool, n
     else:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            draws = fit.bootMer(parameter_values, nsim, seed)
+            draws = fit.bootMer(parameter_values, nsim, seed, executor)
         rows = np.nanquantile(draws, [0.5 - level / 2, 0.5 + level / 2], axis=0).T[wanted]
     columns = [f"{100 * (0.5 + s * level / 2):.4g} %" for s in (-1, 1)]
     return pd.DataFrame(rows, index=[names[i] for i in wanted], columns=columns)

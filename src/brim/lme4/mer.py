@@ -341,6 +341,7 @@ class AbstractMer(ABC):
         oldNames: bool = True,
         nsim: int = 500,
         seed: int | None = None,
+        executor: Any = None,
     ) -> pd.DataFrame:
         """Confidence intervals of ``.sig01 ... .sigma`` and the coefficients.
 
@@ -355,10 +356,12 @@ class AbstractMer(ABC):
             coefficients only, normal; ``"boot"``: percentiles of ``nsim`` parametric bootstrap fits.
         oldNames
             ``False``: ``sd_Days|Subject``, ``cor_Days.(Intercept)|Subject``, ``sigma``.
+        nsim, seed, executor
+            Of the bootstrap: how many fits, which responses, and where the fits run (see ``brim.brm``).
         """
         from brim.lme4.confint import confint
 
-        return confint(self, parm, level, method, oldNames, nsim, seed)
+        return confint(self, parm, level, method, oldNames, nsim, seed, executor)
 
     # ------------------------------------------------------------------ predictions
 
@@ -394,11 +397,14 @@ class AbstractMer(ABC):
 
         return simulate(self, nsim, seed, re_form)
 
-    def bootMer(self, function: Any, nsim: int = 100, seed: int | None = None) -> Array:
-        """A parametric bootstrap: ``function(fit)`` of fits to simulated responses, (nsim, ...)."""
+    def bootMer(self, function: Any, nsim: int = 100, seed: int | None = None, executor: Any = None) -> Array:
+        """A parametric bootstrap: ``function(fit)`` of fits to simulated responses, (nsim, ...).
+
+        With an ``executor`` (see ``brim.brm``) the fits run there: ``function`` must be one of a module.
+        """
         from brim.lme4.simulate import boot
 
-        return boot(self, function, nsim, seed)
+        return boot(self, function, nsim, seed, executor)
 
     # ------------------------------------------------------------------ checks
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from brim.errors import BrimError
+from brim.executors import ordered, shares
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,11 +40,18 @@ def simulate(fit: AbstractMer, nsim: int, seed: int | None, re_form: Any) -> Arr
     return out
 
 
-def boot(fit: AbstractMer, function: Callable[[Any], Any], nsim: int, seed: int | None) -> Array:
+def boot(fit: AbstractMer, function: Callable[[Any], Any], nsim: int, seed: int | None, executor: Any = None) -> Array:
     """See ``AbstractMer.bootMer``."""
+    ys = simulate(fit, nsim, seed, False)
+    calls = [(fit, function, ys[share.start : share.stop]) for share in shares(nsim, executor)]
+    return np.concatenate(ordered(executor, _refits, calls, "share"))
+
+
+def _refits(fit: AbstractMer, function: Callable[[Any], Any], ys: Array) -> Array:
+    """What the function gives of the fits to some responses."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return np.array([np.asarray(function(fit.refit(y)), float) for y in simulate(fit, nsim, seed, False)])
+        return np.array([np.asarray(function(fit.refit(y)), float) for y in ys])
 
 
 def all_fit(fit: AbstractMer) -> pd.DataFrame:

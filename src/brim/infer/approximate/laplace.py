@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -155,7 +156,11 @@ def best_start(
             return None
         path = max(paths, key=lambda p: evaluate(p.q[-1])[0])
     mode, size = path.q[-1], NEAR * np.minimum(np.sqrt(scales(path)), 1.0)
-    return lambda rng: mode + size * rng.uniform(-1.0, 1.0, len(mode))
+    return partial(_around, mode, size)
+
+
+def _around(mode: np.ndarray, size: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return mode + size * rng.uniform(-1.0, 1.0, len(mode))
 
 
 def start_from(evaluate: Evaluate, found: Laplace, chains: int, rng: np.random.Generator) -> Start | None:

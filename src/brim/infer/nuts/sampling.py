@@ -46,6 +46,7 @@ class Plan:
     stop: StopWhen | None = None
     measure: Measure | None = None
     checkpoint: Checkpoint | None = None
+    first: int = 0  # number of the first chain, which decides its stream of random numbers
 
 
 @dataclass
@@ -73,6 +74,7 @@ def sample(
     stop: StopWhen | None = None,
     measure: Measure | None = None,
     checkpoint: Checkpoint | None = None,
+    first: int = 0,
 ) -> Draws:
     """Draw from the target with the no-U-turn sampler.
 
@@ -100,6 +102,8 @@ def sample(
         When to stop early, and what of the draws is looked at for that.
     checkpoint
         Where the chains are kept while they run, and continued from.
+    first
+        The number of the first chain: chains 2 and 3 of four, run by themselves, are ``chains=2, first=2`` and give the same draws.
 
     Returns
     -------
@@ -120,7 +124,7 @@ def sample(
     _check_counts(target, chains=chains, warmup=warmup, draws=draws, thin=thin, cores=cores, start=start)
     seed = fresh_seed() if seed is None else int(seed)
     cores = min(chains, processors() if cores is None else cores)
-    plan = Plan(target, control, warmup, draws, thin, seed, start, stop, measure, checkpoint)
+    plan = Plan(target, control, warmup, draws, thin, seed, start, stop, measure, checkpoint, first)
     compiling = precompile(target, control)
     reused = compiling.done()
     if checkpoint is not None:
@@ -209,7 +213,7 @@ class _Run:
         plan, report = self.plan, self.reports[number]
         with float64():
             clock = time.perf_counter()
-            chain = Chain(program, data, chain_stream(plan.seed, number), plan.control, self.halt, report)
+            chain = Chain(program, data, chain_stream(plan.seed, plan.first + number), plan.control, self.halt, report)
             steps = self._begin(chain, number, program)
             warm_up(chain, plan, number)
             self.times[number] = Times(time.perf_counter() - clock, 0.0, report.leapfrogs if steps is None else steps)
@@ -310,13 +314,13 @@ def warm_up(chain: Chain, plan: Plan, number: int) -> None:
     if hasattr(chain, "state"):  # continued
         strategy.run(chain, plan.warmup)
         return
-    rng = np.random.default_rng([plan.seed, number])
+    rng = np.random.default_rng([plan.seed, plan.first + number])
     if plan.start is None:
-        first_point(chain, plan.target, rng, number)
+        first_point(chain, plan.target, rng, plan.first + number)
         climb(chain)
     else:
         given = plan.start
-        first_point(chain, replace(plan.target, init=lambda _: given.q[number]), rng, number)
+        first_point(chain, replace(plan.target, init=lambda _: given.q[number]), rng, plan.first + number)
         chain.state = chain.state._replace(scale=chain.program.metric.begin(given.inv_mass))
     first_step_size(chain, plan.control.step_size if plan.start is None else plan.start.step_size or plan.control.step_size)
     strategy.run(chain, plan.warmup)

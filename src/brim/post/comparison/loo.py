@@ -62,7 +62,7 @@ def loo(
     seed
         For what is drawn at random here.
     kwargs
-        Further arguments of ``Fit.log_lik``; for ``reloo`` those of ``brm``.
+        Further arguments of ``Fit.log_lik``; for ``reloo`` those of ``brm``, and with ``executor=`` its fits run there.
 
     Returns
     -------

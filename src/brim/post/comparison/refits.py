@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
 from brim.arguments import drawn_seed, one_of, whole
 from brim.errors import BrimError, suggest
+from brim.executors import ordered
 from brim.parameters.prior import Priors
 from brim.post.comparison.pointwise import Pointwise, log_mean_exp
 from brim.post.predictions import log_lik
@@ -33,9 +35,10 @@ def refitted(rows: Pointwise, result: Elpd, seed: int | None, arguments: Mapping
     frame = _frame(rows)
     elpd, p, k = (np.array(a) for a in (result.elpd_i, result.p_i, result.pareto_k))
     lpd = elpd + p
-    for i in result.bad:
-        refit = _fit_again(rows.fit, frame.take(np.arange(frame.n) != i), seed, arguments)
-        elpd[i] = log_mean_exp(_held_out(refit, frame.take(np.array([i])), rows.resp, seed))[0]
+    again = Again.of(rows, frame, seed, arguments)
+    outs = [np.arange(frame.n) == i for i in result.bad]
+    for i, found in zip(result.bad, again.left_out(outs, "refit"), strict=True):
+        elpd[i] = log_mean_exp(found)[0]
         p[i], k[i] = lpd[i] - elpd[i], 0.0
     return total(
         "loo",
@@ -57,12 +60,41 @@ def _frame(rows: Pointwise) -> Frame:
     return response.response.kept(rows.fit.frame)
 
 
-def _fit_again(fit: Any, frame: Frame, seed: int | None, arguments: Mapping[str, Any]) -> Fit:
-    """The model with its priors, default ones too, on other rows; the program compiled for the first serves all that have as many."""
-    priors = Priors(tuple(row for row in fit.model.rows if row.prior))
-    given = {"progress": False, "prior": priors, **({} if seed is None else {"seed": seed}), **arguments}
-    found: Fit = fit.update(newdata=frame, **given)
-    return found
+@final
+@dataclass(frozen=True)
+class Again:
+    """Fits of the model with its priors, default ones too, on some of its rows; a program compiled for one serves all that have as many.
+
+    ``fit`` has no draws, so that little is sent to a worker.
+    """
+
+    fit: Fit
+    frame: Frame
+    resp: str | None
+    seed: int | None
+    arguments: Mapping[str, Any]
+    executor: Any = field(default=None, repr=False)
+
+    @staticmethod
+    def of(rows: Pointwise, frame: Frame, seed: int | None, arguments: Mapping[str, Any]) -> Again:
+        """The refits that ``arguments`` of ``brm`` ask for, ``executor`` among them."""
+        priors = Priors(tuple(row for row in rows.fit.model.rows if row.prior))
+        executor = arguments.get("executor")
+        own = {name: value for name, value in arguments.items() if name != "executor"}
+        given = {"prior": priors, **({} if seed is None else {"seed": seed}), **({} if executor is None else {"cores": 1}), **own}
+        bare = replace(rows.fit, posterior=None, stats={}, info={}, criteria={})
+        return Again(bare, frame, rows.resp, seed, {"progress": False, **given}, executor)  # type: ignore[arg-type]
+
+    def left_out(self, outs: Sequence[np.ndarray], what: str) -> list[np.ndarray]:
+        """Log likelihood ``(draws, rows)`` of the rows of each mask, given the others; by the executor, a fit a call."""
+        here = replace(self, executor=None)
+        return ordered(self.executor, _without, [(here, out) for out in outs], what)
+
+
+def _without(again: Again, out: np.ndarray) -> np.ndarray:
+    """Fit without these rows: their log likelihood."""
+    refit = again.fit.update(newdata=again.frame.take(~out), **again.arguments)
+    return _held_out(refit, again.frame.take(out), again.resp, again.seed)
 
 
 def _held_out(fit: Fit, frame: Frame, resp: str | None, seed: int | None) -> np.ndarray:
@@ -85,6 +117,7 @@ def kfold(
     joint: bool | str = False,
     resp: str | None = None,
     seed: int | None = 1,
+    executor: Any = None,
     **kwargs: Any,
 ) -> Elpd:
     """K-fold cross-validation: the density of each observation given the other folds, from ``K`` fits.
@@ -108,6 +141,8 @@ def kfold(
         The response, in a multivariate model.
     seed
         For the split, the fits, and effects of new groups.
+    executor
+        Where the fits run, one a fold: see ``brm``.
     kwargs
         Arguments of ``brm`` for the fits (``chains``, ``iter``, ``cores``, ...).
 
@@ -137,10 +172,9 @@ def kfold(
     units = fold if joint == "fold" else members if joint == "group" else np.arange(frame.n)
     if joint == "group" and members is None:
         raise BrimError("joint='group' needs the column of the groups", hint="say group=")
-    for k in asked:
-        out = fold == k
-        refit = _fit_again(fit, frame.take(~out), seed, kwargs)
-        found = _held_out(refit, frame.take(out), resp, seed)
+    again = Again.of(rows, frame, seed, {**kwargs, "executor": executor})
+    outs = [fold == k for k in asked]
+    for out, found in zip(outs, again.left_out(outs, "fold"), strict=True):
         labels = units[out]  # type: ignore[index]
         for unit in dict.fromkeys(labels.tolist()):
             mine = labels == unit
