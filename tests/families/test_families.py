@@ -85,7 +85,7 @@ def test_kernel_differs_from_density_by_a_constant(name):
 
 # brms 2.18: get_prior(bf(y ~ x), data, family), and with the parameter predicted under its default link
 PRIORS = {
-    ("gaussian", "sigma"): ("scale", "student_t(3, 0, 2.5)"),
+    ("gaussian", "sigma"): ("scale", "scale"),
     ("student", "nu"): ("gamma(2, 0.1)", "normal(2.7, 0.8)"),
     ("skew_normal", "alpha"): ("normal(0, 4)", "normal(0, 4)"),
     ("exgaussian", "beta"): ("gamma(1, 0.1)", "normal(1.7, 1.3)"),
@@ -107,6 +107,9 @@ PRIORS = {
     ("negbinomial", "shape"): ("inv_gamma(0.4, 0.3)", "student_t(3, 0, 2.5)"),
     ("hurdle_negbinomial", "shape"): ("inv_gamma(0.4, 0.3)", "student_t(3, 0, 2.5)"),
     ("zero_inflated_negbinomial", "shape"): ("inv_gamma(0.4, 0.3)", "student_t(3, 0, 2.5)"),
+    ("negbinomial2", "sigma"): ("gamma(0.4, 0.3)", "scale"),
+    ("xbeta", "kappa"): ("gamma(0.01, 0.01)", "student_t(3, 0, 2.5)"),
+    ("von_mises", "mu"): ("location", "student_t(1, 0, 1)"),
 }
 
 

@@ -84,9 +84,9 @@ class DparSpec:
         Whether it does not exist unless it is predicted or fixed (mixing proportions).
 
     Two words stand for priors that need the response: ``"location"`` for ``student_t(3, m, s)`` and ``"scale"`` for
-    ``student_t(3, 0, s)``, with ``m`` the median and ``s = max(2.5, mad)`` of ``link(y)`` (of ``log(y)`` if the family is
-    ``logscale``, whatever the link), rounded to one digit, for the links identity, log, inverse, sqrt and 1/mu^2;
-    ``m = 0``, ``s = 2.5`` for the others. A parameter that is not predicted counts as one with the identity link.
+    ``student_t(3, 0, s)``. With ``z = link(y)``, the link the parameter's own (identity where it is not predicted, log if the family is
+    ``logscale``), ``m`` is the median of ``z`` less the mean offset and ``s = max(2.5, mad(z))``, both rounded to one digit; ``m = 0``,
+    ``s = 2.5`` where a response has no link, and for links other than identity, log, inverse, sqrt and 1/mu^2.
     """
 
     name: str

@@ -279,7 +279,7 @@ FAMILIES = (
     Constructor(
         name="von_mises",
         summary="Von Mises distribution of angles from -pi to pi: mean direction ``mu``, concentration ``kappa``.",
-        dpars=(replace(mu(("tan_half", "identity")), intercept_prior="student_t(1, 0, 1)"), KAPPA),
+        dpars=(replace(mu(("tan_half", "identity")), prior="location", intercept_prior="student_t(1, 0, 1)"), KAPPA),
         distribution=lambda d, data: VonMises(d["mu"], d["kappa"].value),
         support=support.interval(-np.pi, np.pi, "angles from -pi to pi", closed=(True, True)),
         kind="angle",

@@ -18,7 +18,7 @@ from brim.families import support
 from brim.families.additions import log_exposed
 from brim.families.base import Dpar
 from brim.families.constructor import Constructor
-from brim.families.dpars import COUNT_LINKS, PROBABILITY_LINKS, SHAPE_NB, SIGMA, mu
+from brim.families.dpars import COUNT_LINKS, PROBABILITY_LINKS, SHAPE_NB, SIGMA_NB2, mu
 from brim.families.links import LINKS
 
 __all__ = ["FAMILIES", "Bernoulli", "Binomial", "NegBinomial", "Poisson"]
@@ -271,7 +271,7 @@ FAMILIES = (
     Constructor(
         name="negbinomial2",
         summary="Negative binomial counts with mean ``mu`` and variance ``mu + sigma mu^2``.",
-        dpars=(mu(COUNT_LINKS), SIGMA),
+        dpars=(mu(COUNT_LINKS), SIGMA_NB2),
         distribution=lambda d, data: NegBinomial(log_exposed(d["mu"].log, data), log_exposed(-d["sigma"].log, data)),
         support=support.whole,
         kind="count",

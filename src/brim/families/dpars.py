@@ -28,6 +28,7 @@ __all__ = [
     "SHAPE",
     "SHAPE_NB",
     "SIGMA",
+    "SIGMA_NB2",
     "XI",
     "ZI",
     "ZOI",
@@ -44,7 +45,9 @@ POSITIVE_LINKS = ("log", "identity", "inverse", "softplus", "squareplus")
 _POSITIVE = ("log", "identity", "softplus", "squareplus")
 _UNIT = ("logit", "identity")
 
-SIGMA = DparSpec("sigma", _POSITIVE, lb=0.0, prior="scale")
+SIGMA = DparSpec("sigma", _POSITIVE, lb=0.0, prior="scale", intercept_prior="scale")
+#: The overdispersion of ``negbinomial2``, which is no spread of the response.
+SIGMA_NB2 = replace(SIGMA, prior="gamma(0.4, 0.3)")
 SHAPE = DparSpec("shape", _POSITIVE, lb=0.0, prior="gamma(0.01, 0.01)")
 #: The overdispersion of negative binomial families; its default prior is that of brms since 2.23.
 SHAPE_NB = replace(SHAPE, prior="inv_gamma(0.4, 0.3)")
@@ -52,7 +55,7 @@ NU = DparSpec("nu", ("logm1", "identity"), lb=1.0, prior="gamma(2, 0.1)", interc
 PHI = DparSpec("phi", _POSITIVE, lb=0.0, prior="gamma(0.01, 0.01)")
 KAPPA = DparSpec("kappa", _POSITIVE, lb=0.0, prior="gamma(2, 0.01)", intercept_prior="normal(5.0, 0.8)")
 #: The exceedance of extended-support beta responses, which is small.
-KAPPA_XBETA = replace(KAPPA, prior="gamma(0.01, 0.01)")
+KAPPA_XBETA = DparSpec("kappa", _POSITIVE, lb=0.0, prior="gamma(0.01, 0.01)")
 BETA = DparSpec("beta", _POSITIVE, lb=0.0, prior="gamma(1, 0.1)", intercept_prior="normal(1.7, 1.3)")
 ZI = DparSpec("zi", _UNIT, lb=0.0, ub=1.0, prior="beta(1, 1)", intercept_prior="logistic(0, 1)")
 HU, ZOI, COI, BIAS, QUANTILE = (replace(ZI, name=name) for name in ("hu", "zoi", "coi", "bias", "quantile"))

@@ -17,6 +17,7 @@ from brim.language.brms import Formula, MvFormula
 from brim.language.expand import Call, Name, Node, Terms, deparse, special, variables
 from brim.model.blocks import gather_blocks
 from brim.model.bounds import smallest_response, within_data
+from brim.model.defaults import Defaults
 from brim.model.doubts import warn_of_doubtful_columns
 from brim.model.extras import FamilyExtra
 from brim.model.imputation import imputable
@@ -58,7 +59,7 @@ def build(
     given = read_priors(priors)
     plans, frame = read_plans(formula, family, frame)
     joint = _joint(formula, plans)
-    defaults = {p.resp: _Defaults.of(p, frame) for p in plans}
+    defaults = {p.resp: _defaults(p, frame) for p in plans}
     blocks = gather_blocks(plans, {resp: d.scale for resp, d in defaults.items()}, frame, data2)
     imputables = tuple(i for p in plans if (i := imputable(p.response, p.family, p.resp, frame)) is not None)
     made = [_Builder(p, p.rows(frame), defaults[p.resp], blocks, data2, given, frame, imputables, joint).response() for p in plans]
@@ -173,31 +174,11 @@ def read_data2(data2: Mapping[str, Any] | None) -> dict[str, Any]:
     return out
 
 
-@dataclass(frozen=True)
-class _Defaults:
-    """brms' data-dependent default priors of one response."""
-
-    location: float
-    scale: float
-    own_scale: float
-
-    @staticmethod
-    def of(plan: Plan, frame: Frame) -> _Defaults:
-        """From the response on the scale of its predictor, offsets taken off; ``own_scale``, for what has none, from it as it is."""
-        mine = plan.rows(frame)
-        main = next((p.terms for p in plan.parts if p.name == "mu"), None)
-        shift = sum(float(np.mean(o.design(mine)["offset"])) for o in _offsets(main, mine))
-        y = plan.response.design(mine, plan.family)["y"]
-        link = next(iter(plan.family.links.values()))
-        location, scale = plan.response.prior_scale(y, plan.family, shift, link)
-        return _Defaults(location, scale, scale if link == "identity" else plan.response.prior_scale(y, plan.family, shift, "identity")[1])
-
-    def text(self, prior: str, predicted: bool = True) -> str:
-        """A spec's default prior with ``location`` and ``scale`` spelled out."""
-        scale = self.scale if predicted else self.own_scale
-        if prior == "location":
-            return f"student_t(3, {self.location:g}, {scale:g})"
-        return f"student_t(3, 0, {scale:g})" if prior == "scale" else prior
+def _defaults(plan: Plan, frame: Frame) -> Defaults:
+    """The default priors of a response; an offset moves the intercept of its own predictor."""
+    mine = plan.rows(frame)
+    offsets = {p.name: sum(float(np.mean(o.design(mine)["offset"])) for o in _offsets(p.terms, mine)) for p in plan.parts}
+    return Defaults.of(plan.response.values(mine, plan.family), plan.family, {n: v for n, v in offsets.items() if v})
 
 
 @dataclass(frozen=True)
@@ -206,7 +187,7 @@ class _Builder:
 
     plan: Plan
     frame: Frame
-    defaults: _Defaults
+    defaults: Defaults
     blocks: tuple[GroupBlock, ...]
     data2: Mapping[str, Any]
     priors: Priors
@@ -265,7 +246,8 @@ class _Builder:
         family = self.plan.family
         if part.where.nlpar:
             return Population(terms, part.where, center=False, cmc=part.formula.cmc, decomp=part.formula.decomp).learn(self.frame)
-        default = self.defaults.text(family.spec(part.name).prior_of_intercept(family.links[part.name]))
+        link = family.links[part.name]
+        default = self.defaults.text(family.spec(part.name).prior_of_intercept(link), link, part.name)
         if part.name in family.mus and not family.intercepts:
             centred = family.centered and part.formula.centred
             return Population(terms, part.where, default, centred, True, part.formula.cmc, part.formula.decomp).learn(self.frame)
@@ -338,7 +320,7 @@ class _Builder:
             if (spec.lb is not None and value < spec.lb) or (isinstance(high, float) and value > high):
                 raise BrimError(f"{spec.name} = {value:g} is outside its bounds", hint=f"lower bound {spec.lb}, upper bound {high}")
             return Param(key, constants=(0,), constant_values=(float(value),))
-        slot = Slot(spec.name, where=Where(self.plan.resp), default=self.defaults.text(spec.prior, predicted=False))
+        slot = Slot(spec.name, where=Where(self.plan.resp), default=self.defaults.text(spec.prior))
         return Param(key, slots=(slot,), lb=spec.lb, ub=spec.ub, symbols=symbols)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self, final
 
@@ -28,15 +28,6 @@ MATRICES = ("simplex", "counts")
 ONLY_WITH_Y = ("weights", "cens", "dec")
 #: Additions that give the likelihood no data: which rows there are, which values are estimated, labels of rows.
 ELSEWHERE = ("subset", "mi", "index")
-
-#: Links under which default priors follow the response.
-SCALED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "identity": lambda v: v,
-    "log": np.log,
-    "inverse": lambda v: 1 / v,
-    "sqrt": np.sqrt,
-    "1/mu^2": lambda v: 1 / v**2,
-}
 
 
 @final
@@ -255,26 +246,6 @@ class Response:
         lookup = np.array([place.get(level, -1) for level in column.levels], float)
         return lookup[column.codes]
 
-    def prior_scale(self, y: np.ndarray, family: Family, shift: float, link: str) -> tuple[float, float]:
-        """Location and scale of brms' default priors: median and MAD of the response on the scale of a link.
-
-        ``max(2.5, round(MAD, 1))`` and ``round(median, 1)`` of the link of ``y`` for the links where that makes sense,
-        else 0 and 2.5; ``shift`` (the mean offset) is taken off first.
-        """
-        link = "log" if family.logscale else link
-        if family.kind in (*MATRICES, "ordinal", "category") or link not in SCALED:
-            return 0.0, 2.5
-        if link in ("log", "inverse", "1/mu^2"):
-            y = np.where(y == 0, y + 0.1, y)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            z = SCALED[link](y) - shift if shift else SCALED[link](y)
-        z = z[~np.isnan(z)]  # a copy, partly sorted below: no further ones of large data
-        median = _median(z)
-        mad = 1.4826 * _median(np.abs(np.subtract(z, median, out=z), out=z))
-        location = float(np.round(median, 1))
-        scale = max(2.5, float(np.round(mad, 1)))
-        return (location if np.isfinite(location) else 0.0) + 0.0, scale if np.isfinite(scale) else 2.5
-
     # ------------------------------------------------------------------ numbers
 
     def log_lik(self, distribution: Any, data: Mapping[str, Any]) -> Any:
@@ -289,13 +260,3 @@ def _two(value: Any) -> Any:
         return value
     distinct = np.unique(value.values[~value.missing])
     return value.as_factor() if len(distinct) == 2 and (distinct == np.round(distinct)).all() and set(distinct) != {0.0, 1.0} else value
-
-
-def _median(values: np.ndarray) -> float:
-    """The median of values without ``NaN``, which are partly sorted in place; ``NaN`` if there is none."""
-    n = len(values)
-    if n == 0:
-        return float("nan")
-    values.partition(n // 2)
-    high = values[n // 2]
-    return float(high if n % 2 else 0.5 * (values[: n // 2].max() + high))
