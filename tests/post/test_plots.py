@@ -13,7 +13,8 @@ import brim
 import references as ref
 from brim.errors import BrimError
 from brim.post.plots.density import bandwidth, density
-from brim.post.plots.style import Figures, colours, slug
+from brim.post.plots.figures import Figures, slug
+from brim.post.plots.style import colours
 
 
 @cache
@@ -189,7 +190,7 @@ def test_one_panel_a_group(type):
     fit, y = counts()
     treatment = brim.load_data("epilepsy")["Trt"].astype(str)
     figure = fit.pp_check(type, group="Trt", seed=1)
-    assert [ax.get_title(loc="left") for ax in figure.axes] == ["0", "1"]
+    assert [ax.get_title(loc="left") for ax in figure.axes] == ["Trt = 0", "Trt = 1"]
     for ax, level in zip(figure.axes, "01", strict=True):
         assert ax.lines[0].get_xdata()[0] == pytest.approx(y[treatment == level].mean())
 

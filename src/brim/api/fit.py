@@ -138,7 +138,7 @@ class Fit(FitRecord):
 
     conditional_effects = Method("brim.post.effects.effects")
     pp_check = Method("brim.post.plots.checks")
-    plot = Method("brim.post.plots.checks", "trace_plot")
+    plot = Method("brim.post.plots.traces", "trace_plot")
     mcmc_plot = Method("brim.post.plots.posterior")
     pairs = Method("brim.post.plots.pairs")
     caterpillar = Method("brim.post.plots.levels")

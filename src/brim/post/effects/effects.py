@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from brim.fit.record import FitRecord
 from brim.frames.frame import Frame
 from brim.language.brms import Formula
 from brim.model.model import ResponseModel
-from brim.post.effects.grid import Grid, Settings, grid, read_conditions, stack
+from brim.post.effects.grid import Grid, Settings, grid, held_text, read_conditions, stack
 from brim.post.effects.table import EffectInfo, Points, Request, effect_table, has_points
 from brim.post.effects.variables import Effect, Variables
 from brim.post.predict import pick_draws
@@ -23,7 +23,7 @@ from brim.post.predict import pick_draws
 if TYPE_CHECKING:
     import pandas as pd
 
-    from brim.post.plots.style import Figures
+    from brim.post.plots.figures import Figures
 
 __all__ = ["ConditionalEffects", "conditional_effects"]
 
@@ -59,11 +59,17 @@ class ConditionalEffects(Mapping[str, "pd.DataFrame"]):
         return len(self.tables)
 
     def __repr__(self) -> str:
-        rows = [f"  {name}: {len(table)} rows" for name, table in self.tables.items()]
+        held = {name: f"; {text}" * bool(text) for name, text in self.captions.items()}
+        rows = [f"  {name}: {len(table)} rows{held[name]}" for name, table in self.tables.items()]
         return "\n".join(["<ConditionalEffects>", *rows, "tables by name, [effect]; figures with .plot(), files with .save(folder)"])
 
     def _repr_html_(self) -> str:
         return self.plot()._repr_html_()
+
+    @property
+    def captions(self) -> dict[str, str]:
+        """What the other variables of each effect are held at, in words; they stand under the figures."""
+        return {name: info.held for name, info in self.info.items()}
 
     def plot(self, effects: str | Sequence[str] | None = None, **kwargs: Any) -> Figures:
         """The figures, ``effect -> matplotlib Figure``.
@@ -73,17 +79,22 @@ class ConditionalEffects(Mapping[str, "pd.DataFrame"]):
         effects
             Which of them; all by default.
         **kwargs
-            ``points``: also draw the observations; ``rug``: mark the observed predictor values along the axis; ``ncol``: columns of the
-            grid of conditions; ``stype``: ``"contour"`` or ``"raster"`` for surfaces; ``mean=False``: leave the estimate out of spaghetti.
+            ``points``: also draw the observations (censored ones as open marks, groups with equal values side by side); ``rug``: mark
+            the observed predictor values along the axis; ``ncol``: columns of the grid of conditions; ``stype``: ``"contour"`` or
+            ``"raster"`` for surfaces; ``mean=False``: leave the estimate out of spaghetti; ``ax``: axes of yours to draw in, one a
+            panel; ``figsize``: width and height of each figure in inches.
         """
         from brim.post.effects.plot import plot
 
         names = list(self) if effects is None else [effects] if isinstance(effects, str) else list(effects)
-        return plot({name: (self[name], self.info[name]) for name in names}, **kwargs)
+        return named(plot)({name: (self[name], self.info[name]) for name in names}, **kwargs)
 
     def save(self, folder: str | Path, **kwargs: Any) -> list[Path]:
         """Write ``conditional_effects_<effect>.png`` into a folder for each effect; returns the files. ``kwargs`` as in ``plot``."""
-        return self.plot(**kwargs).save(folder, prefix="conditional_effects_")
+        from brim.post.plots.figures import unseen
+
+        with unseen():
+            return self.plot(**kwargs).save(folder, prefix="conditional_effects_")
 
 
 @named
@@ -197,7 +208,8 @@ def conditional_effects(
         prefix = f"{response.name}." if len(fit.model.responses) > 1 else ""
         for g, draws in zip(grids, _predict(fit, response, grids, request), strict=True):
             name = prefix + ":".join(g.effect)
-            tables[name], infos[name] = effect_table(g, draws, known, settings.labels, request, response, points)
+            tables[name], info = effect_table(g, draws, known, settings.labels, request, response, points)
+            infos[name] = replace(info, held=held_text(g, known, settings))
     return ConditionalEffects(tables, infos)
 
 

@@ -12,7 +12,7 @@ from brim.errors import BrimError, suggest
 from brim.frames.frame import Column, Factor, Frame, Logical, Numeric
 from brim.post.effects.variables import Effect, Variable, Variables
 
-__all__ = ["Grid", "Settings", "grid", "read_conditions", "stack"]
+__all__ = ["Grid", "Settings", "grid", "held_text", "read_conditions", "stack"]
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,27 @@ def grid(effect: Effect, known: Variables, settings: Settings) -> Grid:
             new = _new_level(variable, len(row), out.get(known.by.get(name, "")))
             out[name] = conditions[name].take(condition) if name in conditions else new
     return Grid(effect, out, condition, labels if len(effect) == 2 else ())
+
+
+def held_text(g: Grid, known: Variables, settings: Settings) -> str:
+    """What the variables that an effect does not vary are held at; conditions that differ stand in the titles of their panels.
+
+    Of numbers it says whether the value is the mean, the median or one that was asked for; whether group effects are there.
+    """
+    several = len(settings.labels) > 1
+    parts = []
+    for name, column in g.columns.items():
+        if name in g.effect or (name in settings.conditions and several):
+            continue
+        if name in known.groups and name not in known.known and name not in settings.conditions:
+            parts.append(f"{name}: a new level")
+            continue
+        chosen = "" if name in settings.conditions else {"numeric": " (mean)", "integer": " (median)"}.get(known[name].kind, "")
+        value = _texts(column.take(np.zeros(1, int)))[0]
+        parts.append(f"{name} = {value}{chosen}")
+    said = [f"held at {', '.join(parts)}"] * bool(parts) + ["without group effects"] * bool(known.groups and not settings.groups)
+    text = "; ".join(said)
+    return text[:1].upper() + text[1:]
 
 
 def _chosen(variable: Variable, chosen: Mapping[str, Any], default: Callable[[Variable], Column]) -> tuple[Column, tuple[str, ...]]:

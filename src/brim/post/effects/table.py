@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from brim.errors import BrimError
 from brim.fit.record import FitRecord
 from brim.frames.frame import Frame, Numeric
 from brim.language.expand import deparse
 from brim.model.model import ResponseModel
+from brim.post.censoring import Censoring
 from brim.post.effects.grid import Grid, Settings
 from brim.post.effects.variables import Effect, Variables
 
@@ -36,9 +38,14 @@ class EffectInfo:
     look
         ``"lines"``, ``"surface"``, ``"categorical"`` or ``"ordinal"``.
     points
-        The observations: ``effect1__[, effect2__], cond__, resp__``; ``None`` where they have another scale than the estimates.
+        The observations: ``effect1__[, effect2__], cond__, resp__``, of censored responses also ``cens__`` (brms' codes; ``resp__`` is
+        the limit) and ``until__`` (the upper end of intervals); ``None`` where they have another scale than the estimates.
     draws
         Single draws ``(draws, rows)`` for ``spaghetti``.
+    held
+        What the other variables are held at, in words.
+    categories
+        Names of the categories whose numbers the estimates are on the scale of.
     """
 
     variables: tuple[str, ...]
@@ -47,6 +54,8 @@ class EffectInfo:
     look: str = "lines"
     points: pd.DataFrame | None = field(default=None, repr=False)
     draws: np.ndarray | None = field(default=None, repr=False)
+    held: str = ""
+    categories: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,13 +97,20 @@ def effect_table(
         table, draws = _by_category(table, draws, response)
         names, kinds = [*names, "cats__"], (*kinds, "factor")
     elif draws.ndim == 3:
+        if response.family.kind != "ordinal" or request.method != "posterior_epred":
+            raise BrimError(
+                f"{response.family.name} has a number for every category here, and no mean of them",
+                hint="use method='posterior_epred' with categorical=True, or name one parameter with dpar=",
+            )
         draws = draws @ np.arange(1.0, draws.shape[2] + 1)
     for column, values in _summary(draws, request).items():
         table[column] = values
-    label = _label(response, request)
+    label = _label(response, request, g)
     look = "surface" if surface else request.look
     shown = points.table(g, kinds) if points is not None and not surface else None
-    return table, EffectInfo(tuple(names), kinds, label, look, shown, draws if request.spaghetti else None)
+    named = response.family.kind == "ordinal" and look == "lines" and not (request.dpar or request.nlpar or request.transform)
+    levels = response.response.levels if named and request.method != "posterior_linpred" else ()
+    return table, EffectInfo(tuple(names), kinds, label, look, shown, draws if request.spaghetti else None, categories=levels)
 
 
 def _variables_table(g: Grid, kinds: tuple[str, ...], labels: tuple[str, ...]) -> pd.DataFrame:
@@ -160,14 +176,36 @@ def _summary(draws: np.ndarray, request: Request) -> dict[str, np.ndarray]:
     return {"estimate__": middle, "se__": error, "lower__": lower, "upper__": upper}
 
 
-def _label(response: ResponseModel, request: Request) -> str:
-    name = deparse(response.response.node)
-    if request.look in ("categorical", "ordinal"):
-        return f"Probability of {name}" if response.family.kind != "counts" else name
+def _label(response: ResponseModel, request: Request, g: Grid) -> str:
+    """What the estimate is."""
+    said = _said(deparse(response.response.node), response, request, g)
+    return said if request.transform is None else f"{said} (transformed)"
+
+
+def _said(name: str, response: ResponseModel, request: Request, g: Grid) -> str:
+    kind = response.family.kind
     par = request.dpar or request.nlpar
     if request.method == "posterior_linpred":
         return f"{par or 'mu'} of {name} (linear predictor)"
-    return f"{par} of {name}" if par else name
+    if par:
+        return f"{par} of {name}"
+    if request.method == "posterior_predict":
+        return f"Predicted {'category of ' * (kind in ('ordinal', 'category'))}{name}"
+    if kind == "simplex":
+        return f"Mean share of {name}"
+    if kind == "binary":
+        return f"Probability of {name} = {(*response.response.levels, '1')[1 if len(response.response.levels) == 2 else -1]}"
+    if request.look in ("categorical", "ordinal") and kind != "counts":
+        return f"Probability of {name}"
+    if kind == "ordinal":
+        return f"Mean category of {name}"
+    return f"Probability of {name}" if _one_trial(response, g) else name
+
+
+def _one_trial(response: ResponseModel, g: Grid) -> bool:
+    """Whether responses are successes out of one trial, so that their mean is a probability."""
+    trials = response.response.design(Frame.of(g.columns), response.family, with_y=False).get("trials")
+    return trials is not None and bool(np.all(trials == 1))
 
 
 # --------------------------------------------------------------------------- observations
@@ -192,10 +230,17 @@ class Points:
         import pandas as pd
 
         parts = []
+        censored = Censoring.of(self.data)
         for i, label in enumerate(self.labels):
             keep = np.flatnonzero(self._matching(i, g.effect))
-            part = {f"effect{j + 1}__": _native(self.frame[v].take(keep), kinds[j] == "factor") for j, v in enumerate(g.effect)}
-            parts.append(pd.DataFrame({**part, "cond__": label, "resp__": self._y(g, i)[keep]}))
+            part: dict[str, Any] = {
+                f"effect{j + 1}__": _native(self.frame[v].take(keep), kinds[j] == "factor") for j, v in enumerate(g.effect)
+            }
+            part |= {"cond__": label, "resp__": self._y(g, i)[keep]}
+            if censored is not None:
+                mine = censored.rows(keep)
+                part |= {"resp__": mine.at, "cens__": mine.codes, "until__": mine.upper}
+            parts.append(pd.DataFrame(part))
         return pd.concat(parts, ignore_index=True)
 
     def _y(self, g: Grid, i: int) -> np.ndarray:

@@ -86,11 +86,14 @@ class Hypotheses:
         n = len(self.tested[0].values)
         return pd.DataFrame({f"H{i + 1}": np.full(n, np.nan) if t.prior is None else t.prior for i, t in enumerate(self.tested)})
 
-    def plot(self) -> Figure:
-        """Densities of what is tested, posterior and prior, with the value tested against."""
+    def plot(self, *, ax: Any = None, figsize: Any = None) -> Figure:
+        """Densities of what is tested, posterior and prior, with the value tested against.
+
+        ``ax``: axes of yours to draw in, one a hypothesis; ``figsize``: width and height of a new figure in inches.
+        """
         from brim.post.plots.hypotheses import plot_hypotheses
 
-        return plot_hypotheses(self.tested)
+        return plot_hypotheses(self.tested, ax, figsize)
 
     def __str__(self) -> str:
         shown = self.table

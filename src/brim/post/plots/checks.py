@@ -1,29 +1,28 @@
-"""``pp_check`` and the plot of a fit: what a user calls, its arguments checked and its numbers gathered."""
+"""``pp_check``: what a user calls, its arguments checked and its numbers gathered."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from brim.arguments import named, number, one_of, whole
-from brim.errors import BrimError, suggest
+from brim.errors import BrimError, suggest, warn
 from brim.fit.record import FitRecord
 from brim.frames.frame import Frame, Numeric
 from brim.language.expand import deparse
 from brim.model.model import ResponseModel
-from brim.parameters.param import RANKS
+from brim.post.censoring import Censoring
 from brim.post.comparison.loo import log_weights
 from brim.post.comparison.pointwise import Pointwise
-from brim.post.plots.density import bandwidth, density
+from brim.post.plots.figures import BaseFigure, Canvas, drawing
 from brim.post.plots.predictive.check import HANG, STATS, Check
 from brim.post.plots.predictive.table import PANELS, draw
-from brim.post.plots.style import BLUE, DARK, Figure, colours, style
 from brim.post.predict import predict
 
-__all__ = ["chosen_variables", "main_variables", "pp_check", "trace_plot"]
+__all__ = ["pp_check"]
 
 #: bayesplot's further names of types.
 _SAME = {
@@ -57,7 +56,9 @@ def pp_check(
     sample_new_levels: str = "uncertainty",
     draw_ids: Any = None,
     seed: int | None = None,
-) -> Figure:
+    ax: Any = None,
+    figsize: Any = None,
+) -> BaseFigure:
     """Posterior predictive check: observed responses against responses replicated by the model.
 
     Parameters
@@ -96,11 +97,13 @@ def pp_check(
         Columns of panels.
     newdata, resp, re_formula, allow_new_levels, sample_new_levels, seed
         As in ``Fit.posterior_predict``; ``newdata`` must hold the response. Rows where it is missing are left out.
+    ax, figsize
+        Axes of yours to draw in, as many as there are panels, or width and height of a new figure in inches.
 
     Returns
     -------
     matplotlib.figure.Figure
-        It shows itself in notebooks; ``savefig`` writes it.
+        It shows itself in notebooks; ``plt.show()`` shows it on a display; ``savefig`` writes it.
 
     Raises
     ------
@@ -114,7 +117,7 @@ def pp_check(
     >>> len(fit.pp_check(ndraws=5, seed=1).axes[0].lines)
     6
     """
-    kind = _kind(type, group)
+    kind, canvas = _kind(type, group), Canvas.of(ax, figsize)
     prob, prob_outer = (number(name, p, above=0, below=1) for name, p in (("prob", prob), ("prob_outer", prob_outer)))
     bins, ncol = whole("bins", bins, least=1), None if ncol is None else whole("ncol", ncol, least=1)
     if prob > prob_outer:
@@ -141,21 +144,23 @@ def pp_check(
         raise BrimError(f"no observation of '{response.name}' is there to be checked")
     if not seen.all():  # estimated by mi(): there is nothing to compare the replications with
         y, yrep, columns = y[seen], yrep[:, seen], {name: column.take(seen) for name, column in columns.items()}
+    censored = Censoring.of(response.response.design(rows, response.family))
     check = replace(_check(response, kind, y, yrep, stat, (prob, prob_outer), bins), hang=one_of("hang", hang, HANG))
     if PANELS[kind].weighted:
         if ndraws is not None or draw_ids is not None:
             raise BrimError(f"'{type}' weights all draws", hint="leave ndraws and draw_ids out")
         given = {"re_formula": re_formula, "allow_new_levels": allow_new_levels}
         check = replace(check, log_weights=log_weights(Pointwise(fit, newdata if newdata is None else rows, response.name, given))[0])
-    if kind == "km_overlay":
-        ended = _ended(response, rows)
-        check = replace(check, ended=None if ended is None else ended[seen])
+    if censored is not None and (n := int(np.count_nonzero(censored.codes[seen]))):
+        check = replace(check, censored=censored.rows(seen))
+        if not PANELS[kind].censors:
+            warn(f"{n} of {len(y)} observations are censored, and '{type}' shows them at their limits; 'km_overlay' and 'intervals' tell")
     if x is not None:
         check = _over(check, x, columns[x])
     if kind == "bars" and not _whole(y):
         raise BrimError(f"bars count distinct values, and '{check.label}' is continuous", hint="use type='dens_overlay' or 'hist'")
-    with style():
-        return draw(kind, check, _groups(columns, group), ncol)
+    with drawing():
+        return draw(kind, check, _groups(columns, group), group or "", ncol, canvas)
 
 
 def _kind(type: str, group: str | None) -> str:
@@ -179,12 +184,6 @@ def _observed(fit: FitRecord, response: ResponseModel, newdata: Any) -> tuple[Fr
     if y.ndim > 1:
         raise BrimError(f"each observation of '{response.name}' is a vector; pp_check shows single numbers")
     return frame, y
-
-
-def _ended(response: ResponseModel, frame: Frame) -> np.ndarray | None:
-    """Which times are those of events: not censored."""
-    cens = response.response.design(frame, response.family).get("cens")
-    return None if cens is None else np.asarray(cens) == 0
 
 
 def _column(frame: Frame, name: str) -> Any:
@@ -254,99 +253,3 @@ def _named(stat: Any) -> tuple[str, Callable[[np.ndarray], Any]]:
     if stat not in STATS:
         raise BrimError(f"no statistic '{stat}'", hint=suggest(str(stat), STATS, "statistics") + " A function will do too.")
     return str(stat), STATS[stat]
-
-
-# --------------------------------------------------------------------------- densities and traces
-
-
-def trace_plot(fit: FitRecord, *, variable: str | Sequence[str] | None = None, combine: bool = True) -> Figure:
-    """Posterior density (left) and draws in order by chain (right) of each parameter.
-
-    Parameters
-    ----------
-    fit
-        A fit with draws.
-    variable
-        Names of variables as ``fit.variables()`` gives them; a name ending in ``*`` stands for all that start so.
-        By default the main parameters: all but the effects of single levels and the log densities.
-    combine
-        One density of all chains; ``False``: one a chain.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        One row a parameter.
-
-    Raises
-    ------
-    BrimError
-        For a variable that the fit does not have.
-    """
-    names = main_variables(fit) if variable is None else chosen_variables(fit, variable)
-    draws = fit.draws.matrix(tuple(names))
-    with style():
-        figure = Figure(figsize=(7.2, 1.25 * len(names) + 0.5))
-        axes = figure.subplots(len(names), 2, squeeze=False, width_ratios=(1, 1.6))
-        shades = colours(draws.shape[0], ordered=False)
-        for (left, right), name, values in zip(axes, names, np.moveaxis(draws, 2, 0), strict=True):
-            _posterior(left, values, combine, shades)
-            _trace(right, values, shades)
-            left.set_title(name)
-        axes[-1, 0].set_xlabel("Value")
-        axes[-1, 1].set_xlabel("Draw")
-        for ax in axes[:-1, 1]:
-            ax.tick_params(labelbottom=False)
-        if draws.shape[0] > 1:
-            names = [f"chain {i + 1}" for i in range(draws.shape[0])]
-            legend = figure.legend(axes[0, 1].get_lines(), names, loc="outside upper right", ncols=min(draws.shape[0], 8))
-            for line in legend.get_lines():
-                line.set(linewidth=2, alpha=1)
-    return figure
-
-
-def main_variables(fit: FitRecord) -> list[str]:
-    """The variables a reader asks for first: not effects of single levels, nor latent values, nor log densities."""
-    inner = {RANKS[name] for name in ("r", "s", "zgp", "latent")}
-    first = [str(n) for q in fit.draws.reported if q.rank not in inner for n in np.ravel(q.names)]
-    varying = [n for n in first if np.ptp(fit.draws[n]) > 0]
-    return varying or first
-
-
-def chosen_variables(fit: FitRecord, wanted: str | Sequence[str]) -> list[str]:
-    """Names of variables, or of all that start as one that ends in ``*``."""
-    wanted = [wanted] if isinstance(wanted, str) else wanted
-    names: list[str] = []
-    have = fit.variables()
-    for one in wanted:
-        found = [n for n in have if n.startswith(one[:-1])] if one.endswith("*") else [one] if one in have else []
-        if not found:
-            raise BrimError(f"the fit has no variable '{one}'", hint=suggest(one.rstrip("*"), have, "variables"))
-        names += [n for n in found if n not in names]
-    return names
-
-
-def _posterior(ax: Any, values: np.ndarray, combine: bool, shades: Sequence[Any]) -> None:
-    """The density, with the 95 % interval and the median below it when chains are combined."""
-    flat = values.ravel()
-    margin = 3 * bandwidth(flat)
-    at = np.linspace(flat.min() - margin, flat.max() + margin, 400)
-    if combine:
-        curve = density(flat, at)
-        ax.fill_between(at, curve, color=BLUE, alpha=0.18, linewidth=0)
-        ax.plot(at, curve, color=BLUE, linewidth=1.3)
-        low, middle, high = np.quantile(flat, [0.025, 0.5, 0.975])
-        ax.plot([low, high], [0, 0], color=DARK, linewidth=2.2, clip_on=False, zorder=4)
-        ax.plot([middle], [0], "o", color=DARK, markersize=4.5, markeredgecolor="white", clip_on=False, zorder=5)
-    else:
-        for chain, shade in zip(values, shades, strict=True):
-            ax.plot(at, density(chain, at), color=shade, linewidth=1.1)
-    ax.set_ylim(bottom=0)
-    ax.tick_params(left=False, labelleft=False)
-    ax.spines["left"].set_visible(False)
-    ax.grid(False, axis="y")
-
-
-def _trace(ax: Any, values: np.ndarray, shades: Sequence[Any]) -> None:
-    for chain, shade in zip(values, shades, strict=True):
-        ax.plot(np.arange(1, len(chain) + 1), chain, color=shade, linewidth=0.45, alpha=0.8, rasterized=True)
-    ax.grid(False, axis="x")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from brim.errors import BrimError
 from brim.fit.record import FitRecord
-from brim.post.plots.checks import chosen_variables, main_variables
-from brim.post.plots.style import BLUE, LIGHT, Figure, style
+from brim.post.plots.figures import BaseFigure, Canvas, drawing
+from brim.post.plots.style import BLUE, LIGHT
+from brim.post.plots.traces import chosen_variables, main_variables
 
 __all__ = ["pairs"]
 
@@ -17,7 +19,7 @@ __all__ = ["pairs"]
 _MOST, _POINTS = 6, 2000
 
 
-def pairs(fit: FitRecord, *, variable: str | Sequence[str] | None = None) -> Figure:
+def pairs(fit: FitRecord, *, variable: str | Sequence[str] | None = None, ax: Any = None, figsize: Any = None) -> BaseFigure:
     """Every pair of parameters: draws below the diagonal, histograms on it, correlations above; divergences in orange.
 
     Parameters
@@ -26,6 +28,8 @@ def pairs(fit: FitRecord, *, variable: str | Sequence[str] | None = None) -> Fig
         A fit with draws.
     variable
         Names, ``"b_*"`` for all that start so; the first six main parameters by default.
+    ax, figsize
+        Axes of yours to draw in, as many as there are panels, or width and height of a new figure in inches.
 
     Returns
     -------
@@ -44,10 +48,10 @@ def pairs(fit: FitRecord, *, variable: str | Sequence[str] | None = None) -> Fig
     values = fit.draws.matrix(tuple(names)).reshape(-1, len(names))
     bad = np.ravel(fit.stats.get("diverging", np.zeros(len(values), bool))).astype(bool)
     few = np.unique(np.linspace(0, len(values) - 1, _POINTS).astype(int))
-    with style():
+    canvas = Canvas.of(ax, figsize)
+    with drawing():
         n, size = len(names), max(1.1, 7.6 / len(names))
-        figure = Figure(figsize=(size * n + 0.6, size * n + 0.4))
-        axes = figure.subplots(n, n, squeeze=False)
+        figure, axes = canvas.table(n, n, size * n + 0.6, size * n + 0.4)
         for i in range(n):
             for j in range(n):
                 _cell(axes[i, j], values, i, j, bad, few)
@@ -69,6 +73,6 @@ def _cell(ax: object, values: np.ndarray, i: int, j: int, bad: np.ndarray, few: 
         ax.plot(x[few], y[few], "o", color=BLUE, markersize=1.8, markeredgewidth=0, alpha=0.3, rasterized=True)
         ax.plot(x[bad], y[bad], "x", color="#d55e00", markersize=4)
     else:
-        ax.text(0.5, 0.5, f"{np.corrcoef(x, y)[0, 1]:.2f}", ha="center", va="center", transform=ax.transAxes)
+        ax.text(0.5, 0.5, f"{np.corrcoef(x, y)[0, 1]:.2f}".replace("-0.00", "0.00"), ha="center", va="center", transform=ax.transAxes)
         ax.set(xticks=[], yticks=[])
         ax.grid(False)

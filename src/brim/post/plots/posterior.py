@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +13,10 @@ from brim.arguments import number, one_of
 from brim.errors import BrimError
 from brim.fit.record import FitRecord
 from brim.infer.diagnostics import ess_bulk, rhat
-from brim.post.plots.checks import chosen_variables, main_variables
 from brim.post.plots.density import bandwidth, density
-from brim.post.plots.style import BLUE, DARK, GREY, LIGHT, Figure, colours, facets, style
+from brim.post.plots.figures import BaseFigure, Canvas, drawing
+from brim.post.plots.style import BLUE, DARK, GREY, LIGHT, Look, level_axis, looks
+from brim.post.plots.traces import chosen_variables, main_variables
 
 __all__ = ["TYPES", "acf", "interval_table", "mcmc_plot", "ranks"]
 
@@ -39,6 +40,8 @@ class Drawn:
         Probabilities of intervals.
     point
         ``"median"``, ``"mean"`` or ``"none"``.
+    canvas
+        Where it is drawn.
     """
 
     names: tuple[str, ...]
@@ -47,6 +50,7 @@ class Drawn:
     prob: float
     prob_outer: float
     point: str
+    canvas: Canvas
 
     def flat(self, i: int) -> np.ndarray:
         """All draws of a parameter."""
@@ -62,7 +66,9 @@ def mcmc_plot(
     prob_outer: float = 0.9,
     point_est: str = "median",
     ncol: int | None = None,
-) -> Figure:
+    ax: Any = None,
+    figsize: Any = None,
+) -> BaseFigure:
     """A plot of the draws of some parameters.
 
     Parameters
@@ -84,6 +90,8 @@ def mcmc_plot(
         ``"median"``, ``"mean"`` or ``"none"``.
     ncol
         Columns of panels.
+    ax, figsize
+        Axes of yours to draw in, as many as there are panels, or width and height of a new figure in inches.
 
     Returns
     -------
@@ -109,21 +117,32 @@ def mcmc_plot(
     if kind == "pairs":
         from brim.post.plots.pairs import pairs
 
-        return pairs(fit, variable=names)
-    drawn = Drawn(tuple(names), fit.draws.matrix(tuple(names)), fit.stats, prob, prob_outer, one_of("point_est", point_est, _POINTS))
-    with style():
+        return pairs(fit, variable=names, ax=ax, figsize=figsize)
+    point = one_of("point_est", point_est, _POINTS)
+    drawn = Drawn(tuple(names), fit.draws.matrix(tuple(names)), fit.stats, prob, prob_outer, point, Canvas.of(ax, figsize))
+    with drawing():
         one, each = TYPES[kind]
         if each:
-            figure, axes = facets(len(names), ncol=ncol, share="", height=3.0)
-            for i, ax in enumerate(axes):
-                each(ax, drawn, i)
-                ax.set_title(names[i])
-            return figure
+            return _one_each(drawn, each, ncol)
         assert one is not None
         return one(drawn)
 
 
 _POINTS = ("median", "mean", "none")
+
+
+def _one_each(d: Drawn, each: Each, ncol: int | None) -> BaseFigure:
+    """One panel a parameter; a legend where chains have a curve each."""
+    figure, axes = d.canvas.panels(len(d.names), ncol=ncol, share="", height=3.0)
+    for i, panel in enumerate(axes):
+        each(panel, d, i)
+        panel.set_title(d.names[i])
+    handles, labels = axes[0].get_legend_handles_labels()
+    if len(d.values) > 1 and handles:
+        legend = d.canvas.key(figure, axes, handles, labels, "upper right", ncols=min(len(handles), 6))
+        for line in legend.get_lines():
+            line.set(linewidth=1.6 if line.get_linestyle() != "None" else 0, alpha=1)
+    return figure
 
 
 def interval_table(values: np.ndarray, prob: float = 0.5, prob_outer: float = 0.9, point: str = "median") -> np.ndarray:
@@ -142,10 +161,9 @@ def interval_table(values: np.ndarray, prob: float = 0.5, prob_outer: float = 0.
 # --------------------------------------------------------------------------- forests
 
 
-def _forest(d: Drawn, areas: bool) -> Figure:
+def _forest(d: Drawn, areas: bool) -> BaseFigure:
     n = len(d.names)
-    figure = Figure(figsize=(6.2, max(1.6, 0.32 * n * (1.6 if areas else 1) + 0.8)))
-    ax = figure.subplots()
+    figure, (ax,) = d.canvas.panels(1, width=6.2, height=max(1.6, 0.32 * n * (1.6 if areas else 1) + 0.8))
     table = interval_table(d.values.reshape(-1, n), d.prob, d.prob_outer, d.point)
     for i, (low, inner, middle, upper, high) in enumerate(table):
         y = n - 1 - i
@@ -192,15 +210,15 @@ def _dens(ax: Axes, d: Drawn, i: int) -> None:
 
 def _dens_overlay(ax: Axes, d: Drawn, i: int) -> None:
     at = _grid(d.flat(i))
-    for chain, colour in zip(d.values[:, :, i], colours(len(d.values)), strict=True):
-        ax.plot(at, density(chain, at), color=colour, linewidth=1.1)
+    for label, chain, look in _chains(d.values[:, :, i]):
+        ax.plot(at, density(chain, at), color=look.colour, linestyle=look.line, linewidth=1.1, label=label)
     _flat(ax)
 
 
 def _hist_by_chain(ax: Axes, d: Drawn, i: int) -> None:
     edges = np.histogram_bin_edges(d.flat(i), 25)
-    for chain, colour in zip(d.values[:, :, i], colours(len(d.values)), strict=True):
-        ax.hist(chain, bins=list(edges), histtype="step", color=colour, linewidth=1.1)
+    for label, chain, look in _chains(d.values[:, :, i]):
+        ax.stairs(np.histogram(chain, edges)[0], edges, color=look.colour, linestyle=look.line, linewidth=1.1, label=label)
     _flat(ax)
 
 
@@ -214,8 +232,8 @@ def _violin(ax: Axes, d: Drawn, i: int) -> None:
 
 
 def _trace(ax: Axes, d: Drawn, i: int) -> None:
-    for chain, colour in zip(d.values[:, :, i], colours(len(d.values)), strict=True):
-        ax.plot(np.arange(1, len(chain) + 1), chain, color=colour, linewidth=0.45, alpha=0.8, rasterized=True)
+    for label, chain, look in _chains(d.values[:, :, i]):
+        ax.plot(np.arange(1, len(chain) + 1), chain, color=look.colour, linewidth=0.45, alpha=0.8, label=label, rasterized=True)
     bad = d.stats.get("diverging")
     if bad is not None and np.any(bad):
         at = np.unique(np.nonzero(bad)[1]) + 1
@@ -241,11 +259,12 @@ def _rank_overlay(ax: Axes, d: Drawn, i: int) -> None:
     """Histograms of each chain's ranks; level where the chains agree."""
     found, total = ranks(d.values[:, :, i]), d.values[:, :, i].size
     edges = np.linspace(0.5, total + 0.5, _RANK_BINS + 1)
-    for chain, colour in zip(found, colours(len(found)), strict=True):
-        ax.stairs(np.histogram(chain, edges)[0], edges, color=colour, linewidth=1.1)
+    for label, chain, look in _chains(found):
+        counts = np.histogram(chain, edges)[0]
+        ax.stairs(counts, edges, baseline=None, color=look.colour, linestyle=look.line, linewidth=1.1, label=label)
     ax.axhline(d.values.shape[1] / _RANK_BINS, color=GREY, linewidth=0.9, linestyle=(0, (4, 3)))
     ax.set_ylim(bottom=0)
-    ax.set_xlabel("Rank")
+    ax.set(xlabel="Rank", ylabel="Draws")
 
 
 def acf(chain: np.ndarray, lags: int = 20) -> np.ndarray:
@@ -262,11 +281,18 @@ def acf(chain: np.ndarray, lags: int = 20) -> np.ndarray:
 
 
 def _acf(ax: Axes, d: Drawn, i: int) -> None:
-    for chain, colour in zip(d.values[:, :, i], colours(len(d.values)), strict=True):
+    for label, chain, look in _chains(d.values[:, :, i]):
         values = acf(chain)
-        ax.plot(np.arange(len(values)), values, "o-", color=colour, markersize=2.5, linewidth=1)
+        lags = np.arange(len(values))
+        ax.plot(lags, values, color=look.colour, linestyle=look.line, marker=look.marker, markersize=2.5, linewidth=1, label=label)
     ax.axhline(0, color=GREY, linewidth=0.8)
-    ax.set_xlabel("Lag")
+    ax.set(xlabel="Lag", ylabel="Autocorrelation")
+
+
+def _chains(values: np.ndarray) -> Iterator[tuple[str, np.ndarray, Look]]:
+    """Name, draws and look of every chain."""
+    for i, (chain, look) in enumerate(zip(values, looks(len(values)), strict=True)):
+        yield f"chain {i + 1}", chain, look
 
 
 def _grid(values: np.ndarray) -> np.ndarray:
@@ -284,11 +310,10 @@ def _flat(ax: Axes) -> None:
 # --------------------------------------------------------------------------- two parameters, all parameters
 
 
-def _scatter(d: Drawn, hexagons: bool) -> Figure:
+def _scatter(d: Drawn, hexagons: bool) -> BaseFigure:
     if len(d.names) != 2:
         raise BrimError(f"a scatter shows two parameters, not {len(d.names)}", hint=f"variable=['{d.names[0]}', '{d.names[-1]}']")
-    figure = Figure(figsize=(4.8, 4.2))
-    ax = figure.subplots()
+    figure, (ax,) = d.canvas.panels(1, width=4.8, height=4.2)
     x, y = d.flat(0), d.flat(1)
     if hexagons:
         ax.hexbin(x, y, gridsize=30, cmap="Blues", mincnt=1, linewidths=0)
@@ -302,30 +327,28 @@ def _scatter(d: Drawn, hexagons: bool) -> Figure:
     return figure
 
 
-def _parcoord(d: Drawn) -> Figure:
+def _parcoord(d: Drawn) -> BaseFigure:
     flat = d.values.reshape(-1, len(d.names))
     z = (flat - flat.mean(0)) / flat.std(0)
     bad = np.ravel(d.stats.get("diverging", np.zeros(len(z), bool))).astype(bool)
-    figure = Figure(figsize=(max(5.2, 0.7 * len(d.names) + 2), 3.6))
-    ax = figure.subplots()
+    figure, (ax,) = d.canvas.panels(1, width=max(5.2, 0.7 * len(d.names) + 2), height=3.6)
     every = np.unique(np.linspace(0, len(z) - 1, 300).astype(int))
     ax.plot(z[every].T, color=LIGHT, linewidth=0.4, alpha=0.5)
     if bad.any():
         ax.plot(z[bad].T, color="#d55e00", linewidth=0.8, alpha=0.8)
-    ax.set_xticks(range(len(d.names)), d.names, rotation=35, ha="right", rotation_mode="anchor")
+    level_axis(ax, d.names)
     ax.set_ylabel("Standardised value")
     return figure
 
 
-def _convergence(d: Drawn, measure: str) -> Figure:
+def _convergence(d: Drawn, measure: str) -> BaseFigure:
     compute: Callable[[np.ndarray], Any] = rhat if measure == "rhat" else ess_bulk
     total = d.values.shape[0] * d.values.shape[1]
     values = np.array([float(compute(d.values[:, :, i])) / (1 if measure == "rhat" else total) for i in range(len(d.names))])
     limits = (1.01, 1.05) if measure == "rhat" else (0.5, 0.1)
     good = (values <= limits[0], values <= limits[1]) if measure == "rhat" else (values >= limits[0], values >= limits[1])
     shade = np.where(good[0], LIGHT, np.where(good[1], "#e69f00", "#d55e00"))
-    figure = Figure(figsize=(6.2, max(1.8, 0.28 * len(d.names) + 0.9)))
-    ax = figure.subplots()
+    figure, (ax,) = d.canvas.panels(1, width=6.2, height=max(1.8, 0.28 * len(d.names) + 0.9))
     at, base = np.arange(len(d.names))[::-1], 1.0 if measure == "rhat" else 0.0
     ax.hlines(at, base, values, color=shade, linewidth=1.5)
     ax.scatter(values, at, color=shade, s=28, zorder=3)
@@ -346,24 +369,25 @@ def _stat(d: Drawn, name: str) -> np.ndarray:
     return np.asarray(d.stats[name], float)
 
 
-def _energy(d: Drawn) -> Figure:
+def _energy(d: Drawn) -> BaseFigure:
     """Energies around their mean, and their changes: alike where the sampler explores well."""
     energy = _stat(d, "energy")
-    figure, axes = facets(len(energy), share="both", height=3.0)
+    figure, axes = d.canvas.panels(len(energy), height=3.0)
     for i, (ax, e) in enumerate(zip(axes, energy, strict=True)):
         edges = list(np.histogram_bin_edges(np.concatenate([e - e.mean(), np.diff(e)]), 30))
         ax.hist(e - e.mean(), bins=edges, color=LIGHT, label="energy")
         ax.hist(np.diff(e), bins=edges, histtype="step", color=DARK, linewidth=1.2, label="change")
         ax.set_title(f"chain {i + 1}")
         _flat(ax)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
+    d.canvas.label(figure, axes, "Energy", "")
+    d.canvas.key(figure, axes, *axes[0].get_legend_handles_labels(), "upper right", ncols=2)
     return figure
 
 
-def _by_divergence(d: Drawn) -> Figure:
+def _by_divergence(d: Drawn) -> BaseFigure:
     """Log density and acceptance of transitions that diverged and of those that did not."""
     bad = _stat(d, "diverging").astype(bool).ravel()
-    figure, axes = facets(2, share="", height=3.2)
+    figure, axes = d.canvas.panels(2, share="", height=3.2)
     for ax, name, label in zip(axes, ("lp", "acceptance_rate"), ("Log density", "Acceptance"), strict=True):
         values = _stat(d, name).ravel()
         ax.boxplot([values[~bad], values[bad]] if bad.any() else [values], widths=0.5, showfliers=False)
@@ -372,9 +396,9 @@ def _by_divergence(d: Drawn) -> Figure:
     return figure
 
 
-def _sampler_hist(d: Drawn, name: str, label: str) -> Figure:
+def _sampler_hist(d: Drawn, name: str, label: str) -> BaseFigure:
     values = _stat(d, name).ravel()
-    figure, (ax,) = facets(1, height=3.0)
+    figure, (ax,) = d.canvas.panels(1, height=3.0)
     if name == "tree_depth":
         at, counts = np.unique(values, return_counts=True)
         ax.bar(at, counts, width=0.8, color=LIGHT)
@@ -385,7 +409,7 @@ def _sampler_hist(d: Drawn, name: str, label: str) -> Figure:
     return figure
 
 
-Whole = Callable[[Drawn], Figure]
+Whole = Callable[[Drawn], BaseFigure]
 Each = Callable[[Axes, Drawn, int], None]
 #: Type -> what draws it whole, or one panel a parameter.
 TYPES: Mapping[str, tuple[Whole | None, Each | None]] = {

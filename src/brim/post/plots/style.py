@@ -1,32 +1,34 @@
-"""How figures look: colours, sizes, facets; and the figure class. No pyplot: no global state, nothing to close.
+"""How figures look: matplotlib's settings, colours, line styles and markers, ticks that do not touch.
 
 Imported only by what draws, since it imports matplotlib.
 """
 
 from __future__ import annotations
 
-import io
-import math
-from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from matplotlib import colormaps, rc_context, rcdefaults, rcParams
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure as BaseFigure
+from matplotlib.colors import to_hex, to_rgb
 
-__all__ = ["BLUE", "DARK", "GREY", "LIGHT", "PALETTE", "Figure", "Figures", "colours", "facets", "level_axis", "slug", "style"]
+__all__ = ["BLUE", "DARK", "DPI", "GREY", "LIGHT", "PALETTE", "Look", "colours", "level_axis", "looks", "style"]
 
 DPI = 150
 #: Estimates; observed data; replicated data and single draws; guides.
 BLUE, DARK, LIGHT, GREY = "#0b5fa5", "#14263d", "#8fbbe0", "#7a828c"
 #: Okabe and Ito's colours, which the colour-blind tell apart, without the pale ones.
-PALETTE = (BLUE, "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a828c")
+PALETTE = (BLUE, "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", GREY)
+#: What further rounds of these colours are mixed with: lightness, too, is seen by the colour-blind. Lines and markers differ as well.
+_TONES = (0.0, 0.45, -0.4, 0.25, -0.65)
+_LINES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.2, 1.6)), (0, (7, 2, 1.2, 2)))
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 _RC: Any = {
+    "figure.max_open_warning": 0,  # figures.py leaves room itself
     "figure.dpi": DPI,
     "savefig.dpi": DPI,
     "figure.constrained_layout.use": True,
@@ -71,79 +73,66 @@ def style() -> Iterator[None]:
         yield
 
 
-class Figure(BaseFigure):
-    """A matplotlib figure that shows itself in notebooks without pyplot; ``savefig`` writes it to a file."""
+@dataclass(frozen=True)
+class Look:
+    """What tells one of several levels apart: the colour, the style of lines, the marker of points."""
 
-    def _repr_png_(self) -> bytes:
-        buffer = io.BytesIO()
-        self.savefig(buffer, format="png", dpi=DPI)
-        return buffer.getvalue()
-
-
-class Figures(dict[str, Figure]):
-    """Figures by name, shown one below the other in notebooks."""
-
-    def save(self, folder: str | Path, prefix: str = "") -> list[Path]:
-        """Write each as ``<prefix><name>.png`` into a folder, made if it is not there; returns the files."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        paths = [folder / f"{prefix}{slug(name)}.png" for name in self]
-        for path, figure in zip(paths, self.values(), strict=True):
-            figure.savefig(path, dpi=DPI)
-        return paths
-
-    def _repr_html_(self) -> str:
-        width = "max-width: 100%; height: auto"
-        return "\n".join(
-            f'<img alt="{slug(name)}" style="{width}" width="{figure.get_size_inches()[0] * 96:.0f}" '
-            f'src="data:image/png;base64,{b64encode(figure._repr_png_()).decode()}">'
-            for name, figure in self.items()
-        )
+    colour: Any
+    line: Any = "-"
+    marker: str = "o"
 
 
-def slug(name: str) -> str:
-    """A name as part of a file's name: ``x:z`` becomes ``x_z``."""
-    return "".join(c if c.isalnum() or c in "_-" else "_" for c in name)
+def looks(n: int, ordered: bool = False) -> list[Look]:
+    """``n`` looks that differ: seven colours, which come back lighter or darker with other lines and markers; light to dark if ordered.
+
+    Examples
+    --------
+    >>> [look.marker for look in looks(9)]
+    ['o', 'o', 'o', 'o', 'o', 'o', 'o', 's', 's']
+    """
+    if ordered:
+        return [Look(c) for c in colormaps["viridis"](np.linspace(0.08, 0.78, n))]
+    rounds = [divmod(i, len(PALETTE)) for i in range(n)]
+    return [Look(_toned(PALETTE[i], _TONES[r % len(_TONES)]), _LINES[r % len(_LINES)], _MARKERS[r % len(_MARKERS)]) for r, i in rounds]
+
+
+def _toned(colour: str, tone: float) -> str:
+    """A colour mixed with so much white, or black where this is negative."""
+    red, green, blue = ((1 - abs(tone)) * v + max(tone, 0.0) for v in to_rgb(colour))
+    return colour if tone == 0 else to_hex((red, green, blue))
 
 
 def colours(n: int, ordered: bool = False) -> list[Any]:
-    """``n`` colours: distinct ones for unordered levels, light to dark for ordered ones (and for more levels than distinct colours)."""
-    if not ordered and n <= len(PALETTE):
-        return list(PALETTE[:n])
-    return list(colormaps["viridis"](np.linspace(0.08, 0.78, n)))
+    """The colours of ``looks``."""
+    return [look.colour for look in looks(n, ordered)]
 
 
-def facets(n: int, *, width: float = 5.2, height: float = 3.5, ncol: int | None = None, share: str = "both") -> tuple[Figure, list[Axes]]:
-    """A figure with ``n`` panels in a grid, as near to a square as ``n`` allows; inner tick labels of shared axes are left out."""
-    if n == 1:
-        figure = Figure(figsize=(width, height))
-        return figure, [figure.subplots()]
-    ncol = min(n, ncol or (n if n <= 3 else math.ceil(math.sqrt(n))))
-    nrow = math.ceil(n / ncol)
-    shrink = {1: 0.9, 2: 0.72, 3: 0.56, 4: 0.47}.get(ncol, 0.4)
-    figure = Figure(figsize=(width * shrink * ncol, height * (shrink + 0.06) * nrow + 0.3))
-    grid = figure.subplots(
-        nrow, ncol, sharex="all" if share in ("both", "x") else False, sharey="all" if share in ("both", "y") else False, squeeze=False
-    )
-    axes = list(grid.ravel())
-    for spare in axes[n:]:
-        spare.remove()
-    for above in axes[max(n - ncol, 0) : n]:
-        above.xaxis.set_tick_params(labelbottom=True)
-    return figure, axes[:n]
-
-
-def level_axis(ax: Axes, levels: Sequence[str], axis: str = "x") -> None:
-    """Ticks at 0, 1, ... with these names; tilted where they would touch."""
-    at = np.arange(len(levels))
+def level_axis(ax: Axes, levels: Sequence[str], axis: str = "x", at: Sequence[float] | None = None) -> None:
+    """Ticks at 0, 1, ... (or ``at``) with these names: tilted where they would touch, upright and small where that is not enough."""
+    at = range(len(levels)) if at is None else at
+    ends = min(at) - 0.5, max(at) + 0.5
     if axis == "y":
-        ax.set_yticks(at, levels)
+        ax.set_yticks(list(at), levels, fontsize=_size(ax, ax.get_position().height, 1, len(levels)))
         ax.grid(False, axis="y")
         return
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    room = ax.get_position().width * figure.get_size_inches()[0] / max(len(levels), 1)
-    tilted = max(map(len, levels), default=0) * 0.085 > room
-    ax.set_xticks(at, levels, rotation=40 if tilted else 0, ha="right" if tilted else "center", rotation_mode="anchor" if tilted else None)
-    ax.set_xlim(-0.5, len(levels) - 0.5)
+    room = ax.get_position().width * _inches(ax)[0] / max(len(levels), 1)
+    if max(map(len, levels), default=0) * 0.085 <= room:
+        turn: dict[str, Any] = {}
+    elif room >= 0.2:
+        turn = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
+    else:
+        turn = {"rotation": 90, "fontsize": _size(ax, ax.get_position().width, 0, len(levels))}
+    ax.set_xticks(list(at), levels, **turn)
+    ax.set_xlim(*ends)
     ax.grid(False, axis="x")
+
+
+def _inches(ax: Axes) -> tuple[float, float]:
+    """Width and height of the figure that a panel is in."""
+    width, height = ax.figure.canvas.figure.get_size_inches()
+    return float(width), float(height)
+
+
+def _size(ax: Axes, share: float, side: int, n: int) -> float:
+    """The size of letters of ``n`` lines of text on a side of a panel that takes a share of its figure: at most the usual one."""
+    return float(np.clip(60 * share * _inches(ax)[side] / max(n, 1), 3.5, _RC["xtick.labelsize"]))

@@ -16,7 +16,7 @@ from brim.errors import printable
 if TYPE_CHECKING:
     import pandas as pd
 
-    from brim.post.plots.style import Figure
+    from brim.post.plots.figures import BaseFigure
 
 __all__ = ["page", "picture", "table", "text"]
 
@@ -55,7 +55,7 @@ def _cell(value: object, whole: bool) -> str:
     return f"{number:.0f}" if whole else f"{number:.2f}"
 
 
-def picture(figure: Figure, caption: str) -> str:
+def picture(figure: BaseFigure, caption: str) -> str:
     """A figure as a picture inside the page, with its caption."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI)

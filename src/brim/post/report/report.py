@@ -19,10 +19,12 @@ from brim.fit.record import FitRecord
 from brim.post.comparison.loo import loo as leave_one_out
 from brim.post.diagnose.check import Check, check
 from brim.post.effects.effects import conditional_effects
-from brim.post.plots.checks import main_variables, pp_check
+from brim.post.plots.checks import pp_check
+from brim.post.plots.figures import unseen
 from brim.post.plots.levels import caterpillar
 from brim.post.plots.pairs import pairs
 from brim.post.plots.posterior import mcmc_plot
+from brim.post.plots.traces import main_variables
 from brim.post.report.html import page, picture, table, text
 from brim.post.summaries.prior_table import prior_table
 from brim.post.summaries.summary import Summary, summarise
@@ -78,13 +80,14 @@ def report(fit: FitRecord, path: str | os.PathLike[str], *, title: str | None = 
         + "".join(f", {n} levels of {text(g)}" for g, n in summary.ngrps.items())
         + f"</p><p>{text(summary.engine)}</p>"
     )
-    sections = [
-        ("diagnose", "Diagnose", _diagnose(fit, found)),
-        ("estimate", "Estimate", _estimate(fit, summary)),
-        ("explore", "Explore", _explore(fit)),
-        ("check", "Check", _check(fit, ndraws)),
-        ("model", "Model", _model(fit, summary)),
-    ]
+    with unseen():
+        sections = [
+            ("diagnose", "Diagnose", _diagnose(fit, found)),
+            ("estimate", "Estimate", _estimate(fit, summary)),
+            ("explore", "Explore", _explore(fit)),
+            ("check", "Check", _check(fit, ndraws)),
+            ("model", "Model", _model(fit, summary)),
+        ]
     content = page(heading, head, sections, _draws(fit))
     try:
         temporary = target.with_name(f".{target.name}.{os.getpid()}")
@@ -153,8 +156,9 @@ def _explore(fit: FitRecord) -> str:
     )
 
     def effects() -> str:
-        figures = conditional_effects(fit).plot()
-        shown = [picture(f, f"Conditional effect of {name}") for name, f in list(figures.items())[:_EFFECTS]]
+        found = conditional_effects(fit)
+        figures, held = found.plot(list(found)[:_EFFECTS]), found.captions
+        shown = [picture(f, f"Conditional effect of {name}" + f". {held[name]}" * bool(held[name])) for name, f in figures.items()]
         return "<h3>Effects</h3>" + "".join(shown) if shown else ""
 
     return menu + _try(effects)

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from brim.post.plots.predictive.check import Check
+from brim.post.plots.style import level_axis
 
 __all__ = ["bare", "bins_of", "faint", "shares", "values_of", "whole_ticks"]
 
@@ -39,9 +40,7 @@ def values_of(c: Check) -> np.ndarray:
 def whole_ticks(ax: Axes, at: np.ndarray, c: Check) -> None:
     """Ticks at whole numbers only, with the names of categories."""
     if c.levels:
-        ax.set_xticks(list(c.levels), list(c.levels.values()))
-        ax.set_xlim(min(c.levels) - 0.6, max(c.levels) + 0.6)
-        ax.grid(False, axis="x")
+        level_axis(ax, list(c.levels.values()), at=list(c.levels))
     elif len(at) <= 12:
         ax.set_xticks(at)
     else:

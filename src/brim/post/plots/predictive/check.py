@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from brim.post.censoring import Censoring
+
 __all__ = ["HANG", "OBSERVED", "REPLICATED", "STATS", "STAT_LABELS", "Check"]
 
 OBSERVED, REPLICATED = "observed", "replicated"
@@ -66,8 +68,8 @@ class Check:
         Bins of histograms.
     log_weights
         Of the draws without each observation, ``(draws, rows)``, for the ``loo_`` types.
-    ended
-        Whether a time is that of the event, ``(rows,)``; ``None`` where all are.
+    censored
+        How responses are censored; ``None`` where all are exact.
     hang
         How a rootogram's bars stand: ``standing``, ``hanging`` from the expected counts, or ``suspended``.
     """
@@ -86,8 +88,13 @@ class Check:
     prob_outer: float = 0.9
     bins: int = 30
     log_weights: np.ndarray | None = None
-    ended: np.ndarray | None = None
+    censored: Censoring | None = None
     hang: str = "standing"
+
+    @property
+    def over(self) -> str:
+        """The x axis of what is drawn over ``x``, or else over the observations."""
+        return f"Observed {self.label}" if self.x is None else self.x_label
 
     def rows(self, keep: np.ndarray) -> Check:
         """The check of some rows."""
@@ -97,6 +104,6 @@ class Check:
             y=self.y[at],
             yrep=self.yrep[:, at],
             x=None if self.x is None else self.x[at],
-            ended=None if self.ended is None else self.ended[at],
+            censored=None if self.censored is None else self.censored.rows(at),
             log_weights=None if self.log_weights is None else self.log_weights[:, at],
         )

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from brim.post.plots.censored import mark
 from brim.post.plots.density import bandwidth, density
 from brim.post.plots.predictive.axes import bare, faint, shares, values_of, whole_ticks
 from brim.post.plots.predictive.check import OBSERVED, REPLICATED, Check
@@ -115,8 +116,9 @@ def violins(ax: Axes, c: Check, groups: Mapping[str, np.ndarray]) -> None:
         ax.fill_betweenx(at, i - width, i + width, color=LIGHT, linewidth=0, alpha=0.7, label=REPLICATED if i == 0 else None, zorder=2)
         ax.plot([i - 0.2, i + 0.2], [np.median(values)] * 2, color=BLUE, linewidth=1.6, zorder=3)
         shift = rng.uniform(-0.12, 0.12, len(rows))
+        censored = None if c.censored is None else c.censored.rows(rows)
         label = OBSERVED if i == 0 else None
-        ax.plot(i + shift, c.y[rows], "o", color=DARK, markersize=3, markeredgewidth=0, alpha=0.6, label=label, zorder=4)
+        mark(ax, i + shift, c.y[rows], censored, color=DARK, markersize=3, alpha=0.6, label=label, zorder=4)
     level_axis(ax, list(groups))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
+from brim.post.censoring import Censoring
+from brim.post.plots.censored import mark
 from brim.post.plots.predictive.check import OBSERVED, REPLICATED, Check
 from brim.post.plots.style import BLUE, DARK, GREY, LIGHT
 
@@ -17,7 +19,7 @@ def intervals(ax: Axes, c: Check) -> None:
     ax.vlines(x, outer_low, outer_high, color=LIGHT, linewidth=thin, label=f"{REPLICATED}, {100 * c.prob_outer:g} %", zorder=2)
     ax.vlines(x, low, high, color=BLUE, linewidth=2.2 * thin, alpha=0.7, label=f"{REPLICATED}, {100 * c.prob:g} %", zorder=3)
     ax.plot(x, middle, "o", color="white", markeredgecolor=BLUE, markersize=size, markeredgewidth=0.7, zorder=4)
-    ax.plot(x, c.y, "o", color=DARK, markersize=size, markeredgewidth=0, label=OBSERVED, zorder=5)
+    mark(ax, x, c.y, c.censored, color=DARK, markersize=size, label=OBSERVED, zorder=5)
 
 
 def ribbon(ax: Axes, c: Check) -> None:
@@ -29,32 +31,40 @@ def ribbon(ax: Axes, c: Check) -> None:
     ax.fill_between(x[order], outer_low, outer_high, alpha=0.15, label=f"{REPLICATED}, {100 * c.prob_outer:g} %", **band)  # type: ignore[arg-type]
     ax.fill_between(x[order], low, high, alpha=0.3, label=f"{REPLICATED}, {100 * c.prob:g} %", **band)  # type: ignore[arg-type]
     ax.plot(x[order], middle, color=BLUE, linewidth=1.2)
-    ax.plot(x, c.y, "o", color=DARK, markersize=2.5, markeredgewidth=0, label=OBSERVED)
+    mark(ax, x, c.y, c.censored, color=DARK, markersize=2.5, label=OBSERVED)
 
 
 def scatter_avg(ax: Axes, c: Check) -> None:
     """Observations against the mean of their replications, with the line of equality."""
     mean = c.yrep.mean(axis=0)
-    scatter(ax, mean, c.y)
+    scatter(ax, mean, c.y, c.censored)
     ends = [min(mean.min(), c.y.min()), max(mean.max(), c.y.max())]
     ax.plot(ends, ends, color=GREY, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
 
 
 def error_scatter_avg(ax: Axes, c: Check) -> None:
     """Mean predictive errors against observations, or against ``x``."""
-    scatter(ax, c.y if c.x is None else c.x, (c.y - c.yrep).mean(axis=0))
+    mean = c.yrep.mean(axis=0)
+    scatter(ax, c.y if c.x is None else c.x, c.y - mean, _shifted(c.censored, mean))
     ax.axhline(0, color=GREY, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
 
 
-def scatter(ax: Axes, x: np.ndarray, y: np.ndarray) -> None:
+def scatter(ax: Axes, x: np.ndarray, y: np.ndarray, censored: Censoring | None = None) -> None:
     """Points, fainter where there are many."""
     alpha = float(np.clip(12 / np.sqrt(len(y)), 0.2, 0.75))
-    ax.plot(x, y, "o", color=BLUE, markersize=4, markeredgewidth=0, alpha=alpha, zorder=2)
+    label = None if censored is None else OBSERVED
+    mark(ax, x, y, censored, color=BLUE, markersize=4, alpha=alpha, zorder=2, label=label)
+
+
+def _shifted(censored: Censoring | None, by: np.ndarray) -> Censoring | None:
+    """The limits of errors: those of the responses minus what was expected."""
+    return None if censored is None else Censoring(censored.codes, censored.at - by, censored.upper - by)
 
 
 def error_scatter(ax: Axes, c: Check) -> None:
     """Predictive errors of one draw against observations."""
-    scatter(ax, np.broadcast_to(c.y, c.yrep.shape).ravel(), (c.y - c.yrep).ravel())
+    for replicated in c.yrep:
+        scatter(ax, c.y, c.y - replicated, _shifted(c.censored, replicated))
     ax.axhline(0, color=GREY, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
 
 

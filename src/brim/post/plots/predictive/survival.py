@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
+from brim.errors import BrimError
 from brim.post.plots.predictive.axes import faint
 from brim.post.plots.predictive.check import OBSERVED, REPLICATED, Check
 from brim.post.plots.style import DARK, LIGHT
@@ -30,10 +31,19 @@ def kaplan_meier(time: np.ndarray, ended: np.ndarray | None = None) -> tuple[np.
 
 def km_overlay(ax: Axes, c: Check) -> None:
     """The Kaplan-Meier curve of the observed times, those of replicated ones without censoring behind it."""
+    ended = None
+    if c.censored is not None:
+        if not np.isin(c.censored.codes, (0, 1)).all():
+            raise BrimError("Kaplan-Meier curves take exact and right-censored times", hint="the data have times censored otherwise")
+        ended = c.censored.codes == 0
     end = float(c.y.max())
     for i, values in enumerate(c.yrep):
         label = REPLICATED if i == 0 else None
         ax.step(*kaplan_meier(values), where="post", color=LIGHT, linewidth=0.8, alpha=faint(len(c.yrep)), label=label, zorder=2)
-    t, s = kaplan_meier(c.y, c.ended)
+    t, s = kaplan_meier(c.y, ended)
     ax.step([*t, end], [*s, s[-1]], where="post", color=DARK, linewidth=1.8, label=OBSERVED, zorder=3)
+    if ended is not None:
+        lost = np.unique(c.y[~ended])
+        level = s[np.searchsorted(t, lost, side="right") - 1]
+        ax.plot(lost, level, "|", color=DARK, markersize=5, markeredgewidth=0.8, label="right-censored", zorder=3)
     ax.set(xlim=(0, 1.02 * end), ylim=(0, 1.01))

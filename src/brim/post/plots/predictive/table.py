@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 
+from brim.post.plots.figures import BaseFigure, Canvas
 from brim.post.plots.predictive.axes import bare, bins_of
 from brim.post.plots.predictive.calibration import loo_pit_overlay, loo_pit_qq, pit_ecdf
 from brim.post.plots.predictive.check import OBSERVED, STAT_LABELS, Check
@@ -15,41 +16,41 @@ from brim.post.plots.predictive.distributions import bars, boxplot, dens_overlay
 from brim.post.plots.predictive.observations import error_binned, error_scatter, error_scatter_avg, intervals, ribbon, scatter_avg
 from brim.post.plots.predictive.statistics import stat, stat_2d, stat_freqpoly
 from brim.post.plots.predictive.survival import km_overlay
-from brim.post.plots.style import DARK, GREY, LIGHT, Figure, facets
+from brim.post.plots.style import DARK, GREY, LIGHT
 
 
-def draw(kind: str, check: Check, groups: Mapping[str, np.ndarray], ncol: int | None) -> Figure:
-    """The figure: one panel for each group (or one for all), or small multiples for types that need them."""
+def draw(kind: str, check: Check, groups: Mapping[str, np.ndarray], by: str, ncol: int | None, canvas: Canvas) -> BaseFigure:
+    """The figure: one panel for each group (or one for all), or small multiples for types that need them.
+
+    ``groups`` are the rows of each level of the column ``by``.
+    """
     panel = PANELS[kind]
     if panel.multiples:
-        return small_multiples(kind, check, ncol)
-    if panel.across is not None:
-        figure, axes = facets(1)
-        panel.across(axes[0], check, groups or {"all": np.arange(check.y.size)})
-    else:
-        figure, axes = facets(max(len(groups), 1), ncol=ncol, share=panel.share)
-        parts = [check.rows(rows) for rows in groups.values()] or [check]
-        for ax, part, title in zip(axes, parts, groups or [""], strict=True):
-            panel.draw(ax, part)
-            ax.set_title(title)
+        return small_multiples(kind, check, ncol, canvas)
     x, y = panel.labels(check)
-    if len(axes) == 1:
-        axes[0].set(xlabel=x, ylabel=y)
+    if panel.across is not None:
+        figure, axes = canvas.panels(1)
+        panel.across(axes[0], check, groups or {"all": np.arange(check.y.size)})
+        x = x or by
     else:
-        figure.supxlabel(x, fontsize="medium", color=DARK)
-        figure.supylabel(y, fontsize="medium", color=DARK)
-    handles, names = axes[0].get_legend_handles_labels()
-    if handles:
-        order = sorted(range(len(names)), key=lambda i: names[i] != OBSERVED)
-        figure.legend([handles[i] for i in order], [names[i] for i in order], loc="outside upper right", ncols=3)
+        figure, axes = canvas.panels(max(len(groups), 1), ncol=ncol, share=panel.share)
+        parts = [check.rows(rows) for rows in groups.values()] or [check]
+        for ax, part, level in zip(axes, parts, groups or [""], strict=True):
+            panel.draw(ax, part)
+            ax.set_title(f"{by} = {level}" if by else "", wrap=True)
+    canvas.label(figure, axes, x, y)
+    named = {name: handle for ax in axes for handle, name in zip(*ax.get_legend_handles_labels(), strict=True)}
+    if named:
+        order = sorted(named, key=lambda name: name != OBSERVED)
+        canvas.key(figure, axes, [named[n] for n in order], order, "upper right", ncols=3)
     return figure
 
 
-def small_multiples(kind: str, c: Check, ncol: int | None) -> Figure:
+def small_multiples(kind: str, c: Check, ncol: int | None, canvas: Canvas) -> BaseFigure:
     """One histogram for each draw; for ``hist`` that of the observations comes first."""
     errors = kind == "error_hist"
     samples = list(c.y - c.yrep) if errors else [c.y, *c.yrep]
-    figure, axes = facets(len(samples), ncol=ncol)
+    figure, axes = canvas.panels(len(samples), ncol=ncol)
     low, high = (min(map(np.min, samples)), max(map(np.max, samples))) if errors else c.window
     edges = bins_of(np.concatenate([s[(s >= low) & (s <= high)] for s in samples]), c.bins)
     edges = list(np.linspace(low, high, c.bins + 1) if np.isscalar(edges) else edges)
@@ -60,7 +61,7 @@ def small_multiples(kind: str, c: Check, ncol: int | None) -> Figure:
         bare(ax)
         if errors:
             ax.axvline(0, color=GREY, linewidth=0.8, zorder=3)
-    figure.supxlabel(f"{c.label}: observed − replicated" if errors else c.label, fontsize="medium", color=DARK)
+    canvas.label(figure, axes, f"{c.label}: observed − replicated" if errors else c.label, "")
     return figure
 
 
@@ -84,6 +85,8 @@ class Panel:
         Whether each observation's draws are weighted as if it had been left out (Pareto smoothed importance sampling).
     across
         Draws all groups into one panel.
+    censors
+        Whether censored responses are drawn as such; other types show them at their limits.
     """
 
     draw: Callable[[Axes, Check], None]
@@ -93,6 +96,7 @@ class Panel:
     multiples: bool = False
     weighted: bool = False
     across: Callable[[Axes, Check, Mapping[str, np.ndarray]], None] | None = None
+    censors: bool = False
 
 
 def _statistic(c: Check, i: int) -> str:
@@ -111,24 +115,24 @@ PANELS: Mapping[str, Panel] = {
     "hist": Panel(none, lambda c: (c.label, ""), ndraws=8, multiples=True),
     "freqpoly": Panel(freqpoly_overlay, lambda c: (c.label, "Count"), ndraws=10, share="x"),
     "boxplot": Panel(boxplot, lambda c: ("", c.label), ndraws=10, share="y"),
-    "violin": Panel(none, lambda c: ("", c.label), across=violins),
+    "violin": Panel(none, lambda c: ("", c.label), across=violins, censors=True),
     "bars": Panel(bars, lambda c: (c.label, "Count"), share="x"),
     "rootogram": Panel(rootogram, lambda c: (c.label, "√ count"), share="x"),
     "stat": Panel(stat, lambda c: (_statistic(c, 0), ""), share=""),
     "stat_freqpoly": Panel(stat_freqpoly, lambda c: (_statistic(c, 0), ""), share=""),
     "stat_2d": Panel(stat_2d, lambda c: (_statistic(c, 0), _statistic(c, 1)), share=""),
-    "intervals": Panel(intervals, lambda c: (c.x_label, c.label), share="y"),
-    "ribbon": Panel(ribbon, lambda c: (c.x_label, c.label), share="y"),
-    "scatter_avg": Panel(scatter_avg, lambda c: (f"Mean replicated {c.label}", f"Observed {c.label}")),
+    "intervals": Panel(intervals, lambda c: (c.x_label, c.label), share="y", censors=True),
+    "ribbon": Panel(ribbon, lambda c: (c.x_label, c.label), share="y", censors=True),
+    "scatter_avg": Panel(scatter_avg, lambda c: (f"Mean replicated {c.label}", f"Observed {c.label}"), censors=True),
     "error_hist": Panel(none, lambda c: (c.label, ""), ndraws=9, multiples=True),
-    "error_scatter": Panel(error_scatter, lambda c: (c.label, "Observed − replicated"), ndraws=1),
-    "error_scatter_avg": Panel(error_scatter_avg, lambda c: (c.label if c.x is None else c.x_label, "Observed − mean replicated")),
+    "error_scatter": Panel(error_scatter, lambda c: (f"Observed {c.label}", "Observed − replicated"), ndraws=1, censors=True),
+    "error_scatter_avg": Panel(error_scatter_avg, lambda c: (c.over, "Observed − mean replicated"), censors=True),
     "error_binned": Panel(error_binned, lambda c: (f"Mean replicated {c.label}", "Mean error")),
-    "km_overlay": Panel(km_overlay, lambda c: (c.label, "Share without event"), ndraws=20),
+    "km_overlay": Panel(km_overlay, lambda c: (c.label, "Share without event"), ndraws=20, censors=True),
     "pit_ecdf": Panel(pit_ecdf, lambda c: ("PIT", "ECDF − uniform")),
     "loo_pit_overlay": Panel(loo_pit_overlay, lambda c: ("LOO-PIT", "Density"), weighted=True),
     "loo_pit_qq": Panel(loo_pit_qq, lambda c: ("Uniform quantile", "LOO-PIT"), weighted=True),
     "loo_pit_ecdf": Panel(pit_ecdf, lambda c: ("LOO-PIT", "ECDF − uniform"), weighted=True),
-    "loo_intervals": Panel(intervals, lambda c: (c.x_label, c.label), share="y", weighted=True),
-    "loo_ribbon": Panel(ribbon, lambda c: (c.x_label, c.label), share="y", weighted=True),
+    "loo_intervals": Panel(intervals, lambda c: (c.x_label, c.label), share="y", weighted=True, censors=True),
+    "loo_ribbon": Panel(ribbon, lambda c: (c.x_label, c.label), share="y", weighted=True, censors=True),
 }
