@@ -7,12 +7,12 @@ import pytest
 from scipy import integrate, stats
 
 from brim.distributions.observe import log_lik, truncated_mean, truncated_sample
+from brim.distributions.positive import Frechet, Gamma, LogNormal, Weibull
+from brim.distributions.real import Normal, StudentT
 from brim.errors import BrimError
 from brim.families.base import Dpar
-from brim.families.continuous import Normal, StudentT
 from brim.families.counts import Binomial, NegBinomial, Poisson
 from brim.families.dispersed import DiscreteWeibull
-from brim.families.positive import Frechet, Gamma, LogNormal, Weibull
 
 
 def test_censored_rows():

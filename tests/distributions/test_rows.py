@@ -8,7 +8,7 @@ from scipy import special
 
 from brim.distributions.numerics.rows import on_rows
 from brim.distributions.observe import log_lik
-from brim.families.positive import Gamma
+from brim.distributions.positive import Gamma
 
 
 def pair(a, b):

@@ -10,14 +10,14 @@ from scipy import stats
 import brim
 from brim import brm
 from brim.distributions.observe import log_lik
+from brim.distributions.positive import LogNormal, Weibull
+from brim.distributions.real import Normal
 from brim.errors import BrimError
 from brim.families.base import Dpar
 from brim.families.compound import MassAtZero
-from brim.families.continuous import Normal
 from brim.families.counts import Binomial, NegBinomial, Poisson
 from brim.families.links import LINKS
 from brim.families.mixture import Mixture
-from brim.families.positive import LogNormal, Weibull
 
 LOGIT = LINKS["logit"]
 ROWS = {"cens": np.array([0, -1, 1, 2, 2]), "y": np.array([2.0, 3, 1, 1, 2]), "y2": np.array([0.0, 0, 0, 3, 9])}

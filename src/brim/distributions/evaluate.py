@@ -25,7 +25,7 @@ def evaluate_law(law: Distribution, data: Mapping[str, Any], what: str, at: Arra
 
     Examples
     --------
-    >>> from brim.families.continuous import Normal
+    >>> from brim.distributions.real import Normal
     >>> float(evaluate_law(Normal(0.0, 1.0), {"lb": 0.0}, "quantile", 0.5, jax.random.key(0)))
     0.6744...
     """

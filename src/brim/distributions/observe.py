@@ -28,7 +28,7 @@ def log_lik(law: Distribution, y: Array, data: Data) -> Array:
 
     Examples
     --------
-    >>> from brim.families.continuous import Normal
+    >>> from brim.distributions.real import Normal
     >>> float(log_lik(Normal(0.0, 1.0), 0.0, {"cens": 1}))
     -0.6931...
     """

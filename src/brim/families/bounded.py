@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,85 +12,19 @@ import numpy as np
 from jax.scipy.special import i0e, i1e
 
 from brim.distributions.base import Distribution
-from brim.distributions.numerics.gammas import along, log_gamma, log_rising
+from brim.distributions.numerics.gammas import along
 from brim.distributions.numerics.tails import log_betainc, log_tail
+from brim.distributions.unit import Beta
 from brim.families import support
 from brim.families.base import Dpar
 from brim.families.constructor import Constructor
 from brim.families.dpars import KAPPA, KAPPA_XBETA, PHI, PROBABILITY_LINKS, mu
 
-__all__ = ["FAMILIES", "Beta", "VonMises", "XBeta"]
+__all__ = ["FAMILIES", "VonMises", "XBeta"]
 
 Array = Any
 Dpars = Mapping[str, Dpar]
 Data = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Beta(Distribution):
-    """Beta law with mean ``prob`` and precision ``exp(log_phi)``."""
-
-    prob: Dpar
-    log_phi: Array
-    idle: ClassVar[float | None] = 0.0
-
-    @property
-    def batch_shape(self) -> tuple[int, ...]:
-        return jnp.broadcast_shapes(jnp.shape(self.prob.eta), jnp.shape(self.log_phi))
-
-    @property
-    def lower(self) -> Array:
-        return 0.0
-
-    @property
-    def upper(self) -> Array:
-        return 1.0
-
-    @property
-    def mean(self) -> Array:
-        return self.prob.value
-
-    @property
-    def variance(self) -> Array:
-        return self.prob.value * (1.0 - self.prob.value) / (1.0 + jnp.exp(self.log_phi))
-
-    @property
-    def log_shapes(self) -> tuple[Array, Array]:
-        """The logs of the two shape parameters ``prob * phi`` and ``(1 - prob) * phi``."""
-        return self.prob.shares(self.log_phi)
-
-    @property
-    def shapes(self) -> tuple[Array, Array]:
-        """The two shape parameters."""
-        log_a, log_b = self.log_shapes
-        return jnp.exp(log_a), jnp.exp(log_b)
-
-    def log_prob(self, y: Array) -> Array:
-        (log_a, log_b), (a, b) = self.log_shapes, self.shapes
-        inside = (y > 0.0) & (y < 1.0)
-        y = jnp.where(inside, y, 0.5)
-        # 1 / B(a, b), with log(b) - log(b!) for the gamma function of a b that may underflow
-        value = log_rising(log_a, b) + log_b - log_gamma(1.0 + b) + (a - 1.0) * jnp.log(y) + (b - 1.0) * jnp.log1p(-y)
-        return jnp.where(inside, value, -jnp.inf)
-
-    def log_tails(self, y: Array) -> tuple[Array, Array]:
-        """``log_cdf`` and ``log_survival``, which share their work."""
-        inside = (y > 0.0) & (y < 1.0)
-        z = jnp.where(inside, y, 0.5)
-        below, above = log_betainc(*self.shapes, jnp.where(inside, jnp.log(z) - jnp.log1p(-z), jnp.inf))
-        low = jnp.asarray(y) <= 0.0
-        return jnp.where(inside, below, jnp.where(low, -jnp.inf, 0.0)), jnp.where(inside, above, jnp.where(low, 0.0, -jnp.inf))
-
-    def log_cdf(self, y: Array) -> Array:
-        return self.log_tails(y)[0]
-
-    def log_survival(self, y: Array) -> Array:
-        return self.log_tails(y)[1]
-
-    def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
-        first, second = jax.random.split(key)
-        a, b = (jnp.broadcast_to(s, self._shape(sample_shape)) for s in self.shapes)
-        return jax.nn.sigmoid(jax.random.loggamma(first, a) - jax.random.loggamma(second, b))
 
 
 @dataclass(frozen=True)
@@ -148,7 +82,7 @@ class XBeta(Distribution):
 
     def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
         shape = self._shape(sample_shape)
-        inner = Beta(Dpar(jnp.broadcast_to(self.inner.prob.eta, shape), self.inner.prob.link), self.inner.log_phi)
+        inner = Beta(jnp.broadcast_to(self.inner.log_a, shape), self.inner.log_b)
         return jnp.clip(inner.sample(key) * (1.0 + 2.0 * self.kappa) - self.kappa, 0.0, 1.0)
 
 
@@ -223,10 +157,35 @@ class VonMises(Distribution):
         return jnp.log(jnp.maximum(1.0 - self.cdf(y), 1e-300))
 
     def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
-        from numpyro.distributions import VonMises as NumPyroVonMises
-
         shape = self._shape(sample_shape)
-        return NumPyroVonMises(jnp.broadcast_to(self.loc, shape), self.kappa).sample(key)
+        return _wrap(jnp.broadcast_to(self.loc, shape) + _angles(key, jnp.broadcast_to(self.kappa, shape)))
+
+
+def _angles(key: Array, kappa: Array) -> Array:
+    """Von Mises angles around 0 by rejection from a wrapped Cauchy law (Best & Fisher 1979), all until none is rejected.
+
+    The proposal is ``cos(angle) = (1 + r z) / (r + z)`` with ``z = cos(pi u)``; ``r - 1`` is kept instead of ``r``, and
+    ``1 - cos(angle)`` instead of the cosine, since both lose their digits where ``kappa`` is large.
+    """
+    kappa = jnp.maximum(kappa, 1e-8)  # uniform to the last digit
+    half = 0.5 / kappa
+    root = jnp.sqrt(1.0 + jnp.square(half))
+    excess = half + jnp.square(half) / (1.0 + root)  # r - 1 for r = 1 / (2 kappa) + sqrt(1 + 1 / (2 kappa)^2)
+
+    def again(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        key, drop, done = state
+        key, first, second = jax.random.split(key, 3)
+        turn = 2.0 * jnp.square(jnp.sin(0.5 * jnp.pi * jax.random.uniform(first, kappa.shape)))  # 1 - z
+        proposed = excess * turn / (2.0 + excess - turn)  # 1 - cos(angle)
+        c = kappa * (excess + proposed)
+        u = jax.random.uniform(second, kappa.shape, minval=jnp.finfo(kappa.dtype).tiny)
+        taken = jnp.log(c / u) + 1.0 - c >= 0.0
+        return key, jnp.where(done, drop, proposed), done | taken
+
+    key, sign = jax.random.split(key)
+    start = key, jnp.zeros(kappa.shape), jnp.zeros(kappa.shape, bool)
+    drop = jax.lax.while_loop(lambda s: ~jnp.all(s[2]), again, start)[1]
+    return jax.random.rademacher(sign, kappa.shape) * 2.0 * jnp.arcsin(jnp.sqrt(jnp.clip(0.5 * drop, 0.0, 1.0)))
 
 
 _STEEPEST = 1e150  # its square is finite, and the direction pi to the last digit
@@ -262,7 +221,7 @@ FAMILIES = (
         name="beta",
         summary="Beta distribution: mean ``mu``, precision ``phi``.",
         dpars=(mu(PROBABILITY_LINKS), PHI),
-        distribution=lambda d, data: Beta(d["mu"], d["phi"].log),
+        distribution=lambda d, data: Beta(*d["mu"].shares(d["phi"].log)),
         support=support.interval(0.0, 1.0, "numbers between 0 and 1, both excluded"),
         kind="proportion",
         additions=_ADDITIONS,
@@ -271,7 +230,7 @@ FAMILIES = (
         name="xbeta",
         summary="Extended-support beta distribution of proportions that may be 0 or 1: ``mu``, ``phi``, exceedance ``kappa``.",
         dpars=(mu(PROBABILITY_LINKS), PHI, KAPPA_XBETA),
-        distribution=lambda d, data: XBeta(Beta(d["mu"], d["phi"].log), d["kappa"].value),
+        distribution=lambda d, data: XBeta(Beta(*d["mu"].shares(d["phi"].log)), d["kappa"].value),
         support=support.interval(0.0, 1.0, "numbers from 0 to 1", closed=(True, True)),
         kind="proportion",
         additions=_ADDITIONS,

@@ -12,9 +12,9 @@ import numpy as np
 
 from brim.distributions.base import Distribution
 from brim.distributions.numerics.logspace import log1mexp, log_add, log_diff_exp
+from brim.distributions.unit import Beta
 from brim.families import bounded, continuous, counts, dispersed, positive, skewed, support
 from brim.families.base import Dpar, DparSpec, Support
-from brim.families.bounded import Beta
 from brim.families.constructor import Constructor
 from brim.families.dpars import COI, HU, PHI, PROBABILITY_LINKS, ZI, ZOI, mu
 
@@ -218,7 +218,7 @@ FAMILIES = (
         name="zero_one_inflated_beta",
         summary="0 or 1 with probability ``zoi`` (1 with probability ``coi`` of it), else beta with mean ``mu`` and precision ``phi``.",
         dpars=(mu(PROBABILITY_LINKS), PHI, ZOI, COI),
-        distribution=lambda d, data: ZeroOneInflatedBeta(Beta(d["mu"], d["phi"].log), d["zoi"], d["coi"]),
+        distribution=lambda d, data: ZeroOneInflatedBeta(Beta(*d["mu"].shares(d["phi"].log)), d["zoi"], d["coi"]),
         support=support.interval(0.0, 1.0, "numbers from 0 to 1", closed=(True, True)),
         kind="proportion",
         additions=("weights", "subset", "index"),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from brim.parameters.laws import JOINT
+from brim.parameters.laws import JOINT, LAWS
 from brim.parameters.param import Param, Piece, Slot
 from brim.parameters.prior import CORRELATIONS, Key, PriorRow
 
@@ -16,33 +15,14 @@ __all__ = ["prior_draws", "prior_name", "quantile_law"]
 
 _CORRELATIONS = {factor: name for name, factor in CORRELATIONS.items()}
 
-#: Stan's laws in scipy's parameterisation: ``(scipy.stats, *args) -> frozen distribution``.
-_SCIPY: dict[str, Callable[..., Any]] = {
-    "normal": lambda s, m, sd: s.norm(m, sd),
-    "student_t": lambda s, df, m, sd: s.t(df, m, sd),
-    "cauchy": lambda s, m, sd: s.cauchy(m, sd),
-    "double_exponential": lambda s, m, sd: s.laplace(m, sd),
-    "logistic": lambda s, m, sd: s.logistic(m, sd),
-    "gumbel": lambda s, m, sd: s.gumbel_r(m, sd),
-    "lognormal": lambda s, m, sd: s.lognorm(sd, scale=math.exp(m)),
-    "exponential": lambda s, rate: s.expon(scale=1 / rate),
-    "gamma": lambda s, a, rate: s.gamma(a, scale=1 / rate),
-    "inv_gamma": lambda s, a, b: s.invgamma(a, scale=b),
-    "chi_square": lambda s, df: s.chi2(df),
-    "inv_chi_square": lambda s, df: s.invgamma(df / 2, scale=0.5),
-    "weibull": lambda s, a, sd: s.weibull_min(a, scale=sd),
-    "frechet": lambda s, a, sd: s.invweibull(a, scale=sd),
-    "beta": lambda s, a, b: s.beta(a, b),
-    "uniform": lambda s, a, b: s.uniform(a, b - a),
-    "pareto": lambda s, m, a: s.pareto(a, scale=m),
-}
-
 
 def quantile_law(law: str, args: tuple[float, ...]) -> Any:
     """A law of one element as scipy's distribution, with ``cdf``, ``ppf`` and their complements."""
     from scipy import stats
 
-    return _SCIPY[law](stats, *args)
+    quantiles = LAWS[law].quantiles
+    assert quantiles is not None  # laws of one element have them
+    return quantiles(stats, *args)
 
 
 def prior_draws(params: Iterable[Param], rows: Iterable[PriorRow], n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:

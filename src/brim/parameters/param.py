@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from brim.errors import BrimError
+from brim.parameters.spaces import SPACES
 
 __all__ = ["Layout", "Param", "Piece", "Reported", "Slot", "Where", "constrain", "in_order", "unconstrained_size"]
 
@@ -224,8 +225,7 @@ def unconstrained_size(param: Param) -> int:
         return len(param.free)
     n = param.shape[-1]
     each = {"cholesky_corr": n * (n - 1) // 2, "simplex": n - 1, "ordered": n}[param.space]
-    outer = math.prod(param.shape[:-2] if param.space == "cholesky_corr" else param.shape[:-1])
-    return outer * each
+    return math.prod(_outer(param)) * each
 
 
 def constrain(param: Param, u: Any, fixed: Any) -> tuple[Any, Any]:
@@ -265,29 +265,16 @@ def _bounded(u: Any, lb: Any, ub: Any) -> tuple[Any, Any]:
 
 
 def _constrain_joint(param: Param, u: Any) -> tuple[Any, Any]:
-    if param.space == "cholesky_corr" and param.shape == (2, 2):
-        # tanh written out: batched triangular code on a 2 x 2 matrix costs ten times the arithmetic
-        r = jnp.tanh(u[0])
-        log_diag = 0.5 * jnp.log1p(-r * r)
-        return jnp.stack([jnp.stack([jnp.ones_like(r), jnp.zeros_like(r)]), jnp.stack([r, jnp.exp(log_diag)])]), 2.0 * log_diag
     if not unconstrained_size(param):  # a simplex of one element, correlations of one coefficient
         return jnp.ones(param.shape), 0.0
-    bijector = _bijector(param)
-    outer = param.shape[:-2] if param.space == "cholesky_corr" else param.shape[:-1]
-    z = jnp.reshape(u, (*outer, -1))
-    x = bijector(z)
-    return x, jnp.sum(bijector.log_abs_det_jacobian(z, x))
+    space = SPACES[param.space]
+    x, logdet = space.onto(jnp.reshape(u, (*_outer(param), -1)))
+    return x, jnp.sum(logdet)
 
 
-def _bijector(param: Param) -> Any:
-    """NumPyro's map from real numbers to a joint space."""
-    from numpyro.distributions import transforms
-
-    return {
-        "cholesky_corr": transforms.CorrCholeskyTransform,
-        "simplex": transforms.StickBreakingTransform,
-        "ordered": transforms.OrderedTransform,
-    }[param.space]()
+def _outer(param: Param) -> tuple[int, ...]:
+    """The axes of a joint parameter that are those of independent elements."""
+    return param.shape[: len(param.shape) - SPACES[param.space].event]
 
 
 def unconstrain(param: Param, x: Any) -> Any:
@@ -295,8 +282,7 @@ def unconstrain(param: Param, x: Any) -> Any:
     if param.space != "real":
         if not unconstrained_size(param):
             return jnp.zeros(0)
-        outer = param.shape[:-2] if param.space == "cholesky_corr" else param.shape[:-1]
-        return jnp.ravel(_bijector(param).inv(jnp.reshape(x, (*outer, *param.shape[len(outer) :]))))
+        return jnp.ravel(SPACES[param.space].back(jnp.reshape(x, param.shape)))
     u = jnp.ravel(x)[np.array(param.free, dtype=int)]
     if param.lb is None and param.ub is None:
         units = _units(param)

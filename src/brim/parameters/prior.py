@@ -248,24 +248,14 @@ def log_density(param: Param, values: Mapping[str, Any], args: tuple[Any, ...]) 
     for piece, (given, log_mass) in zip(param.pieces, args, strict=True):
         if piece.law == "flat":
             continue
-        if piece.law == "lkj_corr_cholesky":
-            total = total + _lkj(x, given[0])
-            continue
         if piece.law in JOINT:
-            total = total + jnp.sum(JOINT[piece.law].distribution(*given).log_prob(x))
+            total = total + jnp.sum(JOINT[piece.law].log_density(x, *given))
             continue
         v = x if piece.index is None else jnp.reshape(x, -1)[np.array(piece.index)]
         count = param.size if piece.index is None else len(piece.index)
         if piece.law == "std_normal":  # as below, with less arithmetic for the long vectors
             density = -0.5 * jnp.sum(v * v) - 0.5 * math.log(2 * math.pi) * count
         else:
-            density = jnp.sum(LAWS[piece.law].distribution(*given).log_prob(v))
+            density = jnp.sum(LAWS[piece.law].log_density(v, *given))
         total = total + density - count // param.copies * log_mass
     return total
-
-
-def _lkj(low: Any, eta: Any) -> Any:
-    """LKJ density of one or several Cholesky factors."""
-    import numpyro.distributions as d
-
-    return jnp.sum(d.LKJCholesky(low.shape[-1], eta).log_prob(low))

@@ -10,6 +10,9 @@ from typing import Any, Self, final
 import jax.numpy as jnp
 import numpy as np
 
+from brim.distributions import densities
+from brim.distributions.matrices import dirichlet
+from brim.distributions.real import StudentT
 from brim.errors import BrimError, suggest
 from brim.frames.frame import Frame
 from brim.parameters.param import RANKS, Param, Piece, Reported, Where
@@ -35,12 +38,6 @@ SHRINKAGE: dict[str, dict[str, float | None]] = {
 }
 
 _STANDARD = (Piece("std_normal", None),)
-
-
-def _d() -> Any:
-    import numpyro.distributions as d
-
-    return d
 
 
 def main_arguments(texts: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
@@ -223,21 +220,21 @@ class Shrinkage(AbstractTerm):
     def log_prior(self, params: Params, design: Design) -> Any:
         """The part of ``lprior``: densities of the global parameters."""
         if self.name == "lasso":
-            return _d().Chi2(self.args[0]).log_prob(params[self._key("lasso_inv_lambda")])
+            return densities.gamma(params[self._key("lasso_inv_lambda")], 0.5 * self.args[0], 0.5)
         if self.name == "R2D2":
             mean, precision = self.args
-            return _d().Beta(mean * precision, (1 - mean) * precision).log_prob(params[self._key("R2D2_R2")])
+            return densities.beta(params[self._key("R2D2_R2")], mean * precision, (1 - mean) * precision)
         _, scale_global, df_global, _, df_slab = self.args
-        tau = _d().StudentT(df_global, 0.0, scale_global * self._scale(params)).log_prob(params[self._key("hs_global")]) + np.log(2.0)
-        return tau + _d().InverseGamma(0.5 * df_slab, 0.5 * df_slab).log_prob(params[self._key("hs_slab")])
+        tau = StudentT(df_global, 0.0, scale_global * self._scale(params)).log_prob(params[self._key("hs_global")]) + np.log(2.0)
+        return tau + densities.inv_gamma(params[self._key("hs_slab")], 0.5 * df_slab, 0.5 * df_slab)
 
     def log_density(self, params: Params, design: Design) -> Any:
         if self.name == "lasso":
-            law = _d().Laplace(0.0, self.args[1] * params[self._key("lasso_inv_lambda")])
-            return sum(jnp.sum(law.log_prob(params[p.key])) for p in self.parts)
+            scale = self.args[1] * params[self._key("lasso_inv_lambda")]
+            return sum(jnp.sum(densities.double_exponential(params[p.key], 0.0, scale)) for p in self.parts)
         if self.name == "R2D2":
-            return _d().Dirichlet(jnp.array(self.concentration)).log_prob(params[self._key("R2D2_phi")])
-        local = _d().StudentT(self.args[0], 0.0, 1.0).log_prob(params[self._key("hs_local")])
+            return dirichlet(params[self._key("R2D2_phi")], jnp.array(self.concentration))
+        local = StudentT(self.args[0], 0.0, 1.0).log_prob(params[self._key("hs_local")])
         return jnp.sum(local) + self.size * np.log(2.0)
 
     def reported(self) -> tuple[Reported, ...]:
