@@ -40,8 +40,9 @@ def loo_compare(*fits: Any, criterion: str = "loo", names: Iterable[str] | None 
     Returns
     -------
     pandas.DataFrame
-        Per model ``elpd_diff`` (to the best), ``se_diff``, ``p_worse`` (the probability of a true difference below 0 under a normal law),
-        ``diagnostics`` (why that law may not hold), then ``elpd_loo se_elpd_loo p_loo se_p_loo looic se_looic``.
+        Printed, as brms' table. It holds per model ``elpd_diff`` (to the best), ``se_diff``, ``p_worse`` (the probability of a true
+        difference below 0 under a normal law), ``diagnostics`` (why that law may not hold), then ``elpd_loo se_elpd_loo p_loo se_p_loo
+        looic se_looic``.
 
     Raises
     ------
@@ -59,6 +60,8 @@ def loo_compare(*fits: Any, criterion: str = "loo", names: Iterable[str] | None 
     """
     import pandas as pd
 
+    from brim.post.comparison.compared import Compared
+
     models = {name: criterion_of(fit, criterion) for name, fit in name_models(fits, named, names).items()}
     kinds = sorted({e.kind for e in models.values()})
     if len(kinds) > 1:
@@ -67,7 +70,7 @@ def loo_compare(*fits: Any, criterion: str = "loo", names: Iterable[str] | None 
     order = sorted(models, key=lambda name: -models[name].elpd)
     best = models[order[0]]
     rows = [{**_difference(models[name], best), **_columns(models[name])} for name in order]
-    return pd.DataFrame(rows, index=pd.Index(order, name="model"))
+    return Compared(rows, index=pd.Index(order, name="model"))
 
 
 def name_models(fits: Iterable[Any], named: Mapping[str, Any], names: Iterable[str] | None) -> dict[str, Any]:

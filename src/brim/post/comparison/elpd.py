@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from arviz_stats.utils import ELPDData
+
+from brim.post.summaries.text import format_table, html_table
 
 __all__ = ["Elpd", "total"]
 
@@ -63,8 +66,42 @@ class Elpd(ELPDData):
         """Positions of the observations whose Pareto k is above ``good_k``."""
         return np.flatnonzero(np.ravel(self.pareto_k) > self.good_k) if self.pareto_k is not None else np.zeros(0, int)
 
-    def __repr__(self) -> str:
-        return str(self)
+    def __str__(self) -> str:
+        if self.subsample_size:  # with the error of the subsample, which ArviZ prints
+            return str(super().__str__())
+        rows = [[f"{v:.1f}" if np.isfinite(v) else "NA" for v in row] for row in self.estimates.to_numpy()]
+        table = format_table(["Estimate", "SE"], rows, list(self.estimates.index))
+        return "\n".join([self._origin(), "", *table, *(["------", *self._verdict()] if self._verdict() else [])])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        if self.subsample_size:
+            return f"<pre>{escape(str(self))}</pre>"
+        rows = [[f"{v:.1f}" if np.isfinite(v) else "NA" for v in row] for row in self.estimates.to_numpy()]
+        verdict = "".join(f"<pre>{escape(chr(10).join(self._verdict()))}</pre>" if self._verdict() else "")
+        return f"<div><p>{escape(self._origin())}</p>{html_table(['Estimate', 'SE'], rows, list(self.estimates.index))}{verdict}</div>"
+
+    def _origin(self) -> str:
+        if self.kind == "loo_kfold" and self.n_folds is not None:
+            return f"Computed by {self.n_folds}-fold cross-validation of {self.n_data_points} observations."
+        return f"Computed from {self.n_samples} draws by {self.n_data_points} observations."
+
+    def _verdict(self) -> list[str]:
+        """What the diagnostics of each observation say."""
+        pareto_k: Any = self.pareto_k  # None for WAIC and k-fold, which ArviZ' annotation does not say
+        if pareto_k is None:
+            high = int((np.ravel(np.asarray(self.p_i)) > 0.4).sum()) if self.kind == "waic" else 0
+            return [f"{high} of {self.n_data_points} p_waic are above 0.4: WAIC is unreliable there. Use loo() instead."] if high else []
+        if not self.bad.size:
+            return [f"All Pareto k estimates are good (k < {self.good_k:.2g})."]
+        k = np.ravel(pareto_k)
+        counts = [k.size - self.bad.size, int((self.good_k < k).sum() - (k > 1).sum()), int((k > 1).sum())]
+        cells = [[f"{n}", f"{100 * n / k.size:.1f}%"] for n in counts]
+        g = f"{self.good_k:.2g}"
+        lines = format_table(["Count", "Pct."], cells, [f"(-Inf, {g}] (good)", f"({g}, 1] (bad)", "(1, Inf) (very bad)"])
+        said = f"{self.bad.size} of {k.size} Pareto k are above {g}: loo is unreliable for these observations"
+        return ["Pareto k diagnostic values:", *lines, f"{said} (see pointwise)."]
 
 
 def total(kind: str, elpd_i: np.ndarray, p_i: np.ndarray, samples: int, response: tuple[str, bytes], dim: str, **more: Any) -> Elpd:

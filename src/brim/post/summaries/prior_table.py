@@ -12,7 +12,7 @@ from brim.post.summaries.text import format_table
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "print_priors", "prior_lines", "prior_table"]
+__all__ = ["COLUMNS", "print_priors", "prior_cells", "prior_lines", "prior_table"]
 
 #: brms' columns.
 COLUMNS = ("prior", "class", "coef", "group", "resp", "dpar", "nlpar", "lb", "ub", "source")
@@ -71,8 +71,12 @@ def print_priors(table: pd.DataFrame) -> str:
     student_t(3, 288.7, 59.3) Intercept                                       default
        student_t(3, 0, 59.3)     sigma                             0         default
     """
-    rows = [[r[c] for c in COLUMNS] for r in _resolved(table)]
-    return "\n".join(format_table(list(COLUMNS), rows))
+    return "\n".join(format_table(list(COLUMNS), prior_cells(table)))
+
+
+def prior_cells(table: pd.DataFrame) -> list[list[str]]:
+    """The cells of the prior table as brms prints them."""
+    return [[r[c] for c in COLUMNS] for r in _resolved(table)]
 
 
 def prior_lines(table: pd.DataFrame) -> list[str]:

@@ -18,7 +18,7 @@ from brim.infer.engines import EXACT
 from brim.parameters.param import RANKS, Reported
 from brim.post.summaries.prior_table import prior_lines, prior_table
 from brim.post.summaries.tables import POPULATION, population_name, statistics
-from brim.post.summaries.text import format_table
+from brim.post.summaries.text import format_table, html_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -243,17 +243,8 @@ class Summary:
         for title, tables in self._sections():
             parts.append(f"<p><b>{escape(title.strip(' :'))}</b></p>")
             for heading, table in tables:
-                parts.append(self._html_table(heading, table))
+                parts.append(html_table(self.columns, table.cells(), table.names, heading.strip()))
         return "".join([*parts, f"<p><small>{'<br>'.join(escape(line) for line in self._foot())}</small></p></div>"])
-
-    def _html_table(self, heading: str, table: Table) -> str:
-        def row(cell: str, name: str, cells: Any) -> str:
-            inner = "".join(f"<{cell}>{escape(c)}</{cell}>" for c in cells)
-            return f"<tr><th style='text-align:left'>{escape(name)}</th>{inner}</tr>"
-
-        caption = f"<caption style='text-align:left'>{escape(heading.strip())}</caption>" if heading else ""
-        body = "".join(row("td", name, cells) for name, cells in zip(table.names, table.cells(), strict=True))
-        return f"<table>{caption}<thead>{row('th', '', self.columns)}</thead><tbody>{body}</tbody></table>"
 
 
 # --------------------------------------------------------------------------- making it
