@@ -498,9 +498,6 @@ DIFFERENT = {
     "s knots": "`knots =`",
     "drop unused": "drop_unused_levels",
     "mix ord": "ordered mixtures of ordinal",
-    "I(me)": "inside other functions",
-    "I(mi)": "inside other functions",
-    "arma mi": "missing responses in autoregressive",
     "nl factor2": "factors in nonlinear",
 }
 PAGE = (Path(brim.__file__).parents[2] / "docs" / "differences.md").read_text()

@@ -229,6 +229,46 @@ def test_missing_responses_are_drawn():
     assert fit.posterior_epred(new.drop(columns="y"), draw_ids=[0], seed=1).shape == (1, 3)
 
 
+def test_missing_responses_are_drawn_with_the_scale_of_their_row():
+    d = rows_of()
+    one = random_draws(brim.brm(brim.bf("y ~ 1 + ar(t, g)", "sigma ~ n"), d, empty=True), 1)
+    p = one.draws.frame().assign(b_sigma_n=0.3)
+    fit = one.with_draws(pd.concat([p] * 4000, ignore_index=True))
+    drawn = fit.posterior_epred(pd.DataFrame({"y": [1.0, np.nan, 0.0], "t": [0, 1, 2], "g": 0, "n": [1, 4, 2]}), seed=2)
+    ar, sigma = p["ar[1]"].iloc[0], np.exp(p["b_sigma_Intercept"].iloc[0] + 0.3 * 4)
+    assert drawn[:, 2].std() == pytest.approx(abs(ar) * sigma, rel=0.05)
+
+
+@pytest.mark.parametrize(("term", "family"), [("ar(t, g)", "gaussian"), ("arma(t, g)", "student"), ("cosy(t, g)", "gaussian")])
+def test_estimated_responses_stand_among_the_others(term, family):
+    """With ``y | mi()`` the density and the log likelihood are those of the completed responses (Stan code of brms 2.18)."""
+    whole = rows_of().assign(n=lambda v: v["n"] / 5)
+    holed = whole.assign(y=whole["y"].where(~whole.index.isin([2, 7])))
+    made = [
+        brim.brm(brim.bf(f"{left} ~ n + {term}", "sigma ~ n"), d, family, empty=True) for left, d in (("y", whole), ("y | mi()", holed))
+    ]
+    full = random_draws(made[0], 1)
+    estimated = {f"Ymi[{i + 1}]": whole["y"][i] for i in (2, 7)}
+    part = made[1].with_draws(full.draws.frame().assign(**estimated))
+    assert [v for v in made[1].variables() if v.startswith("Ymi")] == list(estimated)
+    values = {p.name: np.ravel(v) for p, v in zip(made[0].model.params, _at(full), strict=True)}
+    assert joint(made[1], {**values, "Ymi": list(estimated.values())}) == pytest.approx(joint(made[0], values), rel=1e-10)
+    seen = holed["y"].notna().to_numpy()
+    np.testing.assert_allclose(part.log_lik()[:, seen], full.log_lik()[:, seen], rtol=1e-10)
+    assert np.isnan(part.log_lik()[:, ~seen]).all()
+    np.testing.assert_allclose(part.posterior_epred(), full.posterior_epred(), rtol=1e-10)
+    new = whole.assign(y=whole["y"].where(whole["t"] == 0), t=whole["t"] + 10)
+    assert np.isfinite(part.posterior_epred(new)).all()
+
+
+def _at(fit):
+    """What is sampled, at a fit's only draw."""
+    with jax.enable_x64(True):
+        reported = {k: np.asarray(v)[0] for k, v in fit.draws.arrays.items()}
+        full = fit.model.invert(reported, fit.model.design(fit.frame))
+        return [np.asarray(full[p.name]) for p in fit.model.params]
+
+
 def test_samples_have_the_joint_law():
     d = rows_of(groups=1)
     one = random_draws(brim.brm("y ~ 1 + ar(t, cov = TRUE)", d, empty=True), 1)

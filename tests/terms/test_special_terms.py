@@ -210,6 +210,42 @@ def test_a_missing_value_is_filled_in_its_own_row_only():
     np.testing.assert_allclose(fit.log_lik(resp="x"), [[np.nan, stats.norm.logpdf(3.0), np.nan]])
 
 
+#: brms 2.18: get_prior(formula, data)$coef
+FUNCTIONS = {
+    "y ~ I(me(z, sd)^2)": ["ImezsdE2"],
+    "y ~ log(me(z, sd))": ["logmezsd"],
+    "y ~ me(z, sd) + I(me(z, sd)^2):f": ["mezsd", "ImezsdE2:fa", "ImezsdE2:fb", "ImezsdE2:fc"],
+    "y ~ I(me(z, sd) * w) + (I(me(z, sd) * w) | g)": ["ImezsdMUw"],
+}
+
+
+@pytest.mark.parametrize("formula", FUNCTIONS)
+def test_functions_of_noise_free_values(formula):
+    rng = np.random.default_rng(2)
+    d = pd.DataFrame({"y": rng.normal(size=6), "z": rng.normal(size=6), "w": rng.normal(size=6), "sd": 0.3, "f": list("abcabc"), "g": 1})
+    d["g"] = list("uuvvww")
+    names = brim.brm(formula, d, empty=True).variables()
+    assert [v.removeprefix("bsp_") for v in names if v.startswith("bsp_")] == FUNCTIONS[formula]
+
+
+def test_values_of_functions():
+    """``b f(X)`` with the noise-free or completed values, on training rows and new ones; factors change the slope."""
+    d = pd.DataFrame({"y": np.zeros(4), "x": [1.0, np.nan, 3.0, 2.0], "w": [2.0, 1.0, 0.5, 3.0], "f": list("abab")})
+    formula = bf("y ~ log(mi(x)) + I(mi(x)^2 * w):f") + bf("x | mi() ~ 1", family="lognormal") + brim.set_rescor(False)
+    empty = brim.brm(formula, d, empty=True)
+    assert [v for v in empty.variables() if v.startswith("bsp")] == ["bsp_y_logmix", "bsp_y_ImixE2MUw:fa", "bsp_y_ImixE2MUw:fb"]
+    slopes = {"bsp_y_logmix": 2.0, "bsp_y_ImixE2MUw:fa": -1.0, "bsp_y_ImixE2MUw:fb": 0.5}
+    fit = with_values(empty, **slopes, **{"Ymi_x[2]": 7.0})
+    x, w, b = np.array([1, 7, 3, 2.0]), d.w.to_numpy(), np.array([-1, 0.5, -1, 0.5])
+    np.testing.assert_allclose(fit.posterior_epred(resp="y"), [2 * np.log(x) + b * x**2 * w])
+    new = {"x": [4.0], "w": [0.1], "f": ["b"]}
+    np.testing.assert_allclose(fit.posterior_epred(new, resp="y"), [[2 * np.log(4) + 0.5 * 16 * 0.1]])
+    assert set(fit.conditional_effects(resp="y")) == {"y.x", "y.w", "y.f", "y.x:w", "y.x:f", "y.w:f"}
+    plain = bf("y ~ log(mi(x))") + bf("x | mi() ~ 1") + brim.set_rescor(False)
+    with pytest.raises(brim.BrimError, match=r"log\(mi\(x\)\) is not finite in row 3"):
+        brim.brm(plain, d.assign(x=[1.0, np.nan, 3.0, -2.0]), empty=True)
+
+
 def test_effects_of_a_variable_whose_measurements_err():
     """The error's column stands in x's own formula: it is held at its mean, and values are drawn around each x, as for any new row."""
     d = pd.DataFrame({"y": np.zeros(40), "x": np.linspace(-2, 2, 40), "sd": np.tile([0.1, 0.3], 20)})
@@ -325,6 +361,9 @@ def test_measurement_error_does_not_flatten_the_slope():
         ("y ~ mi(z)", "gaussian", "not a response"),
         ("y ~ mi(log(m))", "gaussian", "untransformed"),
         ("count | mi() ~ 1", "poisson", r"does not take mi\(\)"),
+        ("y ~ I(mo(x)^2)", "gaussian", "no function can be taken"),
+        ("y ~ poly(me(z, sd), 2)", "gaussian", "unknown function 'poly' in a function of estimated values"),
+        ("y ~ mmc(z, m)", "gaussian", r"mmc\(z, m\) is no term of its own"),
         ("y ~ mo(x):s(z)", "gaussian", "cannot stand in an interaction"),
         ("y ~ (mo(x) | f)", "gaussian", "is no effect of the predictor"),
         ("y ~ cs(z)", "gaussian", "takes no category-specific effects"),

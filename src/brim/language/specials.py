@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from brim.errors import suggest
-from brim.language.nodes import Call, Node, fault
+from brim.language.nodes import Call, Node, fault, walk
 
-__all__ = ["ADDITIONS", "SPECIALS", "Special", "arguments", "special"]
+__all__ = ["ADDITIONS", "SPECIALS", "Special", "arguments", "special", "values_in"]
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class Special:
     Attributes
     ----------
     kind
-        What it builds: ``"smooth"``, ``"gp"``, ``"mo"``, ``"me"``, ``"mi"``, ``"cs"``, ``"mmc"``, ``"autocor"``, ``"group"``,
-        ``"offset"`` or, left of ``~``, ``"addition"``.
+        What it builds: ``"smooth"``, ``"gp"``, ``"mo"``, ``"me"``, ``"mi"``, ``"of"`` (a function of the last ones), ``"cs"``,
+        ``"mmc"``, ``"autocor"``, ``"group"``, ``"offset"`` or, left of ``~``, ``"addition"``.
     args
         Its arguments in R's order; ``...`` takes any number of positional ones.
     outside
@@ -76,18 +76,31 @@ ADDITIONS: Mapping[str, Special] = _table(
 )
 
 
+#: Kinds of special terms that stand for values, of which other functions may be taken.
+VALUES = ("mo", "me", "mi")
+_OF = Special("of", ("x",))
+
+
 def special(node: Node) -> Special | None:
-    """The entry of a call in the table of special terms; None for columns and transformations.
+    """The entry of a call in the table of special terms, also of a function of ``mi(x)``; None for columns and transformations.
 
     Examples
     --------
     >>> from brim.language.parser import parse
-    >>> special(parse("s(x, k = 5)")).kind
-    'smooth'
+    >>> special(parse("s(x, k = 5)")).kind, special(parse("I(mi(x)^2)")).kind
+    ('smooth', 'of')
     >>> special(parse("log(x)")) is None
     True
     """
-    return SPECIALS.get(node.fn) if isinstance(node, Call) else None
+    if not isinstance(node, Call):
+        return None
+    return SPECIALS.get(node.fn) or (_OF if values_in(node) else None)
+
+
+def values_in(node: Node) -> tuple[Call, ...]:
+    """The calls to ``mo()``, ``me()``, ``mi()`` in an expression."""
+    found = (n for n in walk(node) if isinstance(n, Call) and n.fn in SPECIALS and SPECIALS[n.fn].kind in VALUES)
+    return tuple(dict.fromkeys(found))
 
 
 def arguments(call: Call, table: Mapping[str, Special] = SPECIALS) -> tuple[tuple[Node, ...], dict[str, Node]]:

@@ -31,6 +31,7 @@ from brim.parameters.param import Param, Slot, Where
 from brim.parameters.prior import Priors, read_priors
 from brim.parameters.resolve import resolve
 from brim.terms.base import AbstractTerm, Context, Imputable, Read
+from brim.terms.elementwise import Elementwise
 from brim.terms.groups.group import GroupBlock, GroupEffect
 from brim.terms.nonlinear import Nonlinear
 from brim.terms.ordered import OrderedIntercepts
@@ -202,14 +203,18 @@ class _Builder:
         predictors = tuple(Predictor(part.name, part.where, read.terms) for part, read in reads)
         scalars, params = self.scalars()
         model = ResponseModel(self.plan.resp, self.plan.response, family, family.key, predictors, scalars, params, self.extras(predictors))
-        own = tuple(Imputed.of(i).learn(self.whole) for i in self.imputables if i.resp == self.plan.resp)
+        own = self.imputed()
         model = replace(model, imputed=own[0].key if own else "", residual=self.residual(read for _, read in reads))
         return model, (*own, *(t for _, read in reads for t in read.shared))
+
+    def imputed(self) -> tuple[Imputed, ...]:
+        """What estimates the missing values of this response, if anything does."""
+        return tuple(Imputed.of(i).learn(self.whole) for i in self.imputables if i.resp == self.plan.resp)
 
     def residual(self, reads: Iterable[Read]) -> AbstractResidual | None:
         """The joint law of the residuals, if there is one; it knows nothing of what else changes the likelihood of a row."""
         law: AbstractResidual | None = next((r.residual for r in reads if r.residual is not None), None)
-        additions = [a.fn for a in self.plan.response.additions if a.fn in ("weights", "cens", "trunc", "mi")]
+        additions = [a.fn for a in self.plan.response.additions if a.fn in ("weights", "cens", "trunc")]
         if law is not None and additions:
             raise self.plan.response.error(f"{additions[0]}() cannot be combined with correlated residuals")
         if law is not None and law.shares_sigma and any(p.name == "sigma" for p in self.plan.parts):
@@ -222,7 +227,7 @@ class _Builder:
         """The learned terms of one predictor, in the order they are applied, and what it shares with others."""
         if part.terms is None:
             functions = {k: f for k, f in self.data2.items() if callable(f)}
-            curve = Nonlinear(part.formula.rhs, part.where, part.nlpars, functions).learn(self.frame)
+            curve = Nonlinear(Elementwise(part.formula.rhs, part.nlpars, functions), part.where).learn(self.frame)
             structure = Read(()) if part.structure is None else self.special(replace(part, terms=part.structure))
             return Read(tuple(sorted((curve, *structure.terms), key=lambda t: t.stage)), structure.shared, structure.residual)
         plain, _ = _by_kind(part.terms)
@@ -274,6 +279,7 @@ class _Builder:
             nthres=max(len(plan.family.categories) - 1, 0),
             response_columns=variables(plan.response.node),
             response_additions=tuple(a.fn for a in plan.response.additions),
+            imputed=next(iter(self.imputed()), None),
         )
 
     def extras(self, predictors: tuple[Predictor, ...]) -> tuple[FamilyExtra, ...]:

@@ -27,11 +27,10 @@ from brim.model.rescor import ResidualCorrelation
 from brim.model.response import Response
 from brim.parameters.param import RANKS, Layout, Param, Reported, Where, in_order
 from brim.parameters.prior import PriorRow, log_density, prior_args
-from brim.terms.base import AbstractTerm
+from brim.terms.base import AbstractTerm, completed
 from brim.terms.groups.group import GroupBlock, GroupEffect
 from brim.terms.latent import AbstractCurve, AbstractLatent
 from brim.terms.residuals.law import AbstractResidual, Margin
-from brim.terms.special.mi import completed_key
 
 __all__ = ["Model", "Predictor", "ResponseModel", "Scalar", "log_jacobian_function", "log_joint", "log_joint_function", "report_function"]
 
@@ -55,6 +54,11 @@ class Predictor:
     def curves(self) -> Iterator[AbstractCurve]:
         """Its curves."""
         return (c for t in self.terms if (part := t.latent) is not None and (c := part.vector.curve) is not None)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """What its terms read of other distributional parameters."""
+        return tuple(dict.fromkeys(name for t in self.terms for name in t.reads))
 
     def given(self, params: Arrays, design: Arrays) -> dict[str, Any]:
         """What its terms hand to each other: quantities of each row."""
@@ -125,14 +129,22 @@ class ResponseModel:
     ) -> dict[str, Any]:
         """The linear predictor of each predicted parameter, those in ``given`` as they are there.
 
-        Later predictors can read earlier ones as ``params["eta:<name>"]``.
+        Later predictors can read earlier ones as ``params["eta:<name>"]``; terms that read distributional parameters come last.
         """
         rows = design[self.rows_key]
         out: dict[str, Any] = {}
-        for p in self.predictors:
+        for p in sorted(self.predictors, key=lambda p: bool(p.reads)):
             known = {f"eta:{name}": eta for name, eta in out.items()}
+            known |= {f"dpar:{name}": self._value(name, out, params) for name in p.reads}
             out[p.name] = given[p.name] if p.name in given else p.eta(rows, {**params, **known}, design, skip)
         return out
+
+    def _value(self, name: str, etas: Arrays, params: Arrays) -> Any:
+        """A distributional parameter on its own scale, from its predictor or as it is sampled."""
+        if name not in etas:
+            key = next(s.key for s in self.scalars if s.name == name)
+            return params[key] if key not in etas else self._value(key, etas, params)
+        return LINKS[self.family.links[name]].inverse(etas[name])
 
     def dpars(
         self, params: Arrays, design: Arrays, skip: frozenset[str] = frozenset(), given: Arrays = MappingProxyType({})
@@ -192,13 +204,14 @@ class ResponseModel:
         """
         data = design[self.data_key]
         if self.residual is not None and self.residual.key not in skip:
-            return self.residual.log_lik(data["y"], self._margin(params, design, skip), params, design[self.residual.key])
-        out = self.response.log_lik(self.distribution(params, design, skip), data)
+            out = self.residual.log_lik(self.y(params, design), self._margin(params, design, skip), params, design[self.residual.key])
+        else:
+            out = self.response.log_lik(self.distribution(params, design, skip), data)
         return jnp.where(jnp.isnan(data["y"]), jnp.nan, out) if self.imputed else out
 
     def y(self, params: Arrays, design: Arrays) -> Any:
-        """The response, completed; ``params`` are transformed."""
-        return params[completed_key(self.resp)] if self.imputed else design[self.data_key]["y"]
+        """The response, completed."""
+        return completed(self.imputed, params, design[self.imputed]) if self.imputed else design[self.data_key]["y"]
 
     def log_lik_of(self, dpars: Mapping[str, Dpar], params: Arrays, design: Arrays) -> Any:
         """Pointwise log likelihood (rows,) of the completed response under these distributional parameters."""
@@ -213,7 +226,9 @@ class ResponseModel:
         if only_latent and not self.imputed:
             return jnp.zeros(())
         if self.residual is not None:
-            y = design[self.data_key]["y"]
+            if only_latent:
+                raise self.response.error("missing responses with correlated residuals have no prior", "leave sample_prior out")
+            y = self.y(params, design)
             return self.residual.log_joint(y, self._margin(params, design), params, design[self.residual.key])
         out = self.log_lik_of(self.dpars(params, design), params, design)
         return jnp.where(design[self.imputed]["at"] >= 0, out, 0.0) if only_latent else out

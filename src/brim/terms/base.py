@@ -5,14 +5,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Protocol, Self
+
+import jax.numpy as jnp
+import numpy as np
 
 from brim.frames.frame import Frame
 from brim.language.expand import Terms
 from brim.parameters.param import Param, Reported, Where
 from brim.terms.latent import Incidence, Part
 
-__all__ = ["AbstractTerm", "Context", "Design", "Imputable", "Params", "Read", "given_key"]
+__all__ = ["AbstractTerm", "Context", "Design", "Imputable", "Imputing", "Params", "Read", "completed", "given_key"]
 
 Design = dict[str, Any]
 Params = Mapping[str, Any]
@@ -54,6 +57,17 @@ class Imputable:
     bounds: tuple[float | None, float | None] = (None, None)
 
 
+class Imputing(Protocol):
+    """What estimates the missing values of a response."""
+
+    @property
+    def key(self) -> str:
+        """Name of the estimated values among the parameters."""
+
+    def positions(self, frame: Frame) -> np.ndarray:
+        """Position of each row's estimated value, or -1."""
+
+
 @dataclass(frozen=True)
 class Context:
     """What a term may know when it is read from a formula.
@@ -88,6 +102,8 @@ class Context:
         The columns that ``response`` reads.
     response_additions
         The addition terms that stand at the response.
+    imputed
+        Where the estimated values of this response stand, ``None`` where there are none.
     """
 
     where: Where
@@ -105,6 +121,15 @@ class Context:
     nthres: int = 0
     response_columns: tuple[str, ...] = ()
     response_additions: tuple[str, ...] = ()
+    imputed: Imputing | None = None
+
+
+def completed(key: str, params: Params, design: Design) -> Any:
+    """``y`` with the estimated values ``params[key]`` in their places: those of ``at`` that are not negative. Nothing may be estimated."""
+    if key not in params:
+        return design["y"]
+    at = design["at"]
+    return jnp.where(at >= 0, params[key][jnp.maximum(at, 0)], design["y"])
 
 
 def given_key(where: Where, coef: str) -> str:
@@ -144,6 +169,11 @@ class AbstractTerm(ABC):
     def autocor(self) -> bool:
         """Whether it structures residuals: ``incl_autocor = False`` leaves such terms out of predictions."""
         return False
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Distributional parameters of its response whose values it finds among ``params``, as ``dpar:<name>``."""
+        return ()
 
     @property
     @abstractmethod

@@ -13,7 +13,7 @@ from brim.design.expressions import INTERCEPTS, columns_among
 from brim.errors import BrimError, suggest
 from brim.frames.frame import Column, Factor, Frame, Logical, Numeric
 from brim.language.brms import Formula, Predictor
-from brim.language.expand import SPECIALS, Call, Node, Terms, arguments, special, variables, walk
+from brim.language.expand import SPECIALS, Call, Name, Node, Terms, arguments, children, special, values_in, variables, walk
 
 __all__ = ["Effect", "Variable", "Variables"]
 
@@ -221,10 +221,19 @@ def _special_effects(term: tuple[Node, ...]) -> list[Effect]:
 def _shown(factor: Node) -> tuple[str, ...]:
     """The variables of a special term that one would vary: not its measurement error or its grouping."""
     if not isinstance(factor, Call) or factor.fn not in SPECIALS:
-        return variables(factor)
+        inside = values_in(factor)
+        return _unique((*(v for call in inside for v in _shown(call)), *_outside(factor, inside)))
     dots, named = arguments(factor)
     nodes = [*dots, *(named[name] for name in ("x", "expr", "by") if name in named)]
     return _unique(v for node in nodes for v in variables(node))
+
+
+def _outside(factor: Node, calls: tuple[Call, ...]) -> Iterator[str]:
+    """The variables of an expression that stand outside these calls."""
+    if isinstance(factor, Name) or not children(factor):
+        yield from variables(factor)
+    elif factor not in calls:
+        yield from (v for part in children(factor) for v in _outside(part, calls))
 
 
 def _unique(names: Iterable[str]) -> Effect:

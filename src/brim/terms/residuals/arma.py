@@ -10,11 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from brim.errors import BrimError
 from brim.frames.frame import Frame
 from brim.language.expand import Call, deparse, fault
 from brim.parameters.param import Param, Reported, Where
-from brim.terms.base import AbstractTerm, Context, Design, Params, Read
+from brim.terms.base import AbstractTerm, Context, Design, Imputing, Params, Read, completed
 from brim.terms.residuals.series import Series, lag_params, lag_reported, orders
 
 __all__ = ["Autoregression", "read"]
@@ -24,9 +23,8 @@ def read(call: Call, context: Context) -> Read:
     """``ar()``, ``ma()`` or ``arma()`` of a response with residuals of its own."""
     if context.link != "identity":
         raise fault(call, f"{deparse(call)} with the link {context.link} is not built yet", "use the identity link")
-    if any(i.resp == context.where.resp for i in context.imputables):
-        raise fault(call, f"{deparse(call)} cannot be combined with missing responses, mi()")
-    term = Autoregression(Series.read(call), context.where, *orders(call), context.family, context.response, context.response_columns)
+    series, columns = Series.read(call), context.response_columns
+    term = Autoregression(series, context.where, *orders(call), context.family, context.response, columns, context.imputed)
     return Read((term.learn(context.frame),))
 
 
@@ -35,7 +33,8 @@ def read(call: Call, context: Context) -> Read:
 class Autoregression(AbstractTerm):
     """``eta_t + sum_k ma_k e_{t-k} + sum_k ar_k e_{t-k}`` with ``e_t = y_t - eta_t - sum_k ma_k e_{t-k}``, as brms.
 
-    Residuals before the start of a series are zero. A response that new data lack is drawn from its own law when later rows need it.
+    Residuals before the start of a series are zero. A response that new data lack is drawn from its own law when later rows need it;
+    one whose missing values are estimated (``imputed``) is read as completed.
     """
 
     series: Series
@@ -45,6 +44,11 @@ class Autoregression(AbstractTerm):
     family: str
     response: Callable[[Frame], Any] = field(compare=False, repr=False)
     response_columns: tuple[str, ...] = field(compare=False, default=())
+    imputed: Imputing | None = None
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return ("sigma",) if self.family == "gaussian" else ("sigma", "nu")
 
     @property
     def autocor(self) -> bool:
@@ -70,8 +74,13 @@ class Autoregression(AbstractTerm):
         known = set(self.response_columns) <= set(frame.names)
         y = np.asarray(self.response(frame), float) if known else np.full(frame.n, np.nan)
         out: Design = {"y": y, "lags": self.series.lags(frame, max(self.p, self.q))}
-        if np.isnan(y).any():
-            out["missing"] = np.isnan(y)
+        missing = np.isnan(y)
+        if self.imputed is not None and known:
+            at = self.imputed.positions(frame)
+            out["at"] = np.where(missing & (frame.row_numbers < 0), -1, at)
+            missing = missing & (out["at"] < 0)
+        if missing.any():
+            out["missing"] = missing
         if self.q or "missing" in out:
             out["grid"] = np.ascontiguousarray(self.series.grid(frame).T)
         return out
@@ -92,18 +101,22 @@ class Autoregression(AbstractTerm):
             out.append(jnp.concatenate([values, jnp.zeros(max(self.p, self.q) - n)]))
         return out[0], out[1]
 
+    def _y(self, params: Params, design: Design) -> Any:
+        """The response, completed; ``NaN`` where new data lack it."""
+        return design["y"] if self.imputed is None or "at" not in design else completed(self.imputed.key, params, design)
+
     def apply(self, eta: Any, params: Params, design: Design) -> Any:
         ar, ma = self._coefficients(params)
         if "grid" in design:
             return self._recursive(eta, ar, ma, params, design)
-        e = jnp.append(design["y"] - eta, 0.0)  # the last stands for what is not there
+        e = jnp.append(self._y(params, design) - eta, 0.0)  # the last stands for what is not there
         return eta + ar @ e[design["lags"]]
 
     def _recursive(self, eta: Any, ar: Any, ma: Any, params: Params, design: Design) -> Any:
         """All series side by side, one time after the other."""
-        y, grid = jnp.append(design["y"], 0.0), jnp.asarray(design["grid"])
+        y, grid = jnp.append(self._y(params, design), 0.0), jnp.asarray(design["grid"])
         before = jnp.append(eta, 0.0)
-        noise = jnp.append(params[f"{self.key}:noise"], 0.0) if "missing" in design else None
+        noise = jnp.append(self._noise(eta.shape, params), 0.0) if "missing" in design else None
 
         def step(past: Any, rows: Any) -> tuple[Any, Any]:
             base = before[rows] + ma @ past
@@ -118,17 +131,12 @@ class Autoregression(AbstractTerm):
         n = eta.shape[0]
         return jnp.zeros(n + 1, eta.dtype).at[jnp.where(grid < 0, n, grid)].set(mean)[:n]
 
+    def _noise(self, shape: tuple[int, ...], params: Params) -> Any:
+        """Residuals of missing responses, drawn here since their scale may be predicted."""
+        key = params[f"{self.key}:noise"]
+        z = jax.random.normal(key, shape) if self.family == "gaussian" else jax.random.t(key, params["dpar:nu"], shape)
+        return params["dpar:sigma"] * z
+
     def extend(self, keys: Any, params: Params, design: Design, how: str) -> dict[str, Any]:
-        """Residuals of missing responses."""
-        if "missing" not in design:
-            return {}
-        sigma = params.get(f"sigma{self.where.suffix}")
-        if sigma is None:
-            what = f"{deparse(self.series.call)} with missing responses and a predicted sigma is not built yet"
-            raise BrimError(what, hint="give the responses in newdata")
-        shape = design["y"].shape
-        if self.family == "gaussian":
-            noise = jax.random.normal(keys[0], shape)
-        else:
-            noise = jax.random.t(keys[0], params[f"nu{self.where.suffix}"], shape)
-        return {f"{self.key}:noise": sigma * noise}
+        """The key that residuals of missing responses are drawn with."""
+        return {f"{self.key}:noise": keys[0]} if "missing" in design else {}

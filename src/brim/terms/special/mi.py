@@ -15,10 +15,10 @@ from brim.errors import BrimError
 from brim.frames.frame import Frame
 from brim.language.expand import Call, Constant, Name, arguments, fault, variables
 from brim.parameters.param import RANKS, Param, Piece, Reported
-from brim.terms.base import AbstractTerm, Context, Design, Imputable, Params
+from brim.terms.base import AbstractTerm, Context, Design, Imputable, Params, completed
 from brim.terms.special.variable import Place, SpecialVariable, call_name
 
-__all__ = ["Imputed", "ImputedVariable", "completed_key", "read"]
+__all__ = ["Imputed", "ImputedVariable", "read"]
 
 
 def read(call: Call, context: Context) -> ImputedVariable:
@@ -35,11 +35,6 @@ def read(call: Call, context: Context) -> ImputedVariable:
     idx = given.get("idx")
     index = None if idx is None or (isinstance(idx, Constant) and idx.value is None) else Expression(idx).learn(whole)
     return ImputedVariable(call, Imputed.of(source).learn(whole), index).with_table(whole)
-
-
-def completed_key(resp: str) -> str:
-    """Key of a response with its missing values filled in."""
-    return f"Yc_{resp}" if resp else "Yc"
 
 
 @final
@@ -131,22 +126,15 @@ class Imputed(AbstractTerm):
 
     # ------------------------------------------------------------------ numbers
 
-    def transform(self, params: Params, design: Design) -> dict[str, Any]:
-        if "y" not in design:
-            return {}
-        return {completed_key(self.resp): self.filled(params, design)}
-
     def filled(self, params: Params, design: Design) -> Any:
         """``y`` with estimated values in their places."""
-        if self.count == 0:
-            return design["y"]
-        return jnp.where(design["at"] >= 0, params[self.key][jnp.maximum(design["at"], 0)], design["y"])
+        return completed(self.key, params, design)
 
     def log_density(self, params: Params, design: Design) -> Any:
         """``log normal(y | Y, sd)`` of what was measured."""
         if "observed" not in design:
             return 0.0
-        z = (design["y"] - params[completed_key(self.resp)]) / design["sd"]
+        z = (design["y"] - self.filled(params, design)) / design["sd"]
         each = -0.5 * jnp.square(z) - jnp.log(design["sd"]) - 0.5 * math.log(2 * math.pi)
         return jnp.sum(jnp.where(design["observed"], each, 0.0))
 
@@ -247,6 +235,10 @@ class ImputedVariable(SpecialVariable):
             raise fault(self.call, f"no row of '{source.column}' has the index {lost[0]}", "every value of idx must be one of index()")
         at, y = (np.array([table[label][i] for label in labels]) for i in (0, 1))
         return {"at": at.astype(np.int32), "y": np.where(np.isnan(y), 0.0, y)}
+
+    def known(self, frame: Frame) -> Any:
+        design = self.design(frame)
+        return np.where(design["at"] < 0, design["y"], np.nan)
 
     def value(self, params: Params, design: Design, place: Place) -> Any:
         return self.latent.filled(params, design)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any, Self, final
 
@@ -101,7 +102,7 @@ class SpecialEffects(AbstractTerm):
         """The special variables of a term, in the order of the coefficient's name; each kind is numbered by itself."""
         text = [deparse(c) for c in self.calls]
         order = {node: i for i, node in enumerate(dict.fromkeys(n for t in self.terms.terms for n in t))}
-        out, counts = [], dict.fromkeys(("mo", "me", "mi"), 0)
+        out, counts = [], Counter[str]()
         for node in sorted(term, key=order.__getitem__):
             if isinstance(node, Name) and node.name in text:
                 at = text.index(node.name)

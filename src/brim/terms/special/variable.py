@@ -51,7 +51,7 @@ class SpecialVariable(ABC):
     @property
     @abstractmethod
     def kind(self) -> str:
-        """``"mo"``, ``"me"`` or ``"mi"``."""
+        """``"mo"``, ``"me"``, ``"mi"``, or ``"of"``, a function of these."""
 
     @abstractmethod
     def learn(self, frame: Frame) -> Self:
@@ -68,6 +68,10 @@ class SpecialVariable(ABC):
     @abstractmethod
     def value(self, params: Params, design: Design, place: Place) -> Any:
         """Its values (rows,): pure JAX."""
+
+    def known(self, frame: Frame) -> Any:
+        """Its values (rows,) that the data hold, ``NaN`` where they are estimated; ``None`` if all are."""
+        return None
 
     def params(self, place: Place) -> tuple[Param, ...]:
         """What is sampled for a place."""
