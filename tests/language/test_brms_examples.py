@@ -496,7 +496,6 @@ DIFFERENT = {
     "s mrf": '`bs = "bs"',
     "sos": '`bs = "bs"',
     "s knots": "`knots =`",
-    "drop unused": "drop_unused_levels",
     "mix ord": "ordered mixtures of ordinal",
     "nl factor2": "factors in nonlinear",
 }

@@ -38,6 +38,7 @@ def brm(
     init: Any = None,
     algorithm: str = "sampling",
     marginalize: bool | str = "auto",
+    drop_unused_levels: bool = True,
     file: str | os.PathLike[str] | None = None,
     file_refit: str = "never",
     progress: bool = True,
@@ -97,6 +98,9 @@ def brm(
         Whether group effects, smooths and Gaussian processes in the mean of a Gaussian model are integrated out of the density that is
         sampled, exactly, and drawn afterwards given the other parameters: ``"auto"`` where that is possible, ``True`` (an error says why
         where it is not), ``False``. The posterior is the same. ``fit.engine`` tells what was done.
+    drop_unused_levels
+        Whether levels of factors that no row has are left out; ``False`` keeps their coefficients, group effects and categories,
+        which only priors inform.
     file, file_refit
         Save the fit there. A fit found there is returned instead of sampling unless ``"always"``, or ``"on_change"`` and something changed.
     progress
@@ -148,6 +152,7 @@ def brm(
         sample_prior=sample_prior,
         control=control,
         marginalize=marginalize,
+        drop_unused_levels=drop_unused_levels,
     )
     return Fit.of(
         perform(

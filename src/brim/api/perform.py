@@ -22,7 +22,6 @@ from brim.frames.frame import Frame
 from brim.infer.nuts.stopping import StopWhen
 from brim.language.brms import Formula, MvFormula, as_formula
 from brim.language.update import updated
-from brim.model.build import build, read_data2
 from brim.model.degenerate import degenerate
 from brim.model.identified import separated, undetermined
 from brim.model.model import Model
@@ -75,7 +74,7 @@ def perform(
         raise BrimError(f"data is a formula: '{data}'", hint=f"formulas of one model go together: brm(bf({given}), data)")
     functions = {name: value for name, value in request.data2.items() if callable(value)}
     frame = Frame.read(data).with_functions(functions)
-    model, frame = build(request.formula, frame, request.family, request.priors, read_data2(request.data2))
+    model, frame = request.built(frame)
     if request.settings.sample_prior == "only":
         _check_proper(model)
         model = replace(model, prior_only=True)

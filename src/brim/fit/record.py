@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from brim.arguments import one_of, whole
+from brim.arguments import flag, one_of, whole
 from brim.arguments import seed as checked_seed
 from brim.coordinates.integrated.which import check_marginalize
 from brim.errors import BrimError
@@ -45,6 +45,7 @@ class Settings:
     sample_prior: str = "no"
     control: Mapping[str, Any] = field(default_factory=dict)
     marginalize: bool | str = "auto"
+    drop_unused_levels: bool = True
 
     @staticmethod
     def read(
@@ -58,6 +59,7 @@ class Settings:
         sample_prior: str,
         control: Mapping[str, Any] | None,
         marginalize: bool | str,
+        drop_unused_levels: bool = True,
     ) -> Settings:
         """From what the user gave, checked; ``warmup=None`` is half of ``iter``."""
         iter = whole("iter", iter, least=1)
@@ -72,7 +74,13 @@ class Settings:
         engine(algorithm)
         wish, number = check_marginalize(marginalize), checked_seed(seed)
         return Settings(
-            **counts, seed=number, algorithm=algorithm, sample_prior=sample_prior, control=dict(control or {}), marginalize=wish
+            **counts,
+            seed=number,
+            algorithm=algorithm,
+            sample_prior=sample_prior,
+            control=dict(control or {}),
+            marginalize=wish,
+            drop_unused_levels=flag("drop_unused_levels", drop_unused_levels),
         )
 
     @property
@@ -105,6 +113,12 @@ class Request:
     data2: Mapping[str, Any] = field(repr=False)
     settings: Settings
     data_name: str = "data"
+
+    def built(self, frame: Frame) -> tuple[Model, Frame]:
+        """The model of these data, learned, and the rows it was learned on."""
+        return build(
+            self.formula, frame.with_levels(not self.settings.drop_unused_levels), self.family, self.priors, read_data2(self.data2)
+        )
 
     def arguments(self) -> dict[str, Any]:
         """The same as arguments of ``brm``, without formula and data."""
@@ -255,7 +269,7 @@ def _rebuilt(
 ) -> FitRecord:
     """A record from what ``pickle`` keeps of it."""
     asked: Request = kept["request"]
-    model, frame = build(asked.formula, kept["frame"], asked.family, asked.priors, read_data2(asked.data2))
+    model, frame = asked.built(kept["frame"])
     model = replace(model, prior_only=prior_only)
     posterior = None if drawn is None else Posterior(model.reported(), *drawn)
     return cls(**{**kept, "frame": frame, "model": model, "posterior": posterior})

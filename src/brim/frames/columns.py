@@ -147,6 +147,8 @@ class Factor:
         Whether its levels have an order that responses and ``mo()`` may use, though contrasts do not (a polars ``Enum``).
     caveat
         Why its values tell rows apart but are no variable of a model (dates, keys of 19 digits), empty for all others; see ``usable``.
+    kept
+        Whether levels that no row has count as used (``drop_unused_levels = FALSE``).
     """
 
     codes: np.ndarray
@@ -155,6 +157,7 @@ class Factor:
     text: bool = False
     ranked: bool = False
     caveat: str = ""
+    kept: bool = False
     kind: ClassVar[str] = "factor"
 
     @property
@@ -180,7 +183,9 @@ class Factor:
 
     @cached_property
     def levels_used(self) -> tuple[str, ...]:
-        """The levels that occur in the data, in order."""
+        """The levels that occur in the data, in order; all of them where they are ``kept``."""
+        if self.kept:
+            return self.levels
         used = np.zeros(len(self.levels) + 1, bool)  # missing ones are counted last
         for rows in _slices(self.n):
             used[self.codes[rows]] = True

@@ -161,6 +161,16 @@ class Frame:
         names = tuple(dict.fromkeys((*self.names, *ready)))
         return Frame(self.n, names, self._load, {**self._columns, **ready}, self._rows, self._places, self.functions)
 
+    def with_levels(self, kept: bool) -> Frame:
+        """The frame whose factors keep the levels that no row has, or not; text has no others."""
+        if not kept and not any(isinstance(c, Factor) and c.kept for c in self._columns.values()):
+            return self
+        return replace(self, _load={name: partial(self._with_levels, name, kept) for name in self.names}, _columns={})
+
+    def _with_levels(self, name: str, kept: bool) -> Column:
+        column = self[name]
+        return replace(column, kept=kept and not column.text) if isinstance(column, Factor) else column
+
     def with_functions(self, functions: Mapping[str, Callable[..., Any]]) -> Frame:
         """The frame whose formulas may call these functions of columns, the user's own."""
         return replace(self, functions=dict(functions)) if functions else self

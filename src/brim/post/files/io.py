@@ -23,7 +23,7 @@ from brim.errors import BrimError, suggest
 from brim.fit.draws import EXTRA, Posterior, labelled, observed, safe_name
 from brim.fit.record import FitRecord
 from brim.frames.frame import Column, Factor, Frame, Logical, Numeric
-from brim.model.build import build, read_data2
+from brim.model.build import read_data2
 from brim.model.model import Model
 from brim.post.files.criteria import describe, pointwise_arrays, rebuild
 from brim.post.files.sealed import check_seal, check_structure, is_fit, write_sealed
@@ -210,7 +210,7 @@ def read(path: str | os.PathLike[str], family: Any = None) -> FitRecord:
         asked = request_from(content["request"], data2, content["data_name"], family)
         frame = Frame.of({c["name"]: _column(c, values) for c, values in zip(content["columns"], columns, strict=True)})
         told = content["info"] | info
-        model, frame = build(asked.formula, frame, asked.family, asked.priors, read_data2(data2))
+        model, frame = asked.built(frame)
     model = replace(model, prior_only=asked.settings.sample_prior == "only")
     record = FitRecord(asked, model, frame, info=told, criteria=content["criteria"])
     if not content["sampled"]:
