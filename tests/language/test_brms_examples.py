@@ -496,7 +496,6 @@ DIFFERENT = {
     "s mrf": '`bs = "bs"',
     "sos": '`bs = "bs"',
     "s knots": "`knots =`",
-    "mix ord": "ordered mixtures of ordinal",
     "nl factor2": "factors in nonlinear",
 }
 PAGE = (Path(brim.__file__).parents[2] / "docs" / "differences.md").read_text()

@@ -144,6 +144,15 @@ class Extra(ABC):
         """Distributional parameters it gives: it is not needed if one of them is predicted or fixed."""
         return ()
 
+    @property
+    def predictor(self) -> str:
+        """The parameter whose predictor's ``shift`` it takes; empty for the first of those that the main formula predicts."""
+        return ""
+
+    def shared(self, others: tuple[Extra, ...]) -> Extra:
+        """The one that stands for itself and others of a mixture's further components."""
+        raise BrimError("the components of this mixture have nothing that could be the same for all", hint="say order='none'")
+
     @abstractmethod
     def params(self, where: Where) -> tuple[Param, ...]:
         """What is sampled."""

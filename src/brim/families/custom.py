@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -14,10 +14,13 @@ from brim.distributions.base import Distribution
 from brim.errors import BrimError, suggest
 from brim.families import dpars as known
 from brim.families.base import Dpar, DparSpec, Family, Support
+from brim.families.categorical import draw_category, log_cumulative
 from brim.families.links import LINKS
+from brim.families.support import ordinal as ordered_from
 from brim.families.support import real
+from brim.families.thresholds import ThresholdBinding
 
-__all__ = ["FromNumPyro", "custom_family"]
+__all__ = ["Categories", "FromNumPyro", "custom_family"]
 
 Array = Any
 
@@ -79,16 +82,63 @@ class FromNumPyro(Distribution):
 
 
 @dataclass(frozen=True)
+class Categories(Distribution):
+    """A NumPyro distribution of 0, 1, ... as that of categories counted from ``first``; ``mean`` are their probabilities."""
+
+    inner: Any
+    first: int
+    size: int
+    discrete: ClassVar[bool] = True
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        return tuple(self.inner.batch_shape)
+
+    @property
+    def lower(self) -> Array:
+        return float(self.first)
+
+    @property
+    def upper(self) -> Array:
+        return self.first + self.size - 1.0
+
+    @property
+    def mean(self) -> Array:
+        return jnp.exp(self.log_table())
+
+    def log_table(self) -> Array:
+        """Log probabilities of all categories (N, size)."""
+        return jnp.stack([self.inner.log_prob(jnp.full(self.batch_shape, k)) for k in range(self.size)], axis=-1)
+
+    def log_prob(self, y: Array) -> Array:
+        return self.inner.log_prob(jnp.asarray(jnp.nan_to_num(y) - self.first, int))
+
+    def log_cdf(self, y: Array) -> Array:
+        return log_cumulative(self.log_table(), y, self.first)
+
+    def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
+        return draw_category(key, self.log_table(), self._shape(sample_shape), self.first)
+
+
+@dataclass(frozen=True)
 class _Call:
-    """Calls the user's function with the parameters and with those data that its signature names."""
+    """Calls the user's function with the parameters and with those data that its signature names.
+
+    ``first`` is the first category of an ordinal family, which counts as many as there are thresholds and one, or two from 0.
+    """
 
     function: Callable[..., Any]
     names: tuple[str, ...]
     data: tuple[str, ...]
+    first: int | None = None
 
     def __call__(self, d: Mapping[str, Dpar], data: Mapping[str, Any]) -> Distribution:
         made = self._made(d, data)
-        return made if isinstance(made, Distribution) else FromNumPyro(made)
+        if isinstance(made, Distribution):
+            return made
+        if self.first is None:
+            return FromNumPyro(made)
+        return Categories(made, self.first, jnp.shape(d["thres"].value)[-1] + 2 - self.first)
 
     def _made(self, d: Mapping[str, Dpar], data: Mapping[str, Any]) -> Any:
         missing = [name for name in self.data if name not in data]
@@ -105,6 +155,8 @@ def _source(name: str) -> str:
 
 
 _DATA = ("trials", "se", "rate", "dec")
+#: What an ordinal custom family may say of its thresholds and categories, under brms' names.
+_SPECIALS = ("ordinal", "ordered_thres", "extra_cat", "cs")
 
 
 def custom_family(
@@ -118,6 +170,8 @@ def custom_family(
     type: str = "real",
     support: Support | None = None,
     priors: Mapping[str, str] | None = None,
+    specials: Sequence[str] | str = (),
+    threshold: str = "flexible",
 ) -> Family:
     """A response family from a function that returns a NumPyro distribution.
 
@@ -140,6 +194,12 @@ def custom_family(
         ``(y, data) -> (mask of rows that do not fit, "what is wanted")``; by default finite numbers, or whole ones.
     priors
         Default priors of parameters that are not predicted; brms' where a name is brms' (``sigma``, ``shape``, ...).
+    specials, threshold
+        ``"ordinal"``: the response is ordered, and thresholds stand in the place of the intercept; ``threshold`` as for ``cumulative``.
+        The function takes them as ``thres``, (thresholds,), or (rows, thresholds) with infinite ones where a group of
+        ``thres(gr = )`` has fewer, and returns a distribution of the categories 0, 1, ...; with ``"ordered_thres"`` they ascend, with
+        ``"extra_cat"`` there is a further category below (responses count from 0), with ``"cs"`` ``mu`` may be category-specific,
+        (rows, thresholds).
 
     Returns
     -------
@@ -152,6 +212,13 @@ def custom_family(
     >>> family = custom_family("gumbel", lambda mu, sigma: d.Gumbel(mu, sigma), dpars=["mu", "sigma"], links=["identity", "log"])
     >>> family
     gumbel(mu = identity, sigma = log)
+
+    The cumulative model by hand:
+
+    >>> law = lambda mu, thres: d.OrderedLogistic(mu, thres)
+    >>> ordered = custom_family("ordered", law, type="int", specials=["ordinal", "ordered_thres"])
+    >>> ordered.intercepts
+    False
     """
     names = tuple(dpars)
     if not names or names[0] != "mu":
@@ -165,19 +232,45 @@ def custom_family(
     bounds = zip(names, chosen, lb or (None,) * len(names), ub or (None,) * len(names), strict=True)
     specs = tuple(_spec(*row, (priors or {}).get(row[0])) for row in bounds)
     wanted = tuple(inspect.signature(distribution).parameters)
-    extra = tuple(n for n in wanted if n not in names)
-    _check_arguments(name, names, wanted)
-    additions = ("weights", "subset", "cens", "trunc", "index", *dict.fromkeys(n.rstrip("0123456789") for n in extra))
-    counts = type == "int"
-    return Family(
+    ordinal = _ordinal(name, specials, type)
+    data = tuple(n for n in wanted if n not in names)
+    _check_arguments(name, names, wanted, ordinal)
+    stems = dict.fromkeys(n.rstrip("0123456789") for n in data if n != "thres")
+    plain = Family(
         name=name,
         dpars=specs,
         links=dict(zip(names, chosen, strict=True)),
-        distribution=_Call(distribution, names, extra),
-        support=support or (_whole if counts else real),
-        kind="count" if counts else "real",
-        additions=additions,
+        distribution=_Call(distribution, names, data),
+        support=support or (_whole if type == "int" else real),
+        kind="count" if type == "int" else "real",
+        additions=("weights", "subset", "cens", "trunc", "index", *stems),
     )
+    if not ordinal:
+        return plain
+    first = 1 - ("extra_cat" in ordinal)
+    fixed = tuple(replace(s, fixed=known.DISC.fixed) if s.name == "disc" else s for s in specs)
+    return replace(
+        plain,
+        dpars=fixed,
+        distribution=_Call(distribution, (*names, "thres"), tuple(n for n in data if n != "thres"), first),
+        support=support or ordered_from(first),
+        kind="ordinal",
+        additions=("weights", "subset", "thres", "index", *stems, *(("cs",) if "cs" in ordinal else ())),
+        options={"threshold": threshold},
+        intercepts=False,
+        binding=ThresholdBinding("ordered_thres" in ordinal, not first),
+    )
+
+
+def _ordinal(name: str, specials: Sequence[str] | str, type: str) -> tuple[str, ...]:
+    """The specials of an ordinal family, checked; empty for others."""
+    given = (specials,) if isinstance(specials, str) else tuple(specials)
+    for one in given:
+        if one not in _SPECIALS:
+            raise BrimError(f"custom_family('{name}') has no special '{one}'", hint=suggest(one, _SPECIALS, "specials"))
+    if given and ("ordinal" not in given or type != "int"):
+        raise BrimError(f"specials of custom_family('{name}') are for ordinal families", hint='write type="int", specials=["ordinal", ...]')
+    return given
 
 
 def _spec(name: str, link: str, lb: float | None, ub: float | None, prior: str | None) -> DparSpec:
@@ -190,8 +283,9 @@ def _spec(name: str, link: str, lb: float | None, ub: float | None, prior: str |
     return DparSpec(name, (link,), lb, ub, default, ours.intercept_prior if ours is not None else "")
 
 
-def _check_arguments(name: str, dpars: tuple[str, ...], wanted: tuple[str, ...]) -> None:
+def _check_arguments(name: str, dpars: tuple[str, ...], wanted: tuple[str, ...], ordinal: tuple[str, ...]) -> None:
     """Every parameter must be an argument of the function, every further argument must name data."""
+    dpars = (*dpars, "thres") if ordinal else dpars
     for dpar in dpars:
         if dpar not in wanted:
             raise BrimError(f"the function of custom_family('{name}') takes no '{dpar}'", hint=f"its arguments are {', '.join(wanted)}")

@@ -18,7 +18,7 @@ from brim.errors import BrimError
 from brim.families.base import Dpar, DparSpec, Extra, Family, Seen
 from brim.parameters.param import RANKS, Param, Reported, Slot, Where
 
-__all__ = ["ComponentExtra", "MixingProportions", "Mixture", "mixture_family"]
+__all__ = ["ComponentExtra", "MixingProportions", "Mixture", "SharedExtra", "mixture_family"]
 
 Array = Any
 Dpars = Mapping[str, Dpar]
@@ -127,6 +127,10 @@ class ComponentExtra(Extra):
     inner: Extra
     number: int
 
+    @property
+    def predictor(self) -> str:
+        return f"mu{self.number}"
+
     def _where(self, where: Where) -> Where:
         return replace(where, dpar=f"mu{self.number}")
 
@@ -144,6 +148,39 @@ class ComponentExtra(Extra):
 
     def reported(self, where: Where) -> tuple[Reported, ...]:
         return self.inner.reported(self._where(where))
+
+
+@final
+@dataclass(frozen=True)
+class SharedExtra(Extra):
+    """An extra that all components have in common, reported under each one's name (the thresholds of ordered ordinal mixtures)."""
+
+    inner: Extra
+    size: int
+
+    def _each(self, where: Where) -> list[Where]:
+        return [replace(where, dpar=f"mu{k + 1}") for k in range(self.size)]
+
+    def _renamed(self, values: Mapping[str, Any], old: Where, new: Where) -> dict[str, Any]:
+        names = zip(self.inner.reported(old), self.inner.reported(new), strict=True)
+        return {b.key: values[a.key] for a, b in names}
+
+    def params(self, where: Where) -> tuple[Param, ...]:
+        return self.inner.params(where)
+
+    def transform(self, params: Mapping[str, Any], where: Where, shift: Any = 0.0) -> dict[str, Any]:
+        one = {**params, **self.inner.transform(params, where)}
+        return {key: value for each in self._each(where) for key, value in self._renamed(one, where, each).items()}
+
+    def invert(self, reported: Mapping[str, Any], where: Where, shift: Any = 0.0) -> dict[str, Any]:
+        return self.inner.invert(self._renamed(reported, self._each(where)[0], where), where)
+
+    def dpars(self, values: Mapping[str, Any], where: Where, data: Mapping[str, Any]) -> dict[str, Dpar]:
+        each = enumerate(self._each(where), 1)
+        return {f"{name}{k}": dpar for k, one in each for name, dpar in self.inner.dpars(values, one, data).items()}
+
+    def reported(self, where: Where) -> tuple[Reported, ...]:
+        return tuple(q for one in self._each(where) for q in self.inner.reported(one))
 
 
 @dataclass(frozen=True)
@@ -190,11 +227,15 @@ def _bind(family: Family, seen: Seen) -> Family:
 
 
 def _assembled(family: Family, components: tuple[Family, ...]) -> Family:
-    inner = tuple(ComponentExtra(e, k + 1) for k, c in enumerate(components) for e in c.extras)
+    inner: tuple[Extra, ...] = tuple(ComponentExtra(e, k + 1) for k, c in enumerate(components) for e in c.extras)
+    common = not family.intercepts and family.options["order"] == "mu"  # brms: thresholds are those of all components
+    if common and inner:
+        each = list(zip(*(c.extras for c in components), strict=True))
+        inner = tuple(SharedExtra(first.shared(others), len(components)) for first, *rest in each for others in (tuple(rest),))
     learned = {name: value for c in components for name, value in c.learned.items()}
     law = _Law(tuple(c.distribution for c in components))
     extras = (*inner, MixingProportions(len(components)))
-    centered = all(c.centered for c in components)
+    centered = all(c.centered for c in components) and not common
     categories = components[0].categories
     return replace(
         family, components=components, distribution=law, extras=extras, learned=learned, centered=centered, categories=categories

@@ -84,7 +84,8 @@ def mixture(*families: str | Family | Constructor, nmix: int | Sequence[int] = 1
         How often each is repeated; one number for all or one a family.
     order
         ``"mu"`` or ``True``: the intercepts of ``mu`` ascend, which identifies the components; ``"none"`` or ``False``: not.
-        By default they do when all components are of the same family (ordinal ones excepted).
+        By default they do when all components are of the same family (ordinal ones excepted). Of ordinal components ``"mu"`` says
+        that they have the same thresholds.
 
     Examples
     --------

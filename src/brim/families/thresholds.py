@@ -46,6 +46,15 @@ class Thresholds(Extra):
     kind: str = "flexible"
     ordered: bool = True
 
+    def shared(self, others: tuple[Extra, ...]) -> Thresholds:
+        """The same thresholds for all components of a mixture; they ascend where one component's must."""
+        given = [e for e in (self, *others) if isinstance(e, Thresholds)]
+        if self.kind == "equidistant":
+            raise BrimError("equidistant thresholds cannot be those of all components of a mixture", hint="say order='none'")
+        if any((e.counts, e.groups, e.kind) != (self.counts, self.groups, self.kind) for e in given):
+            raise BrimError("the components of the mixture have different kinds or numbers of thresholds", hint="say order='none'")
+        return replace(self, ordered=any(e.ordered for e in given))
+
     def _names(self, stem: str, where: Where) -> list[str]:
         """Keys of one parameter a group: ``Intercept``, or ``Intercept_1``, ``Intercept_2``, ..."""
         ends = [f"_{i + 1}" for i in range(len(self.groups))] or [""]

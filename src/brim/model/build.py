@@ -86,7 +86,7 @@ def _check_bounds(responses: Iterable[ResponseModel], params: Iterable[Param]) -
 def _with_order(model: Model) -> Model:
     """The model with the intercepts of mixtures in ascending order, where the family asks for it."""
     for r in model.responses:
-        if r.family.options.get("order") != "mu":
+        if r.family.options.get("order") != "mu" or not r.family.intercepts:
             continue
         mains = [t for p in r.predictors if p.name in r.family.mus for t in p.terms if isinstance(t, Population | Nonlinear)]
         if len(mains) < 2:
@@ -284,10 +284,11 @@ class _Builder:
 
     def extras(self, predictors: tuple[Predictor, ...]) -> tuple[FamilyExtra, ...]:
         """The family's parameters without a predictor, as terms; they know the centring of the main predictor."""
-        main = next(t for p in predictors if p.name in self.plan.family.mus for t in p.terms if isinstance(t, Population | Nonlinear))
+        mains = {p.name: t for p in predictors if p.name in self.plan.family.mus for t in p.terms if isinstance(t, Population | Nonlinear)}
+        first = next(iter(mains.values()))
         known = {part.name for part in self.plan.parts} | {name for name, _ in self.plan.formula.fixed}
         kept = [e for e in self.plan.family.extras if not known & set(e.provides)]
-        return tuple(FamilyExtra(extra, Where(self.plan.resp), i, main) for i, extra in enumerate(kept))
+        return tuple(FamilyExtra(e, Where(self.plan.resp), i, mains.get(e.predictor, first)) for i, e in enumerate(kept))
 
     def scalars(self) -> tuple[tuple[Scalar, ...], tuple[Param, ...]]:
         """Distributional parameters that are not predicted: sampled, fixed, or equal to another."""
