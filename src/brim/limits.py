@@ -26,6 +26,8 @@ class Limits:
         Numbers of a vector such as ``seq(0, 1, length.out = n)``.
     lags
         Orders ``p`` and ``q`` of autoregressive and moving-average terms.
+    values
+        Values (rows times columns) of data on disk, or of a lazy frame, that are read whole; more are reduced as they are read.
     """
 
     terms: int = 10_000
@@ -33,6 +35,7 @@ class Limits:
     basis: int = 2_000
     length: int = 1_000_000
     lags: int = 1_000
+    values: int = 20_000_000
 
 
 _now = Limits()

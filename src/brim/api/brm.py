@@ -62,6 +62,11 @@ def brm(
         A data frame: pandas, polars, pyarrow, a dict of arrays, or anything narwhals reads. Text has its levels in alphabetical order,
         categories have those of the library, in its order: pandas' categories, an Arrow dictionary, a polars ``Enum``. A polars
         ``Categorical`` has none and is only a grouping factor, as are dates and whole numbers beyond 2^53; ``factor(x)`` makes levels.
+
+        Data larger than memory: the path of Parquet files, a polars LazyFrame, a DuckDB relation, an ibis table or a pyarrow Dataset.
+        Of more than ``brim.limits.limits().values`` values (20 million) Gaussian models are reduced to sums as rows stream by, others to
+        their distinct rows, which the engine groups; the posterior is the same. What needs each row is then asked of some:
+        ``fit.fitted(fit.sample_rows(1000))``.
     family
         Name or constructor of the response family: ``"poisson"``, ``brim.bernoulli("probit")``.
     prior

@@ -121,6 +121,7 @@ class Fit(FitRecord):
 
         return log_prior(self.model, self.draws, self.model.data(self.frame))
 
+    sample_rows = Method("brim.post.observed")
     fitted = Method("brim.post.summaries.predictions")
     predict = Method("brim.post.summaries.predictions")
     residuals = Method("brim.post.summaries.predictions")

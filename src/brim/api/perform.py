@@ -19,6 +19,8 @@ from brim.families.registry import CONSTRUCTORS
 from brim.fit.record import FitRecord, Request, Settings
 from brim.fit.run import sample
 from brim.frames.frame import Frame
+from brim.frames.lazy import stream_of
+from brim.frames.reduced import read_stream
 from brim.infer.nuts.stopping import StopWhen
 from brim.language.brms import Formula, MvFormula, as_formula
 from brim.language.update import updated
@@ -27,6 +29,7 @@ from brim.model.identified import separated, undetermined
 from brim.model.model import Model
 from brim.parameters.prior import read_priors
 from brim.post.files.io import check_target, differences, read, save
+from brim.terms.groups.grouping import keys_of
 
 __all__ = ["perform", "requested", "updated_record"]
 
@@ -73,7 +76,7 @@ def perform(
         given = ", ".join(f"'{line}'" for line in (*str(request.formula).split("\n"), data))
         raise BrimError(f"data is a formula: '{data}'", hint=f"formulas of one model go together: brm(bf({given}), data)")
     functions = {name: value for name, value in request.data2.items() if callable(value)}
-    frame = Frame.read(data).with_functions(functions)
+    frame = _read(data, request.formula).with_functions(functions)
     model, frame = request.built(frame)
     if request.settings.sample_prior == "only":
         _check_proper(model)
@@ -104,6 +107,21 @@ def _with_fit(error: WorkerError) -> WorkerError:
 
     error.finished = Fit.of(error.finished) if error.finished else None
     return error
+
+
+def _read(data: Any, formula: Formula | MvFormula) -> Frame:
+    """The data as a frame; lazy ones, and files, as ``read_stream`` reads them for this formula."""
+    stream = data if isinstance(data, Frame) else stream_of(data)
+    if isinstance(stream, Frame) and stream.whole is not None:
+        used = {v for f in formula.formulas for v in f.variables(stream.names)}
+        again = used - set(stream.names) and stream.whole.source is not None
+        stream = stream.whole.source if again else stream
+    if stream is None or isinstance(stream, Frame):
+        return Frame.read(data)
+    names = [v for f in formula.formulas for v in f.variables(stream.names)]
+    groups = [g.by for f in formula.formulas for p in (f.main, *f.predictors) if not p.nl for g in p.terms(stream.names).groups]
+    keys = [key for by in groups for key in keys_of(by)]
+    return read_stream(stream, names, list(dict.fromkeys(k for k in keys if set(k) <= set(stream.names))))
 
 
 def _keep(record: FitRecord, path: Path) -> None:

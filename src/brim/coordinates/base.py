@@ -24,6 +24,7 @@ from brim.coordinates.integrated.density import Integral, integral_of
 from brim.coordinates.measured import Around, values_of
 from brim.coordinates.mode import complete_mode
 from brim.coordinates.plan import Plan, joined, log_density_function
+from brim.errors import BrimError
 from brim.frames.frame import Frame
 from brim.infer.approximate.laplace import best_start, laplace_start
 from brim.infer.engines import engine
@@ -124,6 +125,8 @@ class Coordinates:
     def of(plan: Plan, frame: Frame, spread: float = 1.0) -> Coordinates:
         """The coordinates of a plan; chains start within ``spread`` of the parameters' centres."""
         integral = None if plan.integrated is None else integral_of(plan.integrated, frame)
+        if frame.whole is not None and (integral is None or integral.which.likelihood != "sums" or plan.moves):
+            raise _needs_rows(plan, frame)
         rows = None if plan.adapted is None else rows_of(plan.adapted, frame)
         inner = plan.model.data(frame) if integral is None else integral.data
         data = inner if not plan.moves else _moving_data(plan, frame, inner, integral, rows)
@@ -139,7 +142,13 @@ class Coordinates:
     @property
     def note(self) -> str:
         """One line on what is sampled, for the summary's footer."""
-        return f"{self.plan} ({self._counted} dimensions sampled)" if str(self.plan) else f"{self._counted} dimensions sampled"
+        plan = ", ".join(part for part in (str(self.plan), self._rows) if part)
+        return f"{plan} ({self._counted} dimensions sampled)" if plan else f"{self._counted} dimensions sampled"
+
+    @property
+    def _rows(self) -> str:
+        """What stands for the rows, where it is not they."""
+        return f"{self.frame.total:,} rows as {self.frame.reduction}" if self.frame.reduced else ""
 
     @property
     def _counted(self) -> str:
@@ -220,7 +229,7 @@ class Coordinates:
         """Start compiling what ``whole`` runs on this number of draws at once."""
         if self.plan.moves:
             self._program(size)
-        if self.integral is not None:
+        if self.integral is not None and self.integral.which.latents:
             self.integral.program(size)
 
     def _program(self, size: int) -> Future[Compiled]:
@@ -269,6 +278,17 @@ class Coordinates:
             return draws.info
         size = self.size(draws.q.shape[0] * draws.q.shape[1])
         return {**draws.info, **ends(draws, size, lambda q, _: self.inner(q)[0])}
+
+
+def _needs_rows(plan: Plan, frame: Frame) -> BrimError:
+    """The density of a model is not a function of sums, and the rows are not in memory."""
+    why = f" ({plan.integrated.information})" if plan.integrated is not None else ""
+    return BrimError(
+        f"the density of this model needs each of {frame.total:,} rows{why}, which are not in memory",
+        hint="sums are enough for gaussian models with one sigma, sampled, whose terms are linear and whose groups lie within each other; "
+        "for others take some of the rows, round or cut predictors so that few rows are distinct, or read all: "
+        "brim.limits.set_limits(values=...)",
+    )
 
 
 def _target(plan: Plan, data: Any, spread: float) -> Target:

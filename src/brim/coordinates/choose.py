@@ -58,8 +58,9 @@ def assign(model: Model, frame: Frame, wish: Wish) -> Plan:
     BrimError
         With ``marginalize=True``, when nothing can be integrated out: why.
     """
+    here = frame.whole is None  # sums over rows know nothing of single ones
     integrated, why = _integrated(model, frame, wish)
-    nested, follows = wish.algorithm in NESTED, wish.adapted and wish.algorithm in ("sampling", *NESTED)
+    nested, follows = wish.algorithm in NESTED, here and wish.adapted and wish.algorithm in ("sampling", *NESTED)
     if integrated is not None and wish.marginalize is not True:
         if nested and integrated.rest.blocks:
             integrated, why = None, "all group effects have one approximation"
@@ -71,9 +72,9 @@ def assign(model: Model, frame: Frame, wish: Wish) -> Plan:
     inner = model if integrated is None else integrated.rest
     rest = inner if adapted is None else adapted.rest
     around = around_of(integrated, adapted)
-    measured = find_measured(rest, frame, around) if wish.adapted and wish.algorithm == "sampling" else None
+    measured = find_measured(rest, frame, around) if here and wish.adapted and wish.algorithm == "sampling" else None
     plan = Plan(model, integrated, measured, adapted)
-    return replace(plan, treatments=_treatments(plan, wish, why))
+    return replace(plan, treatments=_treatments(plan, wish, why, here))
 
 
 def _integrated(model: Model, frame: Frame, wish: Wish) -> tuple[Integrated | None, str]:
@@ -89,8 +90,8 @@ def _integrated(model: Model, frame: Frame, wish: Wish) -> tuple[Integrated | No
     return (found, "") if found.rest.layout.dim else (None, "all other parameters are constant")
 
 
-def _treatments(plan: Plan, wish: Wish, reason: str) -> tuple[Treatment, ...]:
-    """Vector by vector; ``reason``: why nothing is integrated out."""
+def _treatments(plan: Plan, wish: Wish, reason: str, here: bool) -> tuple[Treatment, ...]:
+    """Vector by vector; ``reason``: why nothing is integrated out; ``here``: whether the rows are in memory."""
     integrated, measured, adapted = plan.integrated, plan.measured, plan.adapted
     follows = {v.key: "the likelihood, expanded at the data" for v in (adapted.latents if adapted else ())}
     for v, informed in zip(measured.vectors, measured.informed, strict=True) if measured else ():
@@ -104,7 +105,7 @@ def _treatments(plan: Plan, wish: Wish, reason: str) -> tuple[Treatment, ...]:
         elif v.key in follows:
             out.append(Treatment(v.label, "adapted", follows[v.key], "" if v.values else left))
         else:
-            out.append(Treatment(v.label, "sampled", why=_why_sampled(v, plan, wish)))
+            out.append(Treatment(v.label, "sampled", why=_why_sampled(v, plan, wish) if here else "the rows are not in memory"))
     return tuple(out)
 
 

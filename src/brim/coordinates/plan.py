@@ -85,7 +85,7 @@ class Plan:
 
     def __str__(self) -> str:
         adapted = (*(self.adapted.latents if self.adapted else ()), *(self.measured.vectors if self.measured else ()))
-        integrated = f"{named(self.integrated.latents)} integrated out exactly" if self.integrated else ""
+        integrated = f"{named(self.integrated.latents)} integrated out exactly" if self.integrated and self.integrated.latents else ""
         follows = f"{named(adapted)} in coordinates adapted to the data" if adapted else ""
         left = [t.latent for t in self.treatments if t.how == "sampled"]
         return ", ".join(x for x in (integrated, follows, f"{' and '.join(left)} non-centred" if left else "") if x)

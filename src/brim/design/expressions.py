@@ -9,6 +9,7 @@ from typing import Any, final
 
 import numpy as np
 
+from brim.design.everywhere import learned_from_all, repeated
 from brim.design.functions import FUNCTIONS, Value, as_factor, numbers
 from brim.design.operators import OPERATORS
 from brim.design.transforms import LEARNERS, Summary, match_levels
@@ -224,22 +225,52 @@ class _Evaluation:
             values = np.asarray(function(*arrays), np.float64)
         except Exception as error:
             raise fault(node, f"the function {node.fn}() fails: {type(error).__name__}: {error}") from error
+        if self.frame.whole is not None and self.learning:
+            self.check_rowwise(node, function, arrays, values)
         if values.shape not in ((), (self.frame.n,)):
             raise fault(node, f"the function {node.fn}() gives an array of shape {values.shape} for {self.frame.n} rows")
         return Numeric(np.broadcast_to(values, (self.frame.n,)).copy())
+
+    def check_rowwise(self, node: Call, function: Callable[..., Any], arrays: list[Any], values: np.ndarray) -> None:
+        """Rows come in blocks: a function must give the same of each row whatever the others are."""
+        half = self.frame.n // 2
+        part = np.asarray(function(*(a[:half] if np.ndim(a) else a for a in arrays)), np.float64)
+        if not np.array_equal(part, values[:half] if values.ndim else values, equal_nan=True):
+            hint = "make the column in the data first"
+            raise fault(node, f"the function {node.fn}() looks at several rows at once, and the rows come in blocks", hint)
 
     def learned(self, node: Call, learner: Callable[..., Any]) -> Value:
         """The transform of a call; on new data only its first argument is evaluated."""
         kwargs = {key.replace(".", "_"): value for key, value in node.kwargs}
         if self.learning:
-            options = {key: self.value(value) for key, value in kwargs.items()}
-            values = [self.value(arg) for arg in node.args]
-            self.state[node] = self.applied(node, learner, *values, **options)
+            options = {key: repeated(self.value(value), self.frame) for key, value in kwargs.items()}
+            values = [repeated(self.value(arg), self.frame) for arg in node.args]
+            if self.frame.whole is None:
+                self.state[node] = self.applied(node, learner, *values, **options)
+            else:
+                values += [options.pop("x")] if "x" in options and not values else []
+                self.state[node] = self.from_all(node, learner, values, options)
         transform = self.state[node]
         if isinstance(transform, Summary):
             return transform.value
         first = node.args[0] if "x" not in kwargs else kwargs["x"]
         return self.applied(node, transform, self.value(first))
+
+    def from_all(self, node: Call, learner: Callable[..., Any], values: list[Value], options: dict[str, Value]) -> Any:
+        """What a call learns of rows that are not all in memory: what it would of all."""
+        first = node.args[0] if node.args else dict(node.kwargs).get("x", node)
+
+        def learn(value: Value) -> Any:
+            return self.applied(node, learner, value, *values[1:], **options)
+
+        def each(block: Frame) -> Value:
+            return _Evaluation(block, dict(self.state), learning=False).value(first)
+
+        if not values:
+            return self.applied(node, learner, **options)
+
+        name = node.fn.rpartition("::")[2]
+        return self.applied(node, learned_from_all, name, deparse(node), self.frame, learn, values[0], each)
 
     def cbind(self, node: Call) -> Matrix:
         if not node.args and not node.kwargs:

@@ -19,13 +19,11 @@ from brim.design.transforms import orthonormal
 from brim.errors import BrimError, suggest
 from brim.frames.columns import Factor, Logical, Matrix, Numeric
 from brim.frames.frame import Frame
+from brim.frames.middle import average
 from brim.language.expand import Call, Name, Node, Number, Terms, Text, deparse, fault
 from brim.limits import within
 
 __all__ = ["CONTRASTS", "Expression", "ModelMatrix", "brms_name"]
-
-_ROWS = 2**20  # rows of a design matrix held at once where only sums are wanted
-
 
 # ---- contrasts -----------------------------------------------------------------------------------------------------------
 
@@ -250,10 +248,8 @@ class ModelMatrix:
 
     def means(self, frame: Frame, first: int = 0) -> np.ndarray:
         """The means of the columns from ``first`` on, without holding all rows of a large frame at once."""
-        if frame.n <= _ROWS:
-            return self.matrix(frame)[:, first:].mean(axis=0)
-        parts = (self.matrix(frame.part(at, at + _ROWS)) for at in range(0, frame.n, _ROWS))
-        return np.sum([part[:, first:].sum(axis=0) for part in parts], axis=0) / frame.n
+        question = f"the means of {', '.join(self.names[first:])}"
+        return average(frame, question, lambda part: self.matrix(part)[:, first:])
 
 
 def _check_size(parts: Sequence[Sequence[str]], term: tuple[Node, ...]) -> None:

@@ -18,7 +18,7 @@ from brim.errors import BrimError, near, suggest
 from brim.frames.columns import Factor, Logical, Matrix, Numeric, level_name
 from brim.limits import within
 
-__all__ = ["LEARNERS", "Transform", "match_levels", "orthonormal"]
+__all__ = ["LEARNERS", "LEVELS", "RANGE", "Transform", "match_levels", "orthonormal"]
 
 Transform: TypeAlias = Callable[[Value], Value]
 
@@ -398,6 +398,10 @@ def _learn_quantile(x: Value, probs: Value = (0.0, 0.25, 0.5, 0.75, 1.0), na_rm:
     found = np.quantile(_complete(x, "quantile()", na_rm), at)
     return Summary(tuple(found.tolist()) if np.ndim(found) else float(found))
 
+
+#: Those that learn from which values there are only, and from the smallest and largest only.
+LEVELS = ("factor", "ordered", "as.factor", "as.ordered", "droplevels")
+RANGE = ("cut", "min", "max")
 
 LEARNERS: dict[str, Callable[..., Transform]] = {
     "scale": _learn_scale,

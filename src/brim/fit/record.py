@@ -224,7 +224,7 @@ class FitRecord:
     def nobs(self, resp: str | None = None) -> int:
         """Number of observations the model was fitted to."""
         response = self.model.responses[0] if resp is None else self.model.response(resp)
-        return response.response.kept(self.frame).n
+        return response.response.kept(self.frame).total
 
     def ngrps(self) -> dict[str, int]:
         """Number of levels of each grouping factor."""

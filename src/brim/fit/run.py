@@ -15,6 +15,7 @@ from brim.compile.compiled import Compiled, compiled
 from brim.compile.session import float64
 from brim.coordinates import choose
 from brim.coordinates.base import Coordinates, Learned, model_target, sample_in
+from brim.coordinates.distinct import distinct_rows
 from brim.errors import BrimError, warn
 from brim.executors import WorkerError, check_executor, ordered
 from brim.fit.checks import CHECKED, warn_about
@@ -140,7 +141,8 @@ def coordinates(fit: F, spread: float = 1.0, algorithm: str = "sampling") -> Coo
     """What an algorithm works in: see ``brim.coordinates.choose``."""
     s = fit.settings
     wish = choose.Wish(algorithm, s.marginalize, Control.read(dict(s.control)).adapted_effects, spread)
-    return choose.coordinates(fit.model, fit.frame, wish)
+    names = [n for f in fit.formula.formulas for n in f.variables(fit.frame.names) if n in fit.frame]
+    return choose.coordinates(fit.model, distinct_rows(fit.model, fit.frame, dict.fromkeys(names)), wish)
 
 
 def _precompile(fit: F, space: Coordinates, control: Control) -> None:

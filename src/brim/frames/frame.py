@@ -5,7 +5,7 @@ This room alone knows data frame libraries, through narwhals, imported when a fr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, final
@@ -15,6 +15,7 @@ import numpy as np
 from brim.errors import BrimError, name_rows, suggest
 from brim.frames.columns import Column, Factor, Logical, Numeric
 from brim.frames.convert import is_scalar, read_column, read_series
+from brim.frames.whole import Whole
 
 __all__ = ["Column", "Factor", "Frame", "Logical", "Numeric"]
 
@@ -23,6 +24,17 @@ __all__ = ["Column", "Factor", "Frame", "Logical", "Numeric"]
 @dataclass(frozen=True, eq=False, repr=False)
 class Frame:
     """Named columns of equal length. A column is converted when it is first asked for, and then kept.
+
+    Attributes
+    ----------
+    functions
+        The user's own, that formulas may call.
+    factors
+        Numeric keys as factors, where the levels of rows elsewhere count too.
+    counts
+        How many equal rows of the data each row stands for, ``None``: one.
+    whole
+        The data of which these rows are some, ``None``: they are all.
 
     Examples
     --------
@@ -38,6 +50,9 @@ class Frame:
     _rows: np.ndarray | range | None = None
     _places: np.ndarray | None = None
     functions: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    factors: Mapping[str, Factor] = field(default_factory=dict)
+    counts: np.ndarray | None = None
+    whole: Whole | None = None
 
     @staticmethod
     def read(data: Any) -> Frame:
@@ -94,6 +109,48 @@ class Frame:
             raise BrimError(f"column '{name}' is not numeric: its values are {_some(column.usable().levels)}")
         return column.numbers
 
+    def factor(self, name: str) -> Factor:
+        """A column as a factor."""
+        return self.factors[name] if name in self.factors else self[name].as_factor()
+
+    @property
+    def total(self) -> int:
+        """How many rows of data it stands for."""
+        if self.whole is not None:
+            return self.whole.n
+        return self.n if self.counts is None else round(float(self.counts.sum()))
+
+    @property
+    def reduced(self) -> bool:
+        """Whether it stands for more rows than it has."""
+        return self.whole is not None or self.counts is not None
+
+    def every(self, what: str) -> Frame:
+        """The frame itself, where it has all rows.
+
+        Raises
+        ------
+        BrimError
+            It stands for rows that are not in memory: ``what`` cannot be computed.
+        """
+        if not self.reduced:
+            return self
+        raise BrimError(
+            f"{what} takes each of the {self.total:,} rows, which were reduced to {self.reduction} and are not in memory",
+            hint="where newdata is taken give rows: newdata = fit.sample_rows(1000); else fit the model to some of the rows",
+        )
+
+    @property
+    def reduction(self) -> str:
+        """What its rows were reduced to, in words."""
+        return "sums" if self.whole is not None else f"{self.n:,} distinct ones"
+
+    def blocks(self, size: int) -> Iterator[Frame]:
+        """All rows it stands for: in pieces of ``size`` of what is in memory, else in blocks as they are read."""
+        if self.whole is not None:
+            return (block.with_functions(self.functions) for block in self.whole.rows("all rows"))
+        return (self.part(at, at + size) for at in range(0, self.n, size))
+
     def take(self, rows: np.ndarray) -> Frame:
         """The rows picked by a boolean mask or by indices."""
         rows = np.asarray(rows)
@@ -124,7 +181,16 @@ class Frame:
 
     def _only(self, rows: np.ndarray | slice, n: int, numbers: np.ndarray | range) -> Frame:
         load = {name: partial(self._taken, name, rows) for name in self.names}
-        return Frame(n, self.names, load, _rows=numbers, _places=self.places[rows], functions=self.functions)
+        return Frame(
+            n,
+            self.names,
+            load,
+            _rows=numbers,
+            _places=self.places[rows],
+            functions=self.functions,
+            factors={name: factor.take(rows) for name, factor in self.factors.items()},
+            counts=None if self.counts is None else self.counts[rows],
+        )
 
     def _numbers(self, rows: np.ndarray) -> np.ndarray:
         """The numbers of some rows."""
@@ -153,13 +219,14 @@ class Frame:
 
     def select(self, names: Iterable[str]) -> Frame:
         """Only these columns, all converted: independent of the data it was read from, and picklable."""
-        return replace(Frame.of({name: self[name] for name in names}), _rows=self._rows, _places=self._places, functions=self.functions)
+        columns = {name: self[name] for name in names}
+        return replace(self, names=tuple(columns), _load={}, _columns=columns)
 
     def with_columns(self, columns: Mapping[str, Any]) -> Frame:
         """The frame with columns added or replaced: ready columns, or anything that ``read`` takes in a dict."""
         ready = {name: read_column(name, values, self.n) for name, values in columns.items()}
         names = tuple(dict.fromkeys((*self.names, *ready)))
-        return Frame(self.n, names, self._load, {**self._columns, **ready}, self._rows, self._places, self.functions)
+        return replace(self, names=names, _columns={**self._columns, **ready})
 
     def with_levels(self, kept: bool) -> Frame:
         """The frame whose factors keep the levels that no row has, or not; text has no others."""

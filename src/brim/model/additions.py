@@ -12,6 +12,7 @@ from brim.design.expressions import INTERCEPTS, Expression
 from brim.errors import BrimError, suggest
 from brim.frames.columns import Factor, Logical, Numeric
 from brim.frames.frame import Frame
+from brim.frames.middle import average
 from brim.language.expand import ADDITIONS, Call, Constant, Node, arguments, deparse, variables
 
 __all__ = ["Addition", "read_addition", "used_by"]
@@ -103,7 +104,9 @@ def read_addition(call: Call, frame: Frame) -> Addition:
     out = Addition(call, flags, values, tuple(Expression(n).learn(frame) for n in dots))
     if "gr" in values:
         return replace(out, levels=_levels(values["gr"], frame))
-    return replace(out, mean=float(_checked_weights(out, frame).mean())) if flags.get("scale") else out
+    if not flags.get("scale"):
+        return out
+    return replace(out, mean=float(average(frame, f"the mean of {deparse(call)}", lambda part: _checked_weights(out, part))))
 
 
 def used_by(call: Call, frame: Frame) -> Iterator[tuple[str, np.ndarray | None]]:

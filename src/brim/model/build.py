@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from brim.errors import BrimError
 from brim.families.base import DparSpec
 from brim.frames.columns import level_name
 from brim.frames.frame import Frame
+from brim.frames.middle import average
 from brim.language.brms import Formula, MvFormula
 from brim.language.expand import Call, Name, Node, Terms, deparse, special, variables
 from brim.model.blocks import gather_blocks
@@ -70,9 +72,31 @@ def build(
     resolved, rows = resolve(_params(draft), given, data2)
     _check_bounds(responses, resolved)
     model = _with_shrinkage(_with_order(in_units(within_data(replace(draft, params=resolved, rows=rows), frame), frame)), frame)
+    if frame.reduced:
+        _check_countable(model, frame)
     check_names(model)
     warn_of_doubtful_columns(plans, frame)
     return model, frame
+
+
+def _check_countable(model: Model, frame: Frame) -> None:
+    """Of data whose rows are not all in memory, nothing may be learned that depends on each of them."""
+    tied = any(r.residual is not None or r.imputed or r.family.learned for r in model.responses)
+    term = next((t for t in model.terms() if not t.countable), None)
+    if term is None and not tied:
+        return
+    what = f"'{_written(term)}' learns from" if term is not None else "the law of the response ties together, or is learned from,"
+    raise BrimError(
+        f"{what} all {frame.total:,} rows, which are not in memory",
+        hint="use terms that are linear in columns of the data, as x + I(x^2) + (1 + x | g); or take some of the rows; "
+        "brim.limits.set_limits(values=...) reads more of them into memory",
+    )
+
+
+def _written(term: AbstractTerm) -> str:
+    """What a reader calls a term."""
+    part = term.latent
+    return term.key if part is None else part.vector.label
 
 
 def _check_bounds(responses: Iterable[ResponseModel], params: Iterable[Param]) -> None:
@@ -123,7 +147,7 @@ def _shrinkage(group: list[Param], model: Model, frame: Frame) -> Shrinkage:
     scaled = not where.dpar and response.response.estimates_sigma
     scale = next((s.key for s in response.scalars if s.name == "sigma" and scaled), "")
     rows = response.response.rows(frame)
-    n = frame.n if rows is None else int(rows.sum())
+    n = frame.total if rows is None else frame.take(rows).total
     group = sorted(group, key=lambda p: list(SHRUNK).index(p.slots[0].class_))
     parts = tuple(Shrunk(p.name, p.shape, SHRUNK[p.slots[0].class_]) for p in group)
     return Shrinkage.of(name, given, parts, where, scale, n)
@@ -178,8 +202,16 @@ def read_data2(data2: Mapping[str, Any] | None) -> dict[str, Any]:
 def _defaults(plan: Plan, frame: Frame) -> Defaults:
     """The default priors of a response; an offset moves the intercept of its own predictor."""
     mine = plan.rows(frame)
-    offsets = {p.name: sum(float(np.mean(o.design(mine)["offset"])) for o in _offsets(p.terms, mine)) for p in plan.parts}
-    return Defaults.of(plan.response.values(mine, plan.family), plan.family, {n: v for n, v in offsets.items() if v})
+    offsets = {p.name: sum(_mean_offset(o, mine) for o in _offsets(p.terms, mine)) for p in plan.parts}
+    return Defaults.of(mine, plan.response.name, partial(_response, plan), plan.family, {n: v for n, v in offsets.items() if v})
+
+
+def _response(plan: Plan, frame: Frame) -> np.ndarray:
+    return plan.response.values(frame, plan.family)
+
+
+def _mean_offset(term: Offset, frame: Frame) -> float:
+    return float(average(frame, f"the mean of {term.key}", lambda rows: np.asarray(term.design(rows)["offset"])))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from functools import cache
 import numpy as np
 
 from brim.families.base import Family
+from brim.frames.frame import Frame
+from brim.frames.middle import Values, average, middle
 from brim.model.response import FACTORS, MATRICES
 
 __all__ = ["Defaults"]
@@ -42,9 +44,10 @@ class Defaults:
     offsets: Mapping[str, float] = field(default_factory=dict)
 
     @staticmethod
-    def of(y: np.ndarray, family: Family, offsets: Mapping[str, float]) -> Defaults:
-        """Those of a response ``y``, missing values ``NaN``."""
-        return Defaults(next(iter(family.links.values())), cache(lambda link: _location_and_scale(y, family, link)), offsets)
+    def of(frame: Frame, name: str, values: Values, family: Family, offsets: Mapping[str, float]) -> Defaults:
+        """Those of a response called ``name``, whose ``values`` in rows are ``NaN`` where missing."""
+        summary = cache(lambda link: _location_and_scale(frame, name, values, family, link))
+        return Defaults(next(iter(family.links.values())), summary, offsets)
 
     @property
     def scale(self) -> float:
@@ -60,7 +63,7 @@ class Defaults:
         return f"student_t(3, {at:.15g}, {scale:g})"
 
 
-def _location_and_scale(y: np.ndarray, family: Family, link: str) -> tuple[float, float]:
+def _location_and_scale(frame: Frame, name: str, values: Values, family: Family, link: str) -> tuple[float, float]:
     """``round(median, 1)`` and ``max(2.5, round(MAD, 1))`` of ``link(y)`` for the links where that makes sense, else 0 and 2.5.
 
     So too where some response has no ``link(y)``.
@@ -68,25 +71,18 @@ def _location_and_scale(y: np.ndarray, family: Family, link: str) -> tuple[float
     link = "log" if family.logscale else link
     if family.kind in (*MATRICES, *FACTORS[1:]) or link not in SCALED:
         return 0.0, 2.5
-    y = y[~np.isnan(y)]  # a copy, partly sorted below: no further ones of large data
-    if link in ("log", "inverse", "1/mu^2"):
-        y = np.where(y == 0, y + 0.1, y)
+
+    def linked(rows: Frame) -> np.ndarray:
+        y = values(rows)
+        if link in ("log", "inverse", "1/mu^2"):
+            y = np.where(y == 0, y + 0.1, y)
+        return SCALED[link](y)
+
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        z = SCALED[link](y)
-        if np.isnan(z).any():
+        if link != "identity" and average(
+            frame, f"where {name} has no {link}", lambda rows: np.isnan(linked(rows)) > np.isnan(values(rows))
+        ):
             return 0.0, 2.5
-        median = _median(z)
-        mad = 1.4826 * _median(np.abs(np.subtract(z, median, out=z), out=z))
-    location = float(np.round(median, 1))
-    scale = max(2.5, float(np.round(mad, 1)))
+        median, distance = middle(frame, f"the median of {name} ({link})", linked)
+    location, scale = float(np.round(median, 1)), max(2.5, float(np.round(1.4826 * distance, 1)))
     return (location if np.isfinite(location) else 0.0) + 0.0, scale if np.isfinite(scale) else 2.5
-
-
-def _median(values: np.ndarray) -> float:
-    """The median of values without ``NaN``, which are partly sorted in place; ``NaN`` if there is none."""
-    n = len(values)
-    if n == 0:
-        return float("nan")
-    values.partition(n // 2)
-    high = values[n // 2]
-    return float(high if n % 2 else 0.5 * (values[: n // 2].max() + high))

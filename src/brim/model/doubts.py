@@ -46,7 +46,7 @@ def _text(name: str, frame: Frame) -> Iterator[str]:
         return
     levels = column.levels_used
     other = [level for level in levels if not spells_number(level)]
-    if len(levels) < _MANY or not (len(other) <= 0.2 * len(levels) or len(levels) > 0.5 * frame.n):
+    if len(levels) < _MANY or not (len(other) <= 0.2 * len(levels) or len(levels) > 0.5 * frame.total):
         return
     if len(other) <= 0.2 * len(levels):
         rest = f", all but {', '.join(repr(v) for v in other[:3])}{', ...' if len(other) > 3 else ''}" if other else ""
@@ -55,7 +55,7 @@ def _text(name: str, frame: Frame) -> Iterator[str]:
             "make the column numeric (pandas.to_numeric(..., errors='coerce')), or write as.numeric({0}) in the formula",
         )
     else:
-        what, how = f"text that differs in almost every row ({len(levels)} values in {frame.n} rows)", "as a grouping factor: (1 | {0})"
+        what, how = f"text that differs in almost every row ({len(levels)} values in {frame.total} rows)", "as a grouping factor: (1 | {0})"
     yield (
         f"column '{name}' holds {what}: it gets a coefficient for each of its {len(levels)} levels but one\n"
         f"{how.format(name)}; where levels are meant, factor({name}) says so"
@@ -72,10 +72,10 @@ def _swapped(group: Group, frame: Frame) -> Iterator[str]:
     if not left:
         return
     n_levels = len(column.as_factor().levels_used)
-    measured = isinstance(column, Numeric) and bool(np.any(column.values != np.round(column.values))) and n_levels > 0.5 * frame.n
+    measured = isinstance(column, Numeric) and bool(np.any(column.values != np.round(column.values))) and n_levels > 0.5 * frame.total
     wide = next((f for f in left if isinstance(frame[f.name], Factor) and len(frame[f.name].as_factor().levels_used) > n_levels), None)
     if measured and n_levels >= _MANY:
-        yield _which_way(group, left[0], by, f"'{by.name}', right of the bar, holds measurements: {n_levels} values in {frame.n} rows")
+        yield _which_way(group, left[0], by, f"'{by.name}', right of the bar, holds measurements: {n_levels} values in {frame.total} rows")
     elif wide is not None:
         count = len(frame[wide.name].as_factor().levels_used)
         yield _which_way(group, wide, by, f"{count} effects of '{wide.name}' vary by '{by.name}', which has {n_levels} levels")

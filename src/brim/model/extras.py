@@ -30,6 +30,10 @@ class FamilyExtra(AbstractTerm):
     def key(self) -> str:
         return f"extra{self.index}{self.where.suffix}"
 
+    @property
+    def countable(self) -> bool:
+        return True
+
     def learn(self, frame: Frame) -> Self:
         return self
 

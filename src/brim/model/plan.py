@@ -169,6 +169,9 @@ def read_plans(formula: Formula | MvFormula, family: Any, frame: Frame) -> tuple
     """The learned plan of every response, and the complete rows they were learned on."""
     families = _one_each(formula, family)
     plans = [Plan.read(f, one, len(formula.formulas) > 1, frame) for f, one in zip(formula.formulas, families, strict=True)]
+    for plan in plans:
+        if frame.whole is not None and plan.response.subset is not None:
+            raise fault(plan.response.subset.node, "subset() of data that are not in memory", "filter the data before: lazy.filter(...)")
     frame = complete_rows(frame, plans).numbered()
     return [p.learn_subset(frame).learn(frame) for p in plans], frame
 
@@ -193,6 +196,8 @@ def complete_rows(frame: Frame, plans: Iterable[Plan]) -> Frame:
         keep = np.all([p.learn_subset(kept).complete(kept) for p in plans], axis=0)
         if keep.all():
             break
+        if kept.whole is not None:
+            raise BrimError("the formula leaves out rows itself, of data that are not in memory", hint="filter the data before")
         if not keep.any():
             raise BrimError("no row is complete in all variables of the model", hint="look for a column that is all missing")
         kept = kept.take(keep)

@@ -64,6 +64,10 @@ class ResidualCorrelation(AbstractTerm):
             raise fault(different, "responses with residual correlations have the same weights", "give all of them the same weights()")
         return ResidualCorrelation(names, kinds == {"student"})
 
+    @property
+    def countable(self) -> bool:
+        return True
+
     def learn(self, frame: Frame) -> Self:
         return self
 

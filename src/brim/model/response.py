@@ -178,6 +178,8 @@ class Response:
                 out.update(addition.arrays(frame))
         if with_y:
             out["y"] = self.values(frame, family)
+            if frame.counts is not None:
+                out["weights"] = out.get("weights", 1.0) * frame.counts
         return {**(recoded(out, family) if "cens" in out else out), **family.learned}
 
     def check(self, frame: Frame, family: Family) -> None:

@@ -6,13 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from brim.arguments import drawn_seed, named, whole
+from brim.errors import BrimError
 from brim.frames.frame import Frame
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from brim.fit.record import FitRecord
     from brim.model.model import ResponseModel
 
-__all__ = ["independent_rows", "observed_frame", "observed_values", "row_blocks"]
+__all__ = ["independent_rows", "observed_frame", "observed_values", "row_blocks", "sample_rows"]
 
 #: Draws x rows held at once where rows can be taken apart.
 BLOCK = 20_000_000
@@ -20,7 +24,9 @@ BLOCK = 20_000_000
 
 def observed_frame(fit: FitRecord, response: ResponseModel, newdata: Any = None) -> Frame:
     """The rows of a response: of the training data those it keeps, or all of ``newdata``."""
-    return response.response.kept(fit.frame) if newdata is None else Frame.read(newdata)
+    if newdata is not None:
+        return Frame.read(newdata)
+    return response.response.kept(fit.frame.every("what is asked of the rows of the fit"))
 
 
 def observed_values(fit: FitRecord, response: ResponseModel, newdata: Any = None) -> np.ndarray:
@@ -43,3 +49,44 @@ def row_blocks(frame: Frame | None, draws: int) -> list[slice]:
     if frame is None or frame.n <= size:
         return []
     return [slice(at, min(at + size, frame.n)) for at in range(0, frame.n, size)]
+
+
+@named
+def sample_rows(fit: FitRecord, n: int = 1000, *, seed: int | None = None) -> pd.DataFrame:
+    """Rows of the data drawn at random without replacement: ``newdata`` for what would take all rows.
+
+    Parameters
+    ----------
+    n
+        How many. Of data that were reduced to sums as they were read, some 30,000 rows are kept, themselves drawn at random.
+    seed
+        The same seed gives the same rows.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns that the model reads.
+
+    Raises
+    ------
+    BrimError
+        There are not so many.
+
+    Examples
+    --------
+    >>> import brim
+    >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), empty=True)
+    >>> fit.sample_rows(3, seed=1).shape
+    (3, 2)
+    """
+    from brim.post.inference.grids import to_pandas
+
+    n, frame = whole("n", n, least=1), fit.frame
+    there = frame.total if frame.whole is None else frame.whole.random
+    if n > there:
+        raise BrimError(f"n = {n}: {there} rows are there", hint="give fewer, or rows of the data themselves")
+    rows = np.sort(np.random.default_rng(drawn_seed(seed)).choice(there, n, replace=False))
+    if frame.counts is not None:
+        rows = np.searchsorted(np.cumsum(frame.counts), rows, side="right")
+    used = {v for f in fit.formula.formulas for v in f.variables(frame.names)}
+    return to_pandas(frame.take(rows), [name for name in frame.names if name in used])

@@ -92,7 +92,7 @@ def design_for(
     skip |= left_out
     only = None if resp is None else resp.name
     if newdata is None:
-        design = model.design(frame, with_y=True, skip=skip, only=only)
+        design = model.design(frame.every("what is asked of the rows of the fit"), with_y=True, skip=skip, only=only)
     else:
         new = Frame.read(newdata)
         effects = [e for r in _chosen(model, only) for e in r.effects() if e.key not in skip]

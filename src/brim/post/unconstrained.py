@@ -37,7 +37,7 @@ class Unconstrained:
 
     @cached_property
     def _data(self) -> Any:
-        return self.fit.model.data(self.fit.frame)
+        return self.fit.model.data(self.fit.frame.every("the log density of the parameters"))
 
     @cached_property
     def draws(self) -> np.ndarray:

@@ -185,6 +185,16 @@ class AbstractTerm(ABC):
         """Whether ``lprior`` depends on parameters of it that are not reported."""
         return False
 
+    @property
+    def countable(self) -> bool:
+        """Whether what it learns depends on which rows there are, not on how often each occurs; but for means, which ``average`` takes."""
+        return False
+
+    @property
+    def rowwise(self) -> bool:
+        """Whether what it adds to a row depends on the values of that row alone, given the parameters: equal rows are equal to it."""
+        return self.countable
+
     @abstractmethod
     def learn(self, frame: Frame) -> Self:
         """Read the training data once: levels, contrasts, knots, means. Nothing is recomputed from new data."""

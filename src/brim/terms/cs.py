@@ -76,6 +76,10 @@ class CategorySpecific(AbstractTerm):
     def key(self) -> str:
         return f"bcs{self.where.suffix}"
 
+    @property
+    def countable(self) -> bool:
+        return True
+
     def learn(self, frame: Frame) -> Self:
         matrix = ModelMatrix(self.terms).learn(frame)
         return replace(self, matrix=matrix, coefs=tuple(brms_name(n) for n in matrix.names[1:]))

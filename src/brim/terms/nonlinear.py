@@ -33,6 +33,10 @@ class Nonlinear(AbstractTerm):
     def key(self) -> str:
         return f"nl{self.where.suffix}"
 
+    @property
+    def countable(self) -> bool:
+        return True
+
     def learn(self, frame: Frame) -> Self:
         return replace(self, expression=self.expression.learn(frame))
 

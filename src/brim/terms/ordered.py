@@ -43,6 +43,10 @@ class OrderedIntercepts(AbstractTerm):
     def key(self) -> str:
         return f"ordered_{self.parts[0].name}"
 
+    @property
+    def countable(self) -> bool:
+        return True
+
     def learn(self, frame: Frame) -> Self:
         return self
 

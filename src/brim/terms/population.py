@@ -66,6 +66,14 @@ class Population(AbstractTerm):
         return f"b{self.where.suffix}"
 
     @property
+    def countable(self) -> bool:
+        return not self._rotated
+
+    @property
+    def rowwise(self) -> bool:
+        return True
+
+    @property
     def intercept_key(self) -> str:
         return f"Intercept{self.where.suffix}"
 
@@ -208,6 +216,10 @@ class Offset(AbstractTerm):
     @property
     def key(self) -> str:
         return f"offset:{self.name}"
+
+    @property
+    def countable(self) -> bool:
+        return True
 
     def learn(self, frame: Frame) -> Self:
         out = replace(self, learned=Expression(self.expression).learn(frame))

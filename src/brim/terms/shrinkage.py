@@ -165,6 +165,10 @@ class Shrinkage(AbstractTerm):
         shares = tuple(np.broadcast_to(share, size).tolist()) if name == "R2D2" else ()
         return Shrinkage(name, tuple(float(v) for v in values.values() if v is not None), parts, where, sigma if scaled else "", shares)
 
+    @property
+    def countable(self) -> bool:
+        return True
+
     def learn(self, frame: Frame) -> Self:
         return self
 

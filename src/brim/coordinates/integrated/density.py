@@ -24,7 +24,7 @@ from brim.compile.session import float64
 from brim.coordinates.integrated.sums import Known, Sums, compressed, curve_columns, group_columns, known_rows, padded, rotated, row_sums
 from brim.coordinates.integrated.which import Integrated
 from brim.coordinates.quadratic.bordered import Bordered
-from brim.coordinates.quadratic.nested_levels import AbstractQuadratic, Chain, Dense, parents_of, weighted_sum
+from brim.coordinates.quadratic.nested_levels import AbstractQuadratic, Chain, Dense, Nothing, parents_of, weighted_sum
 from brim.frames.frame import Frame
 from brim.infer.nuts.random import normals, substream
 from brim.infer.target import Draws
@@ -121,6 +121,8 @@ class Integral:
 
     def drawn(self, q: np.ndarray, numbers: np.ndarray, draws: Draws) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """For each draw one of ``z`` given it, a function of seed, chain and iteration, by name and flat; and their log densities."""
+        if not self.which.latents:
+            return {}, np.zeros(len(q))
         chain, iteration = np.divmod(numbers, draws.q.shape[1])
         root = np.array([_root(draws, c) for c in range(len(draws.q))])
         with float64():
@@ -232,6 +234,8 @@ def _likelihood(e: Integrated, full: Arrays, data: Arrays) -> tuple[Any, Abstrac
         whole = spread(loadings[0]._replace(within=loadings[0].within / found.sigma), e.blocks[0].shape)
         return found.log_lik, Dense(whole.reshape(*e.blocks[0].shape, -1), found.gram[0, 0], found.cross[0])
     cells, within = tuple(b.cells for b in e.blocks), tuple(t.within / found.sigma for t in loadings)
+    if not e.latents:
+        return found.log_lik, Nothing()
     chain = Chain(cells, within, found.gram, found.cross, own.parents, own.counts)
     if not e.curves:
         return found.log_lik, chain

@@ -11,6 +11,7 @@ import numpy as np
 
 from brim.coordinates.integrated.which import Integrated
 from brim.frames.frame import Frame
+from brim.language.expand import deparse
 
 __all__ = ["Known", "Sums", "compressed", "curve_columns", "group_columns", "known_rows", "padded", "rotated", "row_sums"]
 
@@ -90,13 +91,44 @@ def row_sums(e: Integrated, frame: Frame) -> Sums:
     The residual ``y - X ref`` is that of (penalised) least-squares coefficients ``ref`` from some of the rows. With these taken off
     first, no large numbers cancel in the quadratic form, however large the mean of ``y`` or good the fit.
     """
-    chunks = _Chunks.of(e, frame)
-    ref = _reference(chunks.some(), e.width)
+    if frame.whole is not None:
+        return _from_answer(frame.whole.ask(_question(e), lambda blocks: _answer(_sums(e, frame, blocks))), len(e.blocks))
+    return _sums(e, frame, iter([frame]))
+
+
+def _sums(e: Integrated, frame: Frame, blocks: Iterator[Frame]) -> Sums:
+    """The sums over the rows of ``blocks``, the reference from some of ``frame``."""
+    ref = _reference(_Chunks.of(e, frame).some(), e.width)
     levels = [len(b.grouping.levels) for b in e.blocks]
     total = _zeros(ref, [len(b.coefs) for b in e.blocks], levels)
-    for part in chunks:
-        total = _add(total, part, levels)
+    for block in blocks:
+        if frame.whole is not None:
+            e.response.response.check(block, e.response.family)
+        for part in _Chunks.of(e, block):
+            total = _add(total, part, levels)
     return total
+
+
+def _question(e: Integrated) -> str:
+    """What tells the sums of one model of some data from those of another: the response, the columns, and what varies by group."""
+    mu = e.response.predictor("mu")
+    assert mu is not None
+    left = "|".join([deparse(e.response.response.node), *(deparse(call) for call in e.response.response.additions)])
+    columns = [f"{t.key}({', '.join(slot.coef for p in t.params() for slot in p.slots)})" for t in mu.terms]
+    return f"the sums of {left} by {'; '.join(columns)}; {'; '.join(f'{b.grouping.label}({chr(44).join(b.coefs)})' for b in e.blocks)}"
+
+
+def _answer(sums: Sums) -> dict[str, np.ndarray]:
+    """The sums as named arrays."""
+    out = {"ref": sums.ref, "squares": sums.squares, "numbers": np.array([sums.log_sigma, sums.constant])}
+    out |= {f"cross {b}": a for b, a in enumerate(sums.cross)}
+    return out | {f"gram {b} {c}": a for (b, c), a in sums.gram.items()}
+
+
+def _from_answer(found: Mapping[str, np.ndarray], blocks: int) -> Sums:
+    gram = {(b, c): found[f"gram {b} {c}"] for b in range(blocks) for c in range(b, blocks)}
+    log_sigma, constant = found["numbers"].tolist()
+    return Sums(found["ref"], found["squares"], tuple(found[f"cross {b}"] for b in range(blocks)), gram, log_sigma, constant)
 
 
 def _reference(rows: _Rows, width: int) -> np.ndarray:
@@ -166,6 +198,11 @@ class _Chunks:
     frame: Frame
     codes: tuple[np.ndarray, ...]
 
+    @property
+    def levels(self) -> int:
+        """The largest number of levels: sums by level of fewer rows would take longer to add up than to make."""
+        return max((b.grouping.n_levels for b in self.e.blocks), default=0)
+
     @staticmethod
     def of(e: Integrated, frame: Frame) -> _Chunks:
         """The rows that the response keeps."""
@@ -190,7 +227,7 @@ class _Chunks:
             yield part
             start = stop
             width = part.x.shape[1] + sum(len(z) for _, z in part.groups) + 4
-            size = max(2**12, CHUNK // width)
+            size = max(2**12, CHUNK // width, 2 * self.levels)
 
 
 def _zeros(ref: np.ndarray, coefs: list[int], levels: list[int]) -> Sums:

@@ -102,6 +102,9 @@ def find(model: Model, frame: Frame) -> Integrated:
     _check_response(model)
     curves = _curves(model)
     if not model.blocks and not curves:
+        alone = _with_likelihood(Integrated(model, (), "rows"), frame) if frame.whole is not None else None
+        if alone is not None and alone.likelihood == "sums":
+            return alone
         raise _cannot("it has no group effects, and no smooths")
     reasons = {b.key: unfit(b, model) for b in model.blocks}
     able = sorted((b for b in model.blocks if not reasons[b.key]), key=lambda b: b.size, reverse=True)
@@ -244,7 +247,7 @@ def _likelihood(e: Integrated, frame: Frame) -> str:
     columns = linear_columns(e.rest, mu.terms, frame)
     # sums cost (columns x levels) at a gradient, rows at least (rows)
     levels = sum(b.size for b in e.blocks)
-    return "sums" if columns is not None and columns <= MOST_COLUMNS and columns * levels <= 8 * frame.n + 1000 else "rows"
+    return "sums" if columns is not None and columns <= MOST_COLUMNS and columns * levels <= 8 * frame.total + 1000 else "rows"
 
 
 def reads_rows(rest: Model, frame: Frame) -> bool:

@@ -25,7 +25,7 @@ import numpy as np
 
 from brim.linalg import SMALL, AbstractBatch, Cells, Stacked, batch, sparse, sum_by
 
-__all__ = ["AbstractQuadratic", "Chain", "Dense", "Rotated", "integrate", "log_normal", "parents_of", "weighted_sum"]
+__all__ = ["AbstractQuadratic", "Chain", "Dense", "Nothing", "Rotated", "integrate", "log_normal", "parents_of", "weighted_sum"]
 
 Pairs = Mapping[tuple[int, int], Any]
 
@@ -200,6 +200,18 @@ class Rotated(AbstractQuadratic):
         e, precision = normals[0][0], self._precision
         z = self._turned() / precision + e / jnp.sqrt(precision)
         return ((self.vectors @ z)[None],), 0.5 * jnp.sum(jnp.log(precision)) + log_normal(e)
+
+
+@final
+@dataclass(frozen=True)
+class Nothing(AbstractQuadratic):
+    """No effects: what the data say of the other parameters is known without."""
+
+    def log_integral(self) -> Any:
+        return jnp.zeros(())
+
+    def draw(self, normals: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
+        return (), jnp.zeros(())
 
 
 @dataclass(frozen=True)

@@ -47,8 +47,9 @@ def fit_tree(fit: FitRecord) -> FitTree:
     """The tree of a fit with draws."""
     base = dataset(fit.draws, fit.stats, {})
     groups: dict[str, Any] = {name: node.to_dataset() for name, node in base.children.items() if name != "observed_data"}
-    groups["observed_data"] = _rows_of(fit, {r.name: observed_values(fit, r) for r in fit.model.responses})
-    groups["constant_data"] = _constants(fit)
+    if not fit.frame.reduced:  # else neither responses nor columns are there
+        groups["observed_data"] = _rows_of(fit, {r.name: observed_values(fit, r) for r in fit.model.responses})
+        groups["constant_data"] = _constants(fit)
     tree: FitTree = FitTree.from_dict(groups)
     object.__setattr__(tree, "_fit", fit)
     return tree

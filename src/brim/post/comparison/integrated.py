@@ -72,7 +72,7 @@ class IntegratedPointwise(Pointwise):
                 "no group effects can be integrated out",
                 hint="they must be normal, without mm(), and stand in one predictor of the response",
             )
-        frame = response.response.kept(self.fit.frame)
+        frame = response.response.kept(self.fit.frame.every("integrated loo"))
         usable.sort(key=lambda uses: len(np.unique(uses[0][1].block.grouping.codes(frame))))
         finest = usable[-1]
         single = len(np.unique(finest[0][1].block.grouping.codes(frame))) == frame.n and len(finest) == 1 and len(finest[0][1].coefs) == 1
@@ -85,7 +85,7 @@ class IntegratedPointwise(Pointwise):
         holder, effects, inner = self._effects
         model = self.fit.model
         response = model.response(self.resp)
-        frame = response.response.kept(self.fit.frame)
+        frame = response.response.kept(self.fit.frame.every("integrated loo"))
         rows, units, n_groups = _sets(effects[0].block.grouping.codes(frame))
         design = model.design(frame.take(rows) if not _alone(rows, frame) else frame, only=response.name)
         by = effects[0].block.grouping.by_index

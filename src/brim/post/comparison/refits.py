@@ -57,7 +57,7 @@ def _frame(rows: Pointwise) -> Frame:
     """The training rows, those that the response keeps."""
     model = rows.fit.model
     response = model.responses[0] if rows.resp is None else model.response(rows.resp)
-    return response.response.kept(rows.fit.frame)
+    return response.response.kept(rows.fit.frame.every("cross-validation"))
 
 
 @final

@@ -195,7 +195,7 @@ def conditional_effects(
     prob, resolution = number("prob", prob, above=0, below=1), whole("resolution", resolution, least=2)
     seed = drawn_seed(seed)
     ids = pick_draws(fit.draws.chains * fit.draws.draws, ndraws, draw_ids, seed)
-    groups = re_formula is not False
+    groups, shown = re_formula is not False, not fit.frame.reduced
     tables: dict[str, pd.DataFrame] = {}
     infos: dict[str, EffectInfo] = {}
     for formula, response in _responses(fit, resp):
@@ -204,7 +204,7 @@ def conditional_effects(
         known = Variables.read(formula, fit.frame, groups).also(_read_by_terms(response), fit.frame)
         settings = Settings(*read_conditions(conditions, known, groups), int_conditions or {}, surface, resolution, groups)
         grids = [grid(effect, known, settings) for effect in _wanted(effects, known, groups, look)]
-        points = Points(fit, response, known, settings, select_points) if has_points(request, response) else None
+        points = Points(fit, response, known, settings, select_points) if shown and has_points(request, response) else None
         prefix = f"{response.name}." if len(fit.model.responses) > 1 else ""
         for g, draws in zip(grids, _predict(fit, response, grids, request), strict=True):
             name = prefix + ":".join(g.effect)

@@ -9,9 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from brim.design.everywhere import repeated
 from brim.design.expressions import INTERCEPTS, columns_among
 from brim.errors import BrimError, suggest
 from brim.frames.frame import Column, Factor, Frame, Logical, Numeric
+from brim.frames.middle import Middle, middle
+from brim.frames.whole import Moments
 from brim.language.brms import Formula, Predictor
 from brim.language.expand import SPECIALS, Call, Name, Node, Terms, arguments, children, special, values_in, variables, walk
 
@@ -39,23 +42,65 @@ class Variable:
     name: str
     column: Column
     kind: str
+    frame: Frame
 
     @staticmethod
-    def of(name: str, column: Column, kind: str) -> Variable:
+    def of(name: str, frame: Frame, kind: str) -> Variable:
         """The variable, a factor unless its column is numeric."""
-        return Variable(name, column, kind if isinstance(column, Numeric) else "factor")
+        return Variable(name, frame[name], kind if isinstance(frame[name], Numeric) else "factor", frame)
 
     @property
     def numbers(self) -> np.ndarray:
-        """Its observed numbers, without missing ones."""
-        values = self.column.numbers
+        """Its observed numbers, without missing ones, all of them."""
+        if self.frame.whole is not None:
+            self.frame.every(f"each value of '{self.name}'")
+        values = np.asarray(repeated(self.column, self.frame))
         return values[np.isfinite(values)]
+
+    @property
+    def moments(self) -> Moments:
+        """Mean, standard deviation and ends of its numbers."""
+        if self.frame.whole is not None:
+            return self.frame.whole.moments(self.name)
+        x = self.numbers
+        return Moments(float(np.mean(x)), float(np.std(x, ddof=1)) if len(x) > 1 else np.nan, float(x.min()), float(x.max()))
+
+    @property
+    def mean(self) -> float:
+        """The mean of its numbers."""
+        return self.moments.mean
+
+    @property
+    def middle(self) -> Middle:
+        """Median and MAD of its numbers."""
+        return middle(self.frame, f"the median of '{self.name}'", lambda rows: rows[self.name].numbers)
+
+    @property
+    def binary(self) -> bool:
+        """Whether its numbers are 0 and 1 only: then, and between 0 and 1 only then, the mean of squares is the mean."""
+        if self.frame.whole is None:
+            return set(np.unique(self.numbers)) == {0.0, 1.0}
+        m, n = self.moments, self.frame.total
+        spread = m.mean * (1.0 - m.mean)
+        return (m.low, m.high) == (0.0, 1.0) and abs(m.sd**2 * (n - 1) / n - spread) < 1e-9 * spread
+
+    @property
+    def most_frequent(self) -> Column:
+        """The level that most rows have, as one row."""
+        factor = self.frame.factor(self.name) if self.name in self.frame else self.column.as_factor()
+        if self.frame.whole is not None:
+            often = self.frame.whole.often(self.name)
+        else:
+            counts = None if self.frame.counts is None else self.frame.counts[factor.codes >= 0]
+            often = np.bincount(factor.codes[factor.codes >= 0], counts)
+        return self.column.take(np.flatnonzero(factor.codes == often.argmax())[:1])
 
     @property
     def distinct(self) -> Column:
         """Its distinct values, in the order of levels."""
         if isinstance(self.column, Numeric):
-            return Numeric(np.unique(self.numbers), self.column.integer)
+            shown = self.column.values if self.name in self.frame.factors else self.numbers
+            return Numeric(np.unique(shown), self.column.integer)
         codes = self.column.as_factor().codes
         found, first = np.unique(codes, return_index=True)
         return self.column.take(first[found >= 0])
@@ -66,14 +111,13 @@ class Variable:
             return self.distinct.take(np.array([0]))
         if self.kind == "trials":
             return Numeric(np.ones(1))
-        middle = np.mean(self.numbers) if self.kind == "numeric" else np.round(np.median(self.numbers))
-        return Numeric(np.array([middle]))
+        return Numeric(np.array([self.mean if self.kind == "numeric" else np.round(self.middle.median)]))
 
     def across(self, resolution: int) -> Column:
         """Values over its whole range."""
         if self.kind == "factor":
             return self.distinct
-        low, high = self.numbers.min(), self.numbers.max()
+        low, high = self.moments.low, self.moments.high
         if self.kind != "numeric":
             return Numeric(np.arange(low, high + 1))
         return Numeric(np.unique(np.linspace(low, high, resolution)))
@@ -82,11 +126,11 @@ class Variable:
         """Its levels, or three values: mean and one standard deviation around (median and MAD of whole numbers)."""
         if self.kind == "factor":
             return self.distinct
-        x, steps = self.numbers, np.array([-1.0, 0.0, 1.0])
+        steps = np.array([-1.0, 0.0, 1.0])
         if self.kind != "numeric":
-            middle = np.median(x)
-            return Numeric(np.unique(np.round(steps * 1.4826 * np.median(np.abs(x - middle)) + middle)))
-        return Numeric(np.unique(steps * np.std(x, ddof=1) + np.mean(x)))
+            median, distance = self.middle
+            return Numeric(np.unique(np.round(steps * 1.4826 * distance + median)))
+        return Numeric(np.unique(steps * self.moments.sd + self.mean))
 
     def read(self, values: Any) -> Column:
         """Values given by the user as a column of the training column's kind."""
@@ -148,15 +192,15 @@ class Variables:
         names = [*columns_among((*names, *(v for call in outer for v in variables(call))), frame)]
         calls = [n for node in (*inner, *nonlinear, *outer) for n in walk(node) if isinstance(n, Call)]
         kinds = {v: kind for kind, fns in _KINDS.items() for call in calls if call.fn in fns for v in variables(call)}
-        known = {v: Variable.of(v, frame[v], kinds.get(v, "numeric")) for v in dict.fromkeys(names)}
+        known = {v: Variable.of(v, frame, kinds.get(v, "numeric")) for v in dict.fromkeys(names)}
         bars = [group.by for terms in linear for group in terms.groups]
-        groups = {v: Variable(v, frame[v], "factor") for node in bars for v in _members(node)}
+        groups = {v: Variable(v, frame[v], "factor", frame) for node in bars for v in _members(node)}
         by = {v: b for node in bars for v in _members(node) for b in _by(node)}
         return Variables(known, tuple(_effects(parts, columns, parameters)), groups, by)
 
     def also(self, names: Iterable[str], frame: Frame) -> Variables:
         """With further columns, which are held."""
-        more = {v: Variable.of(v, frame[v], "numeric") for v in columns_among(names, frame) if v not in self.known and v not in self.groups}
+        more = {v: Variable.of(v, frame, "numeric") for v in columns_among(names, frame) if v not in self.known and v not in self.groups}
         return replace(self, known={**self.known, **more})
 
     def __getitem__(self, name: str) -> Variable:

@@ -23,6 +23,7 @@ from brim.errors import BrimError, suggest
 from brim.fit.draws import EXTRA, Posterior, labelled, observed, safe_name
 from brim.fit.record import FitRecord
 from brim.frames.frame import Column, Factor, Frame, Logical, Numeric
+from brim.frames.whole import Whole
 from brim.model.build import read_data2
 from brim.model.model import Model
 from brim.post.files.criteria import describe, pointwise_arrays, rebuild
@@ -32,7 +33,9 @@ from brim.post.files.spec import plain, request, request_from
 __all__ = ["FORMAT", "check_target", "differences", "read", "same_data", "same_model", "save"]
 
 #: Version of the file's layout; a file of a later one is refused.
-FORMAT = 2
+FORMAT = 3
+#: The version of files of fits whose rows are all there: versions of brim that do not know of others read these.
+_PLAIN = 2
 #: The first version that has a seal.
 _SEALED = 2
 
@@ -82,7 +85,7 @@ def _content(fit: FitRecord) -> dict[str, Any]:
 
     names = _used(fit)
     return {
-        "format": FORMAT,
+        "format": FORMAT if fit.frame.reduced else _PLAIN,
         "brim": __version__,
         "request": request(fit),
         "data_name": fit.data_name,
@@ -93,7 +96,32 @@ def _content(fit: FitRecord) -> dict[str, Any]:
         "sampled": fit.posterior is not None,
         "extra": [] if fit.posterior is None else list(fit.posterior.extra),
         "criteria": describe(fit.criteria),
+        **({"rows": _reduction(fit.frame)} if fit.frame.reduced else {}),
     }
+
+
+def _reduction(frame: Frame) -> dict[str, Any]:
+    """What the rows of a file stand for."""
+    if frame.whole is None:
+        return {"counted": True}
+    asked = [{"question": question, "parts": list(answer)} for question, answer in frame.whole.answers.items()]
+    return {"counted": False, "n": frame.whole.n, "random": frame.whole.random, "answers": asked}
+
+
+def _reduction_arrays(frame: Frame) -> list[np.ndarray]:
+    """The arrays of it."""
+    if frame.whole is not None:
+        return [part for answer in frame.whole.answers.values() for part in answer.values()]
+    return [] if frame.counts is None else [frame.counts]
+
+
+def _reduced(frame: Frame, told: Mapping[str, Any], arrays: list[np.ndarray]) -> Frame:
+    """The frame that stands for what it stood for when it was saved."""
+    if told["counted"]:
+        return replace(frame, counts=arrays[0])
+    left = iter(arrays)
+    answers = {asked["question"]: {part: next(left) for part in asked["parts"]} for asked in told["answers"]}
+    return replace(frame, whole=Whole(int(told["n"]), int(told["random"]), answers))
 
 
 def _arrays(info: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -139,6 +167,8 @@ def _write(file: Any, fit: FitRecord, content: Mapping[str, Any]) -> None:
     _put_arrays(group.create_group("data2"), [matrix for matrix, _ in read_data2(fit.data2).values()])
     _put_arrays(group.create_group("info"), [*_arrays(fit.info).values()])
     _put_arrays(group.create_group("criteria"), pointwise_arrays(fit.criteria))
+    if fit.frame.reduced:
+        _put_arrays(group.create_group("rows"), _reduction_arrays(fit.frame))
 
 
 def _write_draws(file: Any, fit: FitRecord, posterior: Posterior) -> None:
@@ -153,6 +183,8 @@ def _write_draws(file: Any, fit: FitRecord, posterior: Posterior) -> None:
     _put_axes(stats, posterior)
     for name, values in fit.stats.items():
         _put(stats, name, _AXES, np.asarray(values))
+    if fit.frame.reduced:
+        return
     responses = file.create_group("observed_data")
     for name, y in observed(fit.model, fit.frame).items():
         _put(responses, name, tuple(f"{name}_dim_{axis}" for axis in range(y.ndim)), y)
@@ -209,6 +241,7 @@ def read(path: str | os.PathLike[str], family: Any = None) -> FitRecord:
         content, columns, data2, info, groups = _read(path, check_seal(path))
         asked = request_from(content["request"], data2, content["data_name"], family)
         frame = Frame.of({c["name"]: _column(c, values) for c, values in zip(content["columns"], columns, strict=True)})
+        frame = _reduced(frame, content["rows"], content["rows"]["arrays"]) if "rows" in content else frame
         told = content["info"] | info
         model, frame = asked.built(frame)
     model = replace(model, prior_only=asked.settings.sample_prior == "only")
@@ -253,6 +286,10 @@ def _read(path: Path, sealed: bool) -> _Parts:
         content["criteria"] = rebuild(
             described, [_get(group[f"criteria/array_{i}"]) for i in range(sum(len(c["arrays"]) for c in described.values()))]
         )
+        if "rows" in content:
+            sizes = [len(asked["parts"]) for asked in content["rows"].get("answers", ())]
+            count = 1 if content["rows"]["counted"] else sum(sizes)
+            content["rows"]["arrays"] = [_get(group[f"rows/array_{i}"]) for i in range(count)]
         wanted = ("posterior", "sample_stats") if content["sampled"] else ()
         groups = {name: {k: _get(v) for k, v in file[name].variables.items() if v.dtype is not str} for name in wanted}
     return content, columns, _data2(content["data2"], matrices), info, groups
@@ -351,6 +388,10 @@ def _same_matrices(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 def same_data(a: FitRecord, b: FitRecord) -> bool:
     """Whether two fits use the same columns with the same values."""
+    if a.frame.total != b.frame.total or a.frame.n != b.frame.n or a.frame.reduced != b.frame.reduced:
+        return False
+    if a.frame.counts is not None and b.frame.counts is not None and not np.array_equal(a.frame.counts, b.frame.counts):
+        return False
     return _used(a) == _used(b) and all(_same_column(a.frame[name], b.frame[name]) for name in _used(a))
 
 

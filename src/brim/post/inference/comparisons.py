@@ -165,7 +165,7 @@ def slopes(
             measures += [COMPARISONS["difference"]] * len(factor)
         else:
             x = frame[name].numbers
-            step = eps * (np.ptp(variable.numbers) or 1.0)
+            step = eps * ((variable.moments.high - variable.moments.low) or 1.0)
             found.append(_Contrast(name, _SLOPE_LABELS[slope], Numeric(x - step / 2), Numeric(x + step / 2)))
             measures.append(_derivative(slope, x, step))
     return _compared(fit, frame, found, measures, ask, by, summary, each_row=True)
@@ -245,8 +245,7 @@ def _contrasts(variable: Variable, how: Any, frame: Frame, sign: str) -> list[_C
         return [fixed(*how)]
     if variable.kind == "factor":
         return [fixed(a, b) for a, b in _pairs(variable, how)]
-    numbers = variable.numbers
-    if how is None and set(np.unique(numbers)) == {0.0, 1.0}:
+    if how is None and variable.binary:
         return [fixed(0, 1)]
     if isinstance(how, str):
         one_of(f"variables['{variable.name}']", how, _NUMERIC, "contrasts")
@@ -257,12 +256,12 @@ def _contrasts(variable: Variable, how: Any, frame: Frame, sign: str) -> list[_C
 
 
 def _spread(variable: Variable, how: str, frame: Frame, fixed: Callable[..., _Contrast]) -> _Contrast:
-    numbers, x = variable.numbers, frame[variable.name].numbers
+    moments, x = variable.moments, frame[variable.name].numbers
     if how == "minmax":
-        return fixed(numbers.min(), numbers.max(), "Max - Min")
+        return fixed(moments.low, moments.high, "Max - Min")
     if how == "iqr":
-        return fixed(*np.quantile(numbers, [0.25, 0.75]), "Q3 - Q1")
-    half = numbers.std(ddof=1) * (0.5 if how == "sd" else 1.0)
+        return fixed(*np.quantile(variable.numbers, [0.25, 0.75]), "Q3 - Q1")
+    half = moments.sd * (0.5 if how == "sd" else 1.0)
     label = "(x + sd/2) - (x - sd/2)" if how == "sd" else "(x + sd) - (x - sd)"
     return _Contrast(variable.name, label, Numeric(x - half), Numeric(x + half))
 

@@ -65,7 +65,7 @@ def grid_frame(fit: FitRecord, grid_type: str, resp: str | None, values: dict[st
             raise BrimError(f"datagrid: the model has no variable '{name}'", hint=suggest(name, names, "variables"))
     chosen = {name: _values(known[name], v) for name, v in values.items()}
     if grid_type == "counterfactual":
-        return _counterfactual(fit.frame, names, chosen)
+        return _counterfactual(fit.frame.every("a counterfactual grid"), names, chosen)
     columns = {name: chosen.get(name, _held(known[name], grid_type, name in known.groups)) for name in dict.fromkeys(names)}
     places = np.array(list(product(*(range(c.n) for c in columns.values()))), dtype=int).reshape(-1, len(columns))
     return Frame.of({name: c.take(places[:, i]) for i, (name, c) in enumerate(columns.items())})
@@ -80,12 +80,10 @@ def _values(variable: Variable, given: Any) -> Column:
 def _held(variable: Variable, grid_type: str, groups: bool) -> Column:
     """The value of a variable that was not given."""
     if variable.kind != "factor":
-        return variable.held() if variable.kind == "trials" else Numeric(np.array([variable.numbers.mean()]))
+        return variable.held() if variable.kind == "trials" else Numeric(np.array([variable.mean]))
     if grid_type == "balanced" and not groups:
         return variable.distinct
-    codes = variable.column.as_factor().codes
-    mode = np.bincount(codes[codes >= 0]).argmax()
-    return variable.column.take(np.flatnonzero(codes == mode)[:1])
+    return variable.most_frequent
 
 
 def _counterfactual(frame: Frame, names: list[str], chosen: dict[str, Column]) -> Frame:

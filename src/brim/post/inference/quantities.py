@@ -80,7 +80,7 @@ class Ask:
 def rows_of(fit: FitRecord, newdata: Any, resp: str | None) -> Frame:
     """The rows asked about: the training rows, given ones, or ``"mean"``, ``"balanced"`` grids."""
     if newdata is None:
-        return fit.model.response(resp).response.kept(fit.frame)
+        return fit.model.response(resp).response.kept(fit.frame.every("what is asked of the rows of the fit"))
     if isinstance(newdata, str):
         types = {"mean": "mean_or_mode", "balanced": "balanced"}
         one_of("newdata", newdata, types, "grids")

@@ -17,6 +17,7 @@ from brim.model.model import ResponseModel
 from brim.post.censoring import Censoring
 from brim.post.comparison.loo import log_weights
 from brim.post.comparison.pointwise import Pointwise
+from brim.post.observed import observed_frame
 from brim.post.plots.figures import BaseFigure, Canvas, drawing
 from brim.post.plots.predictive.check import HANG, STATS, Check
 from brim.post.plots.predictive.table import PANELS, draw
@@ -179,7 +180,7 @@ def _kind(type: str, group: str | None) -> str:
 
 def _observed(fit: FitRecord, response: ResponseModel, newdata: Any) -> tuple[Frame, np.ndarray]:
     """The rows that are replicated, and the responses observed there."""
-    frame = response.response.kept(fit.frame) if newdata is None else Frame.read(newdata)
+    frame = observed_frame(fit, response, newdata)
     y = np.asarray(response.response.design(frame, response.family)["y"], float)
     if y.ndim > 1:
         raise BrimError(f"each observation of '{response.name}' is a vector; pp_check shows single numbers")

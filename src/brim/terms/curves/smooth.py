@@ -94,6 +94,10 @@ class Smooth(AbstractTerm, AbstractCurve):
 
     # ------------------------------------------------------------------ learning
 
+    @property
+    def rowwise(self) -> bool:
+        return True
+
     def learn(self, frame: Frame) -> Self:
         call = SmoothCall.read(self.call)
         covariates = tuple(Expression(node).learn(frame) for node in call.covariates)

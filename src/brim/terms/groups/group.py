@@ -80,6 +80,10 @@ class GroupBlock(AbstractTerm, AbstractLatent):
     def has_cor(self) -> bool:
         return self.correlated and len(self.coefs) > 1
 
+    @property
+    def countable(self) -> bool:
+        return True
+
     def learn(self, frame: Frame) -> Self:
         members = tuple(m.learn(frame, self.grouping) for m in self.members)
         return replace(self, grouping=self.grouping.learn(frame), members=members)
@@ -390,6 +394,10 @@ class GroupEffect(AbstractTerm):
 
     def variables(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys([*self.block.grouping.variables(), *self._member.variables()]))
+
+    @property
+    def countable(self) -> bool:
+        return True
 
     def learn(self, frame: Frame) -> Self:
         return self

@@ -13,9 +13,9 @@ import numpy as np
 from brim.design.expressions import Expression
 from brim.errors import BrimError, suggest, warn
 from brim.frames.frame import Factor, Frame
-from brim.language.expand import Binary, Call, Constant, Name, Node, Text, deparse, fault
+from brim.language.expand import Binary, Call, Constant, Name, Node, Text, deparse, fault, variables
 
-__all__ = ["Grouping", "grouping_label", "parse_grouping"]
+__all__ = ["Grouping", "grouping_label", "keys_of", "parse_grouping"]
 
 Key: TypeAlias = tuple[str, ...]
 
@@ -151,7 +151,7 @@ class Grouping:
         return out
 
     def _learn_by(self, frame: Frame) -> Grouping:
-        by = [frame[name].as_factor().drop_unused() for name in self.by_columns]
+        by = [frame.factor(name).drop_unused() for name in self.by_columns]
         levels = tuple(dict.fromkeys(level for column in by for level in column.levels))
         index = self._by_of(frame, self.keys, self.levels, [column.recode(levels) for column in by])
         return replace(self, by_levels=levels, by_index=index)
@@ -264,7 +264,7 @@ class _Cells:
     @staticmethod
     def of(frame: Frame, names: tuple[str, ...]) -> _Cells:
         """One column with its levels in their order, or the combinations of several, sorted by their names as text."""
-        parts = [frame[n].as_factor().drop_unused() for n in names]
+        parts = [frame.factor(n).drop_unused() for n in names]
         if len(names) == 1:
             return _Cells(parts[0].codes, tuple((level,) for level in parts[0].levels))
         codes = np.stack([p.codes for p in parts])
@@ -333,6 +333,14 @@ def grouping_label(by: Node) -> str:
     if isinstance(by, Call) and by.fn == "mm":
         return "mm" + "".join(":".join(_columns(a, by)) for a in by.args)
     return ":".join(_columns(by.args[0] if isinstance(by, Call) and by.fn == "gr" and by.args else by, by))
+
+
+def keys_of(by: Node) -> tuple[tuple[str, ...], ...]:
+    """The columns of each key of a grouping construct: of each membership, and of ``by`` and ``pw``."""
+    if not isinstance(by, Call):
+        return (_columns(by, by),)
+    named = [node for name, node in by.kwargs if name in ("by", "pw")]
+    return (*(_columns(arg, by) for arg in by.args), *((v,) for node in named for v in variables(node)))
 
 
 def _columns(node: Node, whole: Node) -> tuple[str, ...]:

@@ -62,6 +62,10 @@ class Monotonic(SpecialVariable):
     def _node(self) -> Node:
         return self.expression.node
 
+    @property
+    def countable(self) -> bool:
+        return True
+
     def learn(self, frame: Frame) -> Self:
         expression = Expression(self._node).learn(frame)
         value = expression.value(frame)

@@ -80,6 +80,10 @@ class SpecialEffects(AbstractTerm):
 
     # ------------------------------------------------------------------ learning
 
+    @property
+    def countable(self) -> bool:
+        return all(v.countable for v in self.variable)
+
     def learn(self, frame: Frame) -> Self:
         learned = tuple(v.learn(frame) for v in self.variable)
         matrix = ModelMatrix(self.terms).learn(self._with_ones(frame))

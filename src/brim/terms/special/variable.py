@@ -53,6 +53,11 @@ class SpecialVariable(ABC):
     def kind(self) -> str:
         """``"mo"``, ``"me"``, ``"mi"``, or ``"of"``, a function of these."""
 
+    @property
+    def countable(self) -> bool:
+        """As of a term."""
+        return False
+
     @abstractmethod
     def learn(self, frame: Frame) -> Self:
         """Read the training rows once."""
