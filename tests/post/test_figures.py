@@ -166,6 +166,7 @@ PYPLOT = "import matplotlib.pyplot as plt"
         ("", UNKNOWN, {}),  # nobody looks
         ("", UNKNOWN, {"DISPLAY": ":99", "MPLBACKEND": "agg"}),
         ("", KNOWN, {"DISPLAY": ":99"}),  # a display: a script or prompt may say plt.show(); that it cannot be opened is no fault
+        ("", f"{PYPLOT}; assert plt.get_fignums() == []", {"DISPLAY": ":99", "MPLBACKEND": "module://no_such_toolkit"}),
         (f"{PYPLOT}; plt.switch_backend('agg'); plt.ion()", KNOWN, {}),
         # off the main thread windows cannot be opened
         (PYPLOT, "plt.close('all'); t = Thread(target=draw); t.start(); t.join(); assert plt.get_fignums() == []", {}),
@@ -276,6 +277,16 @@ def test_labels_of_ten_categories_do_not_touch():
         ax = figure.axes[0]
         assert [t.get_text() for t in ax.get_xticklabels()] == LEVELS
         assert not overlaps(figure, ax.get_xticklabels())
+
+
+def test_tilted_labels_do_not_squeeze_panels():
+    conditions = {"x": [-1, 0, 1]}
+    flat, tilted = (fit("y ~ x * f + g").conditional_effects(e, conditions=conditions).plot()[e] for e in ("g", "f"))
+    heights = []
+    for figure in (flat, tilted):
+        figure.draw_without_rendering()
+        heights.append(figure.axes[0].get_window_extent().height)
+    assert heights[1] > 0.8 * heights[0]
 
 
 def test_panels_say_which_variable_they_hold():

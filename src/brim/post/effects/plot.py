@@ -79,6 +79,7 @@ def _titles(figure: BaseFigure, axes: Sequence[Axes], info: EffectInfo, canvas: 
     """Caption, axis labels (once for all panels) and the legend, right of the panels."""
     tiles = info.look in ("surface", "ordinal")
     second = "Category" if info.variables[-1] == "cats__" else info.variables[-1]
+    canvas.make_room(figure, axes)
     canvas.caption(figure, info.held)
     canvas.label(figure, axes, info.variables[0], second if tiles else info.label)
     if tiles:
@@ -112,7 +113,7 @@ def _parts(table: pd.DataFrame, info: EffectInfo) -> list[tuple[str, np.ndarray,
 def _lines(ax: Axes, table: pd.DataFrame, info: EffectInfo, seen: Any, draws: Any, options: _Options) -> None:
     """A line and a band over a numeric variable."""
     parts = _parts(table, info)
-    shade = 0.18 if len(parts) < 3 else 0.13 if len(parts) < 8 else 0.06
+    shade = 0.18 if len(parts) < 3 else min(0.13, 0.6 / len(parts))
     for name, rows, look in parts:
         part = table.iloc[rows]
         order = np.argsort(part["effect1__"].to_numpy(), kind="stable")

@@ -204,6 +204,8 @@ def _said(name: str, response: ResponseModel, request: Request, g: Grid) -> str:
 
 def _one_trial(response: ResponseModel, g: Grid) -> bool:
     """Whether responses are successes out of one trial, so that their mean is a probability."""
+    if all(a.fn != "trials" for a in response.response.added):
+        return False
     trials = response.response.design(Frame.of(g.columns), response.family, with_y=False).get("trials")
     return trials is not None and bool(np.all(trials == 1))
 

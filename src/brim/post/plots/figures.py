@@ -27,7 +27,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as BaseFigure
 
 from brim.errors import BrimError
-from brim.post.plots.style import DARK, DPI, GREY, style
+from brim.post.plots.style import DARK, DPI, GREY, label_depth, style
 
 __all__ = ["BaseFigure", "Canvas", "Figure", "Figures", "drawing", "picture", "unseen"]
 
@@ -123,11 +123,11 @@ def _new(size: tuple[float, float]) -> Figure:
     """A figure; pyplot knows it where somebody may look: by ``plt.show()``, ``plt.gcf()``, or at the end of a notebook's cell."""
     if _UNSEEN.get() or threading.current_thread() is not threading.main_thread() or not _looked_at():
         return Figure(figsize=size)
-    from matplotlib import pyplot as plt
-
     made, most = _CALL.get() or ([], 20)
-    _leave_room(made, most)
     try:
+        from matplotlib import pyplot as plt
+
+        _leave_room(made, most)
         figure: Any = plt.figure(FigureClass=Figure, figsize=size)
     except Exception:  # a display that cannot be opened, a toolkit that is not installed: the figure can still be saved
         return Figure(figsize=size)
@@ -273,6 +273,12 @@ class Canvas:
             figure.supxlabel(x, fontsize="medium", color=DARK, **_above_caption(figure))
         if y:
             figure.supylabel(y, fontsize="medium", color=DARK)
+
+    def make_room(self, figure: BaseFigure, axes: Sequence[Axes]) -> None:
+        """Let a figure of brim's grow by what tilted labels of ticks take from its panels; before ``caption`` and ``label``."""
+        if self.axes is None and self.size is None:
+            width, height = figure.get_size_inches()
+            figure.set_size_inches(width, height + max(label_depth(ax) for ax in axes))
 
     def caption(self, figure: BaseFigure, text: str) -> None:
         """Small words below the panels of a figure of brim's, which grows by their height; before ``label``."""

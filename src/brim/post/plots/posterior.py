@@ -337,6 +337,7 @@ def _parcoord(d: Drawn) -> BaseFigure:
     if bad.any():
         ax.plot(z[bad].T, color="#d55e00", linewidth=0.8, alpha=0.8)
     level_axis(ax, d.names)
+    d.canvas.make_room(figure, [ax])
     ax.set_ylabel("Standardised value")
     return figure
 

@@ -15,7 +15,7 @@ from matplotlib import colormaps, rc_context, rcdefaults, rcParams
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 
-__all__ = ["BLUE", "DARK", "DPI", "GREY", "LIGHT", "PALETTE", "Look", "colours", "level_axis", "looks", "style"]
+__all__ = ["BLUE", "DARK", "DPI", "GREY", "LIGHT", "PALETTE", "Look", "colours", "label_depth", "level_axis", "looks", "style"]
 
 DPI = 150
 #: Estimates; observed data; replicated data and single draws; guides.
@@ -125,6 +125,12 @@ def level_axis(ax: Axes, levels: Sequence[str], axis: str = "x", at: Sequence[fl
     ax.set_xticks(list(at), levels, **turn)
     ax.set_xlim(*ends)
     ax.grid(False, axis="x")
+
+
+def label_depth(ax: Axes) -> float:
+    """The inches that tilted labels of the x axis reach down, beyond one line."""
+    ticks = [t for t in ax.get_xticklabels() if t.get_rotation()]
+    return max((len(t.get_text()) * 0.0085 * float(t.get_fontsize()) * np.sin(np.deg2rad(t.get_rotation())) for t in ticks), default=0.0)
 
 
 def _inches(ax: Axes) -> tuple[float, float]:

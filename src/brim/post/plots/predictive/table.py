@@ -38,6 +38,7 @@ def draw(kind: str, check: Check, groups: Mapping[str, np.ndarray], by: str, nco
         for ax, part, level in zip(axes, parts, groups or [""], strict=True):
             panel.draw(ax, part)
             ax.set_title(f"{by} = {level}" if by else "", wrap=True)
+    canvas.make_room(figure, axes)
     canvas.label(figure, axes, x, y)
     named = {name: handle for ax in axes for handle, name in zip(*ax.get_legend_handles_labels(), strict=True)}
     if named:
