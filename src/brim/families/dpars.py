@@ -37,7 +37,7 @@ __all__ = [
 
 #: Links of ``mu``, the default first, in brms' order.
 REAL_LINKS = ("identity", "log", "inverse", "softplus", "squareplus")
-UNIT_LINKS = ("logit", "probit", "probit_approx", "cloglog", "cauchit", "softit")
+UNIT_LINKS = ("logit", "probit", "probit_approx", "cloglog", "cauchit", "softit", "loglog")
 PROBABILITY_LINKS = (*UNIT_LINKS, "identity", "log")
 COUNT_LINKS = ("log", "identity", "sqrt", "softplus", "squareplus")
 POSITIVE_LINKS = ("log", "identity", "inverse", "softplus", "squareplus")
@@ -52,7 +52,7 @@ SHAPE = DparSpec("shape", _POSITIVE, lb=0.0, prior="gamma(0.01, 0.01)")
 #: The overdispersion of negative binomial families; its default prior is that of brms since 2.23.
 SHAPE_NB = replace(SHAPE, prior="inv_gamma(0.4, 0.3)")
 NU = DparSpec("nu", ("logm1", "identity"), lb=1.0, prior="gamma(2, 0.1)", intercept_prior="normal(2.7, 0.8)")
-PHI = DparSpec("phi", _POSITIVE, lb=0.0, prior="gamma(0.01, 0.01)")
+PHI = DparSpec("phi", (*_POSITIVE, "sqrt"), lb=0.0, prior="gamma(0.01, 0.01)")
 KAPPA = DparSpec("kappa", _POSITIVE, lb=0.0, prior="gamma(2, 0.01)", intercept_prior="normal(5.0, 0.8)")
 #: The exceedance of extended-support beta responses, which is small.
 KAPPA_XBETA = DparSpec("kappa", _POSITIVE, lb=0.0, prior="gamma(0.01, 0.01)")

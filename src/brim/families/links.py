@@ -186,6 +186,14 @@ _LINKS = (
         lambda e: -rate_of(e),
         _logit_cloglog,
     ),
+    _link(  # cloglog of 1 - mu
+        "loglog",
+        lambda mu: -jnp.log(-jnp.log(mu)),
+        lambda e: jnp.exp(-rate_of(-e)),
+        lambda e: -rate_of(-e),
+        lambda e: _log_cloglog(-e),
+        lambda e: -_logit_cloglog(-e),
+    ),
     _link(
         "cauchit",
         lambda mu: jnp.tan(jnp.pi * (mu - 0.5)),
@@ -217,6 +225,7 @@ _BETWEEN: dict[str, Callable[[Any, Any], Any]] = {
     "probit": log_ndtr_between,
     "probit_approx": lambda low, high: log_logistic_between(_phi_cubic(low), _phi_cubic(high)),
     "cloglog": log_cloglog_between,
+    "loglog": lambda low, high: log_cloglog_between(-high, -low),
     "cauchit": log_cauchy_between,
     "softit": lambda low, high: log_logistic_between(_log_softplus(low), _log_softplus(high)),
 }

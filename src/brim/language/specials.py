@@ -51,7 +51,7 @@ SPECIALS: Mapping[str, Special] = {
     **_table("cs", "cs(expr)", "cse(expr)"),
     **_table("mmc", "mmc(...)"),
     **_table("autocor", "ar(time gr p cov)", "ma(time gr q cov)", "arma(time gr p q cov)", "cosy(time gr)", "unstr(time gr)"),
-    **_table("autocor", "sar(@M type)", "car(@M gr type)", "fcor(@M)"),
+    **_table("autocor", "sar(@M type)", "car(@M gr type)", "fcor(@M)", "strata(gr)"),
     **_table("group", "gr(... by cor @id @cov dist pw)", "mm(... weights scale by cor @id @cov dist pw)"),
     **_table("offset", "offset(x)"),
 }

@@ -11,7 +11,7 @@ from brim.language.expand import Binary, Call, Name, Node, Number, Paren, Terms,
 from brim.language.nodes import chain
 from brim.lme4.structures import STRUCTURES
 
-__all__ = ["Bar", "MixedFormula", "groupings_of", "read_formula"]
+__all__ = ["Bar", "MixedFormula", "groupings_of", "read_formula", "written_out"]
 
 _HINT = "a grouping factor is a column, columns joined by ':', or nested ones, a/b"
 
@@ -83,6 +83,13 @@ def read_formula(text: str, columns: Sequence[str]) -> MixedFormula:
     if isinstance(node.left, Binary) and node.left.op == "|":
         raise fault(node.left.right, "addition terms belong to brim.brm()", "weights are an argument: weights='w'")
     return MixedFormula(replace(node, right=right), node.left, replace(terms, terms=kept, groups=()), offsets, bars)
+
+
+def written_out(right: Node) -> tuple[Node, list[tuple[Binary, str]]]:
+    """A right-hand side without its group terms, and these, ``x || g`` as one for each of its terms, each with its structure."""
+    found: list[tuple[Binary, str]] = []
+    _rewritten(right, found)
+    return _rewritten(right, [], keep=False), found
 
 
 def _refuse(text: object) -> Node:

@@ -39,7 +39,7 @@ from brim.terms.nonlinear import Nonlinear
 from brim.terms.ordered import OrderedIntercepts
 from brim.terms.population import Offset, Population
 from brim.terms.registry import TOGETHER, reader
-from brim.terms.residuals.law import AbstractResidual
+from brim.terms.residuals.law import AbstractJointLaw
 from brim.terms.shrinkage import Shrinkage, Shrunk, main_arguments
 from brim.terms.special.mi import Imputed
 
@@ -243,16 +243,16 @@ class _Builder:
         """What estimates the missing values of this response, if anything does."""
         return tuple(Imputed.of(i).learn(self.whole) for i in self.imputables if i.resp == self.plan.resp)
 
-    def residual(self, reads: Iterable[Read]) -> AbstractResidual | None:
+    def residual(self, reads: Iterable[Read]) -> AbstractJointLaw | None:
         """The joint law of the residuals, if there is one; it knows nothing of what else changes the likelihood of a row."""
-        law: AbstractResidual | None = next((r.residual for r in reads if r.residual is not None), None)
+        law: AbstractJointLaw | None = next((r.residual for r in reads if r.residual is not None), None)
         additions = [a.fn for a in self.plan.response.additions if a.fn in ("weights", "cens", "trunc")]
         if law is not None and additions:
-            raise self.plan.response.error(f"{additions[0]}() cannot be combined with correlated residuals")
+            raise self.plan.response.error(f"{additions[0]}() cannot be combined with {law.what}")
         if law is not None and law.shares_sigma and any(p.name == "sigma" for p in self.plan.parts):
             raise self.plan.response.error("sar() has one sigma for all rows: it cannot be predicted", "leave the formula of sigma out")
         if law is not None and self.joint is not None:
-            raise self.plan.response.error("correlated residuals cannot be combined with correlated responses", "add set_rescor(False)")
+            raise self.plan.response.error(f"{law.what} cannot be combined with correlated responses", "add set_rescor(False)")
         return law
 
     def terms(self, part: Part) -> Read:
@@ -267,7 +267,8 @@ class _Builder:
         own, shared, residual = found.terms, found.shared, found.residual
         effects = tuple(e for b in self.blocks for e in b.effects() if b.members[e.member].where == part.where)
         _check_given(effects, own, part.terms)
-        population = self.population(part, replace(part.terms, terms=plain, groups=()))
+        taken = residual is not None and residual.takes_intercept
+        population = self.population(part, replace(part.terms, terms=plain, groups=()), taken)
         return Read(tuple(sorted((population, *_offsets(part.terms, self.frame), *own, *effects), key=lambda t: t.stage)), shared, residual)
 
     def special(self, part: Part) -> Read:
@@ -278,9 +279,14 @@ class _Builder:
         residual = next((r.residual for r in reads if r.residual is not None), None)
         return Read(tuple(t for r in reads for t in r.terms), tuple(t for r in reads for t in r.shared), residual)
 
-    def population(self, part: Part, terms: Terms) -> Population:
-        """The population-level effects of a predictor; those of a nonlinear parameter are not centred, as in brms."""
+    def population(self, part: Part, terms: Terms, taken: bool) -> Population:
+        """The population-level effects of a predictor; those of a nonlinear parameter are not centred, as in brms.
+
+        ``taken``: the joint law of the rows does not depend on an intercept.
+        """
         family = self.plan.family
+        if taken:
+            return Population(terms, part.where, center=False, thresholds=True, decomp=part.formula.decomp).learn(self.frame)
         if part.where.nlpar:
             return Population(terms, part.where, center=False, cmc=part.formula.cmc, decomp=part.formula.decomp).learn(self.frame)
         link = family.links[part.name]

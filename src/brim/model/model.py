@@ -30,7 +30,7 @@ from brim.parameters.prior import PriorRow, log_density, prior_args
 from brim.terms.base import AbstractTerm, completed
 from brim.terms.groups.group import GroupBlock, GroupEffect
 from brim.terms.latent import AbstractCurve, AbstractLatent
-from brim.terms.residuals.law import AbstractResidual, Margin
+from brim.terms.residuals.law import AbstractJointLaw, Margin
 
 __all__ = ["Model", "Predictor", "ResponseModel", "Scalar", "log_jacobian_function", "log_joint", "log_joint_function", "report_function"]
 
@@ -91,7 +91,7 @@ class ResponseModel:
     """One response: its family and the predictors of its distributional parameters.
 
     ``imputed`` is the key of the shared term that fills in its missing values (``y | mi()``), empty where there are none to fill.
-    ``residual`` is the joint law of residuals that are not independent.
+    ``residual`` is the joint law of rows that are not independent.
     """
 
     resp: str
@@ -103,7 +103,7 @@ class ResponseModel:
     params: tuple[Param, ...]
     extras: tuple[FamilyExtra, ...] = ()
     imputed: str = ""
-    residual: AbstractResidual | None = None
+    residual: AbstractJointLaw | None = None
 
     @property
     def name(self) -> str:
@@ -190,8 +190,9 @@ class ResponseModel:
         return truncated_sample(key, self.distribution(params, design, skip), design[self.data_key])
 
     def _margin(self, params: Arrays, design: Arrays, skip: frozenset[str] = frozenset()) -> Margin:
-        """What the joint law of residuals needs to know of each row."""
-        return Margin.of(self.dpars(params, design, skip), design[self.data_key], design[self.rows_key].shape[0])
+        """What the joint law of the rows needs to know of each."""
+        assert self.residual is not None
+        return self.residual.margin(self.dpars(params, design, skip), design[self.data_key], design[self.rows_key].shape[0])
 
     def distribution(self, params: Arrays, design: Arrays, skip: frozenset[str] = frozenset()) -> Any:
         """The distribution of the response, one element a row."""

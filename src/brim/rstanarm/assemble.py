@@ -14,7 +14,7 @@ from brim.fit.record import FitRecord
 from brim.fit.run import sample
 from brim.model.model import Model
 from brim.parameters.param import Piece
-from brim.rstanarm.densities import Covariance, Shrunken
+from brim.rstanarm.densities import AbstractPriorTerm, Covariance
 from brim.rstanarm.fit import Call, StanFit
 from brim.rstanarm.priors import Decov
 from brim.rstanarm.scales import Scaled
@@ -102,9 +102,9 @@ def pieces_of(scaled: Scaled) -> tuple[Piece, ...]:
 def with_priors(model: Model, pieces: Mapping[str, tuple[Piece, ...]], terms: Sequence[AbstractTerm] = ()) -> Model:
     """The model with these priors of its parameters in place of its own, and terms that are priors.
 
-    A term's own parameters come in; one that computes a parameter of the model (``transform``) takes that one's place.
+    A term's own parameters come in; one that computes parameters of the model (``computes``) takes their place.
     """
-    computed = {"b"} if any(isinstance(t, Shrunken) for t in terms) else set()
+    computed = {name for t in terms if isinstance(t, AbstractPriorTerm) for name in t.computes}
     added = tuple(p for t in terms for p in t.params())
     kept = tuple(replace(p, pieces=pieces.get(p.name, p.pieces), special="") for p in model.params if p.name not in computed)
     return replace(model, params=(*added, *kept), shared=(*terms, *model.shared))
@@ -133,7 +133,7 @@ def covariance_priors(model: Model, prior: Decov, sigma: str) -> tuple[dict[str,
 def describe(scaled: Scaled, **more: Any) -> dict[str, Any]:
     """A prior as ``prior_summary`` holds it."""
     if scaled.prior is None:
-        return {"dist": None, "location": None, "scale": None, "adjusted_scale": None, "df": None, **more}
+        return {"dist": None, "location": scaled.location, "scale": scaled.specified, "adjusted_scale": None, "df": None, **more}
     return {
         "dist": scaled.prior.dist,
         "location": scaled.location,

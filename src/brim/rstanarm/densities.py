@@ -17,22 +17,27 @@ from brim.frames.frame import Frame
 from brim.parameters.param import Param, Piece
 from brim.terms.base import AbstractTerm, Design, Params
 
-__all__ = ["Covariance", "Explained", "ExplainedOrdinal", "Rotated", "Shrunken", "root_of"]
+__all__ = ["AbstractPriorTerm", "Covariance", "Explained", "ExplainedOrdinal", "Rotated", "Shrunken", "root_of"]
 
 
-def root_of(x: np.ndarray) -> np.ndarray:
-    """``R`` with ``R'R = X'X`` for the centred columns of ``X``.
+def root_of(x: np.ndarray, center: bool = True) -> np.ndarray:
+    """``R`` with ``R'R = X'X`` for the centred columns of ``X``; for the columns as they are where there is no intercept.
 
     Examples
     --------
     >>> abs(root_of(np.array([[0.0], [2.0]])).item())
     1.414213562373095
     """
-    return np.asarray(np.linalg.qr(x - x.mean(0), mode="r"))
+    return np.asarray(np.linalg.qr(x - x.mean(0) if center else x, mode="r"))
 
 
-class _PriorTerm(AbstractTerm):
+class AbstractPriorTerm(AbstractTerm):
     """A term that is only a prior: nothing to learn, the same arrays for all rows."""
+
+    @property
+    def computes(self) -> tuple[str, ...]:
+        """The model's parameters that ``transform`` gives, which are not sampled then."""
+        return ()
 
     def learn(self, frame: Frame) -> Self:
         return self
@@ -43,7 +48,7 @@ class _PriorTerm(AbstractTerm):
 
 @final
 @dataclass(frozen=True)
-class Covariance(_PriorTerm):
+class Covariance(AbstractPriorTerm):
     """``decov()``: with ``s = sd / sigma``, ``T = sum s^2``, ``tau = sqrt(T / k)``, ``p = s^2 / T``.
 
     ``p(sd) = gamma(tau) dirichlet(p) prod(2 s) / (T^(k - 1) 2 k tau sigma^k)``: the law of ``tau`` and ``p`` with the map's Jacobian.
@@ -84,7 +89,7 @@ def _log_dirichlet(p: Any, a: Any) -> Any:
 
 @final
 @dataclass(frozen=True)
-class Explained(_PriorTerm):
+class Explained(AbstractPriorTerm):
     """``R2()`` of a linear model: ``R2 ~ beta(k / 2, eta)``, a uniform direction in Q-space, ``log`` of the outcome's scale flat.
 
     With ``theta = R b``, ``v = |theta|^2 / (n - 1)``, ``R2 = v / (v + sigma^2)``:
@@ -108,13 +113,13 @@ class Explained(_PriorTerm):
         theta, sigma = design["root"] @ params["b"], params["sigma"]
         v = jnp.sum(theta * theta) / (self.rows - 1)
         r2 = v / (v + sigma * sigma)
-        law = 0.0 if self.uniform else beta_law.logpdf(r2, 0.5 * self.size, self.eta)
+        law = _log_flat(r2, self.size) if self.uniform else beta_law.logpdf(r2, 0.5 * self.size, self.eta)
         return law + jnp.log(r2) + jnp.log1p(-r2) - 0.5 * self.size * jnp.log(v) - jnp.log(sigma)
 
 
 @final
 @dataclass(frozen=True)
-class ExplainedOrdinal(_PriorTerm):
+class ExplainedOrdinal(AbstractPriorTerm):
     """``R2()`` of an ordinal model with ``dirichlet()`` for the categories' probabilities at the mean of the predictors.
 
     The latent variable has scale ``D = sqrt(1 + v)``, ``v = |R b|^2 / (n - 1)``, ``R2 = v / (1 + v)``; thresholds are ``D F^-1`` of
@@ -128,6 +133,8 @@ class ExplainedOrdinal(_PriorTerm):
     size: int
     counts: tuple[float, ...]
     root: Any = field(compare=False, repr=False)
+    uniform: bool = False
+    sign: float = 1.0
 
     @property
     def key(self) -> str:
@@ -141,18 +148,25 @@ class ExplainedOrdinal(_PriorTerm):
         v = jnp.sum(theta * theta) / (self.rows - 1)
         r2 = v / (1.0 + v)
         # dR2/drho = 2 rho (n - 1) / (rho^2 + n - 1)^2, up to a constant sqrt(v) / (1 + v)^2
-        law = beta_law.logpdf(r2, 0.5 * self.size, self.eta) + 0.5 * jnp.log(v) - 2.0 * jnp.log1p(v) - 0.5 * (self.size - 1) * jnp.log(v)
+        own = _log_flat(r2, self.size) if self.uniform else beta_law.logpdf(r2, 0.5 * self.size, self.eta)
+        law = own + 0.5 * jnp.log(v) - 2.0 * jnp.log1p(v) - 0.5 * (self.size - 1) * jnp.log(v)
         scale = jnp.sqrt(1.0 + v)
-        z = params[self.thresholds] / scale
+        z = self.sign * jnp.atleast_1d(params[self.thresholds]) / scale
         log_f, below = _LOG_SLOPES[self.link](z), LINKS[self.link].inverse(z)
         p = jnp.diff(jnp.concatenate([jnp.zeros(1), below, jnp.ones(1)]))
         return law + dirichlet.logpdf(p / jnp.sum(p), jnp.asarray(self.counts)) + jnp.sum(log_f) - z.shape[0] * jnp.log(scale)
+
+
+def _log_flat(r2: Any, size: int) -> Any:
+    """The log density of ``R2`` without a prior: uniform; of one predictor its root is."""
+    return 0.0 * r2 if size > 1 else -0.5 * jnp.log(r2) - math.log(2.0)
 
 
 #: Log densities of the latent variables.
 _LOG_SLOPES: dict[str, Any] = {
     "logit": lambda z: -z - 2.0 * jnp.logaddexp(0.0, -z),
     "probit": norm.logpdf,
+    "loglog": lambda z: -z - jnp.exp(-z),
     "cloglog": lambda z: z - jnp.exp(z),
     "cauchit": lambda z: t.logpdf(z, 1.0),
 }
@@ -160,7 +174,7 @@ _LOG_SLOPES: dict[str, Any] = {
 
 @final
 @dataclass(frozen=True)
-class Rotated(_PriorTerm):
+class Rotated(AbstractPriorTerm):
     """``QR = TRUE``: independent priors of ``theta = R b / sqrt(n - 1)`` in place of those of ``b``."""
 
     dist: str
@@ -189,7 +203,7 @@ _STANDARD = (Piece("std_normal", None),)
 
 @final
 @dataclass(frozen=True)
-class Shrunken(_PriorTerm):
+class Shrunken(AbstractPriorTerm):
     """``hs() hs_plus() lasso() product_normal()``: coefficients ``b`` computed from parameters of the prior's own.
 
     Attributes
@@ -216,6 +230,10 @@ class Shrunken(_PriorTerm):
     @property
     def key(self) -> str:
         return "shrunken"
+
+    @property
+    def computes(self) -> tuple[str, ...]:
+        return ("b",)
 
     @property
     def hides_prior(self) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, final
 import numpy as np
 
 from brim.api.fit import Fit
-from brim.errors import BrimError
+from brim.errors import BrimError, warn
 from brim.fit.record import FitRecord
 from brim.post.summaries.tables import statistics
 from brim.rstanarm.names import Names
@@ -34,8 +34,8 @@ class Call:
         The parameters' names.
     priors
         ``prior_summary()``: part -> what was specified and what was used.
-    coefs, aux, cutpoints
-        Names of coefficients, auxiliary parameters and thresholds.
+    coefs, aux, cutpoints, smooths
+        Names of coefficients, auxiliary parameters, thresholds and standard deviations of smooths.
     explained
         ``stan_lm``: ``sd(y)``, rows and the root of the predictors' crossproducts, for ``R2`` and ``log-fit_ratio``.
     """
@@ -48,6 +48,7 @@ class Call:
     coefs: tuple[str, ...]
     aux: tuple[str, ...] = ()
     cutpoints: tuple[str, ...] = ()
+    smooths: tuple[str, ...] = ()
     explained: tuple[float, int, np.ndarray] | None = field(default=None, repr=False)
 
 
@@ -80,6 +81,9 @@ class StanFit(Fit):
         """
         import pandas as pd
 
+        if self.stan.names.unsure:
+            what = ", ".join(self.stan.names.unsure)
+            warn(f"the signs of the columns of {what} are not those of R: coefficients sampled there belong to other functions")
         columns = {str(c): np.asarray(draws[c], float) for c in draws.columns}
         return super().with_draws(pd.DataFrame(self.stan.names.to_brms(columns)), chains)
 

@@ -11,10 +11,13 @@ import numpy as np
 from brim.errors import BrimError, suggest
 from brim.families import family as resolve
 from brim.families.base import Family
+from brim.frames.columns import Numeric
 from brim.frames.frame import Frame
-from brim.language.expand import Binary, Call, Node, deparse, parse
+from brim.design.expressions import Expression
+from brim.language.expand import Binary, Call, Node, Unary, deparse, fault, parse
+from brim.lme4.formula import groupings_of, written_out
 
-__all__ = ["FAMILIES", "StanFamily", "read_family", "response_of", "sides", "with_columns"]
+__all__ = ["FAMILIES", "StanFamily", "Written", "counts_of", "one_sided", "read_family", "response_of", "sides", "with_columns", "without_groups", "written"]
 
 
 @final
@@ -94,6 +97,77 @@ def response_of(node: Node, family: StanFamily, additions: tuple[str, ...] = ())
     return (f"{text} | {' + '.join(additions)}" if additions else text), family
 
 
+@final
+@dataclass(frozen=True)
+class Written:
+    """A right-hand side in brms' words, and its group terms: a block's label and lme4's name of the factor, in lme4's order."""
+
+    text: str
+    groups: tuple[tuple[str, str], ...]
+
+
+def written(right: Node, random: Node | None = None) -> Written:
+    """A right-hand side as lme4 reads it: ``(x || g)`` is a sum of terms, ``(1 | a/b)`` is ``(1 | b:a) + (1 | a)``.
+
+    ``random`` holds further group terms.
+
+    Examples
+    --------
+    >>> written(parse("x + (x || g) + (1 | a/b)"))
+    Written(text='x + (1 | g) + (0 + x | g) + (1 | b:a) + (1 | a)', groups=(('g', 'g'), ('g', 'g'), ('b:a', 'b:a'), ('a', 'a')))
+    """
+    plain, bars = written_out(right)
+    if random is not None:
+        rest, more = written_out(random)
+        if not more:
+            raise fault(rest, "random holds group terms", "random = '~ (1 | g)'")
+        bars = [*bars, *more]
+    out, groups = [deparse(plain)], []
+    for bar, structure in bars:
+        if structure != "us":
+            raise fault(bar, f"rstanarm's covariances of group effects have no structure {structure}()", "use brim.brm()")
+        for columns, label in groupings_of(bar.right):
+            out.append(f"({deparse(bar.left)} | {':'.join(columns)})")
+            groups.append((":".join(columns), label))
+    return Written(" + ".join(out), tuple(groups))
+
+
+def without_groups(right: Node, function: str) -> None:
+    """Refuse group terms."""
+    for bar, _ in written_out(right)[1]:
+        raise fault(bar, f"{function}() has no group effects", "use stan_glmer(), or brim.brm()")
+
+
+def one_sided(formula: str) -> Node:
+    """What stands right of ``~`` in a formula without a response."""
+    node = parse(formula)
+    return node.operand if isinstance(node, Unary) and node.op == "~" else node
+
+
+def counts_of(node: Node, frame: Frame, weights: str | None) -> Frame | None:
+    """The frame with the successes, ``.successes``, of a binomial response that is given as shares of ``weights`` trials, else ``None``.
+
+    As in R's ``glm``: shares are numbers from 0 to 1, not all of them 0 or 1, and weights are whole numbers.
+    """
+    if isinstance(node, Call) and node.fn == "cbind":
+        return None
+    value = Expression(node).learn(frame).value(frame)
+    if not isinstance(value, Numeric):
+        return None
+    share = value.numbers
+    known = share[~np.isnan(share)]
+    if not (np.any((known > 0) & (known < 1)) and np.all((known >= 0) & (known <= 1))):
+        return None
+    if weights is None:
+        raise fault(node, f"'{deparse(node)}' holds shares, and no numbers of trials are given", "weights = the numbers of trials")
+    trials = frame.numbers(weights)
+    successes = np.round(share * trials)
+    off = np.abs(share * trials - successes) > 1e-6 * np.maximum(trials, 1)
+    if np.any(trials != np.round(trials)) or np.any(off):
+        raise fault(node, f"'{deparse(node)}' times '{weights}' are no whole numbers of successes", "weights are the numbers of trials")
+    return frame.with_columns({".successes": successes})
+
+
 def with_columns(data: Any, **columns: Any) -> tuple[Frame, dict[str, str]]:
     """The data with vectors that were given beside it (``weights``, ``offset``); a name of a column stands for it. Argument -> column."""
     frame, names, new = Frame.read(data), {}, {}
@@ -104,7 +178,7 @@ def with_columns(data: Any, **columns: Any) -> tuple[Frame, dict[str, str]]:
             names[name] = value
             continue
         names[name] = f".{name}"
-        new[names[name]] = np.asarray(value, float)
+        new[names[name]] = np.asarray(value) if name == "strata" else np.asarray(value, float)
         if new[names[name]].shape != (frame.n,):
             raise BrimError(f"{name} has {new[names[name]].size} values for {frame.n} rows")
     return frame.with_columns(new) if new else frame, names

@@ -6,7 +6,7 @@ from typing import Any
 
 from brim.rstanarm.fit import StanFit
 from brim.rstanarm.priors import Decov, Prior, default_prior_coef, default_prior_intercept, exponential
-from brim.rstanarm.regression import Priors, generalised
+from brim.rstanarm.generalised import Extras, Priors, generalised
 
 __all__ = ["stan_glmer", "stan_glmer_nb", "stan_lmer"]
 
@@ -46,34 +46,8 @@ def stan_glmer(
     >>> fit.variables()[:4], fit.variables()[-1]
     (['(Intercept)', 'YEAR96', 'YEAR97', 'b[(Intercept) BROOD:501]'], 'Sigma[BROOD:(Intercept),(Intercept)]')
     """
-    return _mixed(
-        "stan_glmer",
-        formula,
-        data,
-        family,
-        Priors(prior, prior_intercept, prior_aux, prior_covariance),
-        weights,
-        offset,
-        prior_PD,
-        QR,
-        sampling,
-    )
-
-
-def _mixed(
-    function: str,
-    formula: str,
-    data: Any,
-    family: Any,
-    priors: Priors,
-    weights: Any,
-    offset: Any,
-    prior_PD: bool,
-    QR: bool,
-    sampling: dict[str, Any],
-) -> StanFit:
-    more = {"weights": weights, "offset": offset, "prior_PD": prior_PD, "QR": QR, "sampling": sampling}
-    return generalised(function, formula, data, family, priors, **more)
+    priors = Priors(prior, prior_intercept, prior_aux, prior_covariance)
+    return generalised("stan_glmer", formula, data, family, priors, Extras(weights, offset, prior_PD=prior_PD, QR=QR, sampling=sampling))
 
 
 def stan_lmer(
@@ -99,18 +73,8 @@ def stan_lmer(
     >>> fit.variables()[-3:]
     ['Sigma[Subject:(Intercept),(Intercept)]', 'Sigma[Subject:Days,(Intercept)]', 'Sigma[Subject:Days,Days]']
     """
-    return _mixed(
-        "stan_lmer",
-        formula,
-        data,
-        "gaussian",
-        Priors(prior, prior_intercept, prior_aux, prior_covariance),
-        weights,
-        offset,
-        prior_PD,
-        QR,
-        sampling,
-    )
+    priors = Priors(prior, prior_intercept, prior_aux, prior_covariance)
+    return generalised("stan_lmer", formula, data, "gaussian", priors, Extras(weights, offset, prior_PD=prior_PD, QR=QR, sampling=sampling))
 
 
 def stan_glmer_nb(formula: str, data: Any, *, link: str = "log", **arguments: Any) -> StanFit:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from brim.errors import BrimError, suggest
+from brim.frames.frame import Frame
 from brim.language.brms import bf
 from brim.language.expand import Binary, Call, Name, Node, Paren, Unary, deparse, parse
 from brim.parameters.param import Piece
@@ -17,7 +18,7 @@ from brim.rstanarm.fit import StanFit
 from brim.rstanarm.language import read_family
 from brim.rstanarm.names import GroupNames, Names, group_names
 from brim.rstanarm.priors import Decov, Prior, default_prior_coef, exponential
-from brim.rstanarm.regression import aux_prior
+from brim.rstanarm.generalised import aux_prior
 from brim.rstanarm.scales import scaled
 
 __all__ = ["CURVES", "stan_nlmer"]
@@ -81,7 +82,7 @@ def stan_nlmer(
         pieces[population(draft.model, dpar=name).key] = () if piece is None else (replace(piece, index=None),)
     pieces["sigma"], aux = aux_prior(prior_aux, unit, "sigma")
     found, terms = covariance_priors(draft.model, prior_covariance, "sigma")
-    groups = tuple(_group(b) for b in draft.model.blocks)
+    groups = tuple(_group(b, draft.record.frame) for b in draft.model.blocks)
     told = {
         "prior": describe(own),
         "prior_intercept": None,
@@ -100,9 +101,9 @@ def stan_nlmer(
     return fitted(draft, with_priors(draft.model, {**pieces, **found}, terms), call)
 
 
-def _group(block: Any) -> GroupNames:
+def _group(block: Any, frame: Frame) -> GroupNames:
     """A grouping factor's names: the effects are those of parameters."""
-    names: GroupNames = group_names(block, {})
+    names: GroupNames = group_names(block, {}, frame)
     return replace(names, coefs=tuple(m.where.nlpar for m in block.members))
 
 

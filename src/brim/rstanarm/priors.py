@@ -13,6 +13,7 @@ from scipy import optimize, special
 from brim.errors import BrimError, suggest
 
 __all__ = [
+    "COEFFICIENTS",
     "R2",
     "Decov",
     "Dirichlet",
@@ -33,6 +34,10 @@ __all__ = [
     "product_normal",
     "student_t",
 ]
+
+
+#: Priors of coefficients.
+COEFFICIENTS = ("normal", "student_t", "cauchy", "hs", "hs_plus", "laplace", "lasso", "product_normal")
 
 
 @final

@@ -1,141 +1,25 @@
-"""``stan_lm stan_aov stan_glm stan_glm_nb stan_polr stan_betareg``: models without group effects, and the core of those with."""
+"""``stan_lm stan_aov stan_glm stan_glm_nb``: models without group effects."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from itertools import pairwise
-from typing import Any, final
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from brim.errors import BrimError, suggest
-from brim.language.brms import bf
-from brim.language.expand import Binary, deparse
+from brim.errors import BrimError
+from brim.language.expand import deparse
 from brim.parameters.param import Piece
-from brim.rstanarm.assemble import SHRUNKEN, Draft, covariance_priors, describe, fitted, pieces_of, population, with_priors
-from brim.rstanarm.densities import Explained, ExplainedOrdinal, Rotated, Shrunken, root_of
+from brim.rstanarm.assemble import Draft, describe, fitted, pieces_of, population, with_priors
+from brim.rstanarm.densities import Explained, root_of
 from brim.rstanarm.fit import Call, StanFit
-from brim.rstanarm.language import StanFamily, read_family, response_of, sides, with_columns
-from brim.rstanarm.names import Names, group_names
-from brim.rstanarm.priors import R2, Decov, Dirichlet, Prior, default_prior_coef, default_prior_intercept, exponential
-from brim.rstanarm.scales import Scaled, scaled
-from brim.terms.base import AbstractTerm
+from brim.rstanarm.generalised import Extras, Priors, generalised, intercept_prior, names_of
+from brim.rstanarm.language import read_family, response_of, sides, with_columns, without_groups
+from brim.rstanarm.priors import R2, Prior, default_prior_coef, default_prior_intercept, exponential
 
-__all__ = ["Priors", "aux_prior", "generalised", "stan_aov", "stan_betareg", "stan_glm", "stan_glm_nb", "stan_lm", "stan_polr"]
+__all__ = ["stan_aov", "stan_glm", "stan_glm_nb", "stan_lm"]
 
-_COEF, _INTERCEPT, _AUX = default_prior_coef(), default_prior_intercept(), exponential(autoscale=True)
-_DECOV, _R2, _COUNTS = Decov(), R2(), Dirichlet()
-
-
-@final
-@dataclass(frozen=True)
-class Priors:
-    """The priors of a call; ``None`` is flat."""
-
-    coef: Prior | None = _COEF
-    intercept: Prior | None = _INTERCEPT
-    aux: Prior | None = _AUX
-    covariance: Decov = _DECOV
-
-
-def aux_prior(prior: Prior | None, unit: float, name: str, default: float = 2.5) -> tuple[tuple[Piece, ...], dict[str, Any]]:
-    """The prior of a positive auxiliary parameter, and what ``prior_summary`` says of it."""
-    if prior is None:
-        empty = {"dist": None, "location": None, "scale": None, "adjusted_scale": None, "df": None}
-        return (), {**empty, "rate": None, "aux_name": name}
-    adjusted = prior.autoscale and unit != 1.0
-    if prior.dist == "exponential":
-        mean = (unit if prior.autoscale else 1.0) / prior.more["rate"]
-        told = {"dist": "exponential", "location": None, "scale": None, "adjusted_scale": mean if adjusted else None, "df": None}
-        return (Piece("exponential", None, (1.0 / mean,)),), {**told, "rate": prior.more["rate"], "aux_name": name}
-    if prior.dist not in ("normal", "student_t", "cauchy"):
-        raise BrimError(f"{prior.dist}() is no prior of {name}", hint="use exponential(), normal(), student_t(), cauchy() or None")
-    one = scaled(prior, 1, "identity", unit if prior.autoscale else 1.0, base=default)
-    (piece,) = pieces_of(one)
-    return (replace(piece, index=None),), describe(one, rate=None, aux_name=name)
-
-
-def _intercept(prior: Prior | None, family: StanFamily, y: np.ndarray, unit: float) -> Scaled:
-    """The prior of the intercept at the mean of the predictors; the default one sits at ``mean(y)`` for an identity link."""
-    if prior is not None and prior.location is None:
-        prior = replace(prior, location=float(y.mean()) if family.gaussian and family.link == "identity" else 0.0)
-    return scaled(prior, 1, family.link, unit)
-
-
-def _coefficients(prior: Prior | None, draft: Draft, family: StanFamily, unit: float, qr: bool) -> tuple[Scaled, list[AbstractTerm]]:
-    """The prior of the coefficients, and the terms that it takes where it is none of independent elements."""
-    x = draft.columns()
-    if not qr:
-        own = scaled(prior, x, family.link, unit)
-        if prior is None or prior.dist not in SHRUNKEN:
-            return own, []
-        df = prior.df if np.ndim(prior.df) == 0 else np.ravel(prior.df)[0]
-        numbers = tuple(float(v) for v in (df, *prior.more.values()))
-        return own, [Shrunken(prior.dist, x.shape[1], family.aux_key if family.gaussian else "", numbers, own.location, own.scale)]
-    own = scaled(prior, x.shape[1], family.link, unit)
-    if prior is None:
-        return own, []
-    if prior.dist in SHRUNKEN:
-        raise BrimError(f"QR = TRUE with {prior.dist}()", hint="use QR=False: the prior is about the coefficients themselves")
-    dist = "student_t" if prior.dist == "cauchy" else prior.dist
-    return own, [Rotated(dist, len(x), root_of(x), own.location, own.scale, own.df)]
-
-
-def generalised(
-    function: str,
-    formula: str,
-    data: Any,
-    family: Any,
-    priors: Priors,
-    *,
-    weights: Any = None,
-    offset: Any = None,
-    prior_PD: bool = False,
-    QR: bool = False,
-    sampling: dict[str, Any],
-) -> StanFit:
-    """``stan_glm`` and all that are special cases of it or add group effects to it."""
-    frame, given = with_columns(data, weights=weights, offset=offset)
-    left, right = sides(formula)
-    asked = read_family(family)
-    response, used = response_of(left, asked, tuple(f"weights(`{c}`)" for n, c in given.items() if n == "weights"))
-    plus = "".join(f" + offset(`{c}`)" for n, c in given.items() if n == "offset")
-    draft = Draft.build(f"{response} ~ {deparse(right)}{plus}", frame, used.family, sampling, prior_PD)
-    model, y = draft.model, draft.y()
-    unit = float(np.std(y, ddof=1)) if asked.gaussian else 1.0
-    pop = population(model)
-    coef, terms = _coefficients(priors.coef, draft, asked, unit, QR)
-    pieces = {pop.key: () if terms else pieces_of(coef)}
-    told: dict[str, Any] = {"prior": describe(coef) if pop.coefs else None, "prior_intercept": None}
-    if pop.intercept:
-        at = _intercept(priors.intercept, asked, y, unit)
-        pieces[pop.intercept_key] = tuple(replace(p, index=None) for p in pieces_of(at))
-        told["prior_intercept"] = describe(at)
-    if asked.aux:
-        pieces[asked.aux_key], told["prior_aux"] = aux_prior(priors.aux, unit, asked.aux)
-    if model.blocks:
-        own, more = covariance_priors(model, priors.covariance, asked.aux_key if asked.gaussian else "")
-        pieces, terms = {**pieces, **own}, [*terms, *more]
-        told["prior_covariance"] = {"dist": "decov", **priors.covariance.__dict__}
-    call = Call(function, asked.text, formula, _names(draft, asked), told, _coefs(draft), (asked.aux,) if asked.aux else ())
-    return fitted(draft, with_priors(model, pieces, terms), call)
-
-
-def _coefs(draft: Draft) -> tuple[str, ...]:
-    """R's names of the coefficients, the intercept among them."""
-    pop = population(draft.model)
-    assert pop.matrix is not None
-    return pop.matrix.names if pop.intercept else pop.matrix.names[pop.dropped :]
-
-
-def _names(draft: Draft, family: StanFamily) -> Names:
-    pop = population(draft.model)
-    brms = [f"b_{c}" for c in (*(("Intercept",) if pop.intercept else ()), *pop.coefs)]
-    groups = tuple(group_names(b, {}) for b in draft.model.blocks)
-    return Names(tuple(zip(_coefs(draft), brms, strict=True)), groups, ((family.aux, family.aux_key),) if family.aux else ())
-
-
-# --------------------------------------------------------------------------- the functions
+_COEF, _INTERCEPT, _AUX, _R2 = default_prior_coef(), default_prior_intercept(), exponential(autoscale=True), R2()
 
 
 def stan_glm(
@@ -166,7 +50,7 @@ def stan_glm(
     family
         R's name, with a link if it is not R's default: ``"binomial(probit)"``, ``"Gamma(log)"``, ``"neg_binomial_2"``.
     weights, offset
-        A column's name or a vector.
+        A column's name or a vector. With a binomial response that is a share, weights are the numbers of trials.
     prior, prior_intercept, prior_aux
         Priors made by this module's ``normal()``, ``student_t()``, ``hs()``, ...; ``None`` is flat. Only defaults, and priors with
         ``autoscale=True``, are scaled to the data.
@@ -195,9 +79,8 @@ def stan_glm(
     >>> round(float(fit.prior_summary()["prior"]["adjusted_scale"][0]), 3)
     48.892
     """
-    priors = Priors(prior, prior_intercept, prior_aux)
-    more = {"weights": weights, "offset": offset, "prior_PD": prior_PD, "QR": QR, "sampling": sampling}
-    return generalised("stan_glm", formula, data, family, priors, **more)
+    extras = Extras(weights, offset, prior_PD=prior_PD, QR=QR, sampling=sampling)
+    return generalised("stan_glm", formula, data, family, Priors(prior, prior_intercept, prior_aux), extras)
 
 
 def stan_glm_nb(formula: str, data: Any, *, link: str = "log", **arguments: Any) -> StanFit:
@@ -263,175 +146,25 @@ def _linear(
 ) -> StanFit:
     frame, given = with_columns(data, weights=weights)
     left, right = sides(formula)
+    without_groups(right, function)
     asked = read_family("gaussian")
     response, _ = response_of(left, asked, tuple(f"weights(`{c}`)" for c in given.values()))
     draft = Draft.build(f"{response} ~ {deparse(right)}", frame, asked.family, sampling)
     pop, y, x = population(draft.model), draft.y(), draft.columns()
     if not pop.coefs:
         raise BrimError(f"{function}() needs a predictor: its prior is about what predictors explain", hint="use stan_glm()")
-    at = _intercept(intercept, asked, y, float(np.std(y, ddof=1)))
-    k, root = len(pop.coefs), root_of(x)
+    at = intercept_prior(intercept, asked, y, float(np.std(y, ddof=1)))
+    k, root = len(pop.coefs), root_of(x, pop.intercept)
     eta = 1.0 if prior is None else prior.eta(k)
     term = Explained(len(y), eta, k, root, uniform=prior is None)
     pieces: dict[str, tuple[Piece, ...]] = {pop.key: (), "sigma": ()}
     pieces[pop.intercept_key] = tuple(replace(p, index=None) for p in pieces_of(at))
     told = {
-        "prior": None if prior is None else {"dist": "R2", "location": prior.location, "what": prior.what},
-        "prior_intercept": describe(at),
+        "prior": {"dist": None if prior is None else "R2", "location": prior and prior.location, "what": prior and prior.what},
+        "prior_intercept": describe(at) if at.prior is not None else dict.fromkeys(describe(at)),
     }
     explained = (float(np.std(y, ddof=1)), len(y), root)
     aux = ("R2", "log-fit_ratio", "sigma")
-    call = Call(function, asked.text, formula, _names(draft, asked), told, _coefs(draft), aux, explained=explained)
+    names = names_of(draft, asked)
+    call = Call(function, asked.text, formula, names, told, tuple(stan for stan, _ in names.first), aux, explained=explained)
     return fitted(draft, with_priors(draft.model, pieces, [term]), call)
-
-
-_METHODS = {"logistic": "logit", "probit": "probit", "cloglog": "cloglog", "cauchit": "cauchit"}
-
-
-def stan_polr(
-    formula: str,
-    data: Any,
-    *,
-    method: str = "logistic",
-    prior: R2,
-    prior_counts: Dirichlet = _COUNTS,
-    weights: Any = None,
-    prior_PD: bool = False,
-    **sampling: Any,
-) -> StanFit:
-    """An ordinal regression, ``P(y <= j) = F(zeta_j - x b)``, with priors on the share of variance explained and on the categories.
-
-    Parameters
-    ----------
-    formula, data
-        As ``MASS::polr``.
-    method
-        ``"logistic"``, ``"probit"``, ``"cloglog"`` or ``"cauchit"``.
-    prior
-        ``R2(location, what)`` of the latent variable.
-    prior_counts
-        Of the categories' probabilities at the mean of the predictors.
-    weights, prior_PD, sampling
-        As in ``stan_glm``.
-
-    Examples
-    --------
-    >>> import brim
-    >>> rs = brim.rstanarm
-    >>> fit = rs.stan_polr("rating ~ treat + period", brim.load_data("inhaler"), prior=rs.R2(0.3, "mean"), empty=True)
-    >>> fit.variables()
-    ['treat', 'period', '1|2', '2|3', '3|4']
-    """
-    if method not in _METHODS:
-        raise BrimError(f"stan_polr(method = {method!r})", hint=suggest(method, _METHODS, "methods"))
-    from brim.families import family as resolve
-
-    link = _METHODS[method]
-    frame, given = with_columns(data, weights=weights)
-    left, right = sides(formula)
-    response = deparse(left) + "".join(f" | weights(`{c}`)" for c in given.values())
-    draft = Draft.build(f"{response} ~ {deparse(right)}", frame, resolve("cumulative", link=link), sampling, prior_PD)
-    pop, x = population(draft.model), draft.columns()
-    thresholds = next(q for q in draft.model.reported() if q.key.startswith("b_Intercept"))
-    count = thresholds.names.size
-    given_counts = prior_counts.concentration
-    counts = given_counts if isinstance(given_counts, tuple) else (given_counts,) * (count + 1)
-    if len(counts) != count + 1:
-        raise BrimError(f"dirichlet() has {len(counts)} concentrations for {count + 1} categories")
-    levels = draft.model.responses[0].response.levels or tuple(str(i + 1) for i in range(count + 1))
-    cuts = tuple(f"{a}|{b}" for a, b in pairwise(levels))
-    term = ExplainedOrdinal("Intercept", link, len(x), prior.eta(len(pop.coefs)), len(pop.coefs), counts, root_of(x))
-    assert pop.matrix is not None
-    coefs = pop.matrix.names[pop.dropped :]
-    names = Names(
-        tuple(zip(coefs, (f"b_{c}" for c in pop.coefs), strict=True)),
-        last=tuple(zip(cuts, map(str, thresholds.names), strict=True)),
-        fixed=(("disc", 1.0),),
-    )
-    told = {
-        "prior": {"dist": "R2", "location": prior.location, "what": prior.what},
-        "prior_counts": {"dist": "dirichlet", "concentration": counts},
-    }
-    call = Call("stan_polr", f"ordered [{method}]", formula, names, told, coefs, cutpoints=cuts)
-    return fitted(draft, with_priors(draft.model, {pop.key: (), "Intercept": ()}, [term]), call)
-
-
-def stan_betareg(
-    formula: str,
-    data: Any,
-    *,
-    link: str = "logit",
-    link_phi: str | None = None,
-    weights: Any = None,
-    offset: Any = None,
-    prior: Prior | None = _COEF,
-    prior_intercept: Prior | None = _INTERCEPT,
-    prior_z: Prior | None = _COEF,
-    prior_intercept_z: Prior | None = _INTERCEPT,
-    prior_phi: Prior | None = _AUX,
-    prior_PD: bool = False,
-    **sampling: Any,
-) -> StanFit:
-    """A beta regression, ``y ~ beta(mu phi, (1 - mu) phi)``; ``y ~ x | z`` has predictors ``z`` of ``phi``.
-
-    Parameters
-    ----------
-    formula, data
-        As ``betareg``'s.
-    link, link_phi
-        Of the mean, and of ``phi`` (``"log"`` where it has predictors).
-    weights, offset, prior, prior_intercept, prior_PD, sampling
-        As in ``stan_glm``; a column of two values is scaled by their distance.
-    prior_z, prior_intercept_z, prior_phi
-        Priors of the coefficients of ``phi``, or of ``phi`` itself.
-
-    Examples
-    --------
-    >>> import brim, numpy as np
-    >>> rows = {"y": np.linspace(0.1, 0.9, 20), "x": np.arange(20.0) % 7, "z": np.arange(20.0) % 3}
-    >>> brim.rstanarm.stan_betareg("y ~ x | z", rows, empty=True).variables()
-    ['(Intercept)', 'x', '(phi)_(Intercept)', '(phi)_z']
-    """
-    from brim.families import family as resolve
-
-    frame, given = with_columns(data, weights=weights, offset=offset)
-    left, right = sides(formula)
-    split = isinstance(right, Binary) and right.op == "|"
-    mean = right.left if isinstance(right, Binary) and split else right
-    response = deparse(left) + "".join(f" | weights(`{c}`)" for n, c in given.items() if n == "weights")
-    plus = "".join(f" + offset(`{c}`)" for n, c in given.items() if n == "offset")
-    parts = [f"{response} ~ {deparse(mean)}{plus}"]
-    if isinstance(right, Binary) and split:
-        parts.append(f"phi ~ {deparse(right.right)}")
-    used = resolve("beta", link=link, link_phi=link_phi or "log")
-    draft = Draft.build(bf(*parts), frame, used, sampling, prior_PD)
-    pieces: dict[str, tuple[Piece, ...]] = {}
-    first: list[tuple[str, str]] = []
-    told: dict[str, Any] = {}
-    for dpar, label, suffix, coef, at in (("mu", "", "", prior, prior_intercept), ("phi", "(phi)_", "_z", prior_z, prior_intercept_z)):
-        if dpar == "phi" and not split:
-            continue
-        pop = population(draft.model, dpar=dpar)
-        own = scaled(coef, draft.columns(dpar=dpar), link if dpar == "mu" else "log", 1.0, two="range")
-        pieces[pop.key], told[f"prior{suffix}"] = pieces_of(own), describe(own)
-        middle = scaled(at if at is None or at.location is not None else replace(at, location=0.0), 1, link if dpar == "mu" else "log", 1.0)
-        pieces[pop.intercept_key] = tuple(replace(p, index=None) for p in pieces_of(middle))
-        told[f"prior_intercept{suffix}"] = describe(middle)
-        assert pop.matrix is not None
-        prefix = f"b_{pop.where.prefix}"
-        brms = [prefix + c for c in (*(("Intercept",) if pop.intercept else ()), *pop.coefs)]
-        first += zip((label + n for n in pop.matrix.names[len(pop.matrix.names) - len(brms) :]), brms, strict=True)
-    last: tuple[tuple[str, str], ...] = ()
-    if not split:
-        pieces["phi"], told["prior_aux"] = aux_prior(prior_phi, 1.0, "phi")
-        last = (("(phi)", "phi"),)
-    call = Call(
-        "stan_betareg",
-        f"beta [{link}]",
-        formula,
-        Names(tuple(first), last=last),
-        told,
-        tuple(n for n, _ in first),
-        tuple(n for n, _ in last),
-    )
-    return fitted(draft, with_priors(draft.model, pieces), call)

@@ -138,6 +138,15 @@ class Separate(AbstractSmooth):
             scale=float(np.abs(design).sum(axis=1).max()),
         )
 
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """mgcv's names of the groups: which margins are penalised (``"rn"``), ``""`` for the unpenalised products."""
+        names = [""]
+        for margin in self.margins:
+            names = [name + "r" for name in names if margin.rank] + [name + "n" for name in names if margin.rank < margin.size]
+        kept = [name for name in names if self.orders is None or name.count("r") in self.orders]
+        return (*(name for name in kept if "r" in name), *([""] if self.n_fixed else []))
+
     def columns(self, x: np.ndarray) -> np.ndarray:
         def part(rows: np.ndarray) -> np.ndarray:
             design = _products(self.margins, rows, self.which)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Self, final
 
@@ -14,6 +15,8 @@ from brim.design.splines.basis import AbstractBasis, dimension, in_blocks
 from brim.errors import BrimError
 
 __all__ = ["ThinPlate"]
+
+Eigen = Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]]
 
 #: Knots at most: beyond it, a sample of the distinct covariates.
 MAX_KNOTS = 2000
@@ -60,19 +63,23 @@ class ThinPlate(AbstractBasis):
         return self.learned(x)[0]
 
     def learned(self, x: np.ndarray) -> tuple[Self, np.ndarray]:
+        return self.learned_by(x, _largest)
+
+    def learned_by(self, x: np.ndarray, eigen: Eigen) -> tuple[Self, np.ndarray]:
+        """The learned basis with its matrix; ``eigen (matrix, k)`` gives the ``k`` eigenpairs largest in size, values ascending."""
         d = x.shape[1]
         order = self.m if self.m is not None else (d + 1) // 2 + 1
         if 2 * order <= d:
             raise BrimError(f"m = {order} is too small for a smooth of {d} covariates", hint=f"2 m must be larger than {d}")
         nullity = math.comb(order + d - 1, d)
         k = dimension(self.k or nullity + (8, 27, 100)[min(d, 3) - 1], nullity + 1, x)
-        shift = x.mean(axis=0)
+        shift = np.mean(x, axis=0, dtype=np.longdouble).astype(float)  # R sums so; signs may hang on the last digit
         knots = _sampled(np.unique(x, axis=0)) - shift
-        return replace(self, order=order, nullity=nullity, knots=knots, shift=shift)._solved(x, k)
+        return replace(self, order=order, nullity=nullity, knots=knots, shift=shift)._solved(x, k, eigen)
 
-    def _solved(self, x: np.ndarray, k: int) -> tuple[Self, np.ndarray]:
+    def _solved(self, x: np.ndarray, k: int, eigen: Eigen) -> tuple[Self, np.ndarray]:
         """The learned basis with its matrix; all of this is linear, so that the radial functions are evaluated once."""
-        values, vectors = _largest(self._eta(self.knots), k)
+        values, vectors = eigen(self._eta(self.knots), k)
         # eigenvalues in this order before the QR: the constraint is absorbed as mgcv does it, which the scaling below depends on
         null = np.linalg.qr(vectors.T @ self._polynomials(self.knots), mode="complete")[0][:, : self.nullity - 1 : -1]
         rest = k - self.nullity

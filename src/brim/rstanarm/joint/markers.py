@@ -19,7 +19,7 @@ from brim.rstanarm.fit import StanFit
 from brim.rstanarm.language import StanFamily, read_family, response_of, sides
 from brim.rstanarm.names import GroupNames, Names, group_names
 from brim.rstanarm.priors import Lkj, Prior, cauchy, lkj, normal
-from brim.rstanarm.regression import aux_prior
+from brim.rstanarm.generalised import aux_prior
 from brim.rstanarm.scales import column_scale, scaled
 
 __all__ = ["MarkerPriors", "Markers", "build_markers", "stan_mvmer"]
@@ -184,7 +184,7 @@ def _described(
     scales = [piece.args[2] for b in draft.model.blocks for piece in pieces[b.params()[0].name]]
     told["prior_covariance"] = {"dist": "lkj", "regularization": cov.regularization, "scale": cov.scale, "df": cov.df}
     told["prior_covariance"]["adjusted_scale"] = np.array(scales) if cov.autoscale else None
-    groups = tuple(group_names(b, by_resp) for b in draft.model.blocks)
+    groups = tuple(group_names(b, by_resp, draft.record.frame) for b in draft.model.blocks)
     return Markers(draft, formulas, families, prefixes, pieces, told, (*intercepts, *coefs), tuple(last), groups)
 
 

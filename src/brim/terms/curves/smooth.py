@@ -14,6 +14,7 @@ from brim.design.matrix import brms_name
 from brim.design.splines.call import SmoothCall
 from brim.design.splines.effects import combined
 from brim.design.splines.mixed import AbstractSmooth
+from brim.design.splines.orientation import orientation
 from brim.errors import BrimError
 from brim.frames.columns import Factor, Logical
 from brim.frames.frame import Frame
@@ -143,6 +144,10 @@ class Smooth(AbstractTerm, AbstractCurve):
         """The covariates that the basis has as arguments."""
         columns = [v for i, v in enumerate(self._values(frame)) if i not in self.factors]
         return np.column_stack(columns) if columns else np.ones((frame.n, 0))
+
+    def orientation(self, frame: Frame) -> np.ndarray | None:
+        """The sign that mgcv's columns have beside this smooth's, see ``design.splines.orientation``; ``None``: not determined."""
+        return None if self.smooth is None else orientation(self.smooth, self._x(frame))
 
     def _weight(self, frame: Frame) -> np.ndarray | None:
         """The numeric ``by``."""

@@ -1,4 +1,4 @@
-"""Residual structures: ``ar() ma() arma() cosy() unstr() fcor() sar() car()``.
+"""Residual structures: ``ar() ma() arma() cosy() unstr() fcor() sar() car() strata()``.
 
 May import: terms.base, parameters, design.
 """

@@ -14,7 +14,7 @@ from jax.scipy.special import gammaln
 from brim.linalg import cholesky, inverse_lower, solve
 from brim.terms.base import AbstractTerm, Design, Params
 
-__all__ = ["NATURAL", "AbstractResidual", "Margin", "whiten"]
+__all__ = ["NATURAL", "AbstractJointLaw", "AbstractResidual", "Margin", "whiten"]
 
 #: Families whose residuals can be correlated themselves; others get correlated latent residuals in their predictor.
 NATURAL = ("gaussian", "student")
@@ -34,16 +34,21 @@ class Margin(NamedTuple):
         return Margin(mu, sigma, jnp.asarray(data.get("se", jnp.zeros(rows))), dpars["nu"].value if "nu" in dpars else None)
 
 
-class AbstractResidual(AbstractTerm, ABC):
-    """Residuals that are independent between blocks and correlated within: ``e_g ~ N(0, S_g)`` or ``t(nu, 0, S_g)``.
-
-    A subclass says what whitens a block, ``A_g`` with ``A_g' A_g = S_g^-1``; everything else follows. ``design["grid"]`` holds the
-    rows of each block ``(blocks, longest)``, -1 where a block is shorter.
-    """
+class AbstractJointLaw(AbstractTerm, ABC):
+    """The law of all rows of a response together, in place of the product of the family's laws of each row."""
 
     @property
     def autocor(self) -> bool:
         return True
+
+    @property
+    def stage(self) -> int:
+        return 1
+
+    @property
+    def what(self) -> str:
+        """How messages call it."""
+        return "correlated residuals"
 
     @property
     def shares_sigma(self) -> bool:
@@ -51,8 +56,37 @@ class AbstractResidual(AbstractTerm, ABC):
         return False
 
     @property
-    def stage(self) -> int:
-        return 1
+    def takes_intercept(self) -> bool:
+        """Whether it does not depend on what all rows' predictors share, so that there is no intercept."""
+        return False
+
+    def margin(self, dpars: Mapping[str, Any], data: Mapping[str, Any], rows: int) -> Margin:
+        """What it needs to know of each row by itself."""
+        return Margin.of(dpars, data, rows)
+
+    def mean(self, mu: Any, params: Params, design: Design) -> Any:
+        """The mean of each row from the predictor's value."""
+        return mu
+
+    @abstractmethod
+    def log_joint(self, y: Any, margin: Margin, params: Params, design: Design) -> Any:
+        """Log density of each set of rows that depend on each other."""
+
+    @abstractmethod
+    def log_lik(self, y: Any, margin: Margin, params: Params, design: Design) -> Any:
+        """Log density of each unit that is left out in cross-validation."""
+
+    @abstractmethod
+    def sample(self, key: Any, margin: Margin, params: Params, design: Design) -> Any:
+        """A new response of every row."""
+
+
+class AbstractResidual(AbstractJointLaw, ABC):
+    """Residuals that are independent between blocks and correlated within: ``e_g ~ N(0, S_g)`` or ``t(nu, 0, S_g)``.
+
+    A subclass says what whitens a block, ``A_g`` with ``A_g' A_g = S_g^-1``; everything else follows. ``design["grid"]`` holds the
+    rows of each block ``(blocks, longest)``, -1 where a block is shorter.
+    """
 
     def held(self, design: Design) -> int:
         """The matrices of all blocks."""
@@ -65,10 +99,6 @@ class AbstractResidual(AbstractTerm, ABC):
 
         ``sigma`` and ``se`` hold the residual standard deviation and the known standard error of each place of the grid.
         """
-
-    def mean(self, mu: Any, params: Params, design: Design) -> Any:
-        """The mean of each row from the predictor's value."""
-        return mu
 
     # ------------------------------------------------------------------ what follows
 

@@ -1,4 +1,4 @@
-"""Residual structures: which term ``ar()``, ``cosy()``, ``car()``, ... become, and which of them may stand together."""
+"""Residual structures: which term ``ar()``, ``cosy()``, ``car()``, ``strata()``, ... become, and which of them may stand together."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ _KINDS = {
     "fcor": "a known covariance",
     "sar": "a spatial autoregression",
     "car": "a conditional autoregression",
+    "strata": "a conditional likelihood",
 }
 
 
@@ -43,7 +44,7 @@ def read(terms: tuple[tuple[Node, ...], ...], context: Context) -> Read:
         out += one.terms
         laws += [(call, one.residual)] if one.residual is not None else []
     if len(laws) > 1:
-        raise fault(laws[1][0], f"{deparse(laws[0][0])} and {deparse(laws[1][0])} both are joint laws of the residuals: there can be one")
+        raise fault(laws[1][0], f"{deparse(laws[0][0])} and {deparse(laws[1][0])} both are joint laws of the rows: there can be one")
     return Read(tuple(out), residual=laws[0][1] if laws else None)
 
 
@@ -57,8 +58,8 @@ def _check_place(call: Call, factors: int, context: Context) -> None:
 def _reader(call: Call, context: Context) -> Callable[[Call, Context], Read]:
     """Residuals of the response where the family has some, else latent ones in the predictor."""
     natural = context.family in NATURAL
-    if call.fn == "car":
-        module = "car"
+    if call.fn in ("car", "strata"):
+        module = call.fn
     elif call.fn in ("sar", "fcor"):
         if not natural:
             raise fault(call, f"{deparse(call)} needs a gaussian or student response, not {context.family}")
