@@ -12,10 +12,11 @@ from brim.distributions.numerics.tails import log_betainc, log_gammainc, log_gam
 from brim.errors import BrimError
 from brim.families.links import LINKS, link
 
-PROBABILITY = ("logit", "probit", "probit_approx", "cloglog", "cauchit", "softit")
+PROBABILITY = ("logit", "probit", "probit_approx", "cloglog", "cauchit", "softit", "loglog")
 POSITIVE = ("log", "sqrt", "softplus", "squareplus", "inverse", "1/mu^2")
 
-# brms 2.18: brms:::inv_link(0.3, name); probit_approx is Stan's Phi_approx, plogis(0.07056 * 0.3^3 + 1.5976 * 0.3)
+# brms 2.18: brms:::inv_link(0.3, name); loglog is exp(-exp(-0.3));
+# probit_approx is Stan's Phi_approx, plogis(0.07056 * 0.3^3 + 1.5976 * 0.3)
 INVERSE_AT_0_3 = {
     "identity": 0.3,
     "log": 1.3498588075760032,
@@ -33,6 +34,7 @@ INVERSE_AT_0_3 = {
     "softplus": 0.85435524446852718,
     "squareplus": 1.16118742080783410,
     "softit": 0.46072900379635301,
+    "loglog": 0.4767236907145941,
 }
 
 
@@ -93,7 +95,7 @@ def test_far_upper_tail_of_probabilities():
 @pytest.mark.parametrize("name", PROBABILITY)
 @pytest.mark.parametrize("eta", [-30.0, -5.0, 0.0, 5.0, 30.0])
 def test_derivatives_of_the_likelihood_are_finite_far_out(name, eta):
-    eta = min(eta, 5.0) if name == "cloglog" else eta
+    eta = min(eta, 5.0) if name == "cloglog" else max(eta, -5.0) if name == "loglog" else eta
     for y in (0.0, 1.0):
         first = jax.grad(lambda e, y=y: link(name).bernoulli_log(e, y, 1 - y))
         assert np.isfinite(first(eta))

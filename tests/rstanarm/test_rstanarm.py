@@ -226,7 +226,7 @@ def test_ordinal_thresholds_have_the_dirichlet_law():
         (lambda: stan_glm("mpg ~ wt", data("mtcars"), prior=normal([1, 2, 3]), empty=True), ["3 values of location for 1"]),
         (lambda: stan_glm("mpg ~ wt", data("mtcars"), draws=3, empty=True), ["no argument 'draws'", "iter"]),
         (lambda: stan_polr("yord ~ x", data("sim"), method="logit", prior=R2(0.3, "mean"), empty=True), ["logistic"]),
-        (lambda: rs.stan_lmer("y ~ x + (x || g)", data("sim"), empty=True), ["decov()", "(x | g)"]),
+        (lambda: rs.stan_lmer("y ~ x + cs(1 + x | g)", data("sim"), empty=True), ["structure cs()", "brim.brm()"]),
     ],
 )
 def test_mistakes_are_named(call, words):

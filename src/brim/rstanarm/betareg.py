@@ -93,11 +93,10 @@ def stan_betareg(
         last = (("(phi)", "phi"),)
     call = Call(
         "stan_betareg",
-        f"beta [{link}]",
+        f"beta [{link}, link.phi={used.links['phi'] if split else 'identity'}]",
         formula,
         Names(tuple(first), last=last),
         told,
-        tuple(n for n, _ in first),
-        tuple(n for n, _ in last),
+        tuple(n for n, _ in (*first, *last)),
     )
     return fitted(draft, with_priors(draft.model, pieces), call)

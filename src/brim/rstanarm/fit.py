@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Self, final
 
@@ -13,7 +13,9 @@ from brim.errors import BrimError, warn
 from brim.fit.record import FitRecord
 from brim.post.summaries.tables import statistics
 from brim.rstanarm.names import Names
-from brim.rstanarm.text import fit_text, prior_text, summary_table
+from brim.rstanarm.prior_text import prior_text
+from brim.rstanarm.summaries import chosen, summary
+from brim.rstanarm.text import fit_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +38,10 @@ class Call:
         ``prior_summary()``: part -> what was specified and what was used.
     coefs, aux, cutpoints, smooths
         Names of coefficients, auxiliary parameters, thresholds and standard deviations of smooths.
+    prefixes
+        What stands before the parameters of each of several responses.
+    squares
+        ``stan_aov``: term -> the positions of its coefficients.
     explained
         ``stan_lm``: ``sd(y)``, rows and the root of the predictors' crossproducts, for ``R2`` and ``log-fit_ratio``.
     """
@@ -49,6 +55,8 @@ class Call:
     aux: tuple[str, ...] = ()
     cutpoints: tuple[str, ...] = ()
     smooths: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
+    squares: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     explained: tuple[float, int, np.ndarray] | None = field(default=None, repr=False)
 
 
@@ -144,33 +152,79 @@ class StanFit(Fit):
         wanted = [*self.stan.coefs, *(stan for g in self.stan.names.groups for stan, _ in g.effect_pairs())]
         return pd.Series({name: statistics(np.ravel(draws[name]), robust=True)[1] for name in wanted})
 
-    def posterior_interval(self, prob: float = 0.9, pars: Iterable[str] | None = None) -> pd.DataFrame:
+    def posterior_interval(
+        self, prob: float = 0.9, pars: Iterable[str] | None = None, regex_pars: str | Iterable[str] | None = None
+    ) -> pd.DataFrame:
         """Central intervals of the parameters: one row a parameter, the two quantiles as columns.
 
         Parameters
         ----------
         prob
             The probability inside; rstanarm's default is 0.9.
-        pars
-            Some parameters only.
+        pars, regex_pars
+            Some parameters only: names, and regular expressions.
         """
         import pandas as pd
 
-        if not 0 < prob < 1:
-            raise BrimError(f"prob = {prob}", hint="give a probability between 0 and 1")
+        ends = _ends(prob)
         draws = self.stan_draws()
-        wanted = list(draws) if pars is None else list(pars)
-        ends = ((1 - prob) / 2, (1 + prob) / 2)
-        table = {name: np.quantile(np.ravel(draws[name]), ends) for name in wanted}
+        table = {name: np.quantile(np.ravel(draws[name]), ends) for name in chosen(list(draws), pars, regex_pars)}
         return pd.DataFrame.from_dict(table, orient="index", columns=[f"{100 * p:g}%" for p in ends])
+
+    def predictive_interval(self, prob: float = 0.9, newdata: Any = None, **kwargs: Any) -> pd.DataFrame:
+        """Central intervals of new responses: one row an observation, the two quantiles as columns.
+
+        ``kwargs``: further arguments of ``posterior_predict`` (``seed``, ``ndraws``, ``re_formula``).
+        """
+        import pandas as pd
+
+        ends = _ends(prob)
+        found = np.quantile(self.posterior_predict(newdata, **kwargs), ends, axis=0)
+        return pd.DataFrame(found.T, columns=[f"{100 * p:g}%" for p in ends])
+
+    def mean_ppd(self) -> dict[str, np.ndarray]:
+        """``mean_PPD``, the mean of the new responses of each draw, ``(chains, draws)``; of shares of trials; of each category's share."""
+        return _mean_ppd(self)
+
+    def mean_squares(self) -> dict[str, np.ndarray]:
+        """``stan_aov``: mean squares of the terms, ``|(R b)_term|^2 / df``, one value a draw."""
+        assert self.stan.explained is not None
+        draws, root = self.stan_draws(effects=False), self.stan.explained[2]
+        b = np.stack([np.ravel(draws[c]) for c in self.stan.coefs if c != "(Intercept)"])
+        effects = (root @ b) ** 2
+        return {term: effects[list(at)].mean(axis=0) for term, at in self.stan.squares.items()}
 
     def prior_summary(self, all: bool = True) -> Any:
         """The priors, specified and adjusted: a mapping that prints rstanarm's text."""
         return PriorSummary(self.stan.priors, prior_text(self.stan.priors))
 
-    def summary(self, digits: int = 1, probs: tuple[float, ...] = (0.1, 0.5, 0.9)) -> Any:  # type: ignore[override]
-        """Means, sds and quantiles of every parameter with Monte Carlo errors, R-hat and ESS; prints rstanarm's layout."""
-        return summary_table(self.stan_draws(), digits, probs)
+    def summary(  # type: ignore[override]
+        self,
+        digits: int = 1,
+        probs: tuple[float, ...] = (0.1, 0.5, 0.9),
+        pars: Iterable[str] | None = None,
+        regex_pars: str | Iterable[str] | None = None,
+    ) -> Any:
+        """Means, sds and quantiles of every parameter with Monte Carlo errors, R-hat and ESS: a data frame that prints rstanarm's layout.
+
+        Parameters
+        ----------
+        digits
+            Decimals of the print.
+        probs
+            Quantiles.
+        pars, regex_pars
+            Some parameters only: names, and regular expressions.
+        """
+        return summary(self, digits, probs, pars, regex_pars)
+
+    def print(self, digits: int = 1) -> None:
+        """Print with so many decimals."""
+        print(fit_text(self, digits))
+
+    def launch_shinystan(self, *_: Any, **__: Any) -> None:
+        """rstanarm's browser of draws is not here: ``fit.report(path)`` writes diagnostics, predictions and plots into one page."""
+        raise BrimError("there is no shinystan here", hint="fit.report('report.html') writes diagnostics, checks and plots into one page")
 
     def __str__(self) -> str:
         return fit_text(self) if self.posterior is not None else f"{self.stan.function} model without draws\n formula: {self.stan.formula}"
@@ -179,6 +233,29 @@ class StanFit(Fit):
         from html import escape
 
         return f"<pre>{escape(str(self))}</pre>"
+
+
+def _ends(prob: float) -> tuple[float, float]:
+    if not 0 < prob < 1:
+        raise BrimError(f"prob = {prob}", hint="give a probability between 0 and 1")
+    return (1 - prob) / 2, (1 + prob) / 2
+
+
+def _mean_ppd(fit: StanFit) -> dict[str, np.ndarray]:
+    """See ``StanFit.mean_ppd``; ``{}`` where responses are drawn given their sums (strata)."""
+    shape, out = (fit.draws.chains, fit.draws.draws), {}
+    many = len(fit.model.responses) > 1
+    for response, prefix in zip(fit.model.responses, fit.stan.prefixes or ("",) * len(fit.model.responses), strict=True):
+        if response.residual is not None:
+            continue
+        y = fit.posterior_predict(resp=response.name if many else None, seed=fit.settings.seed or 1)
+        if response.family.kind == "ordinal":
+            levels = response.response.levels or tuple(str(i + 1) for i in range(len(response.family.categories)))
+            out.update({f"mean_PPD:{level}": (y == i + 1).mean(axis=1).reshape(shape) for i, level in enumerate(levels)})
+            continue
+        trials = response.response.design(response.response.kept(fit.frame), response.family).get("trials")
+        out[f"{prefix}mean_PPD"] = (y if trials is None else y / trials).mean(axis=1).reshape(shape)
+    return out
 
 
 class PriorSummary(dict[str, Any]):

@@ -9,7 +9,7 @@ import numpy as np
 
 from brim.errors import BrimError
 from brim.frames.frame import Frame
-from brim.language.expand import Node, deparse
+from brim.language.expand import Node
 from brim.parameters.param import Piece
 from brim.rstanarm.assemble import SHRUNKEN, Draft, covariance_priors, describe, fitted, pieces_of, population, with_priors
 from brim.rstanarm.densities import Rotated, Shrunken, root_of

@@ -8,16 +8,28 @@ from typing import Any, final
 
 import numpy as np
 
+from brim.design.expressions import Expression
 from brim.errors import BrimError, suggest
 from brim.families import family as resolve
 from brim.families.base import Family
 from brim.frames.columns import Numeric
 from brim.frames.frame import Frame
-from brim.design.expressions import Expression
 from brim.language.expand import Binary, Call, Node, Unary, deparse, fault, parse
 from brim.lme4.formula import groupings_of, written_out
 
-__all__ = ["FAMILIES", "StanFamily", "Written", "counts_of", "one_sided", "read_family", "response_of", "sides", "with_columns", "without_groups", "written"]
+__all__ = [
+    "FAMILIES",
+    "StanFamily",
+    "Written",
+    "counts_of",
+    "one_sided",
+    "read_family",
+    "response_of",
+    "sides",
+    "with_columns",
+    "without_groups",
+    "written",
+]
 
 
 @final

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from brim.rstanarm.fit import StanFit
-from brim.rstanarm.priors import Decov, Prior, default_prior_coef, default_prior_intercept, exponential
 from brim.rstanarm.generalised import Extras, Priors, generalised
+from brim.rstanarm.priors import Decov, Prior, default_prior_coef, default_prior_intercept, exponential
 
 __all__ = ["stan_glmer", "stan_glmer_nb", "stan_lmer"]
 
@@ -86,4 +87,5 @@ def stan_glmer_nb(formula: str, data: Any, *, link: str = "log", **arguments: An
     >>> brim.rstanarm.stan_glmer_nb("count ~ zAge + (1 | patient)", brim.load_data("epilepsy"), empty=True).variables()[-2]
     'reciprocal_dispersion'
     """
-    return stan_glmer(formula, data, f"neg_binomial_2({link})", **arguments)
+    fit = stan_glmer(formula, data, f"neg_binomial_2({link})", **arguments)
+    return replace(fit, call=replace(fit.stan, function="stan_glmer.nb"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, final
 
 import numpy as np
@@ -110,7 +111,7 @@ def groups_of(blocks: Sequence[GroupBlock], written: Sequence[tuple[str, str]], 
         left.remove(block)
         out.append(group_names(block, {}, frame, label))
     counts = [len(g.levels) for g in out]
-    if any(b > a for a, b in zip(counts, counts[1:], strict=False)):
+    if any(b > a for a, b in pairwise(counts)):
         out = [out[i] for i in sorted(range(len(out)), key=lambda i: (counts[i], i), reverse=True)]
     return tuple(out)
 

@@ -15,10 +15,10 @@ from brim.parameters.param import Piece
 from brim.rstanarm.assemble import Draft, covariance_priors, describe, fitted, pieces_of, population, with_priors
 from brim.rstanarm.fit import Call as StanCall
 from brim.rstanarm.fit import StanFit
+from brim.rstanarm.generalised import aux_prior
 from brim.rstanarm.language import read_family
 from brim.rstanarm.names import GroupNames, Names, group_names
 from brim.rstanarm.priors import Decov, Prior, default_prior_coef, exponential
-from brim.rstanarm.generalised import aux_prior
 from brim.rstanarm.scales import scaled
 
 __all__ = ["CURVES", "stan_nlmer"]

@@ -84,7 +84,9 @@ def stan_polr(
     without_groups(right, "stan_polr")
     binary = _two_categories(left, frame)
     skewed = _check_exponent(shape, rate, binary, method)
-    family = resolve("cumulative", link=link) if not binary else _scobit() if skewed else resolve("bernoulli", link=_MIRRORED.get(link, link))
+    family = (
+        resolve("cumulative", link=link) if not binary else _scobit() if skewed else resolve("bernoulli", link=_MIRRORED.get(link, link))
+    )
     response = deparse(left) + "".join(f" | weights(`{c}`)" for c in given.values())
     draft = Draft.build(f"{response} ~ {deparse(right)}", frame, family, sampling, prior_PD)
     pop, x = population(draft.model), draft.columns()
@@ -159,5 +161,7 @@ def _counts(prior: Dirichlet | None, categories: int) -> tuple[float, ...]:
     given = 1.0 if prior is None else prior.concentration
     counts = given if isinstance(given, tuple) else (given,) * categories
     if len(counts) != categories:
-        raise BrimError(f"dirichlet() has {len(counts)} concentrations for {categories} categories", hint="give one number, or one for each")
+        raise BrimError(
+            f"dirichlet() has {len(counts)} concentrations for {categories} categories", hint="give one number, or one for each"
+        )
     return tuple(np.asarray(counts, float).tolist())

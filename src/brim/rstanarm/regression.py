@@ -16,6 +16,7 @@ from brim.rstanarm.fit import Call, StanFit
 from brim.rstanarm.generalised import Extras, Priors, generalised, intercept_prior, names_of
 from brim.rstanarm.language import read_family, response_of, sides, with_columns, without_groups
 from brim.rstanarm.priors import R2, Prior, default_prior_coef, default_prior_intercept, exponential
+from brim.terms.population import Population
 
 __all__ = ["stan_aov", "stan_glm", "stan_glm_nb", "stan_lm"]
 
@@ -93,7 +94,8 @@ def stan_glm_nb(formula: str, data: Any, *, link: str = "log", **arguments: Any)
     >>> fit.variables()
     ['(Intercept)', 'zAge', 'reciprocal_dispersion']
     """
-    return stan_glm(formula, data, f"neg_binomial_2({link})", **arguments)
+    fit = stan_glm(formula, data, f"neg_binomial_2({link})", **arguments)
+    return replace(fit, call=replace(fit.stan, function="stan_glm.nb"))
 
 
 def stan_lm(
@@ -154,7 +156,7 @@ def _linear(
     if not pop.coefs:
         raise BrimError(f"{function}() needs a predictor: its prior is about what predictors explain", hint="use stan_glm()")
     at = intercept_prior(intercept, asked, y, float(np.std(y, ddof=1)))
-    k, root = len(pop.coefs), root_of(x, pop.intercept)
+    k, root = len(pop.coefs), _weighted_root(x, pop.intercept, draft, given)
     eta = 1.0 if prior is None else prior.eta(k)
     term = Explained(len(y), eta, k, root, uniform=prior is None)
     pieces: dict[str, tuple[Piece, ...]] = {pop.key: (), "sigma": ()}
@@ -166,5 +168,23 @@ def _linear(
     explained = (float(np.std(y, ddof=1)), len(y), root)
     aux = ("R2", "log-fit_ratio", "sigma")
     names = names_of(draft, asked)
-    call = Call(function, asked.text, formula, names, told, tuple(stan for stan, _ in names.first), aux, explained=explained)
+    squares = _squares(pop) if function == "stan_aov" else {}
+    coefs = tuple(stan for stan, _ in names.first)
+    call = Call(function, asked.text, formula, names, told, coefs, aux, explained=explained, squares=squares)
     return fitted(draft, with_priors(draft.model, pieces, [term]), call)
+
+
+def _weighted_root(x: np.ndarray, center: bool, draft: Draft, given: dict[str, str]) -> np.ndarray:
+    """The root of the predictors' crossproducts, those of weighted rows about the unweighted means, as in rstanarm."""
+    if not given:
+        return root_of(x, center)
+    weights = draft.record.frame.numbers(given["weights"])
+    return root_of(np.sqrt(weights)[:, None] * (x - x.mean(0) if center else x), center=False)
+
+
+def _squares(pop: Population) -> dict[str, tuple[int, ...]]:
+    """The positions of each term's coefficients, the intercept left out."""
+    assert pop.matrix is not None
+    numbers = pop.matrix.assign[pop.dropped :]
+    labels = [":".join(deparse(f) for f in term) for term in pop.terms.terms]
+    return {label: tuple(i for i, n in enumerate(numbers) if n == k + 1) for k, label in enumerate(labels)}

@@ -140,9 +140,7 @@ def penalised(model: Model, frame: Frame, prior: Prior | None, sigma: str) -> Pe
     for smooth in (s for p in model.responses[0].predictors for s in p.terms if isinstance(s, Smooth)):
         one = _Named.of(smooth, frame)
         keys = {q.key.partition("_")[0]: q.key for q in smooth.reported()}
-        term = SmoothScales(
-            keys.get("sds", ""), keys.get("bs", ""), len(smooth.levels), one.free.shape[1], sigma, one.scale, _law(prior)
-        )
+        term = SmoothScales(keys.get("sds", ""), keys.get("bs", ""), len(smooth.levels), one.free.shape[1], sigma, one.scale, _law(prior))
         terms.append(term)
         pieces.update({keys[k]: () for k in ("sds",) if k in keys})
         null = [str(n) for q in term.reported() for n in np.ravel(q.names)]
@@ -186,12 +184,15 @@ class _Named:
     def of(smooth: Smooth, frame: Frame) -> _Named:
         call, basis, curves = SmoothCall.read(smooth.call), smooth.smooth, len(smooth.levels)
         if not isinstance(basis, Single | Slopes | Separate) or (isinstance(basis, Single) and basis.fixed):
-            raise fault(smooth.call, f"stan_gamm4() has no prior for {deparse(smooth.call)}", "use s() or t2() with a penalty, or brim.brm()")
+            raise fault(
+                smooth.call, f"stan_gamm4() has no prior for {deparse(smooth.call)}", "use s() or t2() with a penalty, or brim.brm()"
+            )
         by_key = {q.key.partition("_")[0]: np.ravel(q.names).reshape(curves, -1) for q in smooth.reported()}
         own, free = by_key.get("s", np.empty((curves, 0), object)), by_key.get("bs", np.empty((curves, 0), object))
         sds = by_key.get("sds", np.empty((curves, 0), object))
         labels = tuple(call.label + ("" if call.by is None else f":{deparse(call.by)}{level}") for level in smooth.levels)
-        scale, ends = 1.0, ("",) if not free.shape[1] else ("1", "2")
+        scale = 1.0
+        ends: tuple[str, ...] = ("1", "2") if free.shape[1] else ("",)
         if isinstance(basis, Single):
             place = np.argsort(mgcv_order(own.shape[1], free.shape[1]))
             own, free = own[:, place], free[:, ::-1]

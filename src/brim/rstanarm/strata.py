@@ -27,8 +27,8 @@ def stan_clogit(
 ) -> StanFit:
     """A conditional logistic regression: the law of 0/1 responses given how many of each stratum are 1.
 
-    ``p(y | sum y = d) = exp(sum_i y_i eta_i) / sum over all sets of d rows``, exact for any ``d``. There is no intercept: what all rows of a
-    stratum share cancels. ``log_lik()`` has one value a stratum, ``posterior_epred()`` the chance of each row given the stratum's sum.
+    ``p(y | sum y = d) = exp(sum_i y_i eta_i) / sum over all sets of d rows``, exact for any ``d``. There is no intercept: what all
+    rows of a stratum share cancels. ``log_lik()`` has one value a stratum, ``posterior_epred()`` each row's chance.
 
     Parameters
     ----------
@@ -47,7 +47,5 @@ def stan_clogit(
     >>> fit.with_draws(pd.DataFrame({"x": [0.0]})).log_lik().round(4)
     array([[-1.0986, -1.0986]])
     """
-    extras = Extras(
-        offset=offset, strata=strata, prior_PD=prior_PD, QR=QR, sampling=sampling, family_text="binomial [clogit]"
-    )
+    extras = Extras(offset=offset, strata=strata, prior_PD=prior_PD, QR=QR, sampling=sampling, family_text="binomial [clogit]")
     return generalised("stan_clogit", formula, data, "binomial", Priors(prior, None, None, prior_covariance), extras)

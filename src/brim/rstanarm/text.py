@@ -1,145 +1,140 @@
-"""How a fit, its priors and its summary print: rstanarm's layout."""
+"""How a fit prints: rstanarm's layout, medians and MAD_SD."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from brim.infer.diagnostics import ess_bulk, rhat
+from brim.language.expand import Binary, Node, Paren, deparse, parse
 from brim.post.summaries.tables import statistics
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from brim.rstanarm.fit import StanFit
+    from brim.rstanarm.fit import Call, StanFit
     from brim.rstanarm.names import GroupNames
 
-__all__ = ["fit_text", "prior_text", "summary_table"]
+__all__ = ["cells", "fit_text", "in_r", "significant", "table"]
 
 _RULE = "------"
+#: Functions whose print counts the predictors.
+_COUNTED = ("stan_glm", "stan_glm.nb", "stan_lm", "stan_aov")
+_WIDEST = 15  # beyond it, numbers are written with a power of ten
+
+Draws = Mapping[str, np.ndarray]
 
 
-def _fixed(values: Sequence[float], digits: int) -> list[str]:
-    return [f"{v:.{digits}f}" for v in values]
+def cells(values: Sequence[Any], digits: int) -> list[list[str]]:
+    """Numbers with so many decimals, all as wide as the widest; zero has no sign, ``NaN`` is ``NA``."""
+    text = [["NA" if np.isnan(v) else f"{np.round(v, digits) + 0.0:.{digits}f}" for v in row] for row in values]
+    width = max((len(c) for row in text for c in row), default=0)
+    if width > _WIDEST:
+        text = [["NA" if np.isnan(v) else f"{v:.6e}" for v in row] for row in values]
+        width = max(len(c) for row in text for c in row)
+    return [[c.rjust(width) for c in row] for row in text]
 
 
-def _two_columns(draws: Mapping[str, np.ndarray], names: Sequence[str], digits: int) -> list[str]:
-    """Medians and MAD_SD, as rstanarm prints them: numbers line up on the right, headings on the left."""
-    numbers = [statistics(np.ravel(draws[n]), robust=True)[:2] for n in names]
-    columns = []
-    for i, head in enumerate(("Median", "MAD_SD")):
-        cells = _fixed([row[i] for row in numbers], digits)
-        inner = max(len(c) for c in cells)
-        width = max(len(head), inner)
-        columns.append([head.ljust(width), *(c.rjust(inner).ljust(width) for c in cells)])
-    label = max(len(n) for n in names)
-    return [" ".join([name.ljust(label), *cells]) for name, *cells in zip(["", *names], *columns, strict=True)]
+def table(heads: Sequence[str], names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table, everything on the left of its column."""
+    whole = [["", *heads], *([name, *row] for name, row in zip(names, rows, strict=True))]
+    widths = [max(len(row[i]) for row in whole) for i in range(len(heads) + 1)]
+    return [" ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in whole]
+
+
+def medians(draws: Draws, names: Sequence[str], digits: int, shown: Sequence[str] = ()) -> list[str]:
+    """Medians and MAD_SD of these parameters, ``shown`` under other names."""
+    values = [statistics(np.ravel(draws[n]), robust=True)[:2] for n in names]
+    return table(("Median", "MAD_SD"), shown or names, cells(values, digits))
+
+
+def significant(values: Sequence[float], digits: int) -> list[str]:
+    """Numbers with the decimals that the one needing most has at so many significant digits: R's ``format``."""
+    decimals = 0
+    for v in values:
+        if v and np.isfinite(v):
+            text = f"{v:.{digits - 1}e}"
+            mantissa, power = text.split("e")
+            kept = len(mantissa.replace(".", "").lstrip("-").rstrip("0"))
+            decimals = max(decimals, kept - 1 - int(power))
+    if decimals > _WIDEST:
+        return [f"{v:.{digits - 1}e}" for v in values]
+    return cells_of(values, max(decimals, 0))
+
+
+def cells_of(values: Sequence[float], digits: int) -> list[str]:
+    """One column of numbers."""
+    return [row[0] for row in cells([[v] for v in values], digits)]
+
+
+def in_r(formula: str) -> str:
+    """A formula as R prints it: ``y ~ x * z``; bars without their parentheses stay so."""
+    try:
+        return re.sub(r"'([^']*)'", r'"\1"', " ~ ".join(_spaced(parse(part)) for part in formula.split("~")).strip())
+    except Exception:
+        return formula
+
+
+def _spaced(node: Node) -> str:
+    """``a * b`` with blanks around the operators that R sets apart."""
+    match node:
+        case Binary("*" | "/" | "|" | "||" as op, left, right):
+            return f"{_spaced(left)}{'/' if op == '/' else f' {op} '}{_spaced(right)}"
+        case Binary("+" | "-" as op, left, right):
+            return f"{_spaced(left)} {op} {_spaced(right)}"
+        case Paren(inner):
+            return f"({_spaced(inner)})"
+    return deparse(node)
+
+
+# --------------------------------------------------------------------------- one response
+
+
+def header(call: Call, rows: int) -> list[str]:
+    """Function, family, formula, observations."""
+    out = [call.function, f" family:       {call.family}", f" formula:      {in_r(call.formula)}", f" observations: {rows}"]
+    return [*out, f" predictors:   {len(call.coefs)}"] if call.function in _COUNTED else out
 
 
 def fit_text(fit: StanFit, digits: int = 1) -> str:
     """What ``print`` shows: medians and MAD_SD of coefficients, auxiliary parameters, thresholds and error terms."""
     call, draws = fit.stan, fit.stan_draws(effects=False)
-    out = [call.function, f" family:       {call.family}", f" formula:      {call.formula}", f" observations: {fit.nobs()}"]
-    if not call.names.groups and not call.cutpoints:
-        out.append(f" predictors:   {len(call.coefs)}")
-    out += [_RULE, *_two_columns(draws, call.coefs, digits), ""]
-    for title, names in (("Auxiliary parameter(s):", call.aux), ("Cutpoints:", call.cutpoints)):
+    out = [*header(call, fit.nobs()), _RULE, *medians(draws, call.coefs, digits), ""]
+    for title, names in (
+        ("Auxiliary parameter(s):", call.aux),
+        ("Cutpoints:", call.cutpoints),
+        ("Smoothing terms:", call.smooths),
+    ):
         if names:
-            out += [title, *_two_columns(draws, names, digits), ""]
+            out += [title, *medians(draws, names, digits), ""]
     if call.names.groups:
-        out += ["Error terms:", *_error_terms(call.names.groups, draws), ""]
+        out += ["Error terms:", *error_terms(call.names.groups, draws, digits + 1), ""]
+    if call.squares:
+        values = [statistics(v, robust=True)[:2] for v in fit.mean_squares().values()]
+        terms = [f"Mean Sq {name}" for name in call.squares]
+        out += ["ANOVA-like table:", *table(("Median", "MAD_SD"), terms, cells(values, digits)), ""]
     return "\n".join([*out, _RULE])
 
 
-def _error_terms(groups: Sequence[GroupNames], draws: Mapping[str, np.ndarray]) -> list[str]:
+def error_terms(groups: Sequence[GroupNames], draws: Draws, digits: int) -> list[str]:
     """Posterior means of covariances as standard deviations and correlations, as ``VarCorr``."""
-    rows: list[tuple[str, str, str, str]] = []
+    rows: list[tuple[str, str, str, list[str]]] = []
+    values: list[float] = []
     for g in groups:
         names = g.sigma_names()
         cov = {at: float(np.mean(draws[name])) for at, name in names.items()}
         sd = [cov[i, i] ** 0.5 for i in range(len(g.coefs))]
+        values += sd
         for i, coef in enumerate(g.coefs):
-            cor = " ".join(f"{cov[i, j] / (sd[i] * sd[j]):.2f}" for j in range(i))
-            rows.append((g.group if i == 0 else "", coef, f"{sd[i]:#.3g}".rstrip("."), cor))
+            rows.append((g.group if i == 0 else "", coef, "", [f"{cov[i, j] / (sd[i] * sd[j]):.2f}".rjust(5) for j in range(i)]))
     if "sigma" in draws:
-        rows.append(("Residual", "", f"{float(np.mean(draws['sigma'] ** 2)) ** 0.5:#.3g}".rstrip("."), ""))
-    head = ("Groups", "Name", "Std.Dev.", "Corr" if any(r[3] for r in rows) else "")
-    widths = [max(len(r[i]) for r in (head, *rows)) for i in range(4)]
-    lines = [" " + " ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in (head, *rows)]
-    return [*lines, "Num. levels: " + ", ".join(f"{g.group} {len(g.levels)}" for g in groups)]
-
-
-# --------------------------------------------------------------------------- priors
-
-
-_TITLES = {
-    "prior_intercept": "Intercept (after predictors centered)",
-    "prior": "Coefficients",
-    "prior_z": "Coefficients in z",
-    "prior_intercept_z": "Intercept in z",
-    "prior_covariance": "Covariance",
-    "prior_counts": "Counts",
-}
-
-
-def prior_text(parts: Mapping[str, Any]) -> str:
-    """Each prior as specified and, where it was, as adjusted."""
-    order = ["prior_intercept", "prior", "prior_intercept_z", "prior_z", "prior_aux", "prior_covariance", "prior_counts"]
-    out = ["Priors", _RULE]
-    parts = dict(_parts(parts))
-    for key in [k for k in order if parts.get(k)] + [k for k in parts if k not in order and parts[k]]:
-        part = parts[key]
-        title = f"Auxiliary ({part['aux_name']})" if key == "prior_aux" else _TITLES.get(key, key.replace("_", " "))
-        own, used = _law(part, "scale"), _law(part, "adjusted_scale")
-        lines = [f" ~ {own}"] if used is None else ["  Specified prior:", f"    ~ {own}", "  Adjusted prior:", f"    ~ {used}"]
-        out += [title, *lines, ""]
-    return "\n".join([*out[:-1], _RULE])
-
-
-def _parts(parts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The parts, those of several markers one by one."""
-    for key, part in parts.items():
-        if part and "dist" not in part:
-            yield from ((f"{label} {key}", own) for label, own in part.items())
-        else:
-            yield key, part
-
-
-def _law(part: Mapping[str, Any], scale: str) -> str | None:
-    """A prior in words with the scale of that name; ``None`` where there is none."""
-    dist = part["dist"]
-    if dist is None:
-        return "flat" if scale == "scale" else None
-    if scale == "adjusted_scale" and part.get("adjusted_scale") is None:
-        return None
-    if dist == "exponential":
-        rate = part["rate"] if scale == "scale" else 1.0 / np.ravel(part["adjusted_scale"])[0]
-        return f"exponential(rate = {rate:.5g})"
-    given = {k: part[k] for k in part if k not in ("dist", "adjusted_scale", "scale", "aux_name", "rate") and part[k] is not None}
-    if part.get(scale) is not None:
-        given["scale"] = part[scale]
-    return f"{dist}({', '.join(f'{k} = {_short(v)}' for k, v in given.items())})"
-
-
-def _short(value: Any) -> str:
-    """A number, or the first three of several."""
-    if isinstance(value, str):
-        return value
-    numbers = [f"{v:.5g}" for v in np.ravel(np.asarray(value, float))]
-    return numbers[0] if len(numbers) == 1 else f"[{','.join(numbers[:3])}{',...' if len(numbers) > 3 else ''}]"
-
-
-# --------------------------------------------------------------------------- summary
-
-
-def summary_table(draws: Mapping[str, np.ndarray], digits: int, probs: Sequence[float]) -> pd.DataFrame:
-    """``mean sd quantiles mcse n_eff Rhat`` of every parameter."""
-    import pandas as pd
-
-    names = list(draws)
-    stats = np.stack([statistics(np.ravel(draws[n]), probs=probs) for n in names])
-    ess = np.array([float(ess_bulk(draws[n])) for n in names])
-    table = pd.DataFrame(stats, index=names, columns=["mean", "sd", *(f"{100 * p:g}%" for p in probs)])
-    return table.assign(mcse=table["sd"] / np.sqrt(ess), n_eff=ess, Rhat=[float(rhat(draws[n])) for n in names])
+        values.append(float(np.mean(draws["sigma"])))
+        rows.append(("Residual", "", "", []))
+    shown = significant(values, digits)
+    wide = max(len(r[3]) for r in rows)
+    head = ("Groups", "Name", "Std.Dev.", *(["Corr"] if wide else []), *[""] * (wide - 1))
+    whole = [head, *((g, n, v, *cor, *[""] * (wide - len(cor))) for (g, n, _, cor), v in zip(rows, shown, strict=True))]
+    widths = [max(len(r[i]) for r in whole) for i in range(len(head))]
+    lines = [" " + " ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)) for r in whole]
+    counts = {g.group: len(g.levels) for g in groups}
+    return [*lines, "Num. levels: " + ", ".join(f"{name} {n}" for name, n in counts.items()) + " "]

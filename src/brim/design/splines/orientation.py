@@ -73,7 +73,7 @@ def _converged(diagonal: np.ndarray, beside: np.ndarray, k: int, last: bool) -> 
 
 
 def orientation(smooth: AbstractSmooth, x: np.ndarray) -> np.ndarray | None:
-    """``+1`` or ``-1`` for each penalised function, by descending eigenvalue, then for each unpenalised one: mgcv's sign beside the smooth's.
+    """``+1`` or ``-1`` for each penalised function, by descending eigenvalue, then for each unpenalised one: mgcv's beside the smooth's.
 
     ``None`` where rounding decides in mgcv: for tensor products, P-splines, and the unpenalised functions of several covariates.
     """

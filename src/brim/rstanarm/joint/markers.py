@@ -16,10 +16,10 @@ from brim.parameters.param import Piece
 from brim.rstanarm.assemble import Draft, describe, fitted, pieces_of, population, with_priors
 from brim.rstanarm.fit import Call as StanCall
 from brim.rstanarm.fit import StanFit
+from brim.rstanarm.generalised import aux_prior
 from brim.rstanarm.language import StanFamily, read_family, response_of, sides
 from brim.rstanarm.names import GroupNames, Names, group_names
 from brim.rstanarm.priors import Lkj, Prior, cauchy, lkj, normal
-from brim.rstanarm.generalised import aux_prior
 from brim.rstanarm.scales import column_scale, scaled
 
 __all__ = ["MarkerPriors", "Markers", "build_markers", "stan_mvmer"]

@@ -28,7 +28,9 @@ def read(call: Call, context: Context) -> Read:
     series = Series.read(call)
     if series.group is None or "time" in arguments(call)[1]:
         raise fault(call, "strata() needs the column of the strata", "write strata(stratum)")
-    return Read((), residual=ConditionalLogistic(context.where.suffix, series, context.response, context.response_columns).learn(context.frame))
+    return Read(
+        (), residual=ConditionalLogistic(context.where.suffix, series, context.response, context.response_columns).learn(context.frame)
+    )
 
 
 @final
