@@ -421,6 +421,19 @@ def test_checks_mark_censored_responses(kind):
     assert {"observed", "right-censored"} <= {t.get_text() for t in figure.legends[0].get_texts()}
 
 
+def test_reports_do_not_take_limits_for_values(opened, tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("error", message=".*at their limits")
+        page = fit("time | cens(right) ~ x", "weibull").report(tmp_path / "right.html").read_text()
+        more = fit("time | cens(cens, until) ~ x", "weibull").report(tmp_path / "all.html").read_text()
+    assert "Kaplan-Meier curves" in page
+    assert "Calibration" not in page
+    assert "Kaplan-Meier curves" not in more
+    assert "Observed and replicated responses" in more
+    assert opened() == []
+
+
 def test_checks_that_cannot_mark_them_say_so():
     with pytest.warns(UserWarning, match="45 of 60 observations are censored, and 'dens_overlay' shows them at their limits"):
         fit("time | cens(cens, until) ~ x", "weibull").pp_check(seed=1)

@@ -16,6 +16,8 @@ import numpy as np
 from brim.arguments import whole
 from brim.errors import BrimError
 from brim.fit.record import FitRecord
+from brim.model.model import ResponseModel
+from brim.post.censoring import Censoring
 from brim.post.comparison.loo import loo as leave_one_out
 from brim.post.diagnose.check import Check, check
 from brim.post.effects.effects import conditional_effects
@@ -170,15 +172,25 @@ def _check(fit: FitRecord, ndraws: int) -> str:
     ndraws = min(ndraws, fit.draws.chains * fit.draws.draws)
     for response in fit.model.responses:
         resp = response.name
-        discrete = response.family.kind in ("binary", "ordinal", "category", "count")
-        kinds = {"bars" if discrete else "dens_overlay": "Observed and replicated responses", "stat": "The mean", "pit_ecdf": "Calibration"}
+        kinds = _checks(fit, response)
         if several:
             out.append(f"<h3>{text(resp)}</h3>")
         for kind, caption in kinds.items():
-            some = min(ndraws, 30) if kind == "dens_overlay" else ndraws
+            some = min(ndraws, 30) if kind in ("dens_overlay", "km_overlay") else ndraws
             out.append(_try(lambda k=kind, c=caption, r=resp, n=some: picture(pp_check(fit, k, resp=r, ndraws=n, seed=1), c)))  # type: ignore[misc]
         out.append(_try(lambda r=resp: _influence(fit, r)))  # type: ignore[misc]
     return "".join(out)
+
+
+def _checks(fit: FitRecord, response: ResponseModel) -> dict[str, str]:
+    """Types of check and their captions: of censored responses those that do not take their limits for their values."""
+    censored = Censoring.of(response.response.design(response.response.kept(fit.frame), response.family))
+    if censored is not None:
+        right = bool(np.isin(censored.codes, (0, 1)).all())
+        return {"km_overlay": "Kaplan-Meier curves"} if right else {"intervals": "Observed and replicated responses"}
+    discrete = response.family.kind in ("binary", "ordinal", "category", "count")
+    first = "bars" if discrete else "dens_overlay"
+    return {first: "Observed and replicated responses", "stat": "The mean", "pit_ecdf": "Calibration"}
 
 
 def _influence(fit: FitRecord, resp: str) -> str:
