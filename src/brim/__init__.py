@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from brim.api.imported import from_brms as from_brms
     from brim.api.multiple import brm_multiple as brm_multiple
     from brim.api.multiple import combine_models as combine_models
+    from brim.api.sbc import sbc as sbc
     from brim.data import load_data as load_data
     from brim.errors import BrimError as BrimError
     from brim.errors import BrimWarning as BrimWarning
@@ -177,6 +178,7 @@ _HOMES = {
     "predictions": "brim.post.inference.comparisons",
     "nlmer": "brim.lme4.nlmer",
     "prior": "brim.parameters.prior",
+    "sbc": "brim.api.sbc",
     "set_mecor": "brim.language.brms",
     "set_nl": "brim.language.brms",
     "set_rescor": "brim.language.brms",

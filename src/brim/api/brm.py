@@ -46,6 +46,8 @@ def brm(
     checkpoint: str | os.PathLike[str] | None = None,
     stop_when: StopWhen | None = None,
     executor: Any = None,
+    device: str | None = None,
+    devices: Any = None,
     data_name: str = "data",
 ) -> Fit:
     """Fit a Bayesian multilevel model.
@@ -122,6 +124,13 @@ def brm(
         Where chains run, instead of in threads of this process: an executor of ``concurrent.futures``, Dask's ``Client``, or the module
         ``ray``. The draws are the same, bit for bit, on machines of one kind. Should a worker die, the error has the fit of the chains
         that ended: ``error.finished``.
+    device
+        ``"gpu"`` (or ``"cpu"``): all chains run there as one program. ``control={"precision": "float32"}`` computes the log density in
+        float32. The draws are not those of chains in threads, but for rounding they would be.
+    devices
+        How many devices the rows are divided among (``"all"``, or a mesh of JAX): each computes its part of the log likelihood, with one
+        sum over all in every gradient. They may be those of several processes that ``jax.distributed`` joined; then each process makes
+        the same call on the same data and gets the same fit.
     data_name
         What the summary calls the data.
 
@@ -172,6 +181,8 @@ def brm(
             checkpoint=checkpoint,
             stop_when=stop_when,
             executor=executor,
+            device=device,
+            devices=devices,
         )
     )
 

@@ -167,6 +167,7 @@ class Fit(FitRecord):
 
     check = Method("brim.post.diagnose.check")
     powerscale_sensitivity = Method("brim.post.diagnose.check")
+    sbc = Method("brim.api.sbc")
 
     # ------------------------------------------------------------------ inference
 

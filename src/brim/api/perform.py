@@ -12,6 +12,7 @@ from typing import Any
 
 from brim.api.checkpoints import sample_kept
 from brim.arguments import flag, one_of, place, unknown, whole
+from brim.compile.placed import placement
 from brim.compile.session import check_process
 from brim.errors import BrimError, warn
 from brim.executors import WorkerError, check_executor
@@ -65,12 +66,15 @@ def perform(
     checkpoint: str | os.PathLike[str] | None = None,
     stop_when: StopWhen | None = None,
     executor: Any = None,
+    device: str | None = None,
+    devices: Any = None,
 ) -> FitRecord:
     """Build the model and sample it; see ``brm`` for the arguments, which concern this run only."""
     cores = None if cores is None else whole("cores", cores, least=1)
     progress, empty = flag("progress", progress), flag("empty", empty)
     check_process()
     check_executor(executor)
+    placed = placement(device, devices)
     path = _file(file, file_refit)
     if isinstance(data, str) and "~" in data:
         given = ", ".join(f"'{line}'" for line in (*str(request.formula).split("\n"), data))
@@ -91,7 +95,7 @@ def perform(
         saved = _saved(path, record, file_refit)
         if saved is not None:
             return saved
-    run = {"cores": cores, "init": init, "progress": progress, "stop_when": stop_when, "executor": executor}
+    run = {"cores": cores, "init": init, "progress": progress, "stop_when": stop_when, "executor": executor, "placed": placed}
     try:
         record = sample(record, **run) if checkpoint is None else sample_kept(record, place("checkpoint", checkpoint), **run)
     except WorkerError as error:

@@ -133,7 +133,7 @@ def _digest(*parts: str) -> str:
 @lru_cache(maxsize=1)
 def _machine() -> tuple[str, ...]:
     """What decides the machine code besides the program."""
-    backend = jax.devices()[0].client
+    backend = jax.local_devices()[0].client
     cpu = ""
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -212,7 +212,7 @@ def _load(folder: Path, key: str) -> Any | None:
         payload, in_tree, out_tree, lapack = pickle.loads(blob)
         if lapack:
             _find_lapack()
-        compiled = serialize_executable.deserialize_and_load(payload, in_tree, out_tree, execution_devices=jax.devices()[:1])
+        compiled = serialize_executable.deserialize_and_load(payload, in_tree, out_tree, execution_devices=jax.local_devices()[:1])
         os.utime(path)
     except FileNotFoundError:
         return None

@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from brim.compile.cache import compile_cached
+from brim.compile.placed import Placed
 from brim.compile.session import check_process, float64
 
 __all__ = ["Compiled", "compiled"]
@@ -41,6 +42,7 @@ def compiled(
     args: tuple[Any, ...],
     wrap: Callable[[Compiled], P],
     short: bool = False,
+    placed: Placed | None = None,
 ) -> Future[P]:
     """Start compiling ``make()`` in float64 for arguments like ``args`` in a thread, unless it is there or on its way.
 
@@ -56,6 +58,8 @@ def compiled(
         What to make of the compiled function.
     short
         Whether it runs for so short a time that its compilation counts more.
+    placed
+        Devices to run on, the second argument being the data: the program is part of ``structure`` then, and not kept on disk.
     """
     check_process()
     leaves, tree = jax.tree.flatten(args)
@@ -64,12 +68,16 @@ def compiled(
         future = _programs.get(key)
         if future is None or (future.done() and future.exception() is not None):
             future = _programs[key] = Future()
-            build = partial(compile_cached, make, args, structure, short)
+            build = partial(compile_cached, make, args, structure, short) if placed is None else partial(_for_devices, placed, make, args)
             threading.Thread(target=_build, args=(future, build, wrap), name="brim-compile").start()
         _programs.move_to_end(key)
         while len(_programs) > _KEPT:
             _programs.popitem(last=False)
     return future
+
+
+def _for_devices(placed: Placed, make: Callable[[], Callable[..., Any]], args: tuple[Any, ...]) -> tuple[Any, bool]:
+    return placed.compile(make, args, split=1), False
 
 
 def _build(future: Future[P], build: Callable[[], tuple[Any, bool]], wrap: Callable[[Compiled], P]) -> None:

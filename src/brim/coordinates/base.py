@@ -14,9 +14,10 @@ import numpy as np
 from jax import lax
 
 from brim.compile.compiled import Compiled, compiled
+from brim.compile.placed import Placed
 from brim.compile.session import float64
 from brim.coordinates.adapted.expansion import Rows, rows_of
-from brim.coordinates.adapted.law import Working
+from brim.coordinates.adapted.law import Working, with_more_rows
 from brim.coordinates.adapted.nested import nested_laplace, nested_mode
 from brim.coordinates.adapted.search import adapted
 from brim.coordinates.adapted.sums import no_working
@@ -208,6 +209,16 @@ class Coordinates:
         out = self if learned.working is None else self.with_working(learned.working)
         return out if learned.init is None else replace(out, target=replace(out.target, init=learned.init, center=None))
 
+    def on(self, wide: Coordinates) -> Target:
+        """What is sampled, in these coordinates, with the rows of others that are of the same model: some of weight 0 behind its own."""
+        data, more = wide.target.data, wide.frame.n - self.frame.n
+        if (self.plan.adapted is None) != (wide.plan.adapted is None):
+            hint = "give a number of devices that divides the rows, or control={'adapted_effects': False}"
+            raise BrimError("devices: with rows of weight 0 behind its own the model has other coordinates", hint=hint)
+        if self.plan.adapted is not None:
+            data = {**data, "working": with_more_rows(self.target.data["working"], more)}
+        return replace(self.target, data=data, log_prob=wide.target.log_prob)
+
     def run(self, algorithm: str, *, start: Start | None, **arguments: Any) -> tuple[Coordinates, Draws]:
         """What an algorithm other than ``sample_in`` gives: the coordinates it worked in, and draws in them."""
         if self.rows is not None and algorithm in _NESTED:
@@ -389,11 +400,14 @@ def sample_in(
     measure: Callable[[Coordinates, Draws], np.ndarray] | None = None,
     checkpoint: Checkpoint | None = None,
     elsewhere: Elsewhere | None = None,
+    placed: Placed | None = None,
+    wide: Coordinates | None = None,
 ) -> tuple[Coordinates, Draws]:
     """``sample`` with chains that start from an approximation of the posterior where there is one (and ``near``), with its metric.
 
     Then at most ``adaptation`` iterations of warm-up are made: see ``FromStart`` for what is learned in them. ``elsewhere`` runs the chains
-    in other places.
+    in other places; ``placed``: devices that they run on as one program,
+    with the rows of ``wide``.
 
     Returns
     -------
@@ -415,8 +429,16 @@ def sample_in(
         out = elsewhere(coordinates, start, chains, plan)
     else:
         measured = None if measure is None else partial(_measured, coordinates, measure, seed)
-        run: dict[str, Any] = {"cores": cores, "progress": progress, "stop": stop, "measure": measured, "checkpoint": checkpoint}
-        out = sample(coordinates.target, chains=chains, start=start, **plan, **run)
+        run: dict[str, Any] = {
+            "cores": cores,
+            "progress": progress,
+            "stop": stop,
+            "measure": measured,
+            "checkpoint": checkpoint,
+            "placed": placed,
+        }
+        target = coordinates.target if wide is None else coordinates.on(wide)
+        out = sample(target, chains=chains, start=start, **plan, **run)
     compiled = 0.0 if reused else program.seconds
     found = {
         "start": "random" if start is None else "laplace",

@@ -12,16 +12,19 @@ import jax
 import numpy as np
 
 from brim.compile.compiled import Compiled, compiled
+from brim.compile.placed import Placed
 from brim.compile.session import float64
 from brim.coordinates import choose
 from brim.coordinates.base import Coordinates, Learned, model_target, sample_in
 from brim.coordinates.distinct import distinct_rows
+from brim.coordinates.padded import padded, row_counts
 from brim.errors import BrimError, warn
 from brim.executors import WorkerError, check_executor, ordered
 from brim.fit.checks import CHECKED, warn_about
 from brim.fit.draws import Posterior
 from brim.fit.nowhere import explained
 from brim.fit.record import FitRecord
+from brim.frames.frame import Frame
 from brim.infer.nuts.checkpoint import Checkpoint
 from brim.infer.nuts.control import Control
 from brim.infer.nuts.merged import merged
@@ -53,11 +56,14 @@ def sample(
     stop_when: StopWhen | None = None,
     checkpoint: Checkpoint | None = None,
     executor: Any = None,
+    placed: Placed | None = None,
 ) -> F:
     """Run the engine on a built model; returns the fit with draws."""
     s, given = fit.settings, read_init(init)
+    plain = s.algorithm == "sampling" and not given.approximate
+    placed = _placed(fit, placed, plain and executor is None)
     space = coordinates(fit, given.spread, "" if given.approximate else s.algorithm)
-    note = f"{'NUTS' if s.algorithm == 'sampling' else s.algorithm}, {space.note}"
+    note = f"{'NUTS' if s.algorithm == 'sampling' else s.algorithm}, {space.note}{_where(placed, space, s.control)}"
     if space.target.dim == 0:
         raise BrimError("the model has nothing to estimate: every parameter is constant")
     arguments: dict[str, Any] = {
@@ -69,8 +75,9 @@ def sample(
         "seed": s.seed,
         "progress": progress,
     }
-    if s.algorithm == "sampling" and not given.approximate:
-        arguments |= {"stop": stop_when, "measure": partial(_looked_at, fit.model), "checkpoint": checkpoint}
+    if plain:
+        arguments |= {"stop": stop_when, "measure": partial(_looked_at, fit.model), "checkpoint": checkpoint, "placed": placed}
+        arguments["wide"] = None if placed is None else _wide(fit, placed, given.spread)
         if executor is not None:
             _check_spread(executor, stop_when, checkpoint)
             arguments["elsewhere"] = partial(_elsewhere, fit, executor, given.spread, note)
@@ -88,6 +95,35 @@ def sample(
     if checkpoint is not None and checkpoint.failure is not None:
         warn(f"the last draws are not in '{checkpoint.folder}' ({checkpoint.failure}); the fit has them: save it with fit.save(path)")
     return with_engine_draws(fit, space, draws)
+
+
+def _placed(fit: FitRecord, placed: Placed | None, possible: bool) -> Placed | None:
+    """The devices, with the lengths of what is divided among them."""
+    if placed is None and Control.read(dict(fit.settings.control)).precision == "float64":
+        return None
+    if not possible:
+        hint = "leave them out; executor is for chains in other places"
+        raise BrimError("device, devices and precision are for algorithm='sampling' in this process, not from an approximation", hint=hint)
+    placed = Placed(tuple(jax.local_devices()[:1])) if placed is None else placed
+    parts = len(placed.devices)
+    return replace(placed, rows=tuple(n + -n % parts for n in row_counts(fit.model, _rows(fit))))
+
+
+def _wide(fit: FitRecord, placed: Placed, spread: float) -> Coordinates | None:
+    """The coordinates of the rows that divide among the devices; ``None`` where its own do."""
+    own = _rows(fit)
+    frame = padded(fit.model, own, len(placed.devices))
+    return None if frame is own else coordinates(replace(fit, frame=frame), spread)
+
+
+def _where(placed: Placed | None, space: Coordinates, control: Mapping[str, Any]) -> str:
+    if placed is None:
+        return ""
+    kind, n = placed.devices[0].platform, len(placed.devices)
+    lengths = {length for x in jax.tree.leaves(space.target.data) for length in np.shape(x)}
+    split = n > 1 and any(n_rows in lengths for n_rows in row_counts(space.plan.model, space.frame))
+    on = f"rows divided among {n} {kind} devices" if split else f"on {kind}"
+    return f"; chains in one program, {on}" + (", float32" if dict(control).get("precision") == "float32" else "")
 
 
 def _check_spread(executor: Any, stop_when: StopWhen | None, checkpoint: Checkpoint | None) -> None:
@@ -141,8 +177,13 @@ def coordinates(fit: F, spread: float = 1.0, algorithm: str = "sampling") -> Coo
     """What an algorithm works in: see ``brim.coordinates.choose``."""
     s = fit.settings
     wish = choose.Wish(algorithm, s.marginalize, Control.read(dict(s.control)).adapted_effects, spread)
+    return choose.coordinates(fit.model, _rows(fit), wish)
+
+
+def _rows(fit: FitRecord) -> Frame:
+    """The rows that the density is computed from: the distinct ones, where they are few."""
     names = [n for f in fit.formula.formulas for n in f.variables(fit.frame.names) if n in fit.frame]
-    return choose.coordinates(fit.model, distinct_rows(fit.model, fit.frame, dict.fromkeys(names)), wish)
+    return distinct_rows(fit.model, fit.frame, dict.fromkeys(names))
 
 
 def _precompile(fit: F, space: Coordinates, control: Control) -> None:

@@ -11,7 +11,7 @@ from brim.parameters.laws import JOINT, LAWS
 from brim.parameters.param import Param, Piece, Slot
 from brim.parameters.prior import CORRELATIONS, Key, PriorRow
 
-__all__ = ["prior_draws", "prior_name", "quantile_law"]
+__all__ = ["between_bounds", "prior_draws", "prior_name", "quantile_law"]
 
 _CORRELATIONS = {factor: name for name, factor in CORRELATIONS.items()}
 
@@ -102,11 +102,11 @@ def _elements(param: Param, rows: Mapping[Key, PriorRow], n: int, rng: np.random
     out: dict[str, np.ndarray] = {}
     for piece in param.pieces:
         if piece.index is None and not any(_has_own(slot, rows) for slot in param.slots):
-            return {_name(param.slots[0]): _draw(piece, param, n, rng)}
+            return {_name(param.slots[0]): between_bounds(piece, param, n, rng)}
         for i in range(param.size) if piece.index is None else piece.index:
             name = _name(param.slots[i], own=True)
             if name not in out:  # levels of gr(by = ) have the same prior
-                out[name] = _draw(piece, param, n, rng)
+                out[name] = between_bounds(piece, param, n, rng)
     return out
 
 
@@ -126,7 +126,7 @@ def _name(slot: Slot, own: bool = False) -> str:
     return f"{base}_{slot.coef}" if own and slot.coef else base
 
 
-def _draw(piece: Piece, param: Param, n: int, rng: np.random.Generator) -> np.ndarray:
+def between_bounds(piece: Piece, param: Param, n: int, rng: np.random.Generator) -> np.ndarray:
     """Quantiles of uniform numbers between the law's probabilities at the bounds; from the upper tail when these are there."""
     law = quantile_law(piece.law, piece.args)
     u = np.clip(rng.random(n), 2.0**-54, 1.0 - 2.0**-53)

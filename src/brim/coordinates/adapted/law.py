@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.linalg import block_diag
@@ -17,7 +18,7 @@ from brim.coordinates.quadratic.bordered import Bordered
 from brim.coordinates.quadratic.nested_levels import AbstractQuadratic, Chain, Rotated, log_normal, weighted_sum
 from brim.terms.latent import Incidence, Loadings, spread
 
-__all__ = ["Border", "ByRow", "Drawn", "Lookup", "Sums", "Working", "draw", "on_rows"]
+__all__ = ["Border", "ByRow", "Drawn", "Lookup", "Sums", "Working", "draw", "on_rows", "with_more_rows"]
 
 Arrays = Mapping[str, Any]
 ByUnit = tuple[Any, ...]
@@ -110,6 +111,17 @@ class Working(NamedTuple):
     sums: Sums | None = None
     rows: ByRow | None = None
     lookup: Lookup | None = None
+
+
+def with_more_rows(work: Working, more: int) -> Working:
+    """The working model with rows behind the others that say nothing: of score and precision 0."""
+
+    def longer(x: Any) -> np.ndarray:
+        held = np.asarray(x)
+        at = [(0, 0)] * (held.ndim - 1) + [(0, more)]
+        return np.pad(held, at, mode="edge") if held.dtype.kind in "iu" else np.pad(held, at)
+
+    return work._replace(rows=jax.tree.map(longer, work.rows), lookup=jax.tree.map(longer, work.lookup))
 
 
 class Drawn(NamedTuple):

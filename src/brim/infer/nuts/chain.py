@@ -17,6 +17,7 @@ from brim.infer.nuts.tree import STATS, Settings, State
 __all__ = ["Chain", "Halted"]
 
 CHUNK_SECONDS = 0.1
+STEADY = 32  # iterations of a chunk whose length must not depend on time
 _LEAP = STATS.index("n_steps")
 _DIVERGING = STATS.index("diverging")
 
@@ -92,6 +93,8 @@ class Chain:
 
     def _size(self, left: int) -> int:
         """Iterations that take about ``CHUNK_SECONDS``; draws do not depend on it."""
+        if self.program.steady:
+            return min(left, STEADY, self.program.rows)
         if self._pace > 0.0:
             wanted = int(CHUNK_SECONDS / self._pace)
             self._last = max(1, min(wanted, 4 * self._last, self.program.rows))

@@ -18,7 +18,7 @@ from brim.infer.nuts.stepsize import restart
 from brim.infer.nuts.tree import Point, Settings, State, make_chunk
 from brim.infer.target import Target
 
-__all__ = ["Program", "device_data", "new_state", "precompile"]
+__all__ = ["Program", "device_data", "metric_of", "new_state", "precompile", "rows_of", "sizes"]
 
 
 # few coordinates and numbers: a run takes less time than half of its compilation
@@ -34,6 +34,7 @@ class Program:
     rows: int
     seconds: float
     from_disk: bool
+    steady: bool = False  # chunks are as long whatever the clock says
 
 
 def precompile(target: Target, control: Control) -> Future[Program]:
@@ -45,8 +46,7 @@ def precompile(target: Target, control: Control) -> Future[Program]:
     -------
     A future of the :class:`Program`; ``sample`` waits for the same one.
     """
-    depth = 10 if control.max_treedepth <= 10 else 20  # two sizes of checkpoint arrays; the limit itself is a run-time argument
-    metric, rows = metric_of(target, control), _rows(target.dim)
+    depth, metric, rows = sizes(control), metric_of(target, control), rows_of(target.dim)
     state = new_state(np.zeros(target.dim), metric, np.ones(target.dim), 1.0)
     settings = Settings(np.bool_(False), np.int32(1), np.float64(0.8))
     return compiled(
@@ -56,6 +56,11 @@ def precompile(target: Target, control: Control) -> Future[Program]:
         lambda found: Program(found.run, metric, rows, found.seconds, found.from_disk),
         short=target.dim <= _FEW and sum(np.size(x) for x in jax.tree.leaves(target.data)) <= _LITTLE,
     )
+
+
+def sizes(control: Control) -> int:
+    """One of two sizes of checkpoint arrays; the limit of trees itself is a run-time argument."""
+    return 10 if control.max_treedepth <= 10 else 20
 
 
 def metric_of(target: Target, control: Control) -> AbstractMetric:
@@ -75,6 +80,6 @@ def new_state(q: np.ndarray, metric: AbstractMetric, inv_mass: Any, step: float)
     return State(point, np.int64(0), restart(step), metric.start(inv_mass), metric.moments(n))
 
 
-def _rows(dim: int) -> int:
+def rows_of(dim: int) -> int:
     """Iterations a chunk may hold: buffers of about 0.5 MB, which are cleared at each call."""
     return int(np.clip(2**16 // max(dim, 1), 16, 512))

@@ -14,8 +14,10 @@ import jax
 import numpy as np
 
 from brim.arguments import whole
+from brim.compile.placed import Placed
 from brim.compile.session import float64
 from brim.errors import BrimError
+from brim.infer.nuts.batched import Batch, placed_data, precompile_batched
 from brim.infer.nuts.chain import Chain, Halted
 from brim.infer.nuts.checkpoint import Checkpoint
 from brim.infer.nuts.control import Control
@@ -46,6 +48,7 @@ class Plan:
     stop: StopWhen | None = None
     measure: Measure | None = None
     checkpoint: Checkpoint | None = None
+    placed: Placed | None = None
     first: int = 0  # number of the first chain, which decides its stream of random numbers
 
 
@@ -75,6 +78,7 @@ def sample(
     measure: Measure | None = None,
     checkpoint: Checkpoint | None = None,
     first: int = 0,
+    placed: Placed | None = None,
 ) -> Draws:
     """Draw from the target with the no-U-turn sampler.
 
@@ -104,6 +108,8 @@ def sample(
         Where the chains are kept while they run, and continued from.
     first
         The number of the first chain: chains 2 and 3 of four, run by themselves, are ``chains=2, first=2`` and give the same draws.
+    placed
+        Devices that all chains run on, as one program, instead of one after the other on this process' first device.
 
     Returns
     -------
@@ -124,8 +130,8 @@ def sample(
     _check_counts(target, chains=chains, warmup=warmup, draws=draws, thin=thin, cores=cores, start=start)
     seed = fresh_seed() if seed is None else int(seed)
     cores = min(chains, processors() if cores is None else cores)
-    plan = Plan(target, control, warmup, draws, thin, seed, start, stop, measure, checkpoint, first)
-    compiling = precompile(target, control)
+    plan = Plan(target, control, warmup, draws, thin, seed, start, stop, measure, checkpoint, placed, first)
+    compiling = precompile(target, control) if placed is None else precompile_batched(target, control, chains, placed)
     reused = compiling.done()
     if checkpoint is not None:
         checkpoint.begin((target.data, () if start is None else (start.q, start.inv_mass)))
@@ -168,14 +174,18 @@ class _Run:
         self.stopped, self.interrupted = "", False
         self.look = first_look(chains)
         self.clock = time.monotonic()
+        self.batch: Batch | None = None  # where chains run as one program
 
     def go(self, program: Program, cores: int, shown: Progress) -> None:
         """Run all chains; an exception in one, or Ctrl-C, stops the others at the end of their chunk."""
+        placed, control = self.plan.placed, self.plan.control
         with float64():
-            data = device_data(self.plan.target.data)
-        workers = cores if self.plan.stop is None else len(self.q)  # all chains at a time: they end together
+            data = device_data(self.plan.target.data) if placed is None else placed_data(self.plan.target.data, control, placed)
+        if placed is not None:
+            self.batch = Batch(program.run, len(self.q), placed)
+        workers = cores if self.plan.stop is None and placed is None else len(self.q)  # all chains at a time: they end together
         with ThreadPoolExecutor(workers, thread_name_prefix="brim-chain") as pool:
-            futures = [pool.submit(self.chain, c, program, data) for c in range(len(self.q))]
+            futures = [pool.submit(self.seated, c, program, data) for c in range(len(self.q))]
             try:
                 self._watch(futures, shown)
             except BaseException as error:
@@ -207,6 +217,16 @@ class _Run:
         if self.end is None and stop.seconds is not None and n > 0 and time.monotonic() - self.clock > stop.seconds:
             self.end, self.stopped = n, f"stop_when: {stop.seconds:g} seconds are over"
         return self.end is not None
+
+    def seated(self, number: int, program: Program, data: Any) -> None:
+        """One chain, with its own program or its seat in that of all chains."""
+        if self.batch is None:
+            self.chain(number, program, data)
+            return
+        try:
+            self.chain(number, replace(program, run=self.batch.seat(number)), data)
+        finally:
+            self.batch.leave(number)
 
     def chain(self, number: int, program: Program, data: Any) -> None:
         """One chain, in its thread. ``float64`` is entered thread by thread."""

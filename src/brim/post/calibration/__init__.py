@@ -1,0 +1,1 @@
+"""Calibration: whether ranks of true values among draws are uniform."""
