@@ -8,7 +8,8 @@ import numpy as np
 from scipy import stats
 
 from brim.post.calibration.uniform import band, edges
-from brim.post.plots.style import BLUE, DARK, GREY, LIGHT, Figure, facets, style
+from brim.post.plots.figures import BaseFigure, Canvas, drawing
+from brim.post.plots.style import BLUE, GREY, LIGHT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,16 +19,16 @@ if TYPE_CHECKING:
 __all__ = ["draw"]
 
 
-def draw(found: SBC, kind: str, variables: list[str], prob: float) -> Figure:
+def draw(found: SBC, kind: str, variables: list[str], prob: float, canvas: Canvas) -> BaseFigure:
     """One panel a variable."""
-    with style():
-        figure, axes = facets(len(variables))
-        for axis, name in zip(axes, variables, strict=False):
+    with drawing():
+        figure, axes = canvas.panels(len(variables))
+        for axis, name in zip(axes, variables, strict=True):
             ranks = found.ranks[name].to_numpy()
             (_ecdf if kind == "ecdf" else _histogram)(axis, ranks, found.draws, prob)
             axis.set_title(name)
-        figure.supxlabel("fraction of draws below the true value", fontsize=10, color=DARK)
-        figure.supylabel("ECDF difference" if kind == "ecdf" else "simulations", fontsize=10, color=DARK)
+        what = "ECDF difference" if kind == "ecdf" else "simulations"
+        canvas.label(figure, axes, "fraction of draws below the true value", what)
     return figure
 
 

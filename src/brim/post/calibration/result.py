@@ -61,7 +61,9 @@ class SBC:
         """Whether no variable's ranks are far from uniform (``summary`` with ``prob = 0.99``)."""
         return bool((self.summary()["verdict"] == "ok").all())
 
-    def plot(self, kind: str = "ecdf", variables: str | Iterable[str] | None = None, *, prob: float = 0.95) -> Any:
+    def plot(
+        self, kind: str = "ecdf", variables: str | Iterable[str] | None = None, *, prob: float = 0.95, ax: Any = None, figsize: Any = None
+    ) -> Any:
         """A figure with one panel a variable.
 
         Parameters
@@ -71,12 +73,15 @@ class SBC:
             probability ``prob``; ``"hist"``: a histogram with the interval of each bar.
         variables
             Which; the first 12 by default.
+        ax, figsize
+            Axes of yours to draw in, as many as there are panels, or width and height of a new figure in inches.
         """
         from brim.post.calibration.plot import draw
+        from brim.post.plots.figures import Canvas
 
         one_of("kind", kind, ("ecdf", "hist"))
         number("prob", prob, above=0, below=1)
-        return draw(self, kind, self._chosen(variables), prob)
+        return draw(self, kind, self._chosen(variables), prob, Canvas.of(ax, figsize))
 
     def _chosen(self, variables: str | Iterable[str] | None) -> list[str]:
         known = [str(c) for c in self.ranks.columns]
