@@ -134,12 +134,12 @@ def test_ids_are_exact_from_data_to_predictions_and_files(ids, new, tmp_path):
 
 
 def test_ids_in_a_file_of_the_command_line_are_exact(tmp_path):
-    from brim.cli import _read
+    from brim.cli.reading import Reading
 
     path = tmp_path / "d.csv"
     pd.DataFrame({"y": D["y"], "g": pd.array([*(SNOW * 10)[1:], None], dtype="Int64")}).to_csv(path, index=False)
     with pytest.warns(brim.errors.BrimWarning, match="1 row with missing"):
-        assert brm("y ~ 1 + (1 | g)", _read(str(path)), empty=True).ngrps() == {"g": 4}
+        assert brm("y ~ 1 + (1 | g)", Reading().table(str(path)), empty=True).ngrps() == {"g": 4}
 
 
 def test_a_covariance_matrix_finds_ids_of_many_digits():
