@@ -469,3 +469,12 @@ def test_beta_tails_with_a_shape_of_zero():
         np.testing.assert_array_equal(log_betainc(a, b, np.array([-3.0, 0.0, 3.0])), np.broadcast_to(np.reshape(expected, (2, 1)), (2, 3)))
         for k in (0, 1):
             assert [float(g) for g in jax.grad(lambda *v, k=k: log_betainc(*v)[k], argnums=(0, 1, 2))(a, b, 0.3)] == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("x", [5.0e3, 1.0e6, 1.0e8, 2.0e10, 1.0e13])
+@pytest.mark.parametrize("a", [1.0, 10.0, 400.0])
+def test_gamma_tails_that_fall_within_a_billionth(a, x):
+    """``Q(a, x) = exp(-x) (1 + x + ... + x^(a-1) / (a-1)!)`` for whole ``a``, by SciPy."""
+    k = np.arange(a)
+    wanted = special.logsumexp(k * np.log(x) - special.gammaln(k + 1)) - x
+    np.testing.assert_allclose(log_gamma_tails(a, x)[1], wanted, rtol=1e-13, atol=1e-9)

@@ -25,6 +25,7 @@ Array = Any
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(48)
 _NODES, _LOG_WEIGHTS = (_NODES + 1.0) / 2.0, np.log(_WEIGHTS / 2.0)
 _DROP = 38.0  # the tail is cut where the integrand has fallen by exp(-38)
+_SHORTEST = 2.0**-40  # no tail is shorter: densities that fall at rates up to 1e13
 
 
 def log_tail(h: Callable[[Array], Array], start: Array, sign: Array, *, longest: float = 1024.0, limit: Array | None = None) -> Array:
@@ -56,15 +57,15 @@ def log_tail(h: Callable[[Array], Array], start: Array, sign: Array, *, longest:
 
 
 def _tail_width(h: Callable[[Array], Array], start: Array, sign: Array, longest: float) -> Array:
-    """The least power of two, from 2^-12 on, where ``h`` has fallen by ``_DROP``, then refined to sixteenths; both by bisection."""
+    """The least power of two, above ``_SHORTEST``, where ``h`` has fallen by ``_DROP``, then refined to sixteenths; both by bisection."""
     at_start = h(start[..., None])
 
     def enough(width: Array) -> Array:
         return (at_start - h((start + sign * width)[..., None]) >= _DROP)[..., 0]
 
     most = 2.0 ** np.ceil(np.log2(longest))
-    low = jnp.full(jnp.shape(start), 2.0**-13)  # too short, or as short as can be
-    for factor in _halvings(13.0 + np.log2(most)):
+    low = jnp.full(jnp.shape(start), _SHORTEST)  # too short, or as short as can be
+    for factor in _halvings(np.log2(most / _SHORTEST)):
         longer = low * factor
         low = jnp.where((longer < most) & ~enough(jnp.minimum(longer, most)), longer, low)
     width, step = low, low / 8.0  # between one half and the whole of the power of two
@@ -104,13 +105,15 @@ def _log_gamma_tails(a: Array, x: Array) -> tuple[Array, Array]:
 
 
 def _gamma_quadrature(a: Array, x: Array) -> tuple[Array, Array]:
-    """On the scale ``v = log t`` the integrand ``exp(a v - exp(v))`` is log-concave.
+    """On the scale ``v = log(t / x)`` the integrand ``exp(a v - x exp(v))`` is log-concave; ``v`` has all digits where the tail is short.
 
     The lower tail starts from ``a + 1``, by ``P(a, x) = P(a + 1, x) + x^a e^-x / Gamma(a + 1)``, so that it falls at rate >= 1.
     """
     left = x < a
     power, log_x, log_norm = jnp.where(left, a + 1.0, a), jnp.log(x), log_gamma(a + 1.0)
-    tail = log_tail(lambda v: power[..., None] * v - jnp.exp(v), log_x, jnp.where(left, -1.0, 1.0)) - log_norm
+    shape, rate = power[..., None], x[..., None]
+    tail = log_tail(lambda v: shape * v - rate * jnp.expm1(v), jnp.zeros_like(x), jnp.where(left, -1.0, 1.0))
+    tail = tail + (power * log_x - x - log_norm)
     tail = jnp.where(left, log_add(a * log_x - x - log_norm, tail), tail + jnp.log(a))
     other = log1mexp(jnp.minimum(tail, 0.0))
     return jnp.where(left, tail, other), jnp.where(left, other, tail)
