@@ -27,6 +27,7 @@ def brm(
     prior: Priors | Iterable[Priors] | None = None,
     *,
     data2: Mapping[str, Any] | None = None,
+    knots: Mapping[str, Any] | None = None,
     sample_prior: str = "no",
     chains: int = 4,
     iter: int = 2000,
@@ -75,6 +76,8 @@ def brm(
         Priors made by ``prior()``, summed or in a list.
     data2
         Matrices that the formula names (``gr(g, cov = A)``).
+    knots
+        Knots of smooths by covariate, ``{"x": [0, 0.5, 1]}``; how many a basis takes is mgcv's.
     sample_prior
         ``"yes"`` also draws from the priors (variables ``prior_*``); ``"only"`` leaves the likelihood out.
     chains, iter, warmup, thin
@@ -156,6 +159,7 @@ def brm(
         family=family,
         prior=prior,
         data2=data2,
+        knots=knots,
         data_name=data_name,
         chains=chains,
         iter=iter,
@@ -189,7 +193,12 @@ def brm(
 
 @named
 def default_prior(
-    formula: str | Formula | MvFormula, data: Any, family: Any = "gaussian", *, data2: Mapping[str, Any] | None = None
+    formula: str | Formula | MvFormula,
+    data: Any,
+    family: Any = "gaussian",
+    *,
+    data2: Mapping[str, Any] | None = None,
+    knots: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
     """All parameters of a model that take a prior, with brms' defaults: a table like ``Fit.prior_summary``.
 
@@ -200,4 +209,4 @@ def default_prior(
     >>> table.loc[table["class"] == "Intercept", "prior"].item()
     'student_t(3, 288.7, 59.3)'
     """
-    return brm(formula, data, family, data2=data2, empty=True).prior_summary()
+    return brm(formula, data, family, data2=data2, knots=knots, empty=True).prior_summary()

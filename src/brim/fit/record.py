@@ -11,6 +11,7 @@ import numpy as np
 from brim.arguments import flag, one_of, whole
 from brim.arguments import seed as checked_seed
 from brim.coordinates.integrated.which import check_marginalize
+from brim.design.splines.knots import read_knots
 from brim.errors import BrimError
 from brim.fit.draws import Posterior
 from brim.frames.frame import Frame
@@ -46,6 +47,7 @@ class Settings:
     control: Mapping[str, Any] = field(default_factory=dict)
     marginalize: bool | str = "auto"
     drop_unused_levels: bool = True
+    knots: Mapping[str, tuple[float | str, ...]] = field(default_factory=dict)
 
     @staticmethod
     def read(
@@ -60,6 +62,7 @@ class Settings:
         control: Mapping[str, Any] | None,
         marginalize: bool | str,
         drop_unused_levels: bool = True,
+        knots: Mapping[str, Any] | None = None,
     ) -> Settings:
         """From what the user gave, checked; ``warmup=None`` is half of ``iter``."""
         iter = whole("iter", iter, least=1)
@@ -81,6 +84,7 @@ class Settings:
             control=dict(control or {}),
             marginalize=wish,
             drop_unused_levels=flag("drop_unused_levels", drop_unused_levels),
+            knots=read_knots(knots),
         )
 
     @property
@@ -117,7 +121,12 @@ class Request:
     def built(self, frame: Frame) -> tuple[Model, Frame]:
         """The model of these data, learned, and the rows it was learned on."""
         return build(
-            self.formula, frame.with_levels(not self.settings.drop_unused_levels), self.family, self.priors, read_data2(self.data2)
+            self.formula,
+            frame.with_levels(not self.settings.drop_unused_levels),
+            self.family,
+            self.priors,
+            read_data2(self.data2),
+            self.settings.knots,
         )
 
     def arguments(self) -> dict[str, Any]:

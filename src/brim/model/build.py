@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from brim.design.matrix import brms_name
+from brim.design.splines.knots import check_knots, knot_arrays
 from brim.errors import BrimError
 from brim.families.base import DparSpec
 from brim.frames.columns import level_name
@@ -47,7 +48,12 @@ __all__ = ["build", "read_data2"]
 
 
 def build(
-    formula: Formula | MvFormula, frame: Frame, family: Any, priors: Priors | None = None, data2: Mapping[str, Any] | None = None
+    formula: Formula | MvFormula,
+    frame: Frame,
+    family: Any,
+    priors: Priors | None = None,
+    data2: Mapping[str, Any] | None = None,
+    knots: Mapping[str, tuple[float | str, ...]] | None = None,
 ) -> tuple[Model, Frame]:
     """The learned model and the rows it was learned on.
 
@@ -61,11 +67,13 @@ def build(
     data2 = data2 or {}
     given = read_priors(priors)
     plans, frame = read_plans(formula, family, frame)
+    check_knots(knots or {}, _calls(plans))
     joint = _joint(formula, plans)
     defaults = {p.resp: _defaults(p, frame) for p in plans}
     blocks = gather_blocks(plans, {resp: d.scale for resp, d in defaults.items()}, frame, data2)
     imputables = tuple(i for p in plans if (i := imputable(p.response, p.family, p.resp, frame)) is not None)
-    made = [_Builder(p, p.rows(frame), defaults[p.resp], blocks, data2, given, frame, imputables, joint).response() for p in plans]
+    places = knot_arrays(knots or {})
+    made = [_Builder(p, p.rows(frame), defaults[p.resp], blocks, data2, given, frame, imputables, joint, places).response() for p in plans]
     responses = tuple(r for r, _ in made)
     shared = _joined(t for _, terms in made for t in terms)
     draft = Model(responses, blocks, shared, joint)
@@ -97,6 +105,12 @@ def _written(term: AbstractTerm) -> str:
     """What a reader calls a term."""
     part = term.latent
     return term.key if part is None else part.vector.label
+
+
+def _calls(plans: Iterable[Plan]) -> Iterator[Call]:
+    """Calls among the factors of all predictors' terms."""
+    for terms in (part.terms for plan in plans for part in plan.parts):
+        yield from (f for term in (terms.terms if terms else ()) for f in term if isinstance(f, Call))
 
 
 def _check_bounds(responses: Iterable[ResponseModel], params: Iterable[Param]) -> None:
@@ -227,6 +241,7 @@ class _Builder:
     whole: Frame
     imputables: tuple[Imputable, ...]
     joint: ResidualCorrelation | None
+    knots: Mapping[str, np.ndarray]
 
     def response(self) -> tuple[ResponseModel, tuple[AbstractTerm, ...]]:
         """The response model, learned, and the terms its predictors share with others."""
@@ -318,6 +333,7 @@ class _Builder:
             response_columns=variables(plan.response.node),
             response_additions=tuple(a.fn for a in plan.response.additions),
             imputed=next(iter(self.imputed()), None),
+            knots=self.knots,
         )
 
     def extras(self, predictors: tuple[Predictor, ...]) -> tuple[FamilyExtra, ...]:

@@ -104,6 +104,8 @@ class Context:
         The addition terms that stand at the response.
     imputed
         Where the estimated values of this response stand, ``None`` where there are none.
+    knots
+        Knots of smooths by covariate, as written in the formula.
     """
 
     where: Where
@@ -122,6 +124,7 @@ class Context:
     response_columns: tuple[str, ...] = ()
     response_additions: tuple[str, ...] = ()
     imputed: Imputing | None = None
+    knots: Mapping[str, Any] = field(default_factory=dict)
 
 
 def completed(key: str, params: Params, design: Design) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 
 from brim.errors import BrimError, warn
 
-__all__ = ["AbstractBasis", "columns_of_null", "dimension", "in_blocks", "null_basis", "oriented", "split"]
+__all__ = ["AbstractBasis", "columns_of_null", "dimension", "even", "in_blocks", "null_basis", "oriented", "split"]
 
 BLOCK = 256
 
@@ -33,6 +33,10 @@ class AbstractBasis(ABC):
     @abstractmethod
     def matrix(self, x: np.ndarray) -> np.ndarray:
         """``X (n, k)`` at any covariates; a row depends on nothing but itself."""
+
+    def product(self, x: np.ndarray, maps: np.ndarray) -> np.ndarray:
+        """``X(x) maps`` of few columns."""
+        return self.matrix(x) @ maps
 
     @property
     @abstractmethod
@@ -65,6 +69,18 @@ def dimension(k: int, least: int, x: np.ndarray) -> int:
     if distinct < k:
         raise BrimError(f"there are {distinct} distinct values of the covariates for k = {k}", hint="give a smaller k")
     return k
+
+
+def even(x: np.ndarray, ends: np.ndarray | None, inner: int, more: int) -> np.ndarray:
+    """``inner`` even knots over the range and ``more`` beyond each end, the range widened by a thousandth on both sides."""
+    low, high = (float(x.min()), float(x.max())) if ends is None else (float(ends[0]), float(ends[-1]))
+    if low > x.min() or high < x.max():
+        raise BrimError(f"the knots of a smooth, from {low:g} to {high:g}, do not hold its covariate")
+    if low == high:
+        raise BrimError("the covariate of the smooth is constant")
+    margin = 0.001 * (high - low)
+    low, high = low - margin, high + margin
+    return low + (high - low) / (inner - 1) * np.arange(-more, inner + more)
 
 
 def in_blocks(function: Callable[[np.ndarray], Any], x: np.ndarray, block: int = BLOCK) -> Any:

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, final
 
+import numpy as np
+
+from brim.design.splines.asked import Asked
+from brim.design.splines.bases import BASES, OVER_FACTORS, REFUSED
 from brim.design.splines.basis import AbstractBasis
-from brim.design.splines.cubic import CubicRegression, Cyclic
-from brim.design.splines.effects import Independent, Slopes
-from brim.design.splines.mixed import AbstractSmooth, Curves, Single
-from brim.design.splines.pspline import PSpline
+from brim.design.splines.effects import Independent
+from brim.design.splines.mixed import AbstractSmooth, Single
 from brim.design.splines.tensor import Margin, Separate, Summed
-from brim.design.splines.thinplate import ThinPlate
 from brim.errors import suggest
-from brim.language.expand import Call, Constant, Node, Number, Paren, Text, Unary, arguments, deparse, fault
+from brim.language.expand import Call, Constant, Name, Node, Number, Paren, Text, Unary, arguments, deparse, fault
 from brim.limits import within
 
 __all__ = ["SmoothCall"]
 
-BASES = ("tp", "ts", "cr", "cs", "cc", "ps", "cp", "re", "fs")
-PLANNED = ("ds", "gp", "ad", "sz", "mrf", "sos", "so", "bs")
-NOT_BUILT = ("id", "sp", "pc", "mc")
+NOT_BUILT = ("id", "sp", "mc")
 
 
 @final
@@ -65,10 +65,10 @@ class SmoothCall:
             return ("tp",) if self.call.fn == "s" else ("cr",)
         names = _values(node)
         for name in names:
-            if name in PLANNED:
-                raise fault(node, f'smooths with bs = "{name}" are not built yet', f"built are {', '.join(BASES)}")
-            if name not in BASES:
-                raise fault(node, f"unknown basis {name!r}", suggest(str(name), BASES, "bases"))
+            if name in REFUSED:
+                raise fault(node, f'bs = "{name}" is not built: {REFUSED[name]}', f"built are {', '.join((*BASES, *OVER_FACTORS))}")
+            if name not in BASES and name not in OVER_FACTORS:
+                raise fault(node, f"unknown basis {name!r}", suggest(str(name), (*BASES, *OVER_FACTORS), "bases"))
         return tuple(str(name) for name in names)
 
     def flag(self, name: str, default: bool = False) -> bool:
@@ -85,88 +85,120 @@ class SmoothCall:
             raise fault(node, f"{name} of {self.call.fn}() takes numbers")
         return tuple(None if v is None or math.isnan(v) or v < 0 else float(v) for v in values)
 
-    def build(self, levels: tuple[int, ...], centred: bool) -> tuple[AbstractSmooth, tuple[int, ...]]:
-        """The smooth, and the covariates that are factors over whose levels its coefficients run.
+    def build(
+        self, levels: tuple[tuple[str, ...], ...], centred: bool, knots: Mapping[str, np.ndarray], data2: Mapping[str, Any]
+    ) -> AbstractSmooth:
+        """The smooth.
 
         Parameters
         ----------
         levels
-            Number of levels of each covariate, 0 for a numeric one.
+            Levels of each covariate, none for a numeric one.
         centred
             Whether functions are made to sum to zero (not so where a numeric ``by`` multiplies them).
+        knots
+            Knots by covariate, as written in the formula.
+        data2
+            Matrices that ``xt = list(nb = W)`` names.
         """
         if self.call.fn != "s":
-            return self._tensor(levels, centred), ()
+            return self._tensor(levels, centred, knots)
         name, *more = self.bs
         if more:
             raise fault(self.options["bs"], "s() has one basis", "t2() takes one for each covariate")
-        factors = tuple(i for i, n in enumerate(levels) if n)
-        k, m = self._k(self.numbers("k")), self._orders()
-        if name in ("re", "fs"):
-            self._refuse_unread(("fx",) if name == "fs" else ("fx", "m", "xt"), name)
-        if name == "re":
-            return Slopes(), factors
-        if name == "fs":
-            if len(factors) != 1:
-                raise fault(self.call, 'bs = "fs" needs one factor among its covariates', 's(x, g, bs = "fs")')
-            return Curves(self._basis(self._inner(), k or 10, m, len(levels) - 1)), factors
-        if factors:
-            node = self.covariates[factors[0]]
-            raise fault(node, f"{deparse(node)} is a factor", 'use bs = "re" or bs = "fs", or give it as by')
-        return Single(self._basis(name, k, m, len(levels)), self.flag("fx"), centred), ()
+        names = tuple(deparse(c) for c in self.covariates)
+        asked = Asked(self.call, name, names, levels, self._k(self.numbers("k")), self._m(), extras=self._extras(data2))
+        asked = self._with_knots(asked, knots)
+        if name in OVER_FACTORS:
+            for option in ("fx", "pc"):
+                if self.flag(option) if option == "fx" else self._point(1):
+                    raise fault(self.options[option], f'{option} has no meaning for bs = "{name}"', "leave it out")
+            return OVER_FACTORS[name](asked, self._basis)
+        return Single(self._basis(asked), self.flag("fx"), centred, self._point(len(names)))
 
-    def _refuse_unread(self, names: tuple[str, ...], bs: str) -> None:
-        for name in names:
-            if name in self.options and (name != "fx" or self.flag(name)):
-                raise fault(self.options[name], f'{name} has no meaning for bs = "{bs}"', "leave it out")
+    def _basis(self, asked: Asked) -> AbstractBasis:
+        if asked.bs not in BASES:
+            raise asked.error("xt takes the name of the curves' basis", 'xt = "cr"', "xt")
+        return BASES[asked.bs](asked)
+
+    def _with_knots(self, asked: Asked, knots: Mapping[str, np.ndarray]) -> Asked:
+        """With the knots of its covariates (of the numeric ones, where coefficients run over factors)."""
+        wanted = [n for n, levels in zip(asked.names, asked.levels, strict=True) if not levels or asked.bs not in OVER_FACTORS]
+        for name in (n for n in asked.names if n in knots and n not in wanted):
+            raise fault(self.call, f"knots are given for {name}, which is a factor here", "leave them out")
+        found = [n for n in wanted if n in knots]
+        if found and len(found) < len(wanted):
+            missing = next(n for n in wanted if n not in knots)
+            raise fault(self.call, f"knots are given for {found[0]} and not for {missing}", "give as many of each covariate")
+        given = tuple(knots[n] for n in found)
+        for name, values in zip(found, given, strict=True):
+            if (values.dtype.kind in "fiu") == bool(dict(zip(asked.names, asked.levels, strict=True))[name]):
+                raise fault(self.call, f"the knots of {name} are no {'levels' if values.dtype.kind in 'fiu' else 'numbers'}")
+        return replace(asked, knots=given)
 
     def _k(self, values: tuple[float | None, ...]) -> int | None:
         if len(values) > 1:
             raise fault(self.options["k"], "s() has one k", "t2() takes one for each covariate")
         return within("basis", values[0], f"k of {deparse(self.call)}") if values and values[0] is not None else None
 
-    def _orders(self) -> tuple[float | None, ...]:
-        return self.numbers("m") if self.call.fn == "s" else ()
+    def _m(self) -> tuple[float | None, ...]:
+        """``m`` of ``s``, ``NA`` as ``None``."""
+        node = self.options.get("m")
+        if node is None or _is_null(node):
+            return ()
+        values = _values(node)
+        if any(isinstance(v, str) for v in values):
+            raise fault(node, "m of s() takes numbers")
+        found = tuple(None if v is None or math.isnan(v) else float(v) for v in values)
+        return () if all(v is None for v in found) else found
 
-    def _inner(self) -> str:
-        """The basis of the curves of ``bs = "fs"``: ``xt = "cr"`` or ``xt = list(bs = "cr")``."""
+    def _extras(self, data2: Mapping[str, Any]) -> dict[str, Any]:
+        """``xt = list(nb = W, max.knots = 100)``; ``xt = "cr"`` is ``xt = list(bs = "cr")``."""
         node = self.options.get("xt")
-        if node is None:
-            return "tp"
-        inner = dict(node.kwargs).get("bs", node) if isinstance(node, Call) and node.fn == "list" else node
-        if not isinstance(inner, Text) or inner.value not in BASES[:-2]:
-            raise fault(node, "xt takes the name of the curves' basis", 'xt = "cr"')
-        return inner.value
+        if node is None or _is_null(node):
+            return {}
+        if not (isinstance(node, Call) and node.fn == "list"):
+            return {"bs": _constant(node)}
+        if node.args:
+            raise fault(node, "the members of xt have names", 'xt = list(bs = "cr")')
+        return {name: self._extra(value, data2) for name, value in node.kwargs}
 
-    def _basis(self, name: str, k: int | None, m: tuple[float | None, ...], d: int) -> AbstractBasis:
-        if "xt" in self.options and self.bs != ("fs",):
-            raise fault(self.options["xt"], 'xt is built for bs = "fs" only', "leave it out")
-        orders = [None if v is None else int(v) for v in m]
-        if name in ("tp", "ts"):
-            if len(orders) > 2 or (len(orders) == 2 and orders[1] not in (None, 0)):
-                raise fault(self.options["m"], "m of a thin plate spline is an order, or c(order, 0) for no unpenalised functions")
-            return ThinPlate(k, orders[0] if orders and orders[0] else None, name == "ts", not (len(orders) > 1 and orders[1] == 0))
-        if name in ("ps", "cp"):
-            order, difference = (orders * 2)[:2] if orders else (2, 2)
-            pair = 2 if order is None else order, 2 if difference is None else difference
-            return PSpline(k or 10, *pair, cyclic=name == "cp")
-        if orders:
-            raise fault(self.options["m"], f'm has no meaning for bs = "{name}"', "leave it out")
-        if d != 1:
-            raise fault(self.call, f'bs = "{name}" is for one covariate', 'use bs = "tp", or t2()')
-        return Cyclic(k or 10) if name == "cc" else CubicRegression(k or 10, name == "cs")
+    def _extra(self, node: Node, data2: Mapping[str, Any]) -> Any:
+        if not isinstance(node, Name):
+            return _constant(node)
+        if node.name not in data2 or callable(data2[node.name]):
+            known = [name for name, value in data2.items() if not callable(value)]
+            raise fault(
+                node, f"'{node.name}' is not in data2", suggest(node.name, known, "matrices in data2") if known else "give data2 = {...}"
+            )
+        return data2[node.name]
 
-    def _tensor(self, levels: tuple[int, ...], centred: bool) -> AbstractSmooth:
-        for name in ("xt", "fx"):
-            if name in self.options and (name == "xt" or self.flag(name)):
+    def _point(self, d: int) -> tuple[float, ...]:
+        """``pc = 0``, ``c(0, 1)`` or ``list(0, 1)``: where the function is zero."""
+        node = self.options.get("pc")
+        if node is None or _is_null(node):
+            return ()
+        named = dict(node.kwargs) if isinstance(node, Call) and node.fn == "list" else {}
+        if named:
+            parts = [named.get(deparse(c)) for c in self.covariates]
+            values = tuple(_constant(v) for v in parts if v is not None)
+        else:
+            values = tuple(v for arg in node.args for v in _values(arg)) if isinstance(node, Call) and node.fn == "list" else _values(node)
+        if len(values) != d or any(isinstance(v, str) or v is None or not math.isfinite(v) for v in values):
+            raise fault(node, f"pc is one number for each of {d} covariate(s)", "pc = c(0, 1)")
+        return tuple(float(v) for v in values)
+
+    def _tensor(self, levels: tuple[tuple[str, ...], ...], centred: bool, knots: Mapping[str, np.ndarray]) -> AbstractSmooth:
+        for name in ("xt", "fx", "pc"):
+            if name in self.options and (name == "xt" or self.flag(name) if name != "pc" else not _is_null(self.options[name])):
                 raise fault(self.options[name], f"the argument {name} of {self.call.fn}() is not built yet", "leave it out")
-        margins = self._margins(levels)
+        margins = self._margins(levels, knots)
         if self.call.fn == "t2":
             orders = tuple(int(v or 0) for v in self.numbers("ord")) or None
             return Separate(margins, self.flag("full"), orders, centred)
         return Summed(margins, self.call.fn == "ti", centred)
 
-    def _margins(self, levels: tuple[int, ...]) -> tuple[Margin, ...]:
+    def _margins(self, levels: tuple[tuple[str, ...], ...], knots: Mapping[str, np.ndarray]) -> tuple[Margin, ...]:
         d = [int(v or 1) for v in self.numbers("d")] or [1] * len(levels)
         if sum(d) != len(levels):
             raise fault(self.options["d"], f"the dimensions d sum to {sum(d)}, and there are {len(levels)} covariates")
@@ -176,11 +208,12 @@ class SmoothCall:
         for name, size, order, width in zip(bs, k, m, d, strict=True):
             columns = tuple(range(at, at + width))
             mine = tuple(levels[c] for c in columns)
+            names = tuple(deparse(self.covariates[c]) for c in columns)
             at += width
-            if name == "fs" or (any(mine) and name != "re"):
+            if (name in OVER_FACTORS and name != "re") or (any(mine) and name != "re"):
                 raise fault(self.call, f'a margin with bs = "{name}" cannot be built here', 'a factor makes a margin with bs = "re"')
-            basis = Independent(mine) if name == "re" else self._basis(name, int(size or 5**width), order or (), width)
-            out.append(Margin(basis, columns))
+            asked = self._with_knots(Asked(self.call, name, names, mine, int(size or 5**width), order or ()), knots)
+            out.append(Margin(Independent(tuple(len(v) for v in mine)) if name == "re" else self._basis(asked), columns))
         return tuple(out)
 
     def _m_list(self) -> tuple[tuple[float | None, ...], ...]:
@@ -188,10 +221,9 @@ class SmoothCall:
         node = self.options.get("m")
         if isinstance(node, Call) and node.fn == "list":
             return tuple(tuple(None if math.isnan(v) else v for v in _values(arg)) for arg in node.args)
-        return tuple(() if v is None else (v,) for v in self.numbers("m"))
+        return tuple(() if v is None else (v,) for v in self._m())
 
     def _each(self, name: str, values: tuple[Any, ...], n: int) -> tuple[Any, ...]:
-        """One value for each margin."""
         if len(values) in (0, 1):
             return (values or (None,)) * n
         if len(values) != n:

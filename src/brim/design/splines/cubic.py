@@ -7,10 +7,10 @@ from typing import Any, Self, final
 
 import numpy as np
 
+from brim.design.splines.asked import Asked
 from brim.design.splines.basis import AbstractBasis, dimension, null_basis, split
-from brim.errors import BrimError
 
-__all__ = ["CubicRegression", "Cyclic"]
+__all__ = ["CubicRegression", "Cyclic", "read"]
 
 #: ``cs`` penalises the two directions of the null space by these shares of the smallest positive eigenvalue.
 SHRINKAGE = (0.1, 0.01)
@@ -19,7 +19,7 @@ SHRINKAGE = (0.1, 0.01)
 @final
 @dataclass(frozen=True)
 class CubicRegression(AbstractBasis):
-    """Natural cubic splines with ``k`` knots at quantiles of the distinct covariates; penalty ``int f''(x)^2 dx``.
+    """Natural cubic splines with ``k`` knots, ``given`` or at quantiles of the distinct covariates; penalty ``int f''(x)^2 dx``.
 
     Beyond the outer knots functions go on linearly. ``shrink`` (``bs = "cs"``) also penalises straight lines: that nearest to the
     first coefficient, and that without it. Which of the two gets the larger share is left to rounding in mgcv; here it is the first.
@@ -27,10 +27,11 @@ class CubicRegression(AbstractBasis):
 
     k: int = 10
     shrink: bool = False
+    given: np.ndarray | None = field(compare=False, default=None)
     knots: np.ndarray = field(compare=False, repr=False, default_factory=lambda: np.zeros(0))
 
     def learn(self, x: np.ndarray) -> Self:
-        return replace(self, knots=_quantiles(x, self.k, 3))
+        return replace(self, knots=_quantiles(x, self.k, 3) if self.given is None else self.given)
 
     def matrix(self, x: np.ndarray) -> np.ndarray:
         spline = _cardinal(self.knots, "natural")
@@ -57,14 +58,18 @@ class CubicRegression(AbstractBasis):
 class Cyclic(AbstractBasis):
     """Cubic splines whose value and first two derivatives agree at both ends; ``k`` knots give ``k - 1`` functions.
 
-    Covariates beyond the ends are wrapped around.
+    Covariates beyond the ends are wrapped around. Two ``given`` knots are the ends, ``k`` are all.
     """
 
     k: int = 10
+    given: np.ndarray | None = field(compare=False, default=None)
     knots: np.ndarray = field(compare=False, repr=False, default_factory=lambda: np.zeros(0))
 
     def learn(self, x: np.ndarray) -> Self:
-        return replace(self, knots=_quantiles(x, self.k, 4))
+        if self.given is None:
+            return replace(self, knots=_quantiles(x, self.k, 4))
+        all_given = len(self.given) == self.k
+        return replace(self, knots=self.given if all_given else _quantiles(np.r_[self.given, x[:, 0]][:, None], self.k, 4))
 
     def matrix(self, x: np.ndarray) -> np.ndarray:
         return _cardinal(self.knots, "periodic")(wrapped(x[:, 0], self.knots[0], self.knots[-1]))
@@ -85,8 +90,6 @@ def wrapped(x: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def _quantiles(x: np.ndarray, k: int, least: int) -> np.ndarray:
-    if x.shape[1] != 1:
-        raise BrimError("cubic regression splines have one covariate", hint='use bs = "tp" or t2()')
     return np.quantile(np.unique(x), np.linspace(0.0, 1.0, dimension(k, least, x)))
 
 
@@ -104,3 +107,13 @@ def _roughness(knots: np.ndarray, ends: str) -> np.ndarray:
     left, right, width = bend[:-1], bend[1:], np.diff(knots)[:, None] / 6
     cross = (width * left).T @ right
     return 2 * (width * left).T @ left + 2 * (width * right).T @ right + cross + cross.T
+
+
+def read(asked: Asked) -> CubicRegression | Cyclic:
+    """``bs = "cr"``, ``"cs"`` and ``"cc"``."""
+    asked.single()
+    asked.takes(m=False)
+    k = asked.k or 10
+    if asked.bs == "cc":
+        return Cyclic(k, asked.knots_of((2, k)))
+    return CubicRegression(k, asked.bs == "cs", asked.knots_of((k,)))

@@ -39,6 +39,15 @@ class AbstractSmooth(ABC):
     def columns(self, x: np.ndarray) -> np.ndarray:
         """``[X_s, Z_1, Z_2, ...]`` at any covariates, ``(n, n_fixed + sum(sizes))``."""
 
+    def fixed_columns(self, x: np.ndarray) -> np.ndarray:
+        """``X_s`` alone."""
+        return self.columns(x)[:, : self.n_fixed]
+
+    @property
+    def over(self) -> tuple[int, ...]:
+        """The covariates that are factors over whose levels the coefficients run; the basis does not have them as arguments."""
+        return ()
+
     @property
     def precision(self) -> np.ndarray | None:
         """``D (sum(sizes), m)`` if coefficient ``q`` has the precision ``sum_j D_qj / sds_j^2``; ``None`` if each has one ``sds``."""
@@ -67,13 +76,15 @@ def natural_null(functions: np.ndarray, x: np.ndarray, constant: bool) -> np.nda
 class Single(AbstractSmooth):
     """One basis with one penalty: ``Z = X Q U D^(-1/2)`` from the eigenvectors of ``Q' S Q``, ``X_s = X Q N`` from its null space.
 
-    ``S`` is scaled by ``|X|_inf^2 / |S|_1``; ``Q`` spans the coefficients whose function sums to zero over the training rows.
+    ``S`` is scaled by ``|X|_inf^2 / |S|_1``; ``Q`` spans the coefficients whose function sums to zero over the training rows, or is
+    zero at a ``point`` (``pc``).
     Unpenalised columns are scaled to the mean square of the penalised ones. ``fixed``: no penalty (``fx = TRUE``).
     """
 
     basis: AbstractBasis = field(compare=False)
     fixed: bool = False
     constrain: bool = True
+    point: tuple[float, ...] = ()
     sizes: tuple[int, ...] = ()
     n_fixed: int = 0
     maps: np.ndarray = field(compare=False, repr=False, default_factory=lambda: np.zeros((0, 0)))
@@ -83,14 +94,15 @@ class Single(AbstractSmooth):
         penalty = basis.penalty
         scale = np.abs(penalty).sum(axis=0).max() / np.abs(design).sum(axis=1).max() ** 2
         centred = basis.centred and self.constrain
-        space = columns_of_null(design.mean(axis=0)) if centred else np.eye(len(penalty))
+        total = basis.matrix(np.array([self.point]))[0] if self.point else design.mean(axis=0)
+        space = columns_of_null(total) if centred or self.point else np.eye(len(penalty))
         rank = min(basis.rank, space.shape[1])
         values, range_, null = split(space.T @ penalty @ space / scale, rank)
         penalised = space @ (range_ / np.sqrt(values))[:, mgcv_order(rank, null.shape[1])]
         penalised = penalised * oriented(design @ penalised, x)
         free = space @ null
         if free.shape[1]:
-            free = free @ natural_null(design @ free, x, not centred)
+            free = free @ natural_null(design @ free, x, not (centred or self.point))
             free = free * np.sqrt(np.mean(weight**2 @ (design @ penalised) ** 2) / (weight**2 @ (design @ free) ** 2))
         maps = np.hstack([free, penalised])
         if self.fixed:
@@ -99,6 +111,9 @@ class Single(AbstractSmooth):
 
     def columns(self, x: np.ndarray) -> np.ndarray:
         return in_blocks(lambda rows: self.basis.matrix(rows) @ self.maps, x)
+
+    def fixed_columns(self, x: np.ndarray) -> np.ndarray:
+        return in_blocks(lambda rows: self.basis.product(rows, self.maps[:, : self.n_fixed]), x)
 
 
 def mgcv_order(rank: int, nullity: int) -> np.ndarray:
@@ -117,6 +132,7 @@ class Curves(AbstractSmooth):
     """
 
     basis: AbstractBasis = field(compare=False)
+    over: tuple[int, ...] = ()
     sizes: tuple[int, ...] = ()
     n_fixed: int = 0
     maps: np.ndarray = field(compare=False, repr=False, default_factory=lambda: np.zeros((0, 0)))

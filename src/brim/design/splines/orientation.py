@@ -79,7 +79,7 @@ def orientation(smooth: AbstractSmooth, x: np.ndarray) -> np.ndarray | None:
     """
     if isinstance(smooth, Slopes):
         return np.ones(1)
-    if not isinstance(smooth, Single) or not _determined(smooth.basis, x.shape[1], smooth.n_fixed):
+    if not isinstance(smooth, Single) or smooth.point or not _determined(smooth.basis, x.shape[1], smooth.n_fixed):
         return None
     basis = smooth.basis
     mine, design = basis.learned_by(x, lanczos) if isinstance(basis, ThinPlate) else (basis, basis.matrix(x))

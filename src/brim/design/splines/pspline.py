@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Self, final
+from typing import Any, Self, final
 
 import numpy as np
 
-from brim.design.splines.basis import AbstractBasis
+from brim.design.splines.asked import Asked
+from brim.design.splines.basis import AbstractBasis, even
 from brim.design.splines.cubic import wrapped
 from brim.errors import BrimError
 
-__all__ = ["PSpline"]
+__all__ = ["PSpline", "read"]
 
 
 @final
@@ -20,43 +21,49 @@ class PSpline(AbstractBasis):
     """``k`` B-splines of degree ``order + 1`` with differences of order ``difference`` penalised.
 
     Knots are even over the covariate's range, widened by a thousandth on both sides; beyond them functions go on linearly. With
-    ``cyclic`` (``bs = "cp"``) the ends of the range are joined.
+    ``cyclic`` (``bs = "cp"``) the ends of the range are joined. Two ``given`` knots are the range, more are all knots.
     """
 
     k: int = 10
     order: int = 2
     difference: int = 2
     cyclic: bool = False
-    low: float = field(compare=False, default=0.0)
-    high: float = field(compare=False, default=1.0)
+    given: np.ndarray | None = field(compare=False, default=None)
+    knots: np.ndarray = field(compare=False, repr=False, default_factory=lambda: np.zeros(0))
 
     def learn(self, x: np.ndarray) -> Self:
-        if x.shape[1] != 1:
-            raise BrimError("P-splines have one covariate", hint='use bs = "tp" or t2()')
         least = max(self.order + 2, self.difference) + (0 if self.cyclic else 1)
         if self.k < least:
             what = f"k = {self.k} is too small for a P-spline with m = c({self.order}, {self.difference})"
             raise BrimError(what, hint=f"k must be at least {least}")
-        low, high = float(x.min()), float(x.max())
-        if low == high:
-            raise BrimError("the covariate of the smooth is constant")
-        margin = 0.0 if self.cyclic else 0.001 * (high - low)
-        return replace(self, low=low - margin, high=high + margin)
+        degree, knots = self.order + 1, self.given
+        if self.cyclic:
+            return replace(self, knots=_joined(x[:, 0], knots, self.k, degree))
+        if knots is None or len(knots) == 2:
+            knots = even(x, knots, self.k - degree + 1, degree)
+        made = replace(self, knots=knots)
+        if x.min() < made.ends[0] or x.max() > made.ends[1]:
+            raise BrimError(f"the inner knots of a smooth, from {made.ends[0]:g} to {made.ends[1]:g}, do not hold its covariate")
+        return made
 
-    def matrix(self, x: np.ndarray) -> np.ndarray:
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The inner range."""
+        return float(self.knots[self.order + 1]), float(self.knots[-2 - self.order])
+
+    def _splines(self) -> Any:
         from scipy.interpolate import BSpline
 
-        degree = self.order + 1
-        intervals = self.k if self.cyclic else self.k - degree
-        width = (self.high - self.low) / intervals
-        knots = self.low + width * np.arange(-degree, intervals + degree + 1)
-        splines = BSpline(knots, np.eye(intervals + degree), degree)
+        return BSpline(self.knots, np.eye(len(self.knots) - self.order - 2), self.order + 1)
+
+    def matrix(self, x: np.ndarray) -> np.ndarray:
+        splines, degree = self._splines(), self.order + 1
         if self.cyclic:
-            every = splines(wrapped(x[:, 0], self.low, self.high))
-            every[:, :degree] += every[:, intervals:]
-            return every[:, :intervals]
-        inside = np.clip(x[:, 0], self.low, self.high)
-        return splines(inside) + splines(inside, 1) * (x[:, 0] - inside)[:, None]
+            every = splines(wrapped(x[:, 0], *self.ends))
+            every[:, :degree] += every[:, self.k :]
+            return np.asarray(every[:, : self.k])
+        inside = np.clip(x[:, 0], *self.ends)
+        return np.asarray(splines(inside) + splines(inside, 1) * (x[:, 0] - inside)[:, None])
 
     @property
     def penalty(self) -> np.ndarray:
@@ -77,3 +84,28 @@ class PSpline(AbstractBasis):
         if self.cyclic:
             return self.k - min(self.difference, 1)
         return self.k - self.difference
+
+
+def _joined(x: np.ndarray, given: np.ndarray | None, k: int, degree: int) -> np.ndarray:
+    """``k`` intervals whose ends are joined, with ``degree`` more on both sides."""
+    if given is None or len(given) == 2:
+        low, high = (float(x.min()), float(x.max())) if given is None else (float(given[0]), float(given[1]))
+        if low > x.min() or high < x.max():
+            raise BrimError(f"the knots of a smooth, from {low:g} to {high:g}, do not hold its covariate")
+        if low == high:
+            raise BrimError("the covariate of the smooth is constant")
+        return low + (high - low) / k * np.arange(-degree, k + degree + 1)
+    period = given[-1] - given[0]
+    return np.concatenate([given[-1 - degree : -1] - period, given, given[1 : degree + 1] + period])
+
+
+def read(asked: Asked) -> PSpline:
+    """``bs = "ps"`` and ``"cp"`` with ``m = c(order, difference)``, both 2 by default."""
+    asked.single()
+    asked.takes()
+    m = asked.m * 2 if len(asked.m) == 1 else asked.m
+    if len(m) > 2:
+        raise asked.error("m of a P-spline is c(order, difference)", "the degree less one, and the order of differences", at="m")
+    order, difference = (2 if v is None or v < 0 else asked.whole(v, "m") for v in m or (2, 2))
+    cyclic, k = asked.bs == "cp", asked.k or 10
+    return PSpline(k, order, difference, cyclic, asked.knots_of((2, k + 1) if cyclic else (2, k + order + 2)))

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Self, final
 
 import numpy as np
 from scipy.special import gamma
 
+from brim.design.splines.asked import Asked
 from brim.design.splines.basis import AbstractBasis, dimension, in_blocks
+from brim.design.splines.places import MAX_KNOTS, Eigen, largest, monomials, places, reduced, turned
 from brim.errors import BrimError
 
-__all__ = ["ThinPlate"]
+__all__ = ["ThinPlate", "read"]
 
-Eigen = Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]]
-
-#: Knots at most: beyond it, a sample of the distinct covariates.
-MAX_KNOTS = 2000
-#: Up to this number of knots all eigenvectors are computed, beyond it only those that are kept.
-DENSE = 300
 SHRINKAGE = 0.1
 
 
@@ -45,12 +39,17 @@ class ThinPlate(AbstractBasis):
         Polynomials are penalised too, a tenth as much as the least penalised other function (``bs = "ts"``).
     null
         ``False``: no polynomials (``m = c(m, 0)``), and every column has mean zero.
+    given
+        Knots of each covariate in place of all distinct covariates, of which ``most`` are drawn with ``seed``.
     """
 
     k: int | None = None
     m: int | None = None
     shrink: bool = False
     null: bool = True
+    given: tuple[np.ndarray, ...] = field(compare=False, default=())
+    most: int = MAX_KNOTS
+    seed: int = 1
     order: int = 0
     nullity: int = 0
     knots: np.ndarray = field(compare=False, repr=False, default_factory=lambda: np.zeros((0, 0)))
@@ -63,7 +62,7 @@ class ThinPlate(AbstractBasis):
         return self.learned(x)[0]
 
     def learned(self, x: np.ndarray) -> tuple[Self, np.ndarray]:
-        return self.learned_by(x, _largest)
+        return self.learned_by(x, largest)
 
     def learned_by(self, x: np.ndarray, eigen: Eigen) -> tuple[Self, np.ndarray]:
         """The learned basis with its matrix; ``eigen (matrix, k)`` gives the ``k`` eigenpairs largest in size, values ascending."""
@@ -74,20 +73,21 @@ class ThinPlate(AbstractBasis):
         nullity = math.comb(order + d - 1, d)
         k = dimension(self.k or nullity + (8, 27, 100)[min(d, 3) - 1], nullity + 1, x)
         shift = np.mean(x, axis=0, dtype=np.longdouble).astype(float)  # R sums so; signs may hang on the last digit
-        knots = _sampled(np.unique(x, axis=0)) - shift
+        given = tuple(v - c for v, c in zip(self.given, shift, strict=True)) if self.given else ()
+        knots = places(x - shift, given, self.most, self.seed, k)
         return replace(self, order=order, nullity=nullity, knots=knots, shift=shift)._solved(x, k, eigen)
 
     def _solved(self, x: np.ndarray, k: int, eigen: Eigen) -> tuple[Self, np.ndarray]:
         """The learned basis with its matrix; all of this is linear, so that the radial functions are evaluated once."""
-        values, vectors = eigen(self._eta(self.knots), k)
         # eigenvalues in this order before the QR: the constraint is absorbed as mgcv does it, which the scaling below depends on
+        vectors, bends = reduced(self._eta(self.knots), k, eigen)
         null = np.linalg.qr(vectors.T @ self._polynomials(self.knots), mode="complete")[0][:, : self.nullity - 1 : -1]
         rest = k - self.nullity
         coefs = np.zeros((len(self.knots) + self.nullity, k))
         coefs[: len(self.knots), :rest] = vectors @ null
         coefs[len(self.knots) :, rest:] = np.eye(self.nullity)
         rough = np.zeros((k, k))
-        rough[:rest, :rest] = null.T @ (values[:, None] * null)
+        rough[:rest, :rest] = turned(bends, null)
         design = replace(self, coefs=coefs).matrix(x)
         size = np.sqrt(np.mean(design**2, axis=0))
         coefs, design, rough = coefs / size, design / size, rough / np.outer(size, size)
@@ -97,6 +97,11 @@ class ThinPlate(AbstractBasis):
         if self.shrink:
             rough[range(rest, k), range(rest, k)] = SHRINKAGE * np.linalg.eigvalsh(rough[:rest, :rest])[0]
         return replace(self, coefs=coefs, roughness=rough), design
+
+    def product(self, x: np.ndarray, maps: np.ndarray) -> np.ndarray:
+        at, n, coefs = x - self.shift, len(self.knots), self.coefs @ maps
+        means = np.broadcast_to(self.means, len(maps)) @ maps
+        return np.asarray(self._eta(at) @ coefs[:n] + self._polynomials(at) @ coefs[n:] - means)
 
     def matrix(self, x: np.ndarray) -> np.ndarray:
         def part(rows: np.ndarray) -> np.ndarray:
@@ -137,10 +142,7 @@ class ThinPlate(AbstractBasis):
         return constant * _power(square, m - d // 2) * np.log(np.where(square > 0, square, 1.0))
 
     def _polynomials(self, at: np.ndarray) -> np.ndarray:
-        """Monomials of degree below ``m``, the power of the first covariate running fastest."""
-        d = at.shape[1]
-        powers = [p[::-1] for p in itertools.product(range(self.order), repeat=d) if sum(p) < self.order]
-        return np.stack([np.prod(at ** np.array(p), axis=1) for p in powers], axis=1)
+        return monomials(at, self.order)
 
 
 def _power(base: np.ndarray, n: int) -> np.ndarray:
@@ -151,23 +153,13 @@ def _power(base: np.ndarray, n: int) -> np.ndarray:
     return out
 
 
-def _sampled(distinct: np.ndarray) -> np.ndarray:
-    """At most ``MAX_KNOTS`` of the distinct covariates, the same ones every time."""
-    if len(distinct) <= MAX_KNOTS:
-        return distinct
-    return distinct[np.sort(np.random.default_rng(1).choice(len(distinct), MAX_KNOTS, replace=False))]
-
-
-def _largest(matrix: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The ``k`` eigenvalues largest in size, ascending, with their eigenvectors."""
-    n = len(matrix)
-    if n <= DENSE or k > n // 4:
-        values, vectors = np.linalg.eigh(matrix)
-        keep = np.sort(np.argsort(-np.abs(values), kind="stable")[:k])
-        return values[keep], vectors[:, keep]
-    from scipy.sparse.linalg import eigsh
-
-    start = np.random.default_rng(1).normal(size=n)  # ARPACK's own start is random
-    values, vectors = eigsh(matrix, k, which="LM", v0=start)
-    order = np.argsort(values)
-    return values[order], vectors[:, order]
+def read(asked: Asked) -> ThinPlate:
+    """``bs = "tp"`` and ``"ts"`` with ``m``, the order, or ``c(m, 0)`` for no unpenalised functions."""
+    asked.takes("max.knots", "seed")
+    asked.numeric()
+    first, second = asked.orders(2, "an order, or c(order, 0) for no unpenalised functions")
+    if second not in (None, 0):
+        raise asked.error("m of a thin plate spline is an order, or c(order, 0) for no unpenalised functions", at="m")
+    order = asked.whole(first, "the order") if first else None
+    most, seed = int(asked.extras.get("max.knots", MAX_KNOTS)), int(asked.extras.get("seed", 1))
+    return ThinPlate(asked.k, order, asked.bs == "ts", second is None, asked.knots, most, seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self, final
 
@@ -35,7 +36,8 @@ def read(terms: tuple[tuple[Node, ...], ...], context: Context) -> Read:
         calls = [f for f in term if isinstance(f, Call)]
         if len(term) > 1:
             raise fault(calls[0], "a smooth cannot be part of an interaction", "write s(x, by = z)")
-        smooth = Smooth(calls[0], context.where, i + 1, f"student_t(3, 0, {context.scale:g})").learn(context.frame)
+        scale = f"student_t(3, 0, {context.scale:g})"
+        smooth = Smooth(calls[0], context.where, i + 1, scale, context.knots, context.data2).learn(context.frame)
         for other in out:
             if set(smooth.labels) & set(other.labels):
                 raise fault(calls[0], f"two smooths are called '{smooth.labels[0]}'", f"the other is {deparse(other.call)}: leave one out")
@@ -56,6 +58,8 @@ class Smooth(AbstractTerm, AbstractCurve):
         Predictor, and number among its smooths.
     sds_default
         brms' default prior of the standard deviations.
+    knots, data2
+        Knots by covariate, and matrices that ``xt`` names.
     levels
         Levels of a factor ``by`` that have a curve (an ordered factor's first has none); one empty name without such a factor.
     labels
@@ -76,6 +80,8 @@ class Smooth(AbstractTerm, AbstractCurve):
     where: Where
     index: int
     sds_default: str = field(compare=False, default="student_t(3, 0, 2.5)")
+    knots: Mapping[str, np.ndarray] = field(compare=False, default_factory=dict, repr=False)
+    data2: Mapping[str, Any] = field(compare=False, default_factory=dict, repr=False)
     levels: tuple[str, ...] = ("",)
     labels: tuple[str, ...] = ()
     groups: int = 0
@@ -105,12 +111,12 @@ class Smooth(AbstractTerm, AbstractCurve):
         by = Expression(call.by).learn(frame) if call.by is not None else None
         draft = replace(self, covariates=covariates, by=by, levels=_levels(by, frame))
         weight = draft._weight(frame)
-        counts = tuple(_count(c, frame) for c in covariates)
-        smooth, factors = call.build(counts, draft._by_factor or weight is None or bool(np.ptp(weight) == 0))
-        counts = tuple(counts[i] for i in factors)
-        draft = replace(draft, factors=factors, counts=counts, groups=int(np.prod(counts)) if factors else 0)
+        of_each = tuple(_level_names(c, frame) for c in covariates)
         names = (f"{call.label}:{deparse(call.by)}{level}" if call.by is not None else call.label for level in draft.levels)
         try:
+            smooth = call.build(of_each, draft._by_factor or weight is None or bool(np.ptp(weight) == 0), self.knots, self.data2)
+            counts = tuple(len(of_each[i]) for i in smooth.over)
+            draft = replace(draft, factors=smooth.over, counts=counts, groups=int(np.prod(counts)) if counts else 0)
             draft = replace(draft, labels=tuple(brms_name(n) for n in names), smooth=smooth.learn(draft._x(frame), draft._first(frame)))
         except BrimError as error:
             raise error if error.source is not None else fault(self.call, error.what, error.hint) from None
@@ -262,8 +268,10 @@ class Smooth(AbstractTerm, AbstractCurve):
         assert self.smooth is not None
         if not self.smooth.n_fixed:
             return ()
-        design = self.design(frame)
-        return ((self._name("bs"), _spread(design["X"], self._fixed_positions, design.get("level")), False),)
+        weight, level = self._weight(frame), self._level(frame)
+        x = self.smooth.fixed_columns(self._x(frame)) * (1.0 if weight is None else weight[:, None])
+        x = x if level is None else np.where(level[:, None] < 0, 0.0, x)
+        return ((self._name("bs"), _spread(x, self._fixed_positions, None if level is None else np.maximum(level, 0)), False),)
 
     @property
     def _wiggles(self) -> bool:
@@ -370,6 +378,6 @@ def _levels(by: Expression | None, frame: Frame) -> tuple[str, ...]:
     return factor.levels[1:] if factor.ordered else factor.levels
 
 
-def _count(covariate: Expression, frame: Frame) -> int:
+def _level_names(covariate: Expression, frame: Frame) -> tuple[str, ...]:
     value = covariate.value(frame)
-    return len(value.levels) if isinstance(value, Factor) else 0
+    return value.levels if isinstance(value, Factor) else ()

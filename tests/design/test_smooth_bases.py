@@ -1,0 +1,186 @@
+"""The bases of smooths against mgcv, by the way that brms takes, and knots.
+
+reference/smooths_more.json.gz holds by basis ``Zs`` and ``Xs`` of ``standata(fit)``, the first 12 rows, then of ``standata(fit, newdata =
+new, internal = TRUE)``, with ``fit = brm(y ~ <smooth>, data, knots = <knots>, empty = TRUE)`` (brms 2.18.0, mgcv 1.8-41), ``r`` and ``o``
+factors. ``many`` has ``Zs`` of four new rows after 2,300 distinct covariates.
+
+Columns are determined up to sign, and unpenalised ones up to a linear map: compared are kernels and spaces.
+"""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import brim
+from brim.design.splines.knots import read_knots
+from brim.design.splines.places import sampled
+from brim.frames.frame import Frame
+from references import reference
+
+REFERENCE = reference("smooths_more")
+
+
+def frame_of(columns):
+    frame = pd.DataFrame(columns)
+    return frame.assign(g=frame.r, o=pd.Categorical(frame.o, list("klm"), ordered=True))
+
+
+DATA, NEW = frame_of(REFERENCE["data"]), frame_of(REFERENCE["new"])
+
+
+def smooth(text, **more):
+    fit = brim.brm(f"y ~ {text}", data=DATA, empty=True, **more)
+    (term,) = [t for t in fit.model.responses[0].predictor("mu").terms if t.key.startswith("smooth")]
+    return term
+
+
+def columns(term, rows):
+    """``(Xs, Zs)``: what one unit of each coefficient adds to the predictor."""
+    frame = Frame.read(rows)
+    design = term.design(frame)
+    sizes = {q.key: q.names.size for q in term.reported()}
+    zero = {key: np.zeros(n) for key, n in sizes.items()}
+
+    def of(base):
+        key = term.key.replace("smooth", base)
+        if key not in sizes:
+            return np.zeros((frame.n, 0))
+        return np.stack([np.asarray(term.apply(np.zeros(frame.n), {**zero, key: one}, design)) for one in np.eye(sizes[key])], axis=1)
+
+    return of("bs"), of("s")
+
+
+def rows_of(term):
+    """As the reference lists them."""
+    (x, z), (x_new, z_new) = columns(term, DATA), columns(term, NEW)
+    return np.vstack([x[:12], x_new]), np.vstack([z[:12], z_new])
+
+
+def close(mine, theirs, tolerance=1e-6):
+    assert mine.shape == theirs.shape
+    scale = np.abs(theirs).max() if theirs.size else 1.0
+    np.testing.assert_allclose(mine / scale, theirs / scale, rtol=0, atol=tolerance)
+
+
+def matrix(values):
+    values = np.array(values, dtype=float)
+    return values if values.ndim == 2 else values.reshape(len(values), -1)
+
+
+COMPARED = ("places", "pc", "knots")
+CASES = [(case["text"], i, key) for key in COMPARED for i, case in enumerate(REFERENCE[key])]
+
+
+@pytest.mark.parametrize(("text", "i", "key"), CASES, ids=[f"{text}-{i}" for text, i, _ in CASES])
+def test_basis_and_penalty_are_those_of_mgcv(text, i, key):
+    case = REFERENCE[key][i]
+    x, z = rows_of(smooth(text, knots=case["knots"] or None))
+    parts = [matrix(part) for part in case["Zs"]]
+    ends = np.cumsum([0, *(part.shape[1] for part in parts)])
+    assert z.shape[1] == ends[-1]
+    for start, stop, part in zip(ends[:-1], ends[1:], parts, strict=True):
+        close(z[:, start:stop] @ z[:, start:stop].T, part @ part.T)
+    theirs = matrix(case["Xs"])
+    assert x.shape == theirs.shape
+    if theirs.size:
+        close(x @ np.linalg.lstsq(x, theirs, rcond=None)[0], theirs)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Many distinct covariates
+
+
+MANY = ["s(x, k = 6)", "s(x, z, k = 8)"]
+
+
+@pytest.mark.parametrize("text", MANY)
+def test_many_distinct_covariates_have_the_knots_of_mgcv(text):
+    """2,000 of 2,300, drawn as R draws them."""
+    i = np.arange(1, 2301)
+    x, z = np.round(i * 0.6180339887498949 % 1, 6), np.round(i * 0.7548776662466927 % 1 * 20 - 10, 5)
+    fit = brim.brm(f"y ~ {text}", data={"x": x, "z": z, "y": np.sin(i)}, empty=True)
+    (term,) = [t for t in fit.model.responses[0].predictor("mu").terms if t.key.startswith("smooth")]
+    _, mine = columns(term, {"x": [0.05, 0.3, 0.77, 0.99], "z": [-9, -1, 4.5, 8]})
+    theirs = matrix(next(case["Zs"] for case in REFERENCE["many"] if case["text"] == text))
+    close(mine @ mine.T, theirs @ theirs.T)
+
+
+def test_samples_are_those_of_r():
+    """set.seed(1); sample(1:2100, 8)."""
+    assert sampled(np.arange(1, 2101), 8, 1).tolist() == [1017, 679, 930, 1533, 471, 270, 1211, 597]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Knots, and points
+
+
+def test_knots_are_kept_by_update_save_and_pickle(tmp_path):
+    fit = brim.brm("y ~ s(x, bs = 'cr', k = 4)", DATA, knots={"x": [1, 0, 0.3, 0.5]}, chains=1, iter=20, seed=1, progress=False)
+    fit.save(tmp_path / "fit.nc")
+    for other in (fit.update(newdata=DATA, chains=1), brim.load(tmp_path / "fit.nc")):
+        assert other.settings.knots == {"x": (1.0, 0.0, 0.3, 0.5)}
+        (term,) = [t for t in other.model.responses[0].predictor("mu").terms if t.key.startswith("smooth")]
+        np.testing.assert_array_equal(term.smooth.basis.knots, [0, 0.3, 0.5, 1])
+
+
+@pytest.mark.parametrize(
+    ("text", "knots", "what"),
+    [
+        ("s(x)", {"q": [0, 1]}, "knots are given for 'q', which is no covariate of a smooth"),
+        ("s(log(w), bs = 'cr')", {"w": [0, 1]}, "knots are given for 'w'"),
+        ("x", {"x": [0, 1]}, "knots are given for 'x'"),
+        ("s(x, bs = 'cr', k = 6)", {"x": [0, 0.5, 1]}, "there are 3 knots of x, and .* takes 6"),
+        ("s(x, k = 9)", {"x": [0, 0.2, 0.3, 0.5, 0.8]}, "needs 9 knots, and there are 5"),
+        ("s(x, k = 3)", {"x": [0, 0.2, 0.2, 0.5, 0.8]}, "two knots of a smooth are the same"),
+        ("s(x, z, k = 7)", {"x": [0, 0.5, 1]}, "knots are given for x and not for z"),
+        ("s(x, z, k = 7)", {"x": [0, 0.5, 1], "z": [0, 1]}, "have 3 and 2 knots"),
+        ("s(x, bs = 'ps', k = 6)", {"x": [0.2, 0.8]}, "do not hold its covariate"),
+        ("s(x, bs = 'cp', k = 6)", {"x": [0.2, 0.8]}, "do not hold its covariate"),
+        ("s(x)", {"x": ["a", "b"]}, "the knots of x are no numbers"),
+        ("s(x)", {"x": [0, np.nan]}, "a knot of 'x' is not finite"),
+        ("s(x)", {"x": 3}, "knots of 'x' are a list"),
+        ("s(x)", [0, 1], "knots are given by covariate"),
+        ("s(g, bs = 're')", {"g": ["p", "q"]}, "knots are given for g, which is a factor"),
+        ("s(x, g, bs = 're')", {"x": [0, 1]}, "knots are given for x, and"),
+    ],
+)
+def test_knots_that_do_not_fit(text, knots, what):
+    with pytest.raises(brim.BrimError, match=what):
+        smooth(text, knots=knots)
+
+
+def test_more_knots_than_observations_are_left_out():
+    with pytest.warns(brim.BrimWarning, match="60 knots of a smooth are more than its 40 observations"):
+        given = smooth("s(x, k = 5)", knots={"x": np.linspace(0, 1, 60)})
+    for mine, same in zip(columns(given, DATA), columns(smooth("s(x, k = 5)"), DATA), strict=True):
+        np.testing.assert_array_equal(mine, same)
+
+
+def test_names_of_knots_are_read_as_formulas():
+    assert read_knots({"log( w )": [1, 2]}) == {"log(w)": (1.0, 2.0)}
+
+
+@pytest.mark.parametrize("pc", ["c(0.4, 0.1)", "list(0.4, 0.1)", "list(z = 0.1, x = 0.4)"])
+def test_a_smooth_is_zero_at_its_point(pc):
+    term = smooth(f"s(x, z, pc = {pc}, k = 8)")
+    for part in columns(term, {"x": [0.4], "z": [0.1]}):
+        np.testing.assert_allclose(part, 0, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("s(x, pc = c(1, 2))", "pc is one number for each of 1 covariate"),
+        ("s(x, z, pc = 1)", "pc is one number for each of 2 covariate"),
+        ('s(x, g, bs = "fs", pc = 1)', 'pc has no meaning for bs = "fs"'),
+        ("t2(x, z, pc = c(0, 0))", r"the argument pc of t2\(\) is not built yet"),
+        ('s(x, bs = "sz", k = 5)', 'bs = "sz" is not built: .* a penalty for each'),
+        ('s(x, z, bs = "so")', 'bs = "so" is not built: soap films have two penalties'),
+        ("s(x, xt = list(max.knot = 5))", "max.knot in xt has no meaning"),
+        ('s(x, bs = "ps", m = c(1, 2, 3))', "m of a P-spline"),
+    ],
+)
+def test_errors(text, what):
+    with pytest.raises(brim.BrimError, match=what) as error:
+        smooth(text)
+    assert "^" in str(error.value)  # the token is marked
