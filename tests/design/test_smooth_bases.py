@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 import brim
+from brim.design.splines.bspline import BSplines
 from brim.design.splines.knots import read_knots
 from brim.design.splines.places import sampled
 from brim.frames.frame import Frame
@@ -67,7 +68,7 @@ def matrix(values):
     return values if values.ndim == 2 else values.reshape(len(values), -1)
 
 
-COMPARED = ("places", "pc", "knots")
+COMPARED = ("places", "pc", "knots", "bs")
 CASES = [(case["text"], i, key) for key in COMPARED for i, case in enumerate(REFERENCE[key])]
 
 
@@ -176,6 +177,10 @@ def test_a_smooth_is_zero_at_its_point(pc):
         ("t2(x, z, pc = c(0, 0))", r"the argument pc of t2\(\) is not built yet"),
         ('s(x, bs = "sz", k = 5)', 'bs = "sz" is not built: .* a penalty for each'),
         ('s(x, z, bs = "so")', 'bs = "so" is not built: soap films have two penalties'),
+        ("s(x, bs = 'bs', m = c(3, 2, 1))", 'bs = "bs" with several penalties has no form'),
+        ("s(x, bs = 'bs', m = c(2, 3))", "splines of degree 2 have no derivative of order 3"),
+        ("s(x, bs = 'bs', k = 3)", "k = 3 is too small for splines of degree 3"),
+        ("s(x, z, bs = 'bs')", 'bs = "bs" is for one covariate'),
         ("s(x, xt = list(max.knot = 5))", "max.knot in xt has no meaning"),
         ('s(x, bs = "ps", m = c(1, 2, 3))', "m of a P-spline"),
     ],
@@ -184,3 +189,14 @@ def test_errors(text, what):
     with pytest.raises(brim.BrimError, match=what) as error:
         smooth(text)
     assert "^" in str(error.value)  # the token is marked
+
+
+@pytest.mark.parametrize(("degree", "derivative", "size"), [(3, 2, 4.0), (3, 1, 4 / 3), (2, 2, 4.0), (4, 3, 0.0), (3, 0, 1 / 5)])
+def test_penalty_is_the_integral_of_a_squared_derivative(degree, derivative, size):
+    """Of x^2 over [0, 1]: int (2)^2 = 4, int (2 x)^2 = 4/3, 0, int x^4 = 1/5; the knots need not be even."""
+    x = np.linspace(0, 1, 60)[:, None]
+    inner = np.array([0, 0.1, 0.15, 0.5, 0.8, 1.0])
+    knots = np.r_[np.linspace(-0.4, -0.1, degree), inner, np.linspace(1.1, 1.4, degree)]
+    basis = BSplines(len(inner) + degree - 1, degree, derivative, knots).learn(x)
+    b = np.linalg.lstsq(basis.matrix(x), x[:, 0] ** 2, rcond=None)[0]
+    np.testing.assert_allclose(b @ basis.penalty @ b, size, atol=1e-9)
