@@ -68,10 +68,11 @@ def matrix(values):
     return values if values.ndim == 2 else values.reshape(len(values), -1)
 
 
-COMPARED = ("places", "pc", "knots", "bs")
+COMPARED = ("places", "pc", "knots", "bs", "ds")
 CASES = [(case["text"], i, key) for key in COMPARED for i, case in enumerate(REFERENCE[key])]
 
 
+@pytest.mark.filterwarnings("ignore:m = c")
 @pytest.mark.parametrize(("text", "i", "key"), CASES, ids=[f"{text}-{i}" for text, i, _ in CASES])
 def test_basis_and_penalty_are_those_of_mgcv(text, i, key):
     case = REFERENCE[key][i]
@@ -91,7 +92,7 @@ def test_basis_and_penalty_are_those_of_mgcv(text, i, key):
 # Many distinct covariates
 
 
-MANY = ["s(x, k = 6)", "s(x, z, k = 8)"]
+MANY = ["s(x, k = 6)", "s(x, z, k = 8)", 's(x, bs = "ds", k = 6)']
 
 
 @pytest.mark.parametrize("text", MANY)
@@ -181,6 +182,8 @@ def test_a_smooth_is_zero_at_its_point(pc):
         ("s(x, bs = 'bs', m = c(2, 3))", "splines of degree 2 have no derivative of order 3"),
         ("s(x, bs = 'bs', k = 3)", "k = 3 is too small for splines of degree 3"),
         ("s(x, z, bs = 'bs')", 'bs = "bs" is for one covariate'),
+        ("s(x, z, bs = 'ds', m = c(1, 0.5, 3))", r"m of bs = \"ds\" is c\(m, s\)"),
+        ("s(x, g, bs = 'ds')", "g is a factor"),
         ("s(x, xt = list(max.knot = 5))", "max.knot in xt has no meaning"),
         ('s(x, bs = "ps", m = c(1, 2, 3))', "m of a P-spline"),
     ],
