@@ -68,7 +68,7 @@ def matrix(values):
     return values if values.ndim == 2 else values.reshape(len(values), -1)
 
 
-COMPARED = ("places", "pc", "knots", "bs", "ds")
+COMPARED = ("places", "pc", "knots", "bs", "ds", "gp")
 CASES = [(case["text"], i, key) for key in COMPARED for i, case in enumerate(REFERENCE[key])]
 
 
@@ -92,7 +92,7 @@ def test_basis_and_penalty_are_those_of_mgcv(text, i, key):
 # Many distinct covariates
 
 
-MANY = ["s(x, k = 6)", "s(x, z, k = 8)", 's(x, bs = "ds", k = 6)']
+MANY = ["s(x, k = 6)", "s(x, z, k = 8)", 's(x, bs = "ds", k = 6)', 's(x, z, bs = "gp", k = 8)']
 
 
 @pytest.mark.parametrize("text", MANY)
@@ -184,6 +184,8 @@ def test_a_smooth_is_zero_at_its_point(pc):
         ("s(x, z, bs = 'bs')", 'bs = "bs" is for one covariate'),
         ("s(x, z, bs = 'ds', m = c(1, 0.5, 3))", r"m of bs = \"ds\" is c\(m, s\)"),
         ("s(x, g, bs = 'ds')", "g is a factor"),
+        ("s(x, bs = 'gp', m = 6)", "begins with a type from 1 to 5, not 6"),
+        ("s(x, bs = 'gp', m = c(2, 1, 3))", "the power in m of .* is above 0 and at most 2, not 3"),
         ("s(x, xt = list(max.knot = 5))", "max.knot in xt has no meaning"),
         ('s(x, bs = "ps", m = c(1, 2, 3))', "m of a P-spline"),
     ],
