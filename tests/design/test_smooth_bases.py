@@ -68,7 +68,7 @@ def matrix(values):
     return values if values.ndim == 2 else values.reshape(len(values), -1)
 
 
-COMPARED = ("places", "pc", "knots", "bs", "ds", "gp")
+COMPARED = ("places", "pc", "knots", "bs", "ds", "gp", "sos")
 CASES = [(case["text"], i, key) for key in COMPARED for i, case in enumerate(REFERENCE[key])]
 
 
@@ -186,6 +186,8 @@ def test_a_smooth_is_zero_at_its_point(pc):
         ("s(x, g, bs = 'ds')", "g is a factor"),
         ("s(x, bs = 'gp', m = 6)", "begins with a type from 1 to 5, not 6"),
         ("s(x, bs = 'gp', m = c(2, 1, 3))", "the power in m of .* is above 0 and at most 2, not 3"),
+        ("s(x, bs = 'sos')", "has two covariates, latitude and longitude"),
+        ("s(lat, lon, bs = 'sos', m = 5)", 'm of bs = "sos" is from -2 to 4, not 5'),
         ("s(x, xt = list(max.knot = 5))", "max.knot in xt has no meaning"),
         ('s(x, bs = "ps", m = c(1, 2, 3))', "m of a P-spline"),
     ],
