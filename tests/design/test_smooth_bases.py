@@ -2,7 +2,7 @@
 
 reference/smooths_more.json.gz holds by basis ``Zs`` and ``Xs`` of ``standata(fit)``, the first 12 rows, then of ``standata(fit, newdata =
 new, internal = TRUE)``, with ``fit = brm(y ~ <smooth>, data, knots = <knots>, empty = TRUE)`` (brms 2.18.0, mgcv 1.8-41), ``r`` and ``o``
-factors. ``many`` has ``Zs`` of four new rows after 2,300 distinct covariates.
+factors. The regions' neighbours are p-q, q-s, s-t, t-u, p-s. ``many`` has ``Zs`` of four new rows after 2,300 distinct covariates.
 
 Columns are determined up to sign, and unpenalised ones up to a linear map: compared are kernels and spaces.
 """
@@ -19,6 +19,19 @@ from brim.frames.frame import Frame
 from references import reference
 
 REFERENCE = reference("smooths_more")
+REGIONS = list("pqstu")
+ADJACENT = pd.DataFrame(np.zeros((5, 5)), REGIONS, REGIONS)
+for a, b in ("pq", "qs", "st", "tu", "ps"):
+    ADJACENT.loc[a, b] = ADJACENT.loc[b, a] = 1.0
+CORNERS = {"p": (0, 0), "q": (1, 0), "s": (2, 0), "t": (2, 1), "u": (3, 2)}
+DATA2 = {
+    "P": np.diag(ADJACENT.sum()) - ADJACENT,
+    "nb": {r: [other for other in REGIONS if ADJACENT.loc[r, other]] for r in REGIONS},
+    "polys": {r: np.array([[a, b], [a + 1, b], [a + 1, b + 1], [a, b + 1], [a, b]]) for r, (a, b) in CORNERS.items()},
+    "few": ADJACENT.iloc[:4, :4],
+    "other": ADJACENT.rename(index={"u": "v"}),
+    "half": np.triu(ADJACENT),
+}
 
 
 def frame_of(columns):
@@ -30,7 +43,7 @@ DATA, NEW = frame_of(REFERENCE["data"]), frame_of(REFERENCE["new"])
 
 
 def smooth(text, **more):
-    fit = brim.brm(f"y ~ {text}", data=DATA, empty=True, **more)
+    fit = brim.brm(f"y ~ {text}", data=DATA, data2=DATA2, empty=True, **more)
     (term,) = [t for t in fit.model.responses[0].predictor("mu").terms if t.key.startswith("smooth")]
     return term
 
@@ -68,7 +81,7 @@ def matrix(values):
     return values if values.ndim == 2 else values.reshape(len(values), -1)
 
 
-COMPARED = ("places", "pc", "knots", "bs", "ds", "gp", "sos")
+COMPARED = ("places", "pc", "knots", "bs", "ds", "gp", "sos", "mrf")
 CASES = [(case["text"], i, key) for key in COMPARED for i, case in enumerate(REFERENCE[key])]
 
 
@@ -188,6 +201,13 @@ def test_a_smooth_is_zero_at_its_point(pc):
         ("s(x, bs = 'gp', m = c(2, 1, 3))", "the power in m of .* is above 0 and at most 2, not 3"),
         ("s(x, bs = 'sos')", "has two covariates, latitude and longitude"),
         ("s(lat, lon, bs = 'sos', m = 5)", 'm of bs = "sos" is from -2 to 4, not 5'),
+        ("s(r, bs = 'mrf')", "needs neighbours or a penalty matrix"),
+        ("s(x, bs = 'mrf', xt = list(nb = nb))", "is for one factor, the regions"),
+        ("s(r, bs = 'mrf', xt = list(nb = W))", "'W' is not in data2"),
+        ("s(r, bs = 'mrf', xt = list(nb = few))", "nb is 4 x 4, and there are 5 regions"),
+        ("s(r, bs = 'mrf', xt = list(nb = other))", "nb has no row 'u'"),
+        ("s(r, bs = 'mrf', xt = list(nb = nb), k = 6)", "k = 6 exceeds the number of regions, 5"),
+        ("s(r, bs = 'mrf', xt = list(penalty = half))", "penalty is not symmetric"),
         ("s(x, xt = list(max.knot = 5))", "max.knot in xt has no meaning"),
         ('s(x, bs = "ps", m = c(1, 2, 3))', "m of a P-spline"),
     ],
@@ -207,3 +227,18 @@ def test_penalty_is_the_integral_of_a_squared_derivative(degree, derivative, siz
     basis = BSplines(len(inner) + degree - 1, degree, derivative, knots).learn(x)
     b = np.linalg.lstsq(basis.matrix(x), x[:, 0] ** 2, rcond=None)[0]
     np.testing.assert_allclose(b @ basis.penalty @ b, size, atol=1e-9)
+
+
+def test_regions_without_data_are_drawn_towards_their_neighbours(tmp_path):
+    """A sixth region beside u: with one coefficient a region, its variance given the others is that of its neighbour's row of ``S``."""
+    nb = {**DATA2["nb"], "u": ["t", "v"], "v": ["u"]}
+    more = {"data2": {"nb": nb}, "knots": {"r": [*REGIONS, "v"]}}
+    fit = brim.brm('y ~ s(r, bs = "mrf", xt = list(nb = nb))', DATA, chains=1, iter=20, seed=1, progress=False, **more)
+    (term,) = [t for t in fit.model.responses[0].predictor("mu").terms if t.key.startswith("smooth")]
+    basis = term.smooth.basis
+    assert basis.regions == 6
+    np.testing.assert_array_equal(np.diag(basis.penalty), [2, 2, 3, 2, 2, 1])
+    assert basis.penalty[4, 5] == basis.penalty[5, 4] == -1
+    fit.save(tmp_path / "fit.nc")
+    again = brim.load(tmp_path / "fit.nc")
+    np.testing.assert_array_equal(again.posterior_epred(NEW), fit.posterior_epred(NEW))

@@ -75,7 +75,7 @@ def brm(
     prior
         Priors made by ``prior()``, summed or in a list.
     data2
-        Matrices that the formula names (``gr(g, cov = A)``).
+        Matrices that the formula names (``gr(g, cov = A)``), and neighbours of regions (``{"a": ["b"], "b": ["a"]}``) or their corners.
     knots
         Knots of smooths by covariate, ``{"x": [0, 0.5, 1]}``; how many a basis takes is mgcv's.
     sample_prior

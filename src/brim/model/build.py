@@ -11,6 +11,7 @@ import numpy as np
 
 from brim.design.matrix import brms_name
 from brim.design.splines.knots import check_knots, knot_arrays
+from brim.design.splines.markov import neighbours
 from brim.errors import BrimError
 from brim.families.base import DparSpec
 from brim.frames.columns import level_name
@@ -198,18 +199,26 @@ def _params(model: Model) -> tuple[Param, ...]:
 
 
 def read_data2(data2: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Matrices as ``(values, row names or None)``, whichever library they come from; functions stay as they are."""
+    """Matrices as ``(values, row names or None)``, whichever library they come from; functions stay as they are.
+
+    A mapping from regions to their neighbours, or to their corners, is the adjacency matrix of these.
+    """
     out: dict[str, Any] = {}
     for name, value in (data2 or {}).items():
         if callable(value):
             out[name] = value
+            continue
+        if isinstance(value, Mapping):
+            out[name] = neighbours(value)
             continue
         index = getattr(value, "index", None)
         names = None if index is None or callable(index) else tuple(level_name(v) for v in index)
         try:
             out[name] = (np.asarray(value, float), names)
         except (TypeError, ValueError):
-            raise BrimError(f"data2: '{name}' is no array of numbers", hint="give a matrix, a vector, or a function") from None
+            raise BrimError(
+                f"data2: '{name}' is no array of numbers", hint="give a matrix, a vector, neighbours by name, or a function"
+            ) from None
     return out
 
 

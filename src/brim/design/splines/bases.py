@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from brim.design.splines import bspline, covariance, cubic, duchon, effects, pspline, sphere, thinplate
+from brim.design.splines import bspline, covariance, cubic, duchon, effects, markov, pspline, sphere, thinplate
 from brim.design.splines.asked import Asked
 from brim.design.splines.basis import AbstractBasis
 from brim.design.splines.mixed import AbstractSmooth
@@ -24,6 +24,7 @@ BASES: Mapping[str, Callable[[Asked], AbstractBasis]] = {
     "ds": duchon.read,
     "gp": covariance.read,
     "sos": sphere.read,
+    "mrf": markov.read,
 }
 
 #: Smooths whose coefficients run over the levels of factors among the covariates; they are given the reader of their inner basis.
