@@ -81,7 +81,7 @@ def matrix(values):
     return values if values.ndim == 2 else values.reshape(len(values), -1)
 
 
-COMPARED = ("places", "pc", "knots", "bs", "ds", "gp", "sos", "mrf")
+COMPARED = ("places", "pc", "knots", "bs", "ds", "gp", "sos", "mrf", "ad")
 CASES = [(case["text"], i, key) for key in COMPARED for i, case in enumerate(REFERENCE[key])]
 
 
@@ -208,6 +208,7 @@ def test_a_smooth_is_zero_at_its_point(pc):
         ("s(r, bs = 'mrf', xt = list(nb = other))", "nb has no row 'u'"),
         ("s(r, bs = 'mrf', xt = list(nb = nb), k = 6)", "k = 6 exceeds the number of regions, 5"),
         ("s(r, bs = 'mrf', xt = list(penalty = half))", "penalty is not symmetric"),
+        ("s(x, bs = 'ad')", "has several penalties, which have no form in which brms samples"),
         ("s(x, xt = list(max.knot = 5))", "max.knot in xt has no meaning"),
         ('s(x, bs = "ps", m = c(1, 2, 3))', "m of a P-spline"),
     ],

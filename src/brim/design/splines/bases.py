@@ -25,6 +25,7 @@ BASES: Mapping[str, Callable[[Asked], AbstractBasis]] = {
     "gp": covariance.read,
     "sos": sphere.read,
     "mrf": markov.read,
+    "ad": pspline.adaptive,
 }
 
 #: Smooths whose coefficients run over the levels of factors among the covariates; they are given the reader of their inner basis.

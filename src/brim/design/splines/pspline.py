@@ -12,7 +12,7 @@ from brim.design.splines.basis import AbstractBasis, even
 from brim.design.splines.cubic import wrapped
 from brim.errors import BrimError
 
-__all__ = ["PSpline", "read"]
+__all__ = ["PSpline", "adaptive", "read"]
 
 
 @final
@@ -109,3 +109,14 @@ def read(asked: Asked) -> PSpline:
     order, difference = (2 if v is None or v < 0 else asked.whole(v, "m") for v in m or (2, 2))
     cyclic, k = asked.bs == "cp", asked.k or 10
     return PSpline(k, order, difference, cyclic, asked.knots_of((2, k + 1) if cyclic else (2, k + order + 2)))
+
+
+def adaptive(asked: Asked) -> PSpline:
+    """``bs = "ad"`` with ``m = 1``, one penalty: a P-spline of 40 functions. More, its default, have no form in which brms samples."""
+    asked.single()
+    asked.takes()
+    if asked.m != (1.0,):
+        what = 'bs = "ad" has several penalties, which have no form in which brms samples'
+        raise asked.error(what, 'use bs = "ps" or "bs", or gp(); m = 1 is one penalty', at="m" if asked.m else "bs")
+    k = asked.k or 40
+    return PSpline(k, given=asked.knots_of((2, k + 4)))
