@@ -8,6 +8,7 @@ from typing import Any, final
 
 import numpy as np
 
+from brim.design.splines.places import MAX_KNOTS
 from brim.errors import BrimError
 from brim.language.expand import Call, deparse, fault
 
@@ -82,6 +83,16 @@ class Asked:
         if self.d != 1:
             raise self.error(f'bs = "{self.bs}" is for one covariate', 'use bs = "tp", or t2()')
         self.numeric()
+
+    def places(self) -> tuple[int, int]:
+        """How many knots there are at most, and the seed of their sample: ``xt = list(max.knots = , seed = )``."""
+        found = []
+        for name, default in (("max.knots", MAX_KNOTS), ("seed", 1)):
+            value = self.extras.get(name, default)
+            if not isinstance(value, int | float) or value != value // 1 or value < 1:
+                raise self.error(f"{name} in xt is a whole number, at least 1", at="xt")
+            found.append(int(value))
+        return found[0], found[1]
 
     def whole(self, value: float, what: str) -> int:
         """A whole number."""

@@ -10,6 +10,8 @@ import numpy as np
 from brim.design.splines.asked import Asked
 from brim.design.splines.basis import AbstractBasis, even
 from brim.errors import BrimError
+from brim.language.expand import deparse
+from brim.limits import within
 
 __all__ = ["BSplines", "read"]
 
@@ -89,7 +91,7 @@ def read(asked: Asked) -> BSplines:
     derivative = asked.whole(second if second is not None else max(degree - 1, 0), "the derivative")
     if derivative > degree:
         raise asked.error(f"splines of degree {degree} have no derivative of order {derivative} to penalise", at="m")
-    k = asked.k or max(10, degree)
+    k = within("basis", asked.k or max(10, degree), f"m of {deparse(asked.call)}")
     if k <= degree:
         raise asked.error(f"k = {k} is too small for splines of degree {degree}", f"k must be at least {degree + 1}", at="k")
     return BSplines(k, degree, derivative, asked.knots_of((2, 4, k + degree + 1)))

@@ -149,6 +149,8 @@ class SmoothCall:
         values = _values(node)
         if any(isinstance(v, str) for v in values):
             raise fault(node, "m of s() takes numbers")
+        if any(v is not None and math.isinf(v) for v in values):
+            raise fault(node, "m of s() is finite")
         found = tuple(None if v is None or math.isnan(v) else float(v) for v in values)
         return () if all(v is None for v in found) else found
 

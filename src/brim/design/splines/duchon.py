@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import final
 
@@ -11,6 +12,8 @@ from brim.design.splines.asked import Asked
 from brim.design.splines.places import distances, monomials
 from brim.design.splines.radial import AbstractKernel, Radial, read_radial
 from brim.errors import warn
+from brim.language.expand import deparse
+from brim.limits import within
 
 __all__ = ["Duchon", "read"]
 
@@ -58,4 +61,5 @@ def read(asked: Asked) -> Radial:
         raise asked.error(f"m = {m} is too small for a Duchon spline of {d} covariates", "give a larger m", at="m")
     if s != wanted:
         warn(f'm = c({m}, {wanted:g}) of bs = "ds" gives no continuous functions of {d} covariate(s): it is taken as c({m}, {s:g})')
+    within("basis", math.comb(m + d - 1, d), f"m of {deparse(asked.call)}")
     return read_radial(asked, Duchon(m, float(s)), (10, 30, 100)[min(d, 3) - 1])

@@ -120,6 +120,8 @@ def read(asked: Asked) -> RandomField:
 
 def _penalty(asked: Asked, key: str, regions: tuple[str, ...]) -> np.ndarray:
     """``S`` in the order of the regions."""
+    if not isinstance(asked.extras[key], tuple):
+        raise asked.error(f"{key} in xt is the name of a matrix in data2", at="xt")
     values, names = asked.extras[key]
     if values.ndim != 2 or values.shape != (len(regions),) * 2:
         hint = f"knots = {{'{asked.names[0]}': [...]}} lists regions without data" if len(values) > len(regions) else None

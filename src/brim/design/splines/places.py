@@ -39,6 +39,8 @@ def places(x: np.ndarray, given: tuple[np.ndarray, ...], most: int, seed: int, l
     distinct = np.unique(x, axis=0)
     if len(distinct) <= most:
         return distinct
+    if most < least:
+        raise BrimError(f"a smooth of this k needs {least} knots, and max.knots = {most}", hint="give a smaller k, or more knots")
     return distinct[np.sort(sampled(_order(distinct), most, seed))]
 
 

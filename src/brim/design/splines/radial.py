@@ -138,4 +138,4 @@ def read_radial(asked: Asked, kernel: AbstractKernel, default: int) -> Radial:
     """The basis that a smooth asks for, with ``xt = list(max.knots = , seed = )``."""
     asked.takes("max.knots", "seed")
     asked.numeric()
-    return Radial(kernel, asked.k, default, asked.knots, int(asked.extras.get("max.knots", MAX_KNOTS)), int(asked.extras.get("seed", 1)))
+    return Radial(kernel, asked.k, default, asked.knots, *asked.places())

@@ -161,5 +161,4 @@ def read(asked: Asked) -> ThinPlate:
     if second not in (None, 0):
         raise asked.error("m of a thin plate spline is an order, or c(order, 0) for no unpenalised functions", at="m")
     order = asked.whole(first, "the order") if first else None
-    most, seed = int(asked.extras.get("max.knots", MAX_KNOTS)), int(asked.extras.get("seed", 1))
-    return ThinPlate(asked.k, order, asked.bs == "ts", second is None, asked.knots, most, seed)
+    return ThinPlate(asked.k, order, asked.bs == "ts", second is None, asked.knots, *asked.places())
