@@ -186,6 +186,7 @@ def test_a_smooth_is_zero_at_its_point(pc):
 @pytest.mark.parametrize(
     ("text", "what"),
     [
+        ("t2(NA)", "NA has no value"),
         ("s(x, pc = c(1, 2))", "pc is one number for each of 1 covariate"),
         ("s(x, z, pc = 1)", "pc is one number for each of 2 covariate"),
         ('s(x, g, bs = "fs", pc = 1)', 'pc has no meaning for bs = "fs"'),

@@ -112,6 +112,9 @@ class Smooth(AbstractTerm, AbstractCurve):
         draft = replace(self, covariates=covariates, by=by, levels=_levels(by, frame))
         weight = draft._weight(frame)
         of_each = tuple(_level_names(c, frame) for c in covariates)
+        for node, values in zip(call.covariates, draft._values(frame), strict=True):
+            if not np.isfinite(values).all():  # rows with missing values of columns are out: it is the formula's own
+                raise fault(node, f"{deparse(node)} has no value")
         names = (f"{call.label}:{deparse(call.by)}{level}" if call.by is not None else call.label for level in draft.levels)
         try:
             smooth = call.build(of_each, draft._by_factor or weight is None or bool(np.ptp(weight) == 0), self.knots, self.data2)
