@@ -24,7 +24,8 @@ from brim.coordinates.adapted.sums import no_working
 from brim.coordinates.integrated.density import Integral, integral_of
 from brim.coordinates.measured import Around, values_of
 from brim.coordinates.mode import complete_mode
-from brim.coordinates.plan import Plan, joined, log_density_function
+from brim.coordinates.plan import Plan, log_density_function
+from brim.coordinates.whitened import Map
 from brim.errors import BrimError
 from brim.frames.frame import Frame
 from brim.infer.approximate.laplace import best_start, laplace_start
@@ -45,7 +46,6 @@ _NESTED: dict[str, Callable[..., tuple[Working, Draws]]] = {"map": nested_mode, 
 _NUMBERS = 2**19  # of completed draws held at once: some MB
 _MOST = 1000  # draws completed at once
 _FEW = 250  # draws that tell variances
-_REGULAR = 50  # dimensions that a Laplace approximation is made in: a Hessian takes twice as many gradients
 
 
 @final
@@ -109,8 +109,6 @@ class Coordinates:
     starts
         Points that chains may start from, of which the one with the highest summit nearby is taken for all; if there are none, they start
         at random.
-    dependent
-        Whether columns are nearly combinations of each other, so that a diagonal metric is a poor one.
     """
 
     plan: Plan
@@ -120,17 +118,16 @@ class Coordinates:
     integral: Integral | None = None
     rows: Rows | None = None
     starts: tuple[np.ndarray, ...] = ()
-    dependent: bool = False
 
     @staticmethod
-    def of(plan: Plan, frame: Frame, spread: float = 1.0) -> Coordinates:
-        """The coordinates of a plan; chains start within ``spread`` of the parameters' centres."""
+    def of(plan: Plan, frame: Frame, spread: float = 1.0, maps: tuple[Map, ...] = ()) -> Coordinates:
+        """The coordinates of a plan; chains start within ``spread`` of the parameters' centres. ``maps``: those of ``plan.whitened``."""
         integral = None if plan.integrated is None else integral_of(plan.integrated, frame)
         if frame.whole is not None and (integral is None or integral.which.likelihood != "sums" or plan.moves):
             raise _needs_rows(plan, frame)
         rows = None if plan.adapted is None else rows_of(plan.adapted, frame)
         inner = plan.model.data(frame) if integral is None else integral.data
-        data = inner if not plan.moves else _moving_data(plan, frame, inner, integral, rows)
+        data = inner if not plan.moves else {**_moving_data(plan, frame, inner, integral, rows), "whitened": maps}
         return Coordinates(plan, frame, _target(plan, data, spread), inner if integral is None else integral.inputs, integral, rows)
 
     @property
@@ -158,9 +155,7 @@ class Coordinates:
     @property
     def regular(self) -> bool:
         """Whether what is left are population effects and hyperparameters alone, whose posterior is near a normal one as a rule."""
-        left = self.plan.inner.params
-        simple = self.integral is not None and not self.plan.moves
-        return simple and self.target.dim <= _REGULAR and all(p.in_lprior or len(p.constants) == p.size for p in left)
+        return self.integral is not None and self.plan.regular
 
     @property
     def advised(self) -> dict[str, Any]:
@@ -171,7 +166,7 @@ class Coordinates:
             # of nonlinear predictors the working model tells only the slopes
             return {"metric": "split", "adapt_delta": 0.95 if plan.adapted.nonlinear else 0.9}
         if plan.integrated is None or plan.moves:
-            return {"metric": "dense"} if self.dependent and self.target.dim <= _REGULAR else {}
+            return {}
         # length scales trade off against standard deviations along a curved ridge
         scales = {name for c in plan.integrated.curves for name in c.scales}
         ridge = any(slot.class_ == "lscale" for p in plan.inner.params if p.name in scales for slot in p.slots)
@@ -212,11 +207,13 @@ class Coordinates:
     def on(self, wide: Coordinates) -> Target:
         """What is sampled, in these coordinates, with the rows of others that are of the same model: some of weight 0 behind its own."""
         data, more = wide.target.data, wide.frame.n - self.frame.n
-        if (self.plan.adapted is None) != (wide.plan.adapted is None):
+        if (self.plan.adapted is None) != (wide.plan.adapted is None) or self.plan.whitened != wide.plan.whitened:
             hint = "give a number of devices that divides the rows, or control={'adapted_effects': False}"
             raise BrimError("devices: with rows of weight 0 behind its own the model has other coordinates", hint=hint)
         if self.plan.adapted is not None:
             data = {**data, "working": with_more_rows(self.target.data["working"], more)}
+        if self.plan.whitened is not None:
+            data = {**data, "whitened": self.target.data["whitened"]}
         return replace(self.target, data=data, log_prob=wide.target.log_prob)
 
     def run(self, algorithm: str, *, start: Start | None, **arguments: Any) -> tuple[Coordinates, Draws]:
@@ -240,7 +237,7 @@ class Coordinates:
         """Start compiling what ``whole`` runs on this number of draws at once."""
         if self.plan.moves:
             self._program(size)
-        if self.integral is not None and self.integral.which.latents:
+        if self.integral is not None and self.integral.which.shapes:
             self.integral.program(size)
 
     def _program(self, size: int) -> Future[Compiled]:
@@ -263,8 +260,8 @@ class Coordinates:
         own, log_scale = self.inner(q)
         if self.integral is None:
             return own, -log_scale
-        z, gain = self.integral.drawn(own, numbers, draws)
-        return joined(self.plan.model, own, z, np.concatenate), gain - log_scale
+        whole, gain = self.integral.drawn(own, numbers, draws)
+        return whole, gain - log_scale
 
     def blocks(self, draws: Draws) -> Iterator[Block]:
         """All draws in all coordinates of the model, which are never in memory together."""
@@ -284,11 +281,16 @@ class Coordinates:
         return replace(draws, q=q.reshape(*shape, -1), stats={**draws.stats, "lp": draws.stats["lp"] + gain.reshape(shape)})
 
     def told(self, draws: Draws) -> Mapping[str, Any]:
-        """What a fit keeps of ``draws.info``: where another may start, in coordinates that do not depend on these data."""
-        if not self.plan.moves:
+        """What a fit keeps of ``draws.info``: where another may start, in coordinates that do not depend on these data.
+
+        Population coefficients are among them: whether they are integrated out depends on the data, too.
+        """
+        drawn = self.plan.integrated is not None and bool(self.plan.integrated.coefficients)
+        if not (self.plan.moves or drawn):
             return draws.info
         size = self.size(draws.q.shape[0] * draws.q.shape[1])
-        return {**draws.info, **ends(draws, size, lambda q, _: self.inner(q)[0])}
+        move = (lambda q, numbers: self.whole(q, numbers, draws)[0]) if drawn else (lambda q, _: self.inner(q)[0])
+        return {**draws.info, **ends(draws, size, move)}
 
 
 def _needs_rows(plan: Plan, frame: Frame) -> BrimError:

@@ -8,15 +8,16 @@ from brim.coordinates.adapted.which import better_together, obstacle
 from brim.coordinates.adapted.which import find as find_adapted
 from brim.coordinates.adapted.which import why_not as why_not_adapted
 from brim.coordinates.base import Coordinates
-from brim.coordinates.integrated.which import Integrated, check_marginalize
+from brim.coordinates.integrated.which import Integrated, check_marginalize, find_coefficients
 from brim.coordinates.integrated.which import find as find_integrated
 from brim.coordinates.integrated.which import why_not as why_not_integrated
 from brim.coordinates.measured import find as find_measured
 from brim.coordinates.plan import Plan, Treatment, around_of
+from brim.coordinates.whitened import Map
+from brim.coordinates.whitened import find as find_whitened
 from brim.errors import BrimError
 from brim.frames.frame import Frame
 from brim.model.components import component_starts
-from brim.model.degenerate import nearly_dependent
 from brim.model.model import Model
 from brim.terms.latent import AbstractLatent
 
@@ -72,7 +73,10 @@ def assign(model: Model, frame: Frame, wish: Wish) -> Plan:
     inner = model if integrated is None else integrated.rest
     rest = inner if adapted is None else adapted.rest
     around = around_of(integrated, adapted)
-    measured = find_measured(rest, frame, around) if here and wish.adapted and wish.algorithm == "sampling" else None
+    sampling = here and wish.algorithm == "sampling"
+    measured = find_measured(rest, frame, around) if sampling and wish.adapted else None
+    if sampling and wish.marginalize is not False and integrated is None and adapted is None and measured is None:
+        integrated = find_coefficients(model, frame)
     plan = Plan(model, integrated, measured, adapted)
     return replace(plan, treatments=_treatments(plan, wish, why, here))
 
@@ -118,10 +122,20 @@ def _why_sampled(v: AbstractLatent, plan: Plan, wish: Wish) -> str:
     return obstacle(plan.model) or why_not_adapted(v, plan.model, plan.integrated) or "it has too many effects, or widths of their own"
 
 
+def _may_turn(plan: Plan, frame: Frame, wish: Wish) -> bool:
+    """Whether population coefficients may be sampled in other directions: no dense metric takes care of them."""
+    return wish.algorithm == "sampling" and frame.whole is None and plan.adapted is None and not plan.regular
+
+
 def coordinates(model: Model, frame: Frame, wish: Wish) -> Coordinates:
     """What an algorithm works in: latent vectors integrated out, adapted to the data, or as they are."""
     plan = assign(model, frame, wish)
-    found = Coordinates.of(plan, frame, wish.spread)
-    if plan.integrated or plan.moves:
+    maps: tuple[Map, ...] = ()
+    turned = find_whitened(plan.inner, frame) if _may_turn(plan, frame, wish) else None
+    if turned is not None:
+        plan, maps = replace(plan, whitened=turned[0]), turned[1]
+    found = Coordinates.of(plan, frame, wish.spread, maps)
+    if plan.integrated or plan.measured or plan.adapted:
         return found
-    return replace(found, starts=component_starts(model, frame), dependent=nearly_dependent(model, frame))
+    starts = component_starts(model, frame)
+    return replace(found, starts=starts if turned is None else tuple(turned[0].back(q, maps) for q in starts))

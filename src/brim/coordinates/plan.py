@@ -15,6 +15,7 @@ from brim.coordinates.adapted.which import Adapted
 from brim.coordinates.integrated.density import log_marginal_function
 from brim.coordinates.integrated.which import Integrated
 from brim.coordinates.measured import Measured
+from brim.coordinates.whitened import Whitened
 from brim.model.model import Model, log_joint_function
 from brim.parameters.param import Layout, Param, unconstrained_size
 from brim.terms.latent import Part, named
@@ -22,6 +23,7 @@ from brim.terms.latent import Part, named
 __all__ = ["Plan", "Treatment", "around_of", "joined", "log_density_function"]
 
 Arrays = Mapping[str, Any]
+REGULAR = 50  # dimensions that a Laplace approximation is made in: a Hessian takes twice as many gradients
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ class Plan:
         Noise-free values that follow their measurements.
     adapted
         What follows the likelihood expanded at the data.
+    whitened
+        Population coefficients sampled in other directions, where nothing is ``adapted``.
     treatments
         The same, vector by vector, for a reader.
     """
@@ -76,6 +80,7 @@ class Plan:
     integrated: Integrated | None = None
     measured: Measured | None = None
     adapted: Adapted | None = None
+    whitened: Whitened | None = None
     treatments: tuple[Treatment, ...] = field(compare=False, default=())
 
     @cached_property
@@ -85,15 +90,22 @@ class Plan:
 
     def __str__(self) -> str:
         adapted = (*(self.adapted.latents if self.adapted else ()), *(self.measured.vectors if self.measured else ()))
-        integrated = f"{named(self.integrated.latents)} integrated out exactly" if self.integrated and self.integrated.latents else ""
+        integrated = f"{self.integrated.named} integrated out exactly" if self.integrated and self.integrated.shapes else ""
         follows = f"{named(adapted)} in coordinates adapted to the data" if adapted else ""
         left = [t.latent for t in self.treatments if t.how == "sampled"]
-        return ", ".join(x for x in (integrated, follows, f"{' and '.join(left)} non-centred" if left else "") if x)
+        turned = "population effects in directions of the data" if self.whitened else ""
+        return ", ".join(x for x in (integrated, follows, turned, f"{' and '.join(left)} non-centred" if left else "") if x)
 
     @property
     def moves(self) -> bool:
         """Whether what is sampled are other coordinates than those of ``inner``."""
-        return self.measured is not None or self.adapted is not None
+        return self.measured is not None or self.adapted is not None or self.whitened is not None
+
+    @property
+    def regular(self) -> bool:
+        """Whether few population effects and hyperparameters alone are left beside what is integrated out."""
+        few = self.integrated is not None and not self.moves and self.dim <= REGULAR
+        return few and all(p.in_lprior or len(p.constants) == p.size for p in self.inner.params)
 
     @property
     def _tail(self) -> tuple[str, ...]:
@@ -125,7 +137,10 @@ class Plan:
 
     def center(self) -> np.ndarray:
         """Where chains start, before they are spread."""
-        return Layout(self.order).center()
+        out = Layout(self.order).center()
+        for places in self.whitened.places if self.whitened is not None else ():
+            out[places] = 0.0
+        return out
 
     def split(self, q: Any) -> dict[str, Any]:
         """The coordinates of each parameter, by name: (..., its unconstrained size)."""
@@ -139,7 +154,9 @@ class Plan:
     def own(self, q: Any, data: Arrays) -> tuple[Any, Any]:
         """Coordinates of ``inner``, and ``log |dz / de|``."""
         if self.adapted is None:
-            return (q, jnp.zeros(())) if self.measured is None else self.measured.follow(q, data)
+            q, log_scale = (q, jnp.zeros(())) if self.whitened is None else self.whitened.follow(q, data["whitened"])
+            q, more = (q, 0.0) if self.measured is None else self.measured.follow(q, data)
+            return q, log_scale + more
         theta, normals, log_scale = self._theta(q[..., : self.head], self.split(q), data)
         drawn = draw(self.adapted, theta, normals, data)
         z = {v.standardised: z for v, z in zip(self.adapted.latents, drawn.z, strict=True)}
@@ -175,7 +192,7 @@ def around_of(integrated: Integrated | None, adapted: Adapted | None) -> tuple[t
     return tuple(out)
 
 
-def joined(model: Model, theta: Any, z: Mapping[str, Any], concatenate: Callable[..., Any] = jnp.concatenate) -> Any:
+def joined(model: Model, theta: Any, z: Mapping[str, Any]) -> Any:
     """Coordinates of a model from those of all else and the standardised vectors (any shape) of these names."""
     parts, at = [], 0
     for p in model.params:
@@ -185,7 +202,7 @@ def joined(model: Model, theta: Any, z: Mapping[str, Any], concatenate: Callable
         else:
             parts.append(theta[..., at : at + n])
             at += n
-    return concatenate(parts, axis=-1)
+    return jnp.concatenate(parts, axis=-1)
 
 
 @lru_cache(maxsize=64)

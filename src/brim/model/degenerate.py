@@ -11,11 +11,10 @@ from brim.frames.frame import Frame
 from brim.model.identified import free_columns, informative
 from brim.model.model import Model, ResponseModel
 
-__all__ = ["degenerate", "nearly_dependent"]
+__all__ = ["degenerate"]
 
 FAR = 1e7  # mean of a column in units of its standard deviation: its slope by group is all but the intercept's
 EXACT = 1e-10  # of the response, that predictors leave of one they reproduce
-ALIKE = 1e-3  # smallest singular value of columns of length 1, by the root of their number, below which they are nearly dependent
 MOST = 5e8  # operations that a check may take
 
 
@@ -33,21 +32,6 @@ def degenerate(model: Model, frame: Frame) -> tuple[str, ...]:
     ('the response y is 1 in every row: nothing is left for sigma, which goes to 0; look at the data, or give sigma a prior away from 0',)
     """
     return tuple(said for r in model.responses for said in (*_responses(model, r, frame), *_slopes(r, frame)))
-
-
-def nearly_dependent(model: Model, frame: Frame) -> bool:
-    """Whether columns with flat priors are nearly, not quite, combinations of each other."""
-    for r in model.responses:
-        rows = informative(r, frame)
-        for predictor in r.predictors:
-            x = free_columns(model, r, predictor, frame, rows)
-            n, k = x.shape
-            length = np.linalg.norm(x, axis=0)
-            if k > 1 and n >= k and n * k * k < MOST and np.all(length > 0.0):
-                z = x / length
-                if np.linalg.eigvalsh(z.T @ z)[0] < ALIKE**2 * k:
-                    return True
-    return False
 
 
 def _responses(model: Model, r: ResponseModel, frame: Frame) -> Iterator[str]:

@@ -349,6 +349,10 @@ class Model:
             params=tuple(p for p in self.params if p.name not in gone),
         )
 
+    def holding(self, held: Mapping[str, Iterable[int]]) -> Model:
+        """The model with these elements of parameters, by name, constant and without priors: their values come with the data."""
+        return replace(self, params=tuple(p.held(held[p.name]) if p.name in held else p for p in self.params))
+
     def design(self, frame: Frame, with_y: bool = True, skip: frozenset[str] = frozenset(), only: str | None = None) -> dict[str, Any]:
         """All arrays for these rows: designs of terms, responses, addition terms; the same code for training and new data."""
         out: dict[str, Any] = {t.key: t.design(frame) for t in (*self.shared, *self.blocks)}

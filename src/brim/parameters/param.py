@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax.numpy as jnp
@@ -130,6 +130,14 @@ class Param:
     def free(self) -> tuple[int, ...]:
         """Flat positions that are sampled."""
         return tuple(i for i in range(self.size) if i not in self.constants)
+
+    def held(self, index: Iterable[int]) -> Param:
+        """It with these elements constant, too, and without their priors; their values come with the data."""
+        gone, known = frozenset(index), dict(zip(self.constants, self.constant_values, strict=True))
+        constants = tuple(sorted({*self.constants, *gone}))
+        left = [(piece, [i for i in (range(self.size) if piece.index is None else piece.index) if i not in gone]) for piece in self.pieces]
+        pieces = tuple(replace(piece, index=tuple(rest)) for piece, rest in left if rest)
+        return replace(self, constants=constants, constant_values=tuple(known.get(i, math.nan) for i in constants), pieces=pieces)
 
     @property
     def joint(self) -> bool:

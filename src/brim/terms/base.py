@@ -269,6 +269,10 @@ class AbstractTerm(ABC):
         """The known columns of a linear term, (rows, columns)."""
         return None
 
+    def linear(self) -> tuple[tuple[str, int], ...]:
+        """Names and sizes of the parameters that its ``coefficients`` are in this order; none where they are computed from parameters."""
+        return ()
+
     def unpenalised(self, frame: Frame) -> tuple[tuple[str, Any, bool], ...]:
         """The columns (rows, columns) that elements of its parameters multiply as they are, where their prior may be flat.
 

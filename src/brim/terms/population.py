@@ -164,6 +164,10 @@ class Population(AbstractTerm):
         parts = [params[self.intercept_key][None]] if self.intercept else []
         return jnp.concatenate([*parts, *([params[self.key]] if self.coefs else [])] or [jnp.zeros(0)])
 
+    def linear(self) -> tuple[tuple[str, int], ...]:
+        parts = [*([(self.intercept_key, 1)] if self.intercept else []), *([(self.key, len(self.coefs))] if self.coefs else [])]
+        return () if self._rotated else tuple(parts)
+
     def columns(self, design: Design) -> Any:
         """With an intercept, ones and the centred columns."""
         x = design["X"] - design["means"]

@@ -21,10 +21,25 @@ from jax.scipy.linalg import block_diag
 
 from brim.compile.compiled import Compiled, compiled
 from brim.compile.session import float64
-from brim.coordinates.integrated.sums import Known, Sums, compressed, curve_columns, group_columns, known_rows, padded, rotated, row_sums
+from brim.coordinates.integrated.coefficients import Basis, Told
+from brim.coordinates.integrated.sums import (
+    Known,
+    Sums,
+    basis_of,
+    coefficient_columns,
+    compressed,
+    curve_columns,
+    group_columns,
+    known_precision,
+    known_rows,
+    padded,
+    rotated,
+    row_sums,
+    turned,
+)
 from brim.coordinates.integrated.which import Integrated
 from brim.coordinates.quadratic.bordered import Bordered
-from brim.coordinates.quadratic.nested_levels import AbstractQuadratic, Chain, Dense, Nothing, parents_of, weighted_sum
+from brim.coordinates.quadratic.nested_levels import AbstractQuadratic, Chain, Dense, Nothing, Separate, parents_of, weighted_sum
 from brim.frames.frame import Frame
 from brim.infer.nuts.random import normals, substream
 from brim.infer.target import Draws
@@ -52,7 +67,9 @@ class Reduced(NamedTuple):
     level, columns, curves
         the innermost level of each row, the columns of each block (k, rows), and those of all curves (rows, width);
     known
-        what does not depend on parameters, ``None`` where the rows' precisions do.
+        what does not depend on parameters, ``None`` where the rows' precisions do;
+    told
+        the prior of population coefficients, whose columns take the place of the curves'.
     """
 
     designs: tuple[dict[str, Any], ...]
@@ -63,6 +80,7 @@ class Reduced(NamedTuple):
     columns: tuple[Any, ...] = ()
     curves: Any = None
     known: Known | None = None
+    told: Told | None = None
 
 
 class Evidence(NamedTuple):
@@ -77,7 +95,7 @@ class Evidence(NamedTuple):
     gram, cross
         ``G`` and ``u`` of the blocks.
     squares, right, couplings
-        ``G`` (m, m) and ``u`` (m,) of the curves, and ``G`` between each block and the curves, (k, m, levels).
+        ``G`` (m, m) and ``u`` (m,) of the curves or population coefficients, and ``G`` between each block and these, (k, m, levels).
     """
 
     log_lik: Any
@@ -105,6 +123,8 @@ class Integral:
         What the draws of the vectors take.
     rotation
         What turns these draws; ``None``: nothing.
+    basis
+        What population coefficients are made of.
     """
 
     which: Integrated
@@ -112,6 +132,7 @@ class Integral:
     inputs: Any
     completion: dict[str, Any]
     rotation: np.ndarray | None = None
+    basis: Basis | None = None
 
     def program(self, size: int) -> Future[Compiled]:
         """The compiled draw of ``z`` for ``size`` draws at once."""
@@ -119,19 +140,22 @@ class Integral:
         rows = (jax.ShapeDtypeStruct((size, *rest), kind) for rest, kind in (((dim,), np.float64), ((), np.uint64), ((), np.int64)))
         return compiled(("completion", e), lambda: _completion(e), (*rows, self.completion), lambda found: found, short=True)
 
-    def drawn(self, q: np.ndarray, numbers: np.ndarray, draws: Draws) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """For each draw one of ``z`` given it, a function of seed, chain and iteration, by name and flat; and their log densities."""
-        if not self.which.latents:
-            return {}, np.zeros(len(q))
+    def drawn(self, q: np.ndarray, numbers: np.ndarray, draws: Draws) -> tuple[np.ndarray, np.ndarray]:
+        """For each draw one of all coordinates of the model given it, a function of seed, chain and iteration; and its log density."""
+        if not self.which.shapes:
+            return q, np.zeros(len(q))
         chain, iteration = np.divmod(numbers, draws.q.shape[1])
         root = np.array([_root(draws, c) for c in range(len(draws.q))])
         with float64():
             out = self.program(len(q)).result().run(q, root[chain], iteration * int(draws.info.get("thin", 1)), self.completion)
         z, log_density = map(np.asarray, out)
         z = z if self.rotation is None else z @ self.rotation.T
-        latents = self.which.latents
-        parts = np.split(z, np.cumsum([v.size for v in latents])[:-1], axis=-1)
-        return {v.standardised: part for v, part in zip(latents, parts, strict=True)}, log_density
+        sizes = {v.standardised: v.size for v in self.which.latents} | {c.name: len(c.index) for c in self.which.coefficients}
+        if self.basis is not None:
+            z, gain = self.basis.coordinates(z)
+            log_density = log_density + gain
+        parts = np.split(z, np.cumsum(list(sizes.values()))[:-1], axis=-1)
+        return self.which.whole(q, dict(zip(sizes, parts, strict=True))), log_density
 
 
 def _root(draws: Draws, chain: int) -> np.uint64:
@@ -152,8 +176,12 @@ def _with_sums(e: Integrated, frame: Frame) -> Integral:
     kept = e.response.response.rows(frame)
     one = frame.take(np.arange(1) if kept is None else np.flatnonzero(kept)[:1])
     inputs = e.model.data(one)
-    sums, design = row_sums(e, frame), _other_data(e, e.rest.design(one))
-    whole = Reduced(_designs(e, inputs["design"]), _parents(e, frame), _once(e), sums)
+    own = basis_of(e, frame)
+    sums, design = row_sums(e, frame, own), _other_data(e, e.rest.design(one), own)
+    if own is not None:
+        own, turn = own.turned(sums.squares[-e.width :, -e.width :])
+        sums = turned(sums, turn)
+    whole = Reduced(_designs(e, inputs["design"]), _parents(e, frame), _once(e), sums, told=None if own is None else own.told)
     small, rotation = whole, None
     if e.levels == "rotated":
         sums, rotation = rotated(sums, whole.designs[0]["cholesky"])
@@ -161,14 +189,18 @@ def _with_sums(e: Integrated, frame: Frame) -> Integral:
     elif e.levels == "independent" and len(e.blocks) == 1:
         sums, by, count = padded(*compressed(sums, whole.designs[0]["by"]))
         small = whole._replace(sums=sums, designs=({"by": by}, *whole.designs[1:]), counts=count)
-    return Integral(e, {**design, "integral": small}, inputs, {**design, "integral": whole}, rotation)
+    return Integral(e, {**design, "integral": small}, inputs, {**design, "integral": whole}, rotation, own)
 
 
 def _with_rows(e: Integrated, frame: Frame) -> Integral:
     inputs = e.model.data(frame)
     design = inputs["design"]
     groups = [group_columns(e, b, design) for b in range(len(e.blocks))]
-    curves = curve_columns(e, design)
+    own = basis_of(e, frame)
+    if own is not None:
+        x = coefficient_columns(e, design) @ own.map
+        own = own.turned(x.T @ (known_precision(design[e.response.data_key], len(x))[0][:, None] * x))[0]
+    curves = curve_columns(e, design, own)
     keys = {effect.key for b in e.blocks for effect in e.effects(b)} | {b.key for b in e.blocks}
     rows = Reduced(
         _designs(e, design),
@@ -178,15 +210,22 @@ def _with_rows(e: Integrated, frame: Frame) -> Integral:
         columns=tuple(z for _, z in groups),
         curves=curves,
         known=known_rows(e, groups, curves, design[e.response.data_key]) if e.likelihood == "rows" else None,
+        told=None if own is None else own.told,
     )
-    data = {**_other_data(e, {key: value for key, value in design.items() if key not in keys}), "integral": rows}
-    return Integral(e, data, inputs, data)
+    data = {**_other_data(e, {key: value for key, value in design.items() if key not in keys}, own), "integral": rows}
+    return Integral(e, data, inputs, data, basis=own)
 
 
-def _other_data(e: Integrated, design: dict[str, Any]) -> dict[str, Any]:
-    """What the model of the other parameters takes, with this design."""
+def _other_data(e: Integrated, design: dict[str, Any], own: Basis | None) -> dict[str, Any]:
+    """What the model of the other parameters takes, with this design; population coefficients are held at their reference there."""
     params = e.rest.params
-    return {"design": design, "prior": prior_args(params), "fixed": {p.name: np.array(p.constant_values) for p in params if p.constants}}
+    fixed = {p.name: np.array(p.constant_values) for p in params if p.constants}
+    at = 0
+    for c in e.coefficients:
+        constants = next(p.constants for p in params if p.name == c.name)
+        fixed[c.name][np.searchsorted(constants, c.index)] = own.ref[at : at + len(c.index)] if own is not None else 0.0
+        at += len(c.index)
+    return {"design": design, "prior": prior_args(params), "fixed": fixed}
 
 
 def _designs(e: Integrated, design: Arrays) -> tuple[dict[str, Any], ...]:
@@ -233,6 +272,9 @@ def _likelihood(e: Integrated, full: Arrays, data: Arrays) -> tuple[Any, Abstrac
     if e.levels == "dense":
         whole = spread(loadings[0]._replace(within=loadings[0].within / found.sigma), e.blocks[0].shape)
         return found.log_lik, Dense(whole.reshape(*e.blocks[0].shape, -1), found.gram[0, 0], found.cross[0])
+    if own.told is not None:
+        precision = own.told.precision + jnp.diagonal(found.squares) / found.sigma**2
+        return found.log_lik + own.told.constant, Separate(precision, found.right / found.sigma + own.told.shift)
     cells, within = tuple(b.cells for b in e.blocks), tuple(t.within / found.sigma for t in loadings)
     if not e.latents:
         return found.log_lik, Nothing()
@@ -263,13 +305,17 @@ def _from_sums(e: Integrated, full: Arrays, data: Arrays) -> Evidence:
     sums: Sums = data["integral"].sums
     sigma, mu = _sigma(e, full), e.response.predictor("mu")
     assert mu is not None
-    beta = jnp.concatenate([*(t.coefficients(full) for t in mu.terms), jnp.zeros(e.width)])
-    v = jnp.concatenate([jnp.ones(1), sums.ref - beta]) / sigma
-    squares = weighted_sum(v, sums.squares)
-    log_lik = sums.constant - sums.log_sigma * jnp.log(sigma) - 0.5 * jnp.sum(v * squares)
-    at = len(v) - e.width  # where the curves' columns begin
+    kept = ((t.coefficients(full), e.apart(t)) for t in mu.terms)
+    beta = jnp.concatenate(
+        [*(jnp.delete(c, np.array(gone, int)) if gone else c for c, gone in kept), jnp.zeros(0 if e.coefficients else e.width)]
+    )
+    n = 1 + len(beta)  # behind stand population coefficients, 0 there
+    v = jnp.concatenate([jnp.ones(1), sums.ref[: n - 1] - beta]) / sigma
+    squares = weighted_sum(v, sums.squares[:n])
+    log_lik = sums.constant - sums.log_sigma * jnp.log(sigma) - 0.5 * jnp.sum(v * squares[:n])
+    at = 1 + len(sums.ref) - e.width  # where the curves' columns begin
     couplings = tuple(jnp.swapaxes(cross[at:], 0, 1) for cross in sums.cross)
-    cross = tuple(weighted_sum(v, own) for own in sums.cross)
+    cross = tuple(weighted_sum(v, own[:n]) for own in sums.cross)
     return Evidence(log_lik, sigma, sums.gram, cross, sums.squares[at:, at:], squares[at:], couplings)
 
 

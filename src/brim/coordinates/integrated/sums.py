@@ -9,13 +9,30 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from brim.coordinates.integrated.coefficients import Basis, basis, normal_priors
 from brim.coordinates.integrated.which import Integrated
+from brim.errors import BrimError
 from brim.frames.frame import Frame
 from brim.language.expand import deparse
+from brim.terms.base import AbstractTerm
 
-__all__ = ["Known", "Sums", "compressed", "curve_columns", "group_columns", "known_rows", "padded", "rotated", "row_sums"]
+__all__ = [
+    "Known",
+    "Sums",
+    "basis_of",
+    "coefficient_columns",
+    "compressed",
+    "curve_columns",
+    "group_columns",
+    "known_rows",
+    "padded",
+    "rotated",
+    "row_sums",
+    "turned",
+]
 
 CHUNK = 2**19  # numbers of the design held at once: some MB, which the processor's cache holds
+MOST_ROOT = 2e9  # operations of the triangular factor that directions of population coefficients are found from
 _RIDGE = 1e-3  # of the size of a column
 REFERENCE = 2**15  # rows that the reference coefficients are estimated from
 
@@ -28,7 +45,7 @@ class Sums(NamedTuple):
     Attributes
     ----------
     ref
-        Reference coefficients (p,).
+        Reference coefficients (p,), 0 of population coefficients that are integrated out.
     squares
         ``V'V`` (1 + p, 1 + p).
     cross
@@ -85,7 +102,33 @@ def known_precision(data: Mapping[str, Any], n: int) -> tuple[np.ndarray, float,
     return weights / se**2, 0.0, constant - float(weights @ np.log(se))
 
 
-def row_sums(e: Integrated, frame: Frame) -> Sums:
+def basis_of(e: Integrated, frame: Frame) -> Basis | None:
+    """The directions of the population coefficients that are integrated out, from all rows or, where these are very many, some.
+
+    Raises
+    ------
+    BrimError
+        Where neither data nor priors tell the coefficients apart.
+    """
+    if not e.coefficients:
+        return None
+    root, n = np.zeros((0, 0)), 0
+    for design in _Chunks.of(e, frame).designs(MOST_ROOT // (e.width + 4) ** 2):
+        data, own = design[e.response.data_key], coefficient_columns(e, design)
+        others = [_other_columns(e, design)] if e.likelihood == "sums" else [np.ones((len(own), 1))]
+        precision = known_precision(data, len(own))[0]
+        part = np.concatenate([own, *others, data["y"][:, None]], axis=1) * np.sqrt(precision)[:, None]
+        part = part[np.isfinite(part[:, -1])]
+        root = np.asarray(np.linalg.qr(np.concatenate([root.reshape(-1, part.shape[1]), part]), mode="r"))
+        n += len(part)
+    found = basis(*normal_priors({p.name: p for p in e.model.params}, e.coefficients), root, n)
+    if found is None:
+        what = "columns of the design are combinations of others to all digits, and the priors leave their coefficients open"
+        raise BrimError(what, hint="leave columns out, or give the coefficients proper priors, as prior('normal(0, 1)', class_='b')")
+    return found
+
+
+def row_sums(e: Integrated, frame: Frame, own: Basis | None = None) -> Sums:
     """Sums over rows of products of residual, columns (the curves' last) and group design, weighted with the known precision of each row.
 
     The residual ``y - X ref`` is that of (penalised) least-squares coefficients ``ref`` from some of the rows. With these taken off
@@ -93,18 +136,18 @@ def row_sums(e: Integrated, frame: Frame) -> Sums:
     """
     if frame.whole is not None:
         return _from_answer(frame.whole.ask(_question(e), lambda blocks: _answer(_sums(e, frame, blocks))), len(e.blocks))
-    return _sums(e, frame, iter([frame]))
+    return _sums(e, frame, iter([frame]), own)
 
 
-def _sums(e: Integrated, frame: Frame, blocks: Iterator[Frame]) -> Sums:
+def _sums(e: Integrated, frame: Frame, blocks: Iterator[Frame], own: Basis | None = None) -> Sums:
     """The sums over the rows of ``blocks``, the reference from some of ``frame``."""
-    ref = _reference(_Chunks.of(e, frame).some(), e.width)
+    ref = _reference(_Chunks.of(e, frame, own).some(), e)
     levels = [len(b.grouping.levels) for b in e.blocks]
     total = _zeros(ref, [len(b.coefs) for b in e.blocks], levels)
     for block in blocks:
         if frame.whole is not None:
             e.response.response.check(block, e.response.family)
-        for part in _Chunks.of(e, block):
+        for part in _Chunks.of(e, block, own):
             total = _add(total, part, levels)
     return total
 
@@ -131,37 +174,57 @@ def _from_answer(found: Mapping[str, np.ndarray], blocks: int) -> Sums:
     return Sums(found["ref"], found["squares"], tuple(found[f"cross {b}"] for b in range(blocks)), gram, log_sigma, constant)
 
 
-def _reference(rows: _Rows, width: int) -> np.ndarray:
-    """Coefficients of least squares; those of the ``width`` last columns, the curves', with a penalty.
+def _reference(rows: _Rows, e: Integrated) -> np.ndarray:
+    """Coefficients of least squares; those of the last columns, the curves', with a penalty, 0 of population coefficients there.
 
     Columns of curves may be nearly collinear. Coefficients of 1e8 that cancel each other would cost all digits, since the curves'
     coefficients, unlike the others, are not measured from the reference: here they stay below some hundred times what they explain.
     """
     root = np.sqrt(rows.precision)
-    x = rows.x * root[:, None]
+    width, apart = (0, e.width) if e.coefficients else (e.width, 0)
+    x = rows.x[:, : rows.x.shape[1] - apart] * root[:, None]
     free = x.shape[1] - width
     penalty = np.diag(_RIDGE * np.linalg.norm(x, axis=0))[free:]
-    return np.linalg.lstsq(np.concatenate([x, penalty]), np.append(rows.y * root, np.zeros(width)), rcond=None)[0]
+    found = np.linalg.lstsq(np.concatenate([x, penalty]), np.append(rows.y * root, np.zeros(width)), rcond=None)[0]
+    return np.concatenate([found, np.zeros(apart)])
 
 
 class _Rows:
     """Some rows of a linear Gaussian model: response, columns, precisions, and (level, columns) of each block."""
 
-    def __init__(self, e: Integrated, design: Mapping[str, Any]) -> None:
+    def __init__(self, e: Integrated, design: Mapping[str, Any], own: Basis | None) -> None:
         data = design[e.response.data_key]
-        mu = e.response.predictor("mu")
-        assert mu is not None
-        self.y = data["y"]
-        columns = (*(t.columns(design[t.key]) for t in mu.terms), curve_columns(e, design))
-        self.x = np.concatenate([np.zeros((len(self.y), 0)), *columns], axis=1)
+        self.y = data["y"] if own is None else data["y"] - coefficient_columns(e, design) @ own.ref
+        self.x = np.concatenate([_other_columns(e, design), curve_columns(e, design, own)], axis=1)
         self.precision, self.log_sigma, self.constant = known_precision(data, len(self.y))
         self.groups = [group_columns(e, b, design) for b in range(len(e.blocks))]
 
 
-def curve_columns(e: Integrated, design: Mapping[str, Any]) -> np.ndarray:
-    """What the coefficients of the curves multiply, (rows, width)."""
+def curve_columns(e: Integrated, design: Mapping[str, Any], own: Basis | None = None) -> np.ndarray:
+    """What the coefficients of the curves, or ``e`` of population coefficients, multiply, (rows, width)."""
+    if own is not None:
+        return np.asarray(coefficient_columns(e, design) @ own.map)
     parts = [c.basis(design[c.key]) for c in e.curves]
     return np.concatenate(parts, axis=1) if parts else np.zeros((len(design[e.response.data_key]["y"]), 0))
+
+
+def coefficient_columns(e: Integrated, design: Mapping[str, Any]) -> np.ndarray:
+    """What population coefficients that are integrated out multiply, (rows, m)."""
+    terms = {t.key: t for t in _terms(e)}
+    return np.concatenate([terms[c.term].columns(design[c.term])[:, list(c.columns)] for c in e.coefficients], axis=1)
+
+
+def _other_columns(e: Integrated, design: Mapping[str, Any]) -> np.ndarray:
+    """What coefficients that are sampled multiply, (rows, p)."""
+    parts = [np.delete(t.columns(design[t.key]), e.apart(t), axis=1) for t in _terms(e)]
+    return np.concatenate([np.zeros((len(design[e.response.data_key]["y"]), 0)), *parts], axis=1)
+
+
+def _terms(e: Integrated) -> tuple[AbstractTerm, ...]:
+    """The terms of the mean besides what is integrated out."""
+    mu = e.response.predictor("mu")
+    assert mu is not None
+    return mu.terms
 
 
 def group_columns(e: Integrated, b: int, design: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -197,6 +260,7 @@ class _Chunks:
     e: Integrated
     frame: Frame
     codes: tuple[np.ndarray, ...]
+    own: Basis | None = None
 
     @property
     def levels(self) -> int:
@@ -204,20 +268,31 @@ class _Chunks:
         return max((b.grouping.n_levels for b in self.e.blocks), default=0)
 
     @staticmethod
-    def of(e: Integrated, frame: Frame) -> _Chunks:
+    def of(e: Integrated, frame: Frame, own: Basis | None = None) -> _Chunks:
         """The rows that the response keeps."""
         frame = e.response.response.kept(frame)
-        return _Chunks(e, frame, tuple(b.grouping.codes(frame) for b in e.blocks))
+        return _Chunks(e, frame, tuple(b.grouping.codes(frame) for b in e.blocks), own)
 
     def some(self) -> _Rows:
         """About ``REFERENCE`` rows, evenly spread."""
-        rows = np.arange(0, self.frame.n, max(1, self.frame.n // REFERENCE))
+        rows = self._spread(REFERENCE)
         return self._design(self.frame.take(rows), [codes[rows] for codes in self.codes])
+
+    def designs(self, most: float) -> Iterator[dict[str, Any]]:
+        """Designs of all else than blocks, of about ``most`` rows, evenly spread."""
+        rows = self._spread(most)
+        gone = frozenset(effect.key for b in self.e.blocks for effect in self.e.effects(b))
+        size = max(2**12, CHUNK // (self.e.width + 4))
+        for start in range(0, len(rows), size):
+            yield self.e.model.design(self.frame.take(rows[start : start + size]), skip=gone)
+
+    def _spread(self, most: float) -> np.ndarray:
+        return np.arange(0, self.frame.n, max(1, int(self.frame.n // most)))
 
     def _design(self, part: Frame, codes: Iterable[np.ndarray]) -> _Rows:
         effects = [(effect, level) for b, level in zip(self.e.blocks, codes, strict=True) for effect in self.e.effects(b)]
         design = self.e.model.design(part, skip=frozenset(effect.key for effect, _ in effects))
-        return _Rows(self.e, {**design, **{effect.key: effect.design(part, level) for effect, level in effects}})
+        return _Rows(self.e, {**design, **{effect.key: effect.design(part, level) for effect, level in effects}}, self.own)
 
     def __iter__(self) -> Iterator[_Rows]:
         start, size = 0, 2**12
@@ -254,6 +329,15 @@ def _add(total: Sums, rows: _Rows, levels: list[int]) -> Sums:
                 for j, other in enumerate(rows.groups[c][1]):
                     total.gram[b, c][i, j] += np.bincount(level, weighted * other, levels[b])
     return total._replace(log_sigma=total.log_sigma + rows.log_sigma, constant=total.constant + rows.constant)
+
+
+def turned(sums: Sums, map_: np.ndarray) -> Sums:
+    """With the last columns multiplied by a square matrix."""
+    at = len(sums.squares) - len(map_)
+    squares = sums.squares.copy()
+    squares[at:] = map_.T @ squares[at:]
+    squares[:, at:] = squares[:, at:] @ map_
+    return sums._replace(squares=squares)
 
 
 # --------------------------------------------------------------------------- the same sums in fewer levels

@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import jax
 import numpy as np
 
 from brim.compile.session import float64
+from brim.coordinates.integrated.coefficients import Coefficients, linear_coefficients, normal_elements
 from brim.errors import BrimError
 from brim.frames.frame import Frame
 from brim.model.model import Model, ResponseModel
+from brim.parameters.param import unconstrained_size
 from brim.terms.base import AbstractTerm
 from brim.terms.groups.group import GroupBlock, GroupEffect
 from brim.terms.latent import AbstractCurve, AbstractLatent, named
 
-__all__ = ["Integrated", "chain_of", "check_marginalize", "find", "in_mean", "is_normal", "linear_columns", "reads_rows", "why_not"]
+__all__ = [
+    "Integrated",
+    "chain_of",
+    "check_marginalize",
+    "find",
+    "find_coefficients",
+    "in_mean",
+    "is_normal",
+    "linear_columns",
+    "reads_rows",
+    "why_not",
+]
 
 ADDITIONS = ("weights", "se", "subset", "mi", "index")  # with these the likelihood of a row stays that of a normal distribution
 LARGEST_DENSE = 300  # effects whose joint covariance is factorised at every gradient
 LARGEST_ROTATED = 1000  # levels whose covariance is diagonalised once
 MOST_COLUMNS = 200  # linear columns of the predictor for which sums over rows are kept
 MOST_CURVES = 200  # coefficients of curves, whose joint covariance is factorised at every gradient
+MOST_COEFFICIENTS = 1000  # population coefficients, whose directions are found once
+MOST_PRODUCTS = 1e11  # products of their columns, taken once
 MOST_WORK = 2e6  # products that their coupling to the effects, or to rows of unknown precision, takes at every gradient
 
 
@@ -39,6 +55,9 @@ class Integrated:
         The blocks integrated out, a chain: every level of one lies within one level of the next. None, where only curves are.
     curves
         Curves of the mean that are integrated out: smooths and Gaussian processes.
+    coefficients
+        Population coefficients of the mean, integrated out where nothing else is: beside effects they are sampled, of which the integral
+        over both would make each gradient dearer than it saves gradients.
     likelihood
         ``"sums"``: all that the data say is in sums over the rows, taken once; ``"rows"``: the predictor has other parts, whose
         residuals are computed at every gradient; ``"precisions"``: the residual precision of a row depends on parameters too.
@@ -51,21 +70,45 @@ class Integrated:
     likelihood: str
     levels: str = "independent"
     curves: tuple[AbstractCurve, ...] = ()
+    coefficients: tuple[Coefficients, ...] = ()
 
     @property
     def response(self) -> ResponseModel:
         """The response, without the effects integrated out."""
         return self.rest.responses[0]
 
-    @property
+    @cached_property
     def rest(self) -> Model:
         """The model of all else: sampled parameters, their priors, what the effects are added to."""
-        return self.model.without(self.latents)
+        return self.model.without(self.latents).holding({c.name: c.index for c in self.coefficients})
 
     @property
     def width(self) -> int:
-        """Number of coefficients of the curves."""
-        return sum(c.width for c in self.curves)
+        """Number of coefficients of the curves, or of population coefficients."""
+        return sum(c.width for c in self.curves) + sum(len(c.index) for c in self.coefficients)
+
+    @property
+    def named(self) -> str:
+        """What a reader calls all of it."""
+        return "population effects" if self.coefficients else named(self.latents)
+
+    def apart(self, term: AbstractTerm) -> tuple[int, ...]:
+        """The columns of a term whose coefficients are integrated out."""
+        return tuple(i for c in self.coefficients if c.term == term.key for i in c.columns)
+
+    def whole(self, theta: np.ndarray, parts: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Coordinates of the model from those of ``rest`` and those integrated out, by the names of their parameters; (draws, dim)."""
+        some = {c.name: c.index for c in self.coefficients}
+        out, gone, at = np.empty((len(theta), self.model.layout.dim)), [], 0
+        for p in self.model.params:
+            n = unconstrained_size(p)
+            if p.name in parts:
+                places = at + (np.searchsorted(p.free, some[p.name]) if p.name in some else np.arange(n))
+                out[:, places] = parts[p.name]
+                gone.append(places)
+            at += n
+        out[:, np.setdiff1d(np.arange(at), np.concatenate(gone))] = theta
+        return out
 
     @property
     def latents(self) -> tuple[AbstractLatent, ...]:
@@ -81,9 +124,9 @@ class Integrated:
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Of the standardised effects of each block, and of the curves together."""
+        """Of the standardised effects of each block, and of the curves (or the population coefficients) together."""
         blocks = (b.shape for b in self.blocks)
-        return (*blocks, (self.width,)) if self.curves else tuple(blocks)
+        return (*blocks, (self.width,)) if self.width else tuple(blocks)
 
     def effects(self, block: GroupBlock) -> tuple[GroupEffect, ...]:
         """The parts of a block in the mean, in the order of its coefficients."""
@@ -118,6 +161,21 @@ def find(model: Model, frame: Frame) -> Integrated:
         return alone
     largest = max(model.blocks, key=lambda b: b.size, default=None)
     raise _cannot(reasons[largest.key] if largest else "its smooths have too many coefficients for the number of rows")
+
+
+def find_coefficients(model: Model, frame: Frame) -> Integrated | None:
+    """The elimination of population coefficients of a model where no effects are integrated out, ``None`` where that is not possible."""
+    try:
+        _check_response(model)
+    except BrimError:
+        return None
+    mu = model.responses[0].predictor("mu")
+    assert mu is not None
+    out = Integrated(model, (), "rows", coefficients=linear_coefficients(model, mu.terms, normal_elements))
+    if not 0 < out.width <= MOST_COEFFICIENTS or out.width**2 * frame.n > MOST_PRODUCTS or not out.rest.layout.dim:
+        return None
+    out = replace(out, likelihood=_likelihood(out, frame))
+    return None if out.likelihood == "precisions" else out
 
 
 def _cannot(why: str) -> BrimError:
@@ -245,6 +303,7 @@ def _likelihood(e: Integrated, frame: Frame) -> str:
     mu = r.predictor("mu")
     assert mu is not None
     columns = linear_columns(e.rest, mu.terms, frame)
+    columns = columns - e.width if e.coefficients and columns is not None else columns
     # sums cost (columns x levels) at a gradient, rows at least (rows)
     levels = sum(b.size for b in e.blocks)
     return "sums" if columns is not None and columns <= MOST_COLUMNS and columns * levels <= 8 * frame.total + 1000 else "rows"

@@ -25,7 +25,7 @@ import numpy as np
 
 from brim.linalg import SMALL, AbstractBatch, Cells, Stacked, batch, sparse, sum_by
 
-__all__ = ["AbstractQuadratic", "Chain", "Dense", "Nothing", "Rotated", "integrate", "log_normal", "parents_of", "weighted_sum"]
+__all__ = ["AbstractQuadratic", "Chain", "Dense", "Nothing", "Rotated", "Separate", "integrate", "log_normal", "parents_of", "weighted_sum"]
 
 Pairs = Mapping[tuple[int, int], Any]
 
@@ -212,6 +212,28 @@ class Nothing(AbstractQuadratic):
 
     def draw(self, normals: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
         return (), jnp.zeros(())
+
+
+@final
+@dataclass(frozen=True)
+class Separate(AbstractQuadratic):
+    """The quadratic form of effects that are independent given the data: ``w' z - z' diag(A) z / 2``, the prior included.
+
+    Attributes
+    ----------
+    precision, cross
+        ``A`` and ``w``, (m,).
+    """
+
+    precision: Any
+    cross: Any
+
+    def log_integral(self) -> Any:
+        return 0.5 * jnp.sum(jnp.square(self.cross) / self.precision - jnp.log(self.precision))
+
+    def draw(self, normals: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
+        z = self.cross / self.precision + normals[0] / jnp.sqrt(self.precision)
+        return (z,), 0.5 * jnp.sum(jnp.log(self.precision)) + log_normal(normals[0])
 
 
 @dataclass(frozen=True)
