@@ -30,7 +30,15 @@ class Fit(FitRecord):
 
     @classmethod
     def of(cls, record: FitRecord) -> Self:
-        """The user's face of a record."""
+        """The user's face of a record.
+
+        Examples
+        --------
+        >>> import brim
+        >>> record = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), empty=True)
+        >>> type(brim.Fit.of(record)).__name__
+        'Fit'
+        """
         return cls(**{f.name: getattr(record, f.name) for f in fields(FitRecord)})
 
     # ------------------------------------------------------------------ draws
@@ -39,6 +47,13 @@ class Fit(FitRecord):
         """Draws as a data frame: one row a draw, one column a variable, then ``.chain``, ``.iteration``, ``.draw`` (from 1).
 
         ``variable`` keeps some: names, or what stands before the index of several (``"r_student"``).
+
+        Examples
+        --------
+        >>> import brim
+        >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), chains=2, iter=400, seed=1, progress=False)
+        >>> list(fit.as_draws_df("b_Days").columns), len(fit.as_draws_df())
+        (['b_Days', '.chain', '.iteration', '.draw'], 400)
         """
         return self.draws.frame(variable)
 
@@ -48,6 +63,13 @@ class Fit(FitRecord):
 
         ``log_likelihood``, ``posterior_predictive``, ``log_prior``, ``prior`` and ``prior_predictive`` are computed when they are first
         asked for, ``fit.idata["log_likelihood"]``; the last two sample the prior.
+
+        Examples
+        --------
+        >>> import brim
+        >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), chains=2, iter=400, seed=1, progress=False)
+        >>> fit.idata["posterior"].sizes["chain"], fit.idata["posterior"].sizes["draw"]
+        (2, 200)
         """
         from brim.post.arviz.tree import fit_tree
 
@@ -56,39 +78,95 @@ class Fit(FitRecord):
     # ------------------------------------------------------------------ tables
 
     def prior_summary(self, all: bool = True) -> pd.DataFrame:
-        """The prior table, brms' columns and order; ``all=False`` leaves out rows without a prior of their own."""
+        """The prior table, brms' columns and order; ``all=False`` leaves out rows without a prior of their own.
+
+        Examples
+        --------
+        >>> import brim
+        >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), empty=True)
+        >>> print(fit.prior_summary(all=False))
+                               prior     class coef group resp dpar nlpar lb ub  source
+         student_t(3, 288.7, 59.3) Intercept                                   default
+             student_t(3, 0, 59.3)     sigma                             0     default
+        """
         from brim.post.summaries.prior_table import prior_table
 
         return prior_table(self.model.rows, all=all)
 
     def summary(self, prob: float = 0.95, robust: bool = False, priors: bool = False) -> Summary:
-        """brms' summary: prints its layout, holds ``.fixed``, ``.random[group]``, ``.spec_pars`` as data frames."""
+        """brms' summary: prints its layout, holds ``.fixed``, ``.random[group]``, ``.spec_pars`` as data frames.
+
+        Examples
+        --------
+        >>> import brim
+        >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), chains=2, iter=400, seed=1, progress=False)
+        >>> list(fit.summary().fixed.index)
+        ['Intercept', 'Days']
+        """
         from brim.post.summaries.summary import summarise
 
         return summarise(self, prob=prob, robust=robust, priors=priors)
 
     def fixef(self, summary: bool = True, robust: bool = False, probs: tuple[float, ...] = (0.025, 0.975)) -> Any:
-        """Population-level effects: a data frame, or draws ``(draws, coefficients)`` as a data frame with ``summary=False``."""
+        """Population-level effects: a data frame, or draws ``(draws, coefficients)`` as a data frame with ``summary=False``.
+
+        Examples
+        --------
+        >>> import brim
+        >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), chains=2, iter=400, seed=1, progress=False)
+        >>> float(fit.fixef().loc["Days", "Estimate"].round())
+        10.0
+        """
         from brim.post.summaries import tables
 
         return tables.fixef(self, summary, robust, probs)
 
     def ranef(self, summary: bool = True, robust: bool = False, probs: tuple[float, ...] = (0.025, 0.975)) -> ByGroup:
-        """Group-level effects: group -> ``DataArray(level, statistic, coef)``, or ``(draw, level, coef)`` with ``summary=False``."""
+        """Group-level effects: group -> ``DataArray(level, statistic, coef)``, or ``(draw, level, coef)`` with ``summary=False``.
+
+        Examples
+        --------
+        >>> import brim
+        >>> import pandas as pd
+        >>> empty = brim.brm("Reaction ~ Days + (1 | Subject)", data=brim.load_data("sleepstudy"), empty=True)
+        >>> fit = empty.with_draws(pd.DataFrame({name: [1.0, 2.0, 3.0] for name in empty.variables()}))
+        >>> fit.ranef()["Subject"].sel(level="308", coef="Intercept", statistic="Estimate").item()
+        2.0
+        """
         from brim.post.summaries import tables
         from brim.post.summaries.grouped import ByGroup
 
         return ByGroup(tables.ranef(self, summary, robust, probs))
 
     def coef(self, summary: bool = True, robust: bool = False, probs: tuple[float, ...] = (0.025, 0.975)) -> ByGroup:
-        """Group-level coefficients, population effect plus group effect, in ``ranef``'s form."""
+        """Group-level coefficients, population effect plus group effect, in ``ranef``'s form.
+
+        Examples
+        --------
+        >>> import brim
+        >>> import pandas as pd
+        >>> empty = brim.brm("Reaction ~ Days + (1 | Subject)", data=brim.load_data("sleepstudy"), empty=True)
+        >>> fit = empty.with_draws(pd.DataFrame({name: [1.0, 2.0, 3.0] for name in empty.variables()}))
+        >>> fit.coef()["Subject"].sel(level="308", coef="Intercept", statistic="Estimate").item()
+        4.0
+        """
         from brim.post.summaries import tables
         from brim.post.summaries.grouped import ByGroup
 
         return ByGroup(tables.coef(self, summary, robust, probs))
 
     def VarCorr(self, summary: bool = True, robust: bool = False, probs: tuple[float, ...] = (0.025, 0.975)) -> Variances:
-        """Standard deviations, correlations and covariances of group effects and residuals."""
+        """Standard deviations, correlations and covariances of group effects and residuals.
+
+        Examples
+        --------
+        >>> import brim
+        >>> import pandas as pd
+        >>> empty = brim.brm("Reaction ~ Days + (1 | Subject)", data=brim.load_data("sleepstudy"), empty=True)
+        >>> fit = empty.with_draws(pd.DataFrame({name: [1.0, 2.0, 3.0] for name in empty.variables()}))
+        >>> float(fit.VarCorr()["Subject"]["sd"].loc["Intercept", "Estimate"])
+        2.0
+        """
         from brim.post.summaries import tables
         from brim.post.summaries.grouped import Variances
 
@@ -97,7 +175,15 @@ class Fit(FitRecord):
     def posterior_summary(
         self, variable: str | Iterable[str] | None = None, robust: bool = False, probs: tuple[float, ...] = (0.025, 0.975)
     ) -> pd.DataFrame:
-        """Estimate, error and quantiles of variables; ``variable`` as in ``as_draws_df``."""
+        """Estimate, error and quantiles of variables; ``variable`` as in ``as_draws_df``.
+
+        Examples
+        --------
+        >>> import brim
+        >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), chains=2, iter=400, seed=1, progress=False)
+        >>> list(fit.posterior_summary("b_Days").columns)
+        ['Estimate', 'Est.Error', 'Q2.5', 'Q97.5']
+        """
         from brim.post.summaries import tables
 
         return tables.posterior_summary(self, variable, robust, probs)
@@ -116,6 +202,13 @@ class Fit(FitRecord):
         """The log prior density of every draw, constants included (brms' ``lprior``): ``(draws,)``.
 
         Standardised group effects are not part of it.
+
+        Examples
+        --------
+        >>> import brim
+        >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), chains=2, iter=400, seed=1, progress=False)
+        >>> fit.log_prior().shape
+        (400,)
         """
         from brim.post.predict import log_prior
 
@@ -187,13 +280,30 @@ class Fit(FitRecord):
         """Fit again with parts changed: formula, ``newdata``, or any argument of ``brm``.
 
         A program compiled for a model of the same structure and size is reused.
+
+        Examples
+        --------
+        >>> import brim
+        >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), empty=True)
+        >>> fit.update("~ . + (1 | Subject)", family="student", empty=True).variables()[:4]
+        ['b_Intercept', 'b_Days', 'sd_Subject__Intercept', 'sigma']
         """
         from brim.api.perform import updated_record
 
         return self.of(updated_record(self, formula, newdata, kwargs))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fit to one netCDF file; ``brim.load`` reads it back."""
+        """Write the fit to one netCDF file; ``brim.load`` reads it back.
+
+        Examples
+        --------
+        >>> import brim, tempfile
+        >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), empty=True)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     fit.save(f"{folder}/fit.nc")
+        ...     brim.load(f"{folder}/fit.nc").nobs()
+        180
+        """
         from brim.post.files.io import save
 
         save(self, path)

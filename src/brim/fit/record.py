@@ -231,12 +231,26 @@ class FitRecord:
         return [*(str(n) for q in self.model.reported() for n in np.ravel(q.names)), "lprior", "lp__"]
 
     def nobs(self, resp: str | None = None) -> int:
-        """Number of observations the model was fitted to."""
+        """Number of observations the model was fitted to.
+
+        Examples
+        --------
+        >>> import brim
+        >>> brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), empty=True).nobs()
+        180
+        """
         response = self.model.responses[0] if resp is None else self.model.response(resp)
         return response.response.kept(self.frame).total
 
     def ngrps(self) -> dict[str, int]:
-        """Number of levels of each grouping factor."""
+        """Number of levels of each grouping factor.
+
+        Examples
+        --------
+        >>> import brim
+        >>> brim.brm("Reaction ~ Days + (1 | Subject)", data=brim.load_data("sleepstudy"), empty=True).ngrps()
+        {'Subject': 18}
+        """
         return {b.grouping.label: len(b.grouping.levels) for b in self.model.blocks}
 
     def with_draws(self, draws: pd.DataFrame, chains: int = 1) -> Self:
@@ -253,6 +267,16 @@ class FitRecord:
         ------
         BrimError
             When a variable of the model has no column, or the rows do not divide into chains.
+
+        Examples
+        --------
+        >>> import brim
+        >>> import pandas as pd
+        >>> empty = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), empty=True)
+        >>> fit = empty.with_draws(pd.DataFrame({"b_Intercept": [250.0, 252.0], "b_Days": [10.0, 11.0], "sigma": [50.0, 48.0]}))
+        >>> fit.posterior_epred({"Days": [2]})
+        array([[270.],
+               [274.]])
         """
         columns = {str(c): np.asarray(draws[c], float) for c in draws.columns}
         n, chains = len(draws), whole("chains", chains, least=1)

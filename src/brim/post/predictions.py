@@ -113,6 +113,13 @@ def posterior_linpred(
     """Draws of a linear predictor (of ``mu`` by default), before the inverse link unless ``transform``. See ``posterior_epred``.
 
     ``incl_thres=True`` gives thresholds minus predictor of an ordinal response, ``(draws, observations, thresholds)``.
+
+    Examples
+    --------
+    >>> import brim
+    >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), chains=2, iter=400, seed=1, progress=False)
+    >>> fit.posterior_linpred({"Days": [0, 5]}).shape
+    (400, 2)
     """
     what = "dpar" if transform else "linpred"
     seed = drawn_seed(seed)
@@ -217,7 +224,15 @@ def log_lik(
     seed: int | None = None,
     incl_autocor: bool = True,
 ) -> np.ndarray:
-    """Pointwise log likelihood, ``(draws, observations)``; weights multiply it. See ``posterior_epred``."""
+    """Pointwise log likelihood, ``(draws, observations)``; weights multiply it. See ``posterior_epred``.
+
+    Examples
+    --------
+    >>> import brim
+    >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), chains=2, iter=400, seed=1, progress=False)
+    >>> fit.log_lik().shape
+    (400, 180)
+    """
     return predict(
         fit,
         "log_lik",

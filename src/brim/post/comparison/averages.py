@@ -100,6 +100,14 @@ def posterior_average(
     -------
     pandas.DataFrame
         One row a draw, one column a variable.
+
+    Examples
+    --------
+    >>> import brim
+    >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), chains=2, iter=400, seed=1, progress=False)
+    >>> one = brim.brm("Reaction ~ 1", data=brim.load_data("sleepstudy"), chains=2, iter=400, seed=1, progress=False)
+    >>> list(fit.posterior_average(one, variable="sigma", weights=[0.5, 0.5], seed=1).columns)
+    ['sigma']
     """
     import pandas as pd
 
@@ -174,6 +182,16 @@ def pp_mixture(
     ------
     BrimError
         The family is no mixture.
+
+    Examples
+    --------
+    >>> import brim
+    >>> import pandas as pd
+    >>> family = brim.mixture("gaussian", "student")
+    >>> empty = brim.brm("Reaction ~ 1", brim.load_data("sleepstudy"), family, empty=True)
+    >>> fit = empty.with_draws(pd.DataFrame({name: [0.5, 0.5] for name in empty.variables()}))
+    >>> fit.pp_mixture().shape
+    (180, 4, 2)
     """
     import xarray as xr
 

@@ -168,6 +168,15 @@ def bayes_factor(one: Any, other: Any, *, log: bool = False, **kwargs: Any) -> B
     """The Bayes factor ``p(y | one) / p(y | other)``, from fits or from results of ``bridge_sampler``; ``kwargs`` are its arguments.
 
     Its number is ``.bf`` (or ``float()``), its logarithm ``.log_bf``; ``log=True`` gives the logarithm in ``.bf`` too.
+
+    Examples
+    --------
+    >>> import brim
+    >>> data, run = brim.load_data("sleepstudy"), {"chains": 2, "iter": 400, "seed": 1, "progress": False}
+    >>> fit = brim.brm("Reaction ~ Days", data, prior=brim.prior("normal(0, 20)"), **run)
+    >>> one = brim.brm("Reaction ~ 1", data, **run)
+    >>> bool(fit.bayes_factor(one).bf > 1e3)
+    True
     """
     models = _bridges({"model1": one, "model2": other}, kwargs)
     difference = models["model1"].logml - models["model2"].logml
@@ -177,7 +186,17 @@ def bayes_factor(one: Any, other: Any, *, log: bool = False, **kwargs: Any) -> B
 def post_prob(
     *fits: Any, prior_prob: Iterable[float] | None = None, names: Iterable[str] | None = None, seed: int | None = 1, **named: Any
 ) -> pd.Series:
-    """Posterior probabilities of models, ``p(y | m) p(m)`` normalised; ``prior_prob`` are the ``p(m)``, equal by default."""
+    """Posterior probabilities of models, ``p(y | m) p(m)`` normalised; ``prior_prob`` are the ``p(m)``, equal by default.
+
+    Examples
+    --------
+    >>> import brim
+    >>> data, run = brim.load_data("sleepstudy"), {"chains": 2, "iter": 400, "seed": 1, "progress": False}
+    >>> fit = brim.brm("Reaction ~ Days", data, prior=brim.prior("normal(0, 20)"), **run)
+    >>> one = brim.brm("Reaction ~ 1", data, **run)
+    >>> len(fit.post_prob(one))
+    2
+    """
     import pandas as pd
 
     models = _bridges(name_models(fits, named, names), {"seed": seed})

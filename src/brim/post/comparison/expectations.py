@@ -76,7 +76,15 @@ def tail_shape(values: np.ndarray, log_ratios: np.ndarray, r_eff: np.ndarray) ->
 
 
 def loo_predict(fit: FitRecord, type: str = "mean", probs: tuple[float, ...] = (0.5,), **kwargs: Any) -> np.ndarray:
-    """Leave-one-out predictions: summaries of ``posterior_predict`` under each observation's own leave-one-out posterior; see ``E_loo``."""
+    """Leave-one-out predictions: summaries of ``posterior_predict`` under each observation's own leave-one-out posterior; see ``E_loo``.
+
+    Examples
+    --------
+    >>> import brim
+    >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), chains=2, iter=400, seed=1, progress=False)
+    >>> len(fit.loo_predict(seed=1))
+    180
+    """
     return _expectation(fit, "posterior_predict", type, probs, kwargs)
 
 
@@ -94,7 +102,15 @@ def loo_epred(fit: FitRecord, type: str = "mean", probs: tuple[float, ...] = (0.
 
 
 def loo_linpred(fit: FitRecord, type: str = "mean", probs: tuple[float, ...] = (0.5,), **kwargs: Any) -> np.ndarray:
-    """Leave-one-out linear predictors: ``posterior_linpred`` under leave-one-out posteriors; see ``E_loo``."""
+    """Leave-one-out linear predictors: ``posterior_linpred`` under leave-one-out posteriors; see ``E_loo``.
+
+    Examples
+    --------
+    >>> import brim
+    >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), chains=2, iter=400, seed=1, progress=False)
+    >>> len(fit.loo_linpred())
+    180
+    """
     return _expectation(fit, "posterior_linpred", type, probs, kwargs)
 
 
@@ -129,6 +145,13 @@ def loo_R2(
         As for ``bayes_R2``.
     n, seed
         Number of bootstraps, and their seed.
+
+    Examples
+    --------
+    >>> import brim
+    >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), chains=2, iter=400, seed=1, progress=False)
+    >>> bool(0.1 < fit.loo_R2().loc["R2", "Estimate"] < 0.4)
+    True
     """
 
     def one(name: str) -> np.ndarray:

@@ -109,7 +109,15 @@ def loo(
 
 
 def loo_moment_match(fit: FitRecord, newdata: Any = None, **kwargs: Any) -> Elpd:
-    """``loo`` with ``moment_match=True``."""
+    """``loo`` with ``moment_match=True``.
+
+    Examples
+    --------
+    >>> import brim
+    >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), chains=2, iter=400, seed=1, progress=False)
+    >>> round(fit.loo_moment_match().elpd, -1)
+    -950.0
+    """
     return loo(fit, newdata, moment_match=True, **kwargs)
 
 
@@ -150,6 +158,13 @@ def waic(fit: FitRecord, newdata: Any = None, *, resp: str | None = None, **kwar
     """The widely applicable information criterion (Watanabe 2010): ``elpd_i = log(mean_s p(y_i | s)) - var_s(log p(y_i | s))``.
 
     Arguments and result as for ``Fit.loo``, which is more robust and tells when it fails.
+
+    Examples
+    --------
+    >>> import brim
+    >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), chains=2, iter=400, seed=1, progress=False)
+    >>> round(fit.waic().elpd, -1)
+    -950.0
     """
     from brim.post.comparison.elpd import total
 

@@ -151,6 +151,13 @@ def slopes(
 
     ``slope`` is ``"dydx"``, or an elasticity: ``"eyex"``, ``"eydx"``, ``"dyex"``. Factors have contrasts with their first level.
     Other arguments and the result are those of ``comparisons``.
+
+    Examples
+    --------
+    >>> import brim
+    >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), chains=2, iter=400, seed=1, progress=False)
+    >>> fit.slopes("Days", newdata={"Days": [0, 5]})["estimate"].round().tolist()
+    [10.0, 10.0]
     """
     one_of("slope", slope, SLOPES, "slopes")
     ask = Ask(re, **kwargs)
@@ -185,17 +192,41 @@ def _derivative(slope: str, x: np.ndarray, step: float) -> Measure:
 
 
 def avg_predictions(fit: FitRecord, newdata: Any = None, *, by: Any = True, **kwargs: Any) -> Any:
-    """``predictions`` averaged over all rows, or over rows alike in the columns ``by``."""
+    """``predictions`` averaged over all rows, or over rows alike in the columns ``by``.
+
+    Examples
+    --------
+    >>> import brim
+    >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), chains=2, iter=400, seed=1, progress=False)
+    >>> len(fit.avg_predictions())
+    1
+    """
     return predictions(fit, newdata, by=by, **kwargs)
 
 
 def avg_comparisons(fit: FitRecord, variables: Any = None, newdata: Any = None, *, by: Any = True, **kwargs: Any) -> Any:
-    """``comparisons`` averaged over all rows, or over rows alike in the columns ``by``."""
+    """``comparisons`` averaged over all rows, or over rows alike in the columns ``by``.
+
+    Examples
+    --------
+    >>> import brim
+    >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), chains=2, iter=400, seed=1, progress=False)
+    >>> fit.avg_comparisons("Days")[["term", "contrast"]].values.tolist()
+    [['Days', '+1']]
+    """
     return comparisons(fit, variables, newdata, by=by, **kwargs)
 
 
 def avg_slopes(fit: FitRecord, variables: Any = None, newdata: Any = None, *, by: Any = True, **kwargs: Any) -> Any:
-    """``slopes`` averaged over all rows, or over rows alike in the columns ``by``."""
+    """``slopes`` averaged over all rows, or over rows alike in the columns ``by``.
+
+    Examples
+    --------
+    >>> import brim
+    >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), chains=2, iter=400, seed=1, progress=False)
+    >>> fit.avg_slopes("Days")["estimate"].round().item()
+    10.0
+    """
     return slopes(fit, variables, newdata, by=by, **kwargs)
 
 
@@ -203,6 +234,15 @@ def emmeans(fit: FitRecord, specs: Any, *, re: str = "population", **kwargs: Any
     """Marginal means: predictions on a grid of all levels of all factors, numbers at their mean, averaged with equal weights by ``specs``.
 
     ``specs`` are one or several factors; other arguments are those of ``predictions``.
+
+    Examples
+    --------
+    >>> import brim
+    >>> import pandas as pd
+    >>> empty = brim.brm("count ~ zAge + Trt", brim.load_data("epilepsy"), family="poisson", empty=True)
+    >>> fit = empty.with_draws(pd.DataFrame({name: [0.1, 0.2] for name in empty.variables()}))
+    >>> fit.emmeans("Trt")["Trt"].tolist()
+    ['0', '1']
     """
     grid = grid_frame(fit, "balanced", kwargs.get("resp"), {})
     return predictions(fit, to_pandas(grid), by=specs, re=re, **kwargs)

@@ -43,6 +43,13 @@ def trace_plot(
     ------
     BrimError
         For a variable that the fit does not have.
+
+    Examples
+    --------
+    >>> import brim
+    >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), chains=2, iter=400, seed=1, progress=False)
+    >>> len(fit.plot(variable="b_Days").axes)
+    2
     """
     names = main_variables(fit) if variable is None else chosen_variables(fit, variable)
     draws = fit.draws.matrix(tuple(names))

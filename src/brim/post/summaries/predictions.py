@@ -113,6 +113,13 @@ def predict(
     """New responses summarised over draws (``posterior_predict``), arguments and result as of ``fitted``.
 
     For a response in categories the shares of draws in each, ``P(Y = a)``, ``(observations, categories)``.
+
+    Examples
+    --------
+    >>> import brim
+    >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), chains=2, iter=400, seed=1, progress=False)
+    >>> fit.predict({"Days": [0, 5]}, seed=1).shape
+    (2, 4)
     """
     if not summary:
         return predictions.posterior_predict(fit, newdata, **kwargs)
@@ -188,6 +195,13 @@ def residuals(
     ------
     BrimError
         The response is a category: it has no residuals.
+
+    Examples
+    --------
+    >>> import brim
+    >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), chains=2, iter=400, seed=1, progress=False)
+    >>> fit.residuals().shape
+    (180, 4)
     """
     one_of("method", method, _METHODS, "methods")
     one_of("type", type, _TYPES, "types")
@@ -202,7 +216,15 @@ def residuals(
 
 
 def predictive_error(fit: FitRecord, newdata: Any = None, *, method: str = "posterior_predict", **kwargs: Any) -> np.ndarray:
-    """Draws of observed minus predicted responses, ``(draws, observations)``; minus expected ones with ``method="posterior_epred"``."""
+    """Draws of observed minus predicted responses, ``(draws, observations)``; minus expected ones with ``method="posterior_epred"``.
+
+    Examples
+    --------
+    >>> import brim
+    >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), chains=2, iter=400, seed=1, progress=False)
+    >>> fit.predictive_error(ndraws=10, seed=1).shape
+    (10, 180)
+    """
     return np.asarray(residuals(fit, newdata, method=method, summary=False, **kwargs))
 
 
@@ -228,7 +250,15 @@ def predictive_interval(fit: FitRecord, newdata: Any = None, *, prob: float = 0.
 
 
 def posterior_interval(fit: FitRecord, variable: Any = None, *, prob: float = 0.95) -> Any:
-    """Central intervals of variables: a row a variable, columns ``2.5%`` and ``97.5%``; ``variable`` as in ``as_draws_df``."""
+    """Central intervals of variables: a row a variable, columns ``2.5%`` and ``97.5%``; ``variable`` as in ``as_draws_df``.
+
+    Examples
+    --------
+    >>> import brim
+    >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), chains=2, iter=400, seed=1, progress=False)
+    >>> list(fit.posterior_interval(prob=0.9).index)[:2]
+    ['b_Intercept', 'b_Days']
+    """
     import pandas as pd
 
     names = fit.draws.variables if variable is None else fit.draws.expand(variable)
