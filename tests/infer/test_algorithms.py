@@ -27,7 +27,7 @@ from brim.infer.target import Target
 from brim.testing import check_engine
 from references import data, reference
 
-APPROXIMATE = ("laplace", "pathfinder", "meanfield", "fullrank")
+APPROXIMATE = ("laplace", "nested_laplace", "pathfinder", "meanfield", "fullrank")
 PRECISION = np.linalg.inv(COVARIANCE)
 
 

@@ -24,6 +24,7 @@ from brim.coordinates.adapted.sums import no_working
 from brim.coordinates.integrated.density import Integral, integral_of
 from brim.coordinates.measured import Around, values_of
 from brim.coordinates.mode import complete_mode
+from brim.coordinates.nested.run import nested_draws
 from brim.coordinates.plan import Plan, log_density_function
 from brim.coordinates.whitened import Map
 from brim.errors import BrimError
@@ -36,7 +37,7 @@ from brim.infer.nuts.program import precompile
 from brim.infer.nuts.sampling import fresh_seed, sample
 from brim.infer.nuts.stopping import StopWhen
 from brim.infer.nuts.warmup import Start
-from brim.infer.target import Draws, Target
+from brim.infer.target import Draws, Target, UnsuitedError
 from brim.model.model import Model, log_jacobian_function
 from brim.terms.latent import Incidence
 
@@ -46,6 +47,7 @@ _NESTED: dict[str, Callable[..., tuple[Working, Draws]]] = {"map": nested_mode, 
 _NUMBERS = 2**19  # of completed draws held at once: some MB
 _MOST = 1000  # draws completed at once
 _FEW = 250  # draws that tell variances
+_IMPORTANCE = 50  # dimensions that importance samples are drawn in
 
 
 @final
@@ -217,7 +219,18 @@ class Coordinates:
         return replace(self.target, data=data, log_prob=wide.target.log_prob)
 
     def run(self, algorithm: str, *, start: Start | None, **arguments: Any) -> tuple[Coordinates, Draws]:
-        """What an algorithm other than ``sample_in`` gives: the coordinates it worked in, and draws in them."""
+        """What an algorithm other than ``sample_in`` gives: the coordinates it worked in, and draws in them.
+
+        Raises
+        ------
+        UnsuitedError
+            By ``"nested_laplace"`` where too much is left to sample.
+        """
+        if algorithm == "nested_laplace":
+            self._check_few()
+        if self.rows is not None and algorithm == "nested_laplace":
+            found = nested_draws(self.plan, self.rows, self.frame, self.target, **arguments)
+            return Coordinates.of(Plan(self.plan.model), self.frame), found
         if self.rows is not None and algorithm in _NESTED:
             working, draws = _NESTED[algorithm](self.plan, self.rows, self.target, **arguments)
             return self.with_working(working), draws
@@ -226,6 +239,17 @@ class Coordinates:
             return self, draws
         own = Coordinates.of(Plan(self.plan.model), self.frame)
         return own, complete_mode(own.target, self.complete(draws), self.plan.model.layout, self.plan.inner.layout)
+
+    def _check_few(self) -> None:
+        """Importance is for few parameters."""
+        left = self.plan.head if self.rows is not None else self.target.dim
+        if left <= _IMPORTANCE:
+            return
+        vectors = "; ".join(str(t) for t in self.plan.treatments if t.how == "sampled")
+        raise UnsuitedError(
+            f"algorithm='nested_laplace' samples {_IMPORTANCE} parameters at most, these are {left}" + (f" ({vectors})" if vectors else ""),
+            hint="use algorithm='sampling'",
+        )
 
     # ------------------------------------------------------------------ the way back
 

@@ -23,7 +23,7 @@ from brim.terms.latent import AbstractLatent
 
 __all__ = ["NESTED", "Wish", "assign", "coordinates"]
 
-NESTED = ("map", "laplace")  # algorithms that integrate effects out
+NESTED = ("map", "laplace", "nested_laplace")  # algorithms that integrate effects out
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,9 @@ def assign(model: Model, frame: Frame, wish: Wish) -> Plan:
     adapted = find_adapted(model, frame, integrated) if follows else None
     if adapted is not None and nested and not adapted.nests:
         adapted = None
+    if adapted is not None and integrated is not None and wish.algorithm == "nested_laplace":
+        integrated, why = None, "all latent vectors are integrated together"
+        adapted = find_adapted(model, frame, None)
     inner = model if integrated is None else integrated.rest
     rest = inner if adapted is None else adapted.rest
     around = around_of(integrated, adapted)

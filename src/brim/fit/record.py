@@ -15,7 +15,7 @@ from brim.design.splines.knots import read_knots
 from brim.errors import BrimError
 from brim.fit.draws import Posterior
 from brim.frames.frame import Frame
-from brim.infer.engines import engine
+from brim.infer.engines import check_algorithm
 from brim.infer.nuts.control import Control
 from brim.language.brms import Formula, MvFormula
 from brim.model.build import build, read_data2
@@ -74,7 +74,7 @@ class Settings:
             )
         one_of("sample_prior", sample_prior, SAMPLE_PRIOR)
         Control.read(control)
-        engine(algorithm)
+        check_algorithm(algorithm)
         wish, number = check_marginalize(marginalize), checked_seed(seed)
         return Settings(
             **counts,
@@ -215,6 +215,11 @@ class FitRecord:
     def engine(self) -> str:
         """One line on what drew the sample."""
         return str(self.info.get("engine", "none"))
+
+    @property
+    def algorithm(self) -> str:
+        """What drew the sample: that which was asked for, or what ``"auto"`` came to."""
+        return str(self.info.get("algorithm", self.settings.algorithm))
 
     def variables(self) -> list[str]:
         """Names of all variables as brms names them, ``lprior`` and ``lp__`` last.

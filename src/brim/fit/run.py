@@ -25,6 +25,8 @@ from brim.fit.draws import Posterior
 from brim.fit.nowhere import explained
 from brim.fit.record import FitRecord
 from brim.frames.frame import Frame
+from brim.infer.approximate.psis import USABLE
+from brim.infer.engines import AUTO
 from brim.infer.nuts.checkpoint import Checkpoint
 from brim.infer.nuts.control import Control
 from brim.infer.nuts.merged import merged
@@ -33,7 +35,7 @@ from brim.infer.nuts.sampling import sample as nuts
 from brim.infer.nuts.stopping import StopWhen
 from brim.infer.nuts.warmup import Start
 from brim.infer.starts import Init, read_init, start_of
-from brim.infer.target import Draws, NowhereError, Target
+from brim.infer.target import Draws, NowhereError, Target, UnsuitedError
 from brim.model.model import Model, report_function
 from brim.parameters.draws import prior_draws
 
@@ -58,7 +60,56 @@ def sample(
     executor: Any = None,
     placed: Placed | None = None,
 ) -> F:
-    """Run the engine on a built model; returns the fit with draws."""
+    """Run the engine on a built model; returns the fit with draws.
+
+    ``"auto"`` is ``"nested_laplace"`` where that suits the model and its k-hat is good enough, else ``"sampling"``.
+    """
+    run: dict[str, Any] = {"cores": cores, "init": init, "progress": progress, "stop_when": stop_when, "checkpoint": checkpoint}
+    run |= {"executor": executor, "placed": placed}
+    if fit.settings.algorithm != AUTO:
+        return with_engine_draws(fit, *_run(fit, **run))
+    why = _chains_only(fit, run)
+    if not why:
+        try:
+            space, draws = _run(_by(fit, "nested_laplace"), **run)
+        except UnsuitedError as error:
+            why = error.what
+        else:
+            if draws.info["khat"] <= USABLE:
+                return with_engine_draws(fit, space, replace(draws, info={**draws.info, "algorithm": "nested_laplace"}))
+            why = draws.info["verdict"]
+    space, draws = _run(_by(fit, "sampling"), **run)
+    engine = f"{draws.info['engine']}. algorithm='auto' took it, not 'nested_laplace': {why}"
+    return with_engine_draws(fit, space, replace(draws, info={**draws.info, "algorithm": "sampling", "engine": engine}))
+
+
+def _chains_only(fit: FitRecord, run: Mapping[str, Any]) -> str:
+    """Why only chains can do what is asked for; empty if others can."""
+    given = [name for name in ("init", "stop_when", "checkpoint", "executor", "placed") if run[name] is not None]
+    if Control.read(dict(fit.settings.control)).precision != "float64":
+        given.append("precision")
+    if given:
+        return f"{' and '.join('devices' if name == 'placed' else name for name in given)} are for chains"
+    return "the rows are not in memory" if fit.frame.whole is not None else ""
+
+
+def _by(fit: F, algorithm: str) -> F:
+    """The same fit by another algorithm."""
+    return replace(fit, request=replace(fit.request, settings=replace(fit.settings, algorithm=algorithm)))
+
+
+def _run(
+    fit: FitRecord,
+    *,
+    cores: int | None = None,
+    init: Any = None,
+    progress: bool = True,
+    stop_when: StopWhen | None = None,
+    checkpoint: Checkpoint | None = None,
+    executor: Any = None,
+    placed: Placed | None = None,
+) -> tuple[Coordinates, Draws]:
+    """What the engine gives, and the coordinates that it is in."""
     s, given = fit.settings, read_init(init)
     plain = s.algorithm == "sampling" and not given.approximate
     placed = _placed(fit, placed, plain and executor is None)
@@ -89,12 +140,12 @@ def sample(
         space, draws = _drawn(fit, space, given, init is None, arguments)
     except NowhereError as error:
         raise explained(error, fit.model, fit.frame) from None
-    draws = replace(draws, info={**draws.info, "engine": note})
+    draws = replace(draws, info={**draws.info, "engine": f"{s.algorithm}, {draws.info['note']}" if "note" in draws.info else note})
     if draws.info.get("stopped"):
         warn(f"sampling was {draws.info['stopped']}" if draws.info["interrupted"] else draws.info["stopped"])
     if checkpoint is not None and checkpoint.failure is not None:
         warn(f"the last draws are not in '{checkpoint.folder}' ({checkpoint.failure}); the fit has them: save it with fit.save(path)")
-    return with_engine_draws(fit, space, draws)
+    return space, draws
 
 
 def _placed(fit: FitRecord, placed: Placed | None, possible: bool) -> Placed | None:
@@ -133,7 +184,7 @@ def _check_spread(executor: Any, stop_when: StopWhen | None, checkpoint: Checkpo
             raise BrimError(f"executor and {name}: chains that run in other places end by themselves", hint="leave one of them out")
 
 
-def _elsewhere(fit: F, executor: Any, spread: float, note: str, space: Coordinates, start: Start | None, chains: int, plan: Any) -> Draws:
+def _elsewhere(fit: FitRecord, executor: Any, spread: float, note: str, space: Coordinates, start: Start | None, chains: int, plan: Any) -> Draws:
     """The draws of chains that an executor runs, one a call."""
     own = [start if start is None else replace(start, q=start.q[c : c + 1]) for c in range(chains)]
     calls = [(fit, spread, space.learned, own[c], c, plan) for c in range(chains)]
@@ -161,7 +212,7 @@ def _looked_at(model: Model, space: Coordinates, draws: Draws) -> np.ndarray:
     return np.concatenate([x.reshape(*x.shape[:2], -1) for x in shown], axis=2)
 
 
-def _drawn(fit: F, space: Coordinates, given: Init, near: bool, arguments: dict[str, Any]) -> tuple[Coordinates, Draws]:
+def _drawn(fit: FitRecord, space: Coordinates, given: Init, near: bool, arguments: dict[str, Any]) -> tuple[Coordinates, Draws]:
     """What the algorithm gives, and the coordinates it worked in; ``near``: the user says nothing of where to start."""
     s = fit.settings
     if s.algorithm == "sampling" and not given.approximate:
@@ -173,7 +224,7 @@ def _drawn(fit: F, space: Coordinates, given: Init, near: bool, arguments: dict[
     return space.run(s.algorithm, control=control, start=start, **arguments)
 
 
-def coordinates(fit: F, spread: float = 1.0, algorithm: str = "sampling") -> Coordinates:
+def coordinates(fit: FitRecord, spread: float = 1.0, algorithm: str = "sampling") -> Coordinates:
     """What an algorithm works in: see ``brim.coordinates.choose``."""
     s = fit.settings
     wish = choose.Wish(algorithm, s.marginalize, Control.read(dict(s.control)).adapted_effects, spread)
@@ -186,7 +237,7 @@ def _rows(fit: FitRecord) -> Frame:
     return distinct_rows(fit.model, fit.frame, dict.fromkeys(names))
 
 
-def _precompile(fit: F, space: Coordinates, control: Control) -> None:
+def _precompile(fit: FitRecord, space: Coordinates, control: Control) -> None:
     """Start compiling all programs of a fit, the sampler's first: the others are ready when it is."""
     precompile(space.target, control)
     size = space.size(fit.settings.chains * fit.settings.draws)

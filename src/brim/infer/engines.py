@@ -13,13 +13,14 @@ from importlib import import_module
 from brim.errors import BrimError, suggest
 from brim.infer.target import Draws
 
-__all__ = ["ALGORITHMS", "EXACT", "engine"]
+__all__ = ["ALGORITHMS", "AUTO", "EXACT", "check_algorithm", "engine"]
 
 # name -> "module:function". Modules are imported when asked for, since some need optional packages.
 _ENGINES: dict[str, str] = {
     "sampling": "brim.infer.nuts.sampling:sample",
     "map": "brim.infer.approximate.mode:maximum",
     "laplace": "brim.infer.approximate.normal:sample_laplace",
+    "nested_laplace": "brim.infer.approximate.importance:sample_importance",
     "pathfinder": "brim.infer.approximate.pathfinder:sample_pathfinder",
     "meanfield": "brim.infer.approximate.variational:sample_meanfield",
     "fullrank": "brim.infer.approximate.variational:sample_fullrank",
@@ -28,8 +29,23 @@ _ENGINES: dict[str, str] = {
     "blackjax": "brim.infer.external.engines:sample_blackjax",
 }
 
+AUTO = "auto"  # importance where that is good, else Markov chains: see ``fit.run``
 ALGORITHMS = tuple(_ENGINES)
 EXACT = ("sampling", "nutpie", "numpyro", "blackjax")  # Markov chains; the others approximate
+
+
+def check_algorithm(name: str) -> str:
+    """A name that ``algorithm=`` takes.
+
+    Raises
+    ------
+    BrimError
+        For an unknown name (with the near ones).
+    """
+    names = (AUTO, *ALGORITHMS)
+    if name not in names:
+        raise BrimError(f"unknown algorithm {name!r}", hint=suggest(str(name), names, "algorithms"))
+    return name
 
 
 def engine(name: str) -> Callable[..., Draws]:

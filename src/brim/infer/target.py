@@ -10,7 +10,7 @@ import numpy as np
 
 from brim.errors import BrimError
 
-__all__ = ["Draws", "NowhereError", "Target"]
+__all__ = ["Draws", "NowhereError", "Target", "UnsuitedError"]
 
 PATIENT = 10  # starting points of the full spread
 NEARER = 0.8  # of the spread, at each further try
@@ -18,6 +18,10 @@ NEARER = 0.8  # of the spread, at each further try
 
 class NowhereError(BrimError):
     """No starting point has a finite log density."""
+
+
+class UnsuitedError(BrimError):
+    """The algorithm does not suit the model; another may."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,17 @@ from brim.model.model import Model
 from brim.parameters.param import Param, unconstrained_size
 from brim.terms.latent import Incidence
 
-__all__ = ["Expansion", "Rows", "coordinates_of", "expander", "linear_design", "rows_of", "seating"]
+__all__ = [
+    "Expansion",
+    "Rows",
+    "coordinates_of",
+    "expander",
+    "linear_design",
+    "positive",
+    "rows_of",
+    "score_and_curvature",
+    "seating",
+]
 
 MOST_SLOPES = 20  # other parameters that the score is moved along
 
@@ -194,28 +204,32 @@ def _expand(plan: Plan) -> Any:
 
 def _derivatives(unit: Unit, model: Model, eta: Any, others: Any, params: Callable[[Any], Any], design: Arrays) -> dict[str, Any]:
     """The log likelihood of a unit's rows around ``eta``, see ``Expansion``."""
-    axes = [jnp.zeros_like(eta).at[p].set(1.0) for p in range(len(unit.places))]
 
     def derivatives(others: Any) -> tuple[Any, Any]:
-        known = params(others)
-        score = jax.grad(lambda x: jnp.sum(unit.log_lik(model, x, known, design)))
-        moves = [jax.jvp(score, (eta,), (axis,)) for axis in axes]
-        return moves[0][0], jnp.stack([second for _, second in moves])
+        return score_and_curvature(unit, model, eta, params(others), design)
 
-    first, second = derivatives(others)
+    first, curvature = derivatives(others)
     moves = [jax.jvp(derivatives, (others,), (d,))[1] for d in np.eye(len(others))]
     value = unit.log_lik(model, eta, params(others), design)
     return {
         "value": jnp.broadcast_to(value, eta.shape[1:]),
         "score": first,
-        "curvature": -second,
-        "precision": _positive(-second),
+        "curvature": curvature,
+        "precision": positive(curvature),
         "slopes": jnp.stack([move[0] for move in moves]) if moves else jnp.zeros((0, *eta.shape)),
-        "growth": jnp.stack([_growth(second, move[1]) for move in moves]) if moves else jnp.zeros((0, len(eta))),
+        "growth": jnp.stack([_growth(-curvature, -move[1]) for move in moves]) if moves else jnp.zeros((0, len(eta))),
     }
 
 
-def _positive(precision: Any) -> Any:
+def score_and_curvature(unit: Unit, model: Model, eta: Any, full: Arrays, design: Arrays) -> tuple[Any, Any]:
+    """First derivative (places, rows) and minus the second (places, places, rows) of the log likelihood of a unit's rows at ``eta``."""
+    axes = [jnp.zeros_like(eta).at[p].set(1.0) for p in range(len(unit.places))]
+    score = jax.grad(lambda x: jnp.sum(unit.log_lik(model, x, full, design)))
+    moves = [jax.jvp(score, (eta,), (axis,)) for axis in axes]
+    return moves[0][0], -jnp.stack([second for _, second in moves])
+
+
+def positive(precision: Any) -> Any:
     """Of rows whose precision (places, places, rows) is positive definite all of it; of others what is positive on its diagonal."""
     places = len(precision)
     each = jnp.arange(places)

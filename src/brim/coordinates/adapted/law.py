@@ -18,7 +18,7 @@ from brim.coordinates.quadratic.bordered import Bordered
 from brim.coordinates.quadratic.nested_levels import AbstractQuadratic, Chain, Rotated, log_normal, weighted_sum
 from brim.terms.latent import Incidence, Loadings, spread
 
-__all__ = ["Border", "ByRow", "Drawn", "Lookup", "Sums", "Working", "draw", "on_rows", "with_more_rows"]
+__all__ = ["Border", "ByRow", "Drawn", "Lookup", "Sums", "Working", "draw", "effects_of", "on_rows", "with_more_rows"]
 
 Arrays = Mapping[str, Any]
 ByUnit = tuple[Any, ...]
@@ -166,12 +166,12 @@ def draw(t: Adapted, theta: Any, normals: tuple[Any, ...], data: Arrays) -> Draw
     for i in singles:
         (z[i],), density = _alone(t, i, moved, work).draw((normals[i],))
         log_density = log_density + density
-    r = {i: _effects(moved.loadings[i], z[i]) for i in singles}
+    r = {i: effects_of(moved.loadings[i], z[i]) for i in singles}
     # border and chain explain what the singles leave
     cross = {i: _cross(t, i, moved, work, _explained(t, r, moved, work)) for i in (*border, *chain)}
     z_border, z_chain, density = _together(t, moved, cross, normals, work)
     z.update(zip((*border, *chain), (*z_border, *z_chain), strict=True))
-    r.update((i, _effects(moved.loadings[i], z[i])) for i in (*border, *chain))
+    r.update((i, effects_of(moved.loadings[i], z[i])) for i in (*border, *chain))
     order = range(len(t.latents))
     log_scale = sum(map(log_normal, normals)) - log_density - density
     return Drawn(tuple(z[i] for i in order), tuple(r[i] for i in order), log_scale)
@@ -215,7 +215,7 @@ def _together(
     return tuple(part.reshape(t.shapes[i]) for part, i in zip(parts, border, strict=True)), tuple(z_chain), density
 
 
-def _effects(loadings: Loadings, z: Any) -> Any:
+def effects_of(loadings: Loadings, z: Any) -> Any:
     """``r = T z C'``. A zero of ``T`` costs nothing that matters here."""
     low, across = loadings
     z = z if across is None else z @ across.T

@@ -33,7 +33,7 @@ from brim.infer.nuts.program import precompile
 from brim.infer.nuts.sampling import fresh_seed
 from brim.infer.target import Draws, NowhereError, Target
 
-__all__ = ["nested_laplace", "nested_mode"]
+__all__ = ["nested_laplace", "nested_mode", "settled"]
 
 INNER = 50  # expansions until the modes of the effects stay
 EXACT = 1e-9  # change in log density at which they do
@@ -54,7 +54,7 @@ def nested_mode(
     """
     clock = time.perf_counter()
     seed = fresh_seed() if seed is None else int(seed)
-    search, theta, work, found = _settled(plan, rows, target, control, seed)
+    search, theta, work, found = settled(plan, rows, target, control, seed)
     with float64():
         scale = np.ones(len(theta)) if found is None else np.sqrt(np.diag(found.covariance))
         theta, work, best = _maximise(search, theta, work, scale)
@@ -85,7 +85,7 @@ def nested_laplace(
     """
     clock = time.perf_counter()
     seed = fresh_seed() if seed is None else int(seed)
-    _search, theta, work, found = _settled(plan, rows, target, control, seed)
+    _search, theta, work, found = settled(plan, rows, target, control, seed)
     if found is None:
         raise BrimError(
             "the density has no mode with a definite curvature: there is no Laplace approximation",
@@ -102,7 +102,7 @@ def nested_laplace(
     return work, Draws(q.reshape(chains, n, -1), {"lp": lp.reshape(chains, n)}, info)
 
 
-def _settled(plan: Plan, rows: Rows, target: Target, control: Control, seed: int) -> tuple[Search, np.ndarray, Working, Laplace | None]:
+def settled(plan: Plan, rows: Rows, target: Target, control: Control, seed: int) -> tuple[Search, np.ndarray, Working, Laplace | None]:
     """The search of the effects' modes done, and the normal law of ``theta`` there."""
     with float64():
         search = Search(plan, rows, target, control, seed, precompile(target, control).result())

@@ -7,18 +7,20 @@ the vectors reads.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from brim.coordinates.adapted.expansion import Expansion, Rows, linear_design
 from brim.coordinates.adapted.law import Border, ByRow, Lookup, Sums, Working, on_rows
 from brim.coordinates.adapted.which import Adapted
+from brim.linalg import sum_by
 from brim.terms.latent import Incidence
 
-__all__ = ["no_working", "working"]
-
-Precision = tuple[np.ndarray, ...]
+__all__ = ["KNOWN", "TRACED", "border_of", "gram", "no_working", "working"]
 
 
 def no_working(t: Adapted, rows: Rows) -> Working:
@@ -54,10 +56,10 @@ def working(t: Adapted, rows: Rows, e: Expansion) -> Working:
         at=rows.at,
         theta=e.theta[rows.at],
         growth=e.growth,
-        gram={(i, j): _gram(t, rows, e.precision, i, j) for i, j in pairs},
+        gram={(i, j): gram(t, rows.seats, e.precision, i, j) for i, j in pairs},
         parents=rows.parents,
-        rotation={i: _rotation(_joint(t, rows, e.precision, i, i), t.latents[i].levels_root) for i in t.rotated},
-        border=_border(t, rows, e.precision) if border else None,
+        rotation={i: _rotation(_joint(t, rows.seats, e.precision, i, i), t.latents[i].levels_root) for i in t.rotated},
+        border=border_of(t, rows.seats, e.precision) if border else None,
         sums=_sums(t, rows, e, own) if t.linear else None,
         rows=None if t.linear else ByRow(e.score, e.slopes, e.rest, own),
         lookup=Lookup(rows.seats, e.precision, _added(t, rows, e, singles)) if by_row else None,
@@ -88,22 +90,53 @@ def _sums(t: Adapted, rows: Rows, e: Expansion, own: tuple[tuple[np.ndarray, ...
     return Sums(e.ref, tuple(tuple(cross(i, k) for k in range(len(seats))) for i, seats in enumerate(t.seats)))
 
 
-def _meetings(
-    t: Adapted, rows: Rows, precision: Precision, i: int, j: int
-) -> Iterator[tuple[slice, slice, Incidence, Incidence, np.ndarray]]:
+@dataclass(frozen=True)
+class _Arithmetic:
+    """Sums over rows, of numbers that are known (NumPy) or in a compiled program.
+
+    Attributes
+    ----------
+    numpy
+        The module of array functions.
+    sums
+        As ``Incidence.sums``.
+    cells
+        ``(values, cell of each, number of cells) ->`` sums by cell.
+    """
+
+    numpy: Any
+    sums: Callable[[Incidence, Any, int], Any]
+    cells: Callable[[Any, Any, int], Any]
+
+
+KNOWN = _Arithmetic(np, Incidence.known_sums, lambda values, cell, n: np.bincount(cell, values, n))
+TRACED = _Arithmetic(jnp, Incidence.sums, sum_by)
+
+
+def _meetings(t: Adapted, seats: Any, precision: Any, i: int, j: int) -> Iterator[tuple[slice, slice, Incidence, Incidence, Any]]:
     """Seats of two vectors in the same unit: which coefficients, where they stand, and the precision between their places."""
-    for one, left in zip(t.seats[i], rows.seats[i], strict=True):
-        for other, right in zip(t.seats[j], rows.seats[j], strict=True):
+    for one, left in zip(t.seats[i], seats[i], strict=True):
+        for other, right in zip(t.seats[j], seats[j], strict=True):
             if one.unit == other.unit:
                 at = slice(one.start, one.stop), slice(other.start, other.stop)
                 yield *at, left, right, precision[one.unit][one.place, other.place]
 
 
-def _gram(t: Adapted, rows: Rows, precision: Precision, i: int, j: int) -> np.ndarray:
-    """``Z_i' W Z_j`` of each level of ``i``, (k_i, k_j, levels)."""
-    out = np.zeros((t.shapes[i][0], t.shapes[j][0], t.shapes[i][1]))
-    for one, other, left, right, w in _meetings(t, rows, precision, i, j):
-        out[one, other] = np.stack([left.known_sums(z * w, t.shapes[i][1]) for z in right.columns], axis=1)
+def gram(t: Adapted, seats: Any, precision: Any, i: int, j: int, by: _Arithmetic = KNOWN) -> Any:
+    """``Z_i' W Z_j`` of each level of ``i``, (k_i, k_j, levels); ``seats``: the incidences of each vector."""
+    levels = t.shapes[i][1]
+    pieces = []
+    for one, other, left, right, w in _meetings(t, seats, precision, i, j):
+        pieces.append((one, other, by.numpy.stack([by.sums(left, z * w, levels) for z in right.columns], axis=1)))
+    return _assembled(pieces, t.shapes[i][0], t.shapes[j][0], (levels,), by)
+
+
+def _assembled(pieces: list[tuple[slice, slice, Any]], rows: int, columns: int, tail: tuple[int, ...], by: _Arithmetic) -> Any:
+    """An array (rows, columns, ...) of its pieces, zeros between them: those in the same place are added."""
+    out = by.numpy.zeros((rows, columns, *tail))
+    for one, other, piece in pieces:
+        around = ((one.start, rows - one.stop), (other.start, columns - other.stop), *((0, 0) for _ in tail))
+        out = out + by.numpy.pad(piece, around)
     return out
 
 
@@ -113,41 +146,45 @@ def _rotation(gram: np.ndarray, root: np.ndarray | None) -> tuple[np.ndarray, np
     return np.maximum(values, 0.0), vectors
 
 
-def _border(t: Adapted, rows: Rows, precision: Precision) -> Border:
+def border_of(t: Adapted, seats: Any, precision: Any, by: _Arithmetic = KNOWN) -> Border:
+    """What the border says of itself and of the chain."""
     _, border, chain = t.parts
-    gram = np.block([[_joint(t, rows, precision, i, j) for j in border] for i in border])
-    to_chain = (np.concatenate([_joint(t, rows, precision, i, b) for i in border]).reshape(-1, *t.shapes[b]) for b in chain)
-    return Border(gram, tuple(np.moveaxis(c, 0, 1) for c in to_chain))
+    block = by.numpy.block([[_joint(t, seats, precision, i, j, by) for j in border] for i in border])
+    to_chain = (by.numpy.concatenate([_joint(t, seats, precision, i, b, by) for i in border]).reshape(-1, *t.shapes[b]) for b in chain)
+    return Border(block, tuple(by.numpy.moveaxis(c, 0, 1) for c in to_chain))
 
 
-def _joint(t: Adapted, rows: Rows, precision: Precision, i: int, j: int) -> np.ndarray:
+def _joint(t: Adapted, seats: Any, precision: Any, i: int, j: int, by: _Arithmetic = KNOWN) -> Any:
     """``Z_i' W Z_j`` of all effects of two vectors, (effects of i, effects of j), levels within coefficients."""
     (k, n), (other_k, m) = t.shapes[i], t.shapes[j]
-    out = np.zeros((k, n, other_k, m))
-    for one, other, left, right, w in _meetings(t, rows, precision, i, j):
-        if left.level is None and right.level is None:
-            out[0, :, 0] += (left.columns * w) @ right.columns.T
-        elif left.level is None:
-            out[0, :, other] += np.stack([right.known_sums(x * w, m) for x in left.columns])
-        elif right.level is None:
-            out[one, :, 0] += np.stack([left.known_sums(y * w, n) for y in right.columns], axis=-1)
-        else:
-            for row, column, products in _cells(left, right, w, m):
-                out[one.start + row, :, other.start + column] += np.bincount(*products, n * m).reshape(n, m)
-    return out.reshape(k * n, other_k * m)
+    pieces = []
+    for one, other, left, right, w in _meetings(t, seats, precision, i, j):
+        pieces.append((one, other, _between(left, right, w, n, m, by)))
+    out = _assembled(pieces, k, other_k, (n, m), by)
+    return by.numpy.moveaxis(out, 2, 1).reshape(k * n, other_k * m)
 
 
-def _cells(left: Incidence, right: Incidence, w: np.ndarray, m: int) -> Iterator[tuple[int, int, tuple[np.ndarray, np.ndarray]]]:
-    """For coefficients of both, the cell (level, other level) that each row adds to, and what it adds."""
+def _between(left: Incidence, right: Incidence, w: Any, n: int, m: int, by: _Arithmetic) -> Any:
+    """The same of one seat each, (coefficients, other coefficients, n, m)."""
+    if left.level is None and right.level is None:
+        return ((left.columns * w) @ right.columns.T)[None, None]
+    if left.level is None:
+        return by.numpy.stack([by.sums(right, x * w, m) for x in left.columns], axis=1)[None]
+    if right.level is None:
+        return by.numpy.stack([by.sums(left, y * w, n) for y in right.columns], axis=-1)[:, None]
+    parts: dict[tuple[int, int], Any] = {}
     for one, x in _memberships(left):
         for two, y in _memberships(right):
             cell = one.astype(np.int64) * m + two
             for c, xc in enumerate(x):
                 for d, yd in enumerate(y):
-                    yield c, d, (cell, xc * w * yd)
+                    found = by.cells(xc * w * yd, cell, n * m).reshape(n, m)
+                    parts[c, d] = parts[c, d] + found if (c, d) in parts else found
+    c, d = (max(at) + 1 for at in zip(*parts, strict=True))
+    return by.numpy.stack([by.numpy.stack([parts[i, j] for j in range(d)]) for i in range(c)])
 
 
-def _memberships(incidence: Incidence) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _memberships(incidence: Incidence) -> Iterator[tuple[Any, Any]]:
     """Level (rows,) and columns (coefficients, rows), for each membership of the rows."""
     level, z = incidence
     if level.ndim == 1:

@@ -47,6 +47,11 @@ class Bordered(AbstractQuadratic):
 
     def draw(self, normals: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
         """Standardised effects of the chain and of the border (m,): the border first, the chain given it."""
+        z, inner, outer = self.drawn(normals)
+        return z, inner + outer
+
+    def drawn(self, normals: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any, Any]:
+        """The same with the log densities of the chain given the border, and of the border."""
         left, own = self._without_chain(), jnp.ravel(normals[-1])
         low = cholesky(left.precision)
         z = solve_lower(low, solve_lower(low, left.cross[:, None]) + own[:, None], transposed=True)[:, 0]
@@ -54,7 +59,7 @@ class Bordered(AbstractQuadratic):
         known = tuple(batch(jnp.sum(h * effects, axis=1)[:, None], self.chain.small) for h in left.couplings)
         drawn, log_density = self.chain.back(left.stages, normals[:-1], known)
         density = jnp.sum(jnp.log(jnp.diagonal(low))) + log_normal(own)
-        return (*drawn, z.reshape(normals[-1].shape)), log_density + density
+        return (*drawn, z.reshape(normals[-1].shape)), log_density, density
 
     def _effects(self, z: Any) -> Any:
         """``T z``."""

@@ -12,14 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from brim.errors import BrimError
 from brim.infer.approximate.evaluate import Density, finite_point
-from brim.infer.approximate.laplace import laplace
+from brim.infer.approximate.laplace import Laplace, laplace
 from brim.infer.approximate.psis import psis, verdict
 from brim.infer.nuts.sampling import fresh_seed
-from brim.infer.target import Draws
+from brim.infer.target import Draws, UnsuitedError
 
-__all__ = ["Normal", "as_draws", "counted", "judged", "sample_laplace"]
+__all__ = ["Normal", "as_draws", "counted", "judged", "mode_of", "sample_laplace"]
 
 ATTEMPTS = 3  # starting points tried for a mode
 
@@ -68,6 +67,24 @@ def as_draws(density: Density, law: Normal, *, what: str, rng: np.random.Generat
     return Draws(q, {"lp": lp}, {**info, **judged(what, k), "last_q": q[:, -1], "covariance": law.covariance})
 
 
+def mode_of(density: Density, rng: np.random.Generator) -> Laplace:
+    """Mode and curvature of a density, from starting points at random.
+
+    Raises
+    ------
+    UnsuitedError
+        When the density has no mode inside with a definite Hessian, or none was found.
+    """
+    for _attempt in range(ATTEMPTS):
+        found = laplace(density, finite_point(density, rng))
+        if found is not None:
+            return found
+    raise UnsuitedError(
+        "the posterior density has no mode inside its space with a definite curvature: there is no Laplace approximation",
+        hint="use algorithm='sampling'; or proper priors, where some are flat",
+    )
+
+
 def sample_laplace(target: Any, *, chains: int, draws: int, thin: int = 1, seed: int | None = None, **_: Any) -> Draws:
     """Draws from the normal law at the mode of the unconstrained density, with the curvature there.
 
@@ -88,15 +105,7 @@ def sample_laplace(target: Any, *, chains: int, draws: int, thin: int = 1, seed:
     clock = time.perf_counter()
     seed = fresh_seed() if seed is None else int(seed)
     density, rng = Density(target), np.random.default_rng(seed)
-    for _attempt in range(ATTEMPTS):
-        found = laplace(density, finite_point(density, rng))
-        if found is not None:
-            break
-    else:
-        raise BrimError(
-            "the posterior density has no mode inside its space with a definite curvature: there is no Laplace approximation",
-            hint="use algorithm='sampling'; or proper priors, where some are flat",
-        )
+    found = mode_of(density, rng)
     law = Normal(found.mode, np.linalg.cholesky(found.covariance))
     info = {"engine": "laplace", "seed": seed, "thin": thin}
     out = as_draws(density, law, what="Laplace approximation", rng=rng, shape=(chains, counted(draws, thin)), info=info)

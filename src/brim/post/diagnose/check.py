@@ -115,7 +115,7 @@ def check(fit: FitRecord, *, loo: bool = True, sensitivity: bool = True) -> Chec
 
 def _convergence(fit: FitRecord) -> Iterator[Finding]:
     usable = {name: x for name, x in parameters_checked(fit).items() if np.size(x) and x.shape[1] >= 4}
-    if fit.settings.algorithm not in EXACT or not usable:
+    if fit.algorithm not in EXACT or not usable:
         return
     worst = {name: _worst(rhat(x), np.fmax) for name, x in usable.items()}
     worst = {name: v for name, v in worst.items() if np.isfinite(v)}

@@ -221,12 +221,12 @@ def _model(fit: FitRecord, summary: Summary) -> str:
 def _methods(fit: FitRecord, summary: Summary, version: str) -> str:
     """A paragraph for a paper."""
     chains, settings = fit.draws.chains, fit.settings
-    sampled = settings.algorithm == "sampling"
+    sampled = fit.algorithm == "sampling"
     how = (
         f"with the no-U-turn sampler (Hoffman and Gelman 2014), {chains} chains of {settings.iter} iterations of which {settings.warmup} "
         "were warm-up"
         if sampled
-        else f"by {settings.algorithm}"
+        else f"by {fit.algorithm}"
     )
     groups = "".join(f", {n} levels of {g}" for g, n in summary.ngrps.items())
     return (

@@ -257,7 +257,7 @@ def summarise(fit: FitRecord, prob: float = 0.95, robust: bool = False, priors: 
     """
     prob = number("prob", prob, above=0, below=1)
     posterior = fit.draws
-    exact = fit.settings.algorithm in EXACT
+    exact = fit.algorithm in EXACT
     stopped = bool(fit.info.get("stopped"))
     own = exact and (stopped or (posterior.chains, posterior.draws) == (fit.settings.chains, fit.settings.draws))
     tables, random = _tables(fit, prob, robust)
@@ -272,7 +272,7 @@ def summarise(fit: FitRecord, prob: float = 0.95, robust: bool = False, priors: 
         tables=tables,
         random_tables=random,
         prob=prob,
-        sampler="sampling(NUTS)" if fit.settings.algorithm == "sampling" else fit.settings.algorithm,
+        sampler="sampling(NUTS)" if fit.algorithm == "sampling" else fit.algorithm,
         engine=fit.engine,
         verdict=str(fit.info.get("verdict", "")),
         warnings=(*([str(fit.info["stopped"])] if fit.info.get("stopped") else ()), *(verdict(fit) if exact else ())),

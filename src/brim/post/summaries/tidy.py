@@ -133,7 +133,7 @@ def glance(fit: FitRecord, *, looic: bool = False) -> pd.DataFrame:
     rhats = np.concatenate([np.zeros(0), *(np.ravel(rhat(x)) for x in usable)])
     sizes = np.concatenate([np.zeros(0), *(np.ravel(ess_bulk(x)) for x in usable)])
     row: dict[str, Any] = {
-        "algorithm": fit.settings.algorithm,
+        "algorithm": fit.algorithm,
         "family": "+".join(r.family.name for r in fit.model.responses),
         "nobs": fit.nobs(),
         "chains": fit.draws.chains,
