@@ -184,7 +184,9 @@ def _check_spread(executor: Any, stop_when: StopWhen | None, checkpoint: Checkpo
             raise BrimError(f"executor and {name}: chains that run in other places end by themselves", hint="leave one of them out")
 
 
-def _elsewhere(fit: FitRecord, executor: Any, spread: float, note: str, space: Coordinates, start: Start | None, chains: int, plan: Any) -> Draws:
+def _elsewhere(
+    fit: FitRecord, executor: Any, spread: float, note: str, space: Coordinates, start: Start | None, chains: int, plan: Any
+) -> Draws:
     """The draws of chains that an executor runs, one a call."""
     own = [start if start is None else replace(start, q=start.q[c : c + 1]) for c in range(chains)]
     calls = [(fit, spread, space.learned, own[c], c, plan) for c in range(chains)]
