@@ -153,3 +153,33 @@ def test_a_folder_that_others_can_write_is_not_used(tmp_path):
     assert "other users can write there" in said
     assert not list(tmp_path.iterdir())
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o777
+
+
+TWENTY = """
+import sys, warnings
+warnings.simplefilter("ignore")
+import brim
+data = brim.load_data("sleepstudy")
+fit = brim.brm("Reaction ~ Days + (1 | Subject)", data, chains=1, iter=200, seed=1, progress=False, file=sys.argv[1])
+fit.save(sys.argv[1])
+again = brim.load(sys.argv[1])
+print(float(fit.draws.matrix().sum()).hex(), float(again.draws.matrix().sum()).hex())
+"""
+
+
+@pytest.mark.slow
+def test_twenty_processes_share_one_cache_and_one_file(tmp_path):
+    """All begin with neither; each ends with the same draws, and what is left is whole."""
+    cached, path = tmp_path / "cache", tmp_path / "fit.nc"
+    env = {**os.environ, "BRIM_CACHE_DIR": str(cached)}
+    command = [sys.executable, "-c", TWENTY, str(path)]
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env) for _ in range(20)]
+    said = [process.communicate(timeout=900) for process in started]
+    assert [process.returncode for process in started] == [0] * 20, [error for _, error in said if error]
+    sums = {number for out, _ in said for number in out.split()}
+    assert len(sums) == 1
+    assert float(brim.load(path).draws.matrix().sum()).hex() in sums
+    assert [p.name for p in tmp_path.iterdir() if p != cached] == ["fit.nc"]
+    assert not list(cached.glob("*.part"))
+    alone = subprocess.run(command, capture_output=True, text=True, env=env, timeout=300)
+    assert set(alone.stdout.split()) == sums

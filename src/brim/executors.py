@@ -187,8 +187,11 @@ def _failure(what: str, failed: dict[int, BaseException], finished: dict[int, An
     if isinstance(error, BrimError):
         return WorkerError(f"{which}: {error.what}{others}", hint=error.hint, finished=finished)
     said = str(error).strip().split("\n")[0]
-    hint = "the error it came from is the cause of this one; functions must be importable where they run: define them in a module"
-    return WorkerError(f"{which} failed in a worker: {type(error).__name__}: {said}{others}", hint=hint, finished=finished)
+    if hasattr(error, "__notes__"):  # it was raised there
+        how, hint = "failed in a worker", "that error is the cause of this one, with the worker's traceback as a note"
+    else:
+        how, hint = "did not come back", "its worker died, or it could not be sent: functions must be those of a module that is there too"
+    return WorkerError(f"{which} {how}: {type(error).__name__}: {said}{others}", hint=hint, finished=finished)
 
 
 # --------------------------------------------------------------------------- there

@@ -20,11 +20,13 @@ from brim.frames.columns import Factor
 from brim.frames.frame import Frame
 from brim.language.nodes import Call, Name, Node
 from brim.model.model import Model, ResponseModel, report_function
+from brim.parameters.param import Param
 from brim.parameters.simulate import prior_params
 from brim.post.predict import predict
 
 __all__ = ["Responses", "Truth", "drawn_from_posterior", "drawn_from_prior", "simulated"]
 
+_SAME = 1e-8  # relative difference of numbers that are the same
 _APART = 10  # iterations between two draws of a prior that has to be sampled
 _PASSES = 500  # times that rows are simulated given earlier ones
 
@@ -59,12 +61,10 @@ def drawn_from_posterior(fit: FitRecord, n: int, seed: int) -> Truth:
 
 
 def drawn_from_prior(record: FitRecord, n: int, seed: int) -> Truth:
-    """``n`` draws from the prior: independent ones of each parameter; where parameters have a joint law of their own, by the sampler."""
-    params = prior_params(record.model.params, n, np.random.default_rng([seed, 0]))
-    if params is not None:
-        arrays, own = _reported(record, params)
-        if not own:
-            return Truth(Posterior(record.model.reported(), {k: a[None] for k, a in arrays.items()}), "independent draws from the prior")
+    """``n`` draws from the prior: independent ones where each parameter has a law of its own, or a normal one given those; else sampled."""
+    direct = _directly(record, n, seed)
+    if direct is not None:
+        return Truth(Posterior(record.model.reported(), direct), "independent draws from the prior")
     control = {"adapt_delta": 0.95, "adapted_effects": False, **record.settings.control}
     settings = replace(record.settings, chains=1, warmup=1000, iter=1000 + _APART * n, thin=_APART, control=control, marginalize=False)
     asked = replace(record.request, settings=replace(settings, seed=seed))
@@ -75,26 +75,52 @@ def drawn_from_prior(record: FitRecord, n: int, seed: int) -> Truth:
     return Truth(replace(fit.draws, arrays={k: a for k, a in fit.draws.arrays.items() if k in keys}), "the prior, sampled")
 
 
-def _reported(record: FitRecord, params: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], bool]:
-    """What the model reports of draws of its parameters, and whether terms have a density of their own besides the parameters' laws."""
-    model = record.model
-    data = model.data(record.frame)
+def _directly(record: FitRecord, n: int, seed: int) -> dict[str, np.ndarray] | None:
+    """What the model reports of independent draws from its prior, ``(1, n, ...)``; ``None`` where the prior is no such law.
+
+    Terms may have densities of their own. Where these make the parameters without a law normal given all others, those are drawn so. The
+    whole is the prior if the integral over them is the same at every draw of the others.
+    """
+    model, rng = record.model, np.random.default_rng([seed, 0])
+    params = prior_params(model.params, n, rng)
+    missing = tuple(p for p in model.params if p.name not in params)
+    if any(p.space != "real" or p.lb is not None or p.ub is not None for p in missing):
+        return None
+    data, z = model.data(record.frame), rng.normal(size=(n, sum(p.size for p in missing)))
     with float64():
-        q = jax.vmap(model.layout.unconstrain)({k: jnp.asarray(v) for k, v in params.items()})
-        arrays, own = jax.jit(_report_and_own(model), compiler_options=options())(q, data)
-        return {k: np.asarray(v) for k, v in arrays.items() if k != "lprior"}, bool(np.any(np.asarray(own) != 0.0))
+        known = {k: jnp.asarray(v) for k, v in params.items()}
+        drawn, log_mass, off = jax.jit(jax.vmap(_completion(model, missing), (0, 0, None)), compiler_options=options())(known, z, data)
+        if not (np.ptp(log_mass) < _SAME * (1.0 + np.abs(log_mass).max()) and np.max(off) < _SAME):
+            return None
+        q = jax.vmap(model.layout.unconstrain)(drawn)
+        arrays = jax.jit(report_function(model), compiler_options=options())(q, data)
+        return {k: np.asarray(v)[None] for k, v in arrays.items() if k != "lprior"}
 
 
-def _report_and_own(model: Model) -> Any:
-    report = report_function(model)
+def _completion(model: Model, missing: tuple[Param, ...]) -> Any:
+    """``(parameters, z, data) ->`` all parameters, the log of the integral over the missing ones, and how far these are from normal."""
 
-    def one(q: Any, data: Any) -> Any:
-        params, _ = model.layout.constrain(q, data["fixed"])
-        full, design = model.transform(params, data["design"]), data["design"]
-        own = [t.log_prior(full, design[t.key]) for t in model.terms() if t.key in design]
-        return model.log_measured(full, design) + sum(own)
+    def own(u: Any, params: Any, data: Any) -> Any:
+        at, design, whole = 0, data["design"], dict(params)
+        for p in missing:
+            whole[p.name] = jnp.reshape(u[at : at + p.size], p.shape)
+            at += p.size
+        full = model.transform(whole, design)
+        return model.log_measured(full, design) + sum(t.log_prior(full, design[t.key]) for t in model.terms() if t.key in design), whole
 
-    return lambda q, data: (report(q, data), jax.vmap(one, in_axes=(0, None))(q, data))
+    def complete(params: Any, z: Any, data: Any) -> Any:
+        zero = jnp.zeros_like(z)
+        if not missing:
+            value, whole = own(zero, params, data)
+            return whole, value, jnp.zeros(())
+        precision = -jax.hessian(lambda u: own(u, params, data)[0])(zero)
+        low = jnp.linalg.cholesky(precision)
+        mean = jax.scipy.linalg.cho_solve((low, True), jax.grad(lambda u: own(u, params, data)[0])(zero))
+        u = mean + jax.scipy.linalg.solve_triangular(low, z, lower=True, trans=1)
+        top, (there, whole) = own(mean, params, data)[0], own(u, params, data)
+        return whole, top - jnp.sum(jnp.log(jnp.diagonal(low))), jnp.abs(there - top + 0.5 * z @ z) / (1.0 + jnp.abs(there))
+
+    return complete
 
 
 # --------------------------------------------------------------------------- responses

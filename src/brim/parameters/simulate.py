@@ -24,8 +24,8 @@ def flat_slots(params: Iterable[Param]) -> list[tuple[Param, int]]:
     return out
 
 
-def prior_params(params: Iterable[Param], n: int, rng: np.random.Generator) -> dict[str, np.ndarray] | None:
-    """``n`` draws of every parameter, ``name -> (n, *shape)``; ``None`` where one has no law of its own to be drawn from.
+def prior_params(params: Iterable[Param], n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """``n`` draws of every parameter that has a law of its own, ``name -> (n, *shape)``.
 
     Examples
     --------
@@ -41,9 +41,8 @@ def prior_params(params: Iterable[Param], n: int, rng: np.random.Generator) -> d
     out = {}
     for p in params:
         drawn = _drawn(p, n, rng)
-        if drawn is None:
-            return None
-        out[p.name] = drawn
+        if drawn is not None:
+            out[p.name] = drawn
     return out
 
 
