@@ -97,7 +97,7 @@ def ordered(executor: Any, function: Callable[..., Any], calls: Iterable[tuple[A
 
 def shares(n: int, executor: Any) -> list[range]:
     """``n`` short pieces of work as calls: one call a piece without an executor, else few enough that sending them costs little."""
-    size = 1 if executor is None else max(1, n // 64)
+    size = 1 if executor is None else max(1, n // 32)
     return [range(at, min(at + size, n)) for at in range(0, n, size)]
 
 

@@ -152,9 +152,11 @@ def test_a_chain_that_fails_ends_all():
         ({"devices": 0}, "devices = 0"),
         ({"device": "cpu", "algorithm": "map"}, "for algorithm='sampling'"),
         ({"control": {"precision": "float16"}}, "precision"),
+        ({"device": "cpu", "checkpoint": "folder"}, "checkpoint: chains that run as one program"),
     ],
 )
-def test_what_is_refused(given, match):
+def test_what_is_refused(given, match, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(brim.BrimError, match=match):
         brim.brm("Reaction ~ Days", SLEEP, **RUN, **given)
 

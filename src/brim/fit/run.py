@@ -113,6 +113,8 @@ def _run(
     s, given = fit.settings, read_init(init)
     plain = s.algorithm == "sampling" and not given.approximate
     placed = _placed(fit, placed, plain and executor is None)
+    if placed is not None:
+        _check_together(stop_when, checkpoint)
     space = coordinates(fit, given.spread, "" if given.approximate else s.algorithm)
     note = f"{'NUTS' if s.algorithm == 'sampling' else s.algorithm}, {space.note}{_where(placed, space, s.control)}"
     if space.target.dim == 0:
@@ -158,6 +160,13 @@ def _placed(fit: FitRecord, placed: Placed | None, possible: bool) -> Placed | N
     placed = Placed(tuple(jax.local_devices()[:1])) if placed is None else placed
     parts = len(placed.devices)
     return replace(placed, rows=tuple(n + -n % parts for n in row_counts(fit.model, _rows(fit))))
+
+
+def _check_together(stop_when: StopWhen | None, checkpoint: Checkpoint | None) -> None:
+    if checkpoint is not None:
+        raise BrimError("checkpoint: chains that run as one program are not kept", hint="leave device, devices and precision out")
+    if stop_when is not None and jax.process_count() > 1:  # each would stop by its own clock, and the others wait for it for ever
+        raise BrimError("stop_when: processes that share the rows end together", hint="leave it out")
 
 
 def _wide(fit: FitRecord, placed: Placed, spread: float) -> Coordinates | None:
