@@ -37,7 +37,7 @@ def ways() -> Iterator[tuple[str, dict[str, Any]]]:
 
 def measured(data: dict[str, np.ndarray], chains: int, iterations: int, more: dict[str, Any]) -> tuple[float, float, float]:
     """Seconds of sampling with warm-up, effective draws a second of the slope that has fewest, and its mean."""
-    given = {"chains": chains, "iter": iterations, "seed": 1, "progress": False}
+    given: dict[str, Any] = {"chains": chains, "iter": iterations, "seed": 1, "progress": False}
     for _ in range(2):
         start = time.perf_counter()
         fit = brim.brm("y ~ x1 + x2 + x3 + (1 | g)", data, "bernoulli", **given, **more)
