@@ -44,7 +44,8 @@ def stan_betareg(
     formula, data
         As ``betareg``'s.
     link, link_phi
-        Of the mean, and of ``phi`` (``"log"`` where it has predictors).
+        Of the mean, and of ``phi``: ``"log"`` where it has predictors, else ``phi`` itself has a prior; with ``"log"`` or ``"sqrt"`` and no
+        predictors it has an intercept.
     weights, offset, prior, prior_intercept, prior_PD, sampling
         As in ``stan_glm``; a column of two values is scaled by their distance.
     prior_z, prior_intercept_z, prior_phi
@@ -67,19 +68,20 @@ def stan_betareg(
     response = deparse(left) + "".join(f" | weights(`{c}`)" for n, c in given.items() if n == "weights")
     plus = "".join(f" + offset(`{c}`)" for n, c in given.items() if n == "offset")
     parts = [f"{response} ~ {deparse(mean)}{plus}"]
-    if isinstance(right, Binary) and split:
-        parts.append(f"phi ~ {deparse(right.right)}")
+    modelled = split or link_phi not in (None, "identity")
+    if modelled:
+        parts.append(f"phi ~ {deparse(right.right) if isinstance(right, Binary) and split else '1'}")
     used = resolve("beta", link=link, link_phi=link_phi or "log")
     draft = Draft.build(bf(*parts), frame, used, sampling, prior_PD)
     pieces: dict[str, tuple[Piece, ...]] = {}
     first: list[tuple[str, str]] = []
     told: dict[str, Any] = {}
     for dpar, label, suffix, coef, at in (("mu", "", "", prior, prior_intercept), ("phi", "(phi)_", "_z", prior_z, prior_intercept_z)):
-        if dpar == "phi" and not split:
+        if dpar == "phi" and not modelled:
             continue
         pop = population(draft.model, dpar=dpar)
         own = scaled(coef, draft.columns(dpar=dpar), link if dpar == "mu" else "log", 1.0, two="range")
-        pieces[pop.key], told[f"prior{suffix}"] = pieces_of(own), describe(own)
+        pieces[pop.key], told[f"prior{suffix}"] = pieces_of(own), describe(own) if pop.coefs else None
         middle = scaled(at if at is None or at.location is not None else replace(at, location=0.0), 1, link if dpar == "mu" else "log", 1.0)
         pieces[pop.intercept_key] = tuple(replace(p, index=None) for p in pieces_of(middle))
         told[f"prior_intercept{suffix}"] = describe(middle)
@@ -88,12 +90,12 @@ def stan_betareg(
         brms = [prefix + c for c in (*(("Intercept",) if pop.intercept else ()), *pop.coefs)]
         first += zip((label + n for n in pop.matrix.names[len(pop.matrix.names) - len(brms) :]), brms, strict=True)
     last: tuple[tuple[str, str], ...] = ()
-    if not split:
+    if not modelled:
         pieces["phi"], told["prior_aux"] = aux_prior(prior_phi, 1.0, "phi")
         last = (("(phi)", "phi"),)
     call = Call(
         "stan_betareg",
-        f"beta [{link}, link.phi={used.links['phi'] if split else 'identity'}]",
+        f"beta [{link}, link.phi={used.links['phi'] if modelled else 'identity'}]",
         formula,
         Names(tuple(first), last=last),
         told,

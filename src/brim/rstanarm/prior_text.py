@@ -107,7 +107,7 @@ def _law(part: Mapping[str, Any], scale: str, digits: int) -> str | None:
     if dist == "R2":
         return f"R2(location = {_number(part['location'], digits + 3)}, what = '{part['what']}')"
     half = "half-" if part.get("aux_name") and not part.get("signed") and dist in ("normal", "student_t", "cauchy") else ""
-    skipped = ("dist", "adjusted_scale", "scale", "aux_name", "rate", "QR", "signed") + (("df",) if dist == "cauchy" else ())
+    skipped = ("dist", "adjusted_scale", "scale", "aux_name", "rate", "QR", "signed", "autoscale") + (("df",) if dist == "cauchy" else ())
     given = {k: part[k] for k in part if k not in skipped and part[k] is not None}
     given = {**({"df": given.pop("df")} if "df" in given else {}), **given}
     used = part[scale] if part.get(scale) is not None else None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from brim.fit.record import FitRecord
     from brim.post.comparison.elpd import Elpd
 
-__all__ = ["importance_loo", "log_weights", "loo", "loo_moment_match", "waic", "warn_of_k"]
+__all__ = ["importance_loo", "log_weights", "loo", "loo_moment_match", "waic", "waic_of", "warn_of_k"]
 
 #: Fewest draws from which weights can be smoothed: five in the tail.
 _FEWEST = 25
@@ -166,9 +166,13 @@ def waic(fit: FitRecord, newdata: Any = None, *, resp: str | None = None, **kwar
     >>> round(fit.waic().elpd, -1)
     -950.0
     """
+    return waic_of(Pointwise(fit, newdata, resp, kwargs))
+
+
+def waic_of(rows: Pointwise) -> Elpd:
+    """WAIC of these rows."""
     from brim.post.comparison.elpd import total
 
-    rows = Pointwise(fit, newdata, resp, kwargs)
     draws = _draws(rows)
     lpd, p = [], []
     for _, log_lik in rows.blocks():

@@ -109,16 +109,19 @@ class Baseline:
     degree: int = 3
 
     @staticmethod
-    def learn(kind: str, events: Events, df: int = 6, knots: Any = None) -> Baseline:
-        """Knots from the events: ``df`` coefficients."""
+    def learn(kind: str, events: Events, df: int | None = None, knots: Any = None) -> Baseline:
+        """Knots from the events: 6 coefficients, or ``df``, to which B-splines add an intercept."""
         if kind not in BASELINES:
             raise BrimError(f"basehaz = {kind!r}", hint=suggest(kind, BASELINES, "baseline hazards"))
         end = float(events.stop.max())
         if kind == "weibull":
             return Baseline(kind, (), end)
-        count = df - 4 if kind == "bs" else df - 1
+        if df is not None and knots is not None:
+            raise BrimError("basehaz_ops has both df and knots", hint="give one of them")
+        size = 6 if df is None else df + (kind == "bs")
+        count = size - 4 if kind == "bs" else size - 1
         if count < 0:
-            raise BrimError(f"basehaz_ops: df = {df} for {kind}", hint="cubic B-splines with an intercept have 4 or more")
+            raise BrimError(f"basehaz_ops: df = {df} for {kind}", hint="cubic B-splines have df = 3 or more")
         times = events.stop[events.status == 1]
         inner = np.quantile(times, np.arange(1, count + 1) / (count + 1)) if knots is None else np.asarray(knots, float)
         if np.any(inner <= 0) or np.any(inner >= end):
@@ -129,6 +132,11 @@ class Baseline:
     def size(self) -> int:
         """Number of coefficients."""
         return {"bs": len(self.knots) + 4, "piecewise": len(self.knots) + 1, "weibull": 1}[self.kind]
+
+    @property
+    def aux_name(self) -> str:
+        """What ``prior_summary`` calls the coefficients."""
+        return {"bs": "spline-coefficients", "piecewise": "piecewise-coefficients", "weibull": "weibull-shape"}[self.kind]
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
-import jax.numpy as jnp
 import numpy as np
 
+from brim.api.method import Method
 from brim.errors import BrimError
 from brim.fit.run import sample
 from brim.frames.frame import Frame
 from brim.rstanarm.assemble import with_priors
 from brim.rstanarm.fit import StanFit
 from brim.rstanarm.joint.build import associations, call_of, event_process, find_id, rows_by_subject
-from brim.rstanarm.joint.draws import over_draws
 from brim.rstanarm.joint.event import Baseline, Events, label_of
+from brim.rstanarm.joint.marginal import Subjectwise, conditional
+from brim.rstanarm.joint.marginal import marginal as integrated
 from brim.rstanarm.joint.markers import MarkerPriors, build_markers
 from brim.rstanarm.joint.process import EventProcess, Trajectories
 from brim.rstanarm.priors import Lkj, Prior, cauchy, lkj, normal
 
+if TYPE_CHECKING:
+    from brim.post.comparison.elpd import Elpd
+
 __all__ = ["JmFit", "stan_jm"]
 
-_COEF, _INTERCEPT = normal(autoscale=True), normal(0.0, 10.0, autoscale=True)
+_COEF, _INTERCEPT = normal(autoscale=True), normal(autoscale=True)
 _AUX, _COVARIANCE = cauchy(0.0, 5.0, autoscale=True), lkj()
 _EVENT, _EVENT_INTERCEPT, _ASSOC = normal(0.0, 2.5), normal(0.0, 20.0), normal(0.0, 2.5, autoscale=True)
 
@@ -52,32 +56,58 @@ class JmFit(StanFit):
         assert self.joint is not None
         return self.joint
 
-    def log_lik(self, newdata: Any = None, **unsupported: Any) -> np.ndarray:
-        """The log likelihood of each subject given its effects, ``(draws, subjects)``: of its markers' rows and its event."""
+    def log_lik(  # type: ignore[override]
+        self, newdata: Any = None, *, marginal: bool = False, nodes: int | None = None, **unsupported: Any
+    ) -> np.ndarray:
+        """The log likelihood of each subject, of its markers' rows and its event: ``(draws, subjects)``.
+
+        Parameters
+        ----------
+        marginal
+            ``False``: given the subject's effects, as rstanarm's. ``True``: with these integrated out by adaptive Gauss-Hermite quadrature.
+        nodes
+            Its nodes for each effect: 11 for one, 7 for two, 5 for three, 3 for four, 1 (Laplace's approximation) for more.
+        """
         if newdata is not None or unsupported:
             raise BrimError("log_lik() of a joint model takes no new data", hint="posterior_survfit() and posterior_traj() do")
-        subjects = self._subjects()
-        data = {"design": self.model.design(self.frame), "event": dict(self.parts.process.data)}
-        codes = [jnp.asarray(c) for c in self._marker_subjects()]
-        event = jnp.asarray(self.parts.events.subject)
-        markers, process = self.model.responses, self.parts.process
+        return integrated(self, nodes) if marginal else conditional(self)
 
-        def one(params: Any, data: Any) -> Any:
-            out = jnp.zeros(len(subjects)).at[event].add(process.log_lik(params, data["event"]))
-            for response, c in zip(markers, codes, strict=True):
-                out = out.at[c].add(response.log_lik(params, data["design"]))
-            return out
+    def loo(self, *, marginal: bool = True, k_threshold: float | None = None, save_psis: bool = False) -> Elpd:
+        """Leave-one-subject-out cross-validation: the density of a subject's markers and event given all other subjects.
 
-        return over_draws(one, self.draws.flat(), data)
+        Parameters
+        ----------
+        marginal
+            Weigh the likelihood with the subject's effects integrated out (``log_lik(marginal=True)``): given the effects, which belong to
+            the subject alone, importance sampling fails. ``False``: as rstanarm's.
+        k_threshold, save_psis
+            As in ``Fit.loo``.
 
-    def _subjects(self) -> tuple[str, ...]:
-        return self.parts.events.subjects
+        Returns
+        -------
+        Elpd
+        """
+        from brim.post.comparison.loo import importance_loo, warn_of_k
 
-    def _marker_subjects(self) -> list[np.ndarray]:
+        result = importance_loo(Subjectwise(self, options={"marginal": marginal}), k_threshold, save_psis)
+        warn_of_k(result, moment_match=True, reloo=True)
+        return result
+
+    def waic(self, *, marginal: bool = True) -> Elpd:
+        """The widely applicable information criterion over subjects; arguments as for ``loo``, which tells when it fails."""
+        from brim.post.comparison.loo import waic_of
+
+        return waic_of(Subjectwise(self, options={"marginal": marginal}))
+
+    def marker_subjects(self) -> list[np.ndarray]:
         """The number of the subject of each marker's rows."""
-        number = {s: i for i, s in enumerate(self._subjects())}
+        number = {s: i for i, s in enumerate(self.parts.events.subjects)}
         labels = [label_of(r.response.kept(self.frame), self.parts.id_var) for r in self.model.responses]
         return [np.array([number[v] for v in mine]) for mine in labels]
+
+    posterior_survfit = Method("brim.rstanarm.joint.predict")
+    posterior_traj = Method("brim.rstanarm.joint.predict")
+    ps_check = Method("brim.rstanarm.joint.check")
 
 
 def stan_jm(
@@ -127,7 +157,8 @@ def stan_jm(
     lag_assoc
         The hazard depends on the markers that long ago.
     basehaz, basehaz_ops
-        ``"bs"`` (cubic B-splines, ``df = 6``), ``"piecewise"`` (``df = 6`` intervals) or ``"weibull"``; ``{"df": 6}``, ``{"knots": [..]}``.
+        ``"bs"`` (cubic B-splines, 6 coefficients), ``"piecewise"`` (6 intervals) or ``"weibull"``; ``{"knots": [..]}``, or ``{"df": 5}``, to
+        which B-splines add an intercept.
     qnodes
         Points of the Gauss-Kronrod rule for the cumulative hazard: 7, 11 or 15.
     prior_long, prior_long_intercept, prior_long_aux, prior_covariance

@@ -24,7 +24,7 @@ from brim.rstanarm.scales import column_scale, scaled
 
 __all__ = ["MarkerPriors", "Markers", "build_markers", "stan_mvmer"]
 
-_COEF, _INTERCEPT = normal(autoscale=True), normal(0.0, 10.0, autoscale=True)
+_COEF, _INTERCEPT = normal(autoscale=True), normal(autoscale=True)
 _AUX, _COVARIANCE = cauchy(0.0, 5.0, autoscale=True), lkj()
 
 
@@ -168,7 +168,7 @@ def _described(
         stem = f"b_{pop.where.prefix}"
         assert pop.matrix is not None
         if pop.intercept:
-            at = scaled(_of(priors.intercept, i), 1, family.link, unit)
+            at = scaled(_of(priors.intercept, i), 1, family.link, unit, base=10.0)
             pieces[pop.intercept_key] = tuple(replace(p, index=None) for p in pieces_of(at))
             told["prior_intercept"][label] = describe(at)
             intercepts.append((f"{prefix}(Intercept)", f"{stem}Intercept"))
@@ -182,7 +182,7 @@ def _described(
     pieces.update(_covariances(draft, priors.covariance, units))
     cov = priors.covariance
     scales = [piece.args[2] for b in draft.model.blocks for piece in pieces[b.params()[0].name]]
-    told["prior_covariance"] = {"dist": "lkj", "regularization": cov.regularization, "scale": cov.scale, "df": cov.df}
+    told["prior_covariance"] = {"dist": "lkj", "regularization": cov.regularization, "scale": cov.scale, "df": cov.df, "autoscale": cov.autoscale}
     told["prior_covariance"]["adjusted_scale"] = np.array(scales) if cov.autoscale else None
     groups = tuple(group_names(b, by_resp, draft.record.frame) for b in draft.model.blocks)
     return Markers(draft, formulas, families, prefixes, pieces, told, (*intercepts, *coefs), tuple(last), groups)

@@ -13,11 +13,12 @@ import numpy as np
 from brim.compile.session import float64
 from brim.errors import BrimError, suggest
 from brim.frames.frame import Frame
-from brim.linalg import cholesky, solve, solve_lower
+from brim.linalg import solve_lower
 from brim.post.predict import pick_draws
 from brim.rstanarm.joint.build import rows_by_subject
 from brim.rstanarm.joint.draws import over_draws
 from brim.rstanarm.joint.event import label_of
+from brim.rstanarm.joint.modes import metropolis, mode
 from brim.rstanarm.joint.process import Trajectories
 from brim.rstanarm.joint.quadrature import nodes_in
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from brim.rstanarm.joint.jm import JmFit
 
 __all__ = ["posterior_survfit", "posterior_traj"]
-
-_NEWTON, _STEPS, _DF = 20, 40, 5.0  # Newton steps to the mode of a new subject's effects; Metropolis steps from there; tails of proposals
 
 
 @final
@@ -336,8 +335,8 @@ def _effects(fit: JmFit, who: Subjects, draws: Mapping[str, np.ndarray], seed: i
 
     def one(given: Any, data: Any) -> Any:
         params = given["params"]
-        b = _mode(lambda b: log_p(b, params, data), n, k)
-        return _metropolis(lambda b: log_p(b, params, data), b, jax.random.wrap_key_data(given["key"]))
+        b = mode(lambda b: log_p(b, params, data), n, k)
+        return metropolis(lambda b: log_p(b, params, data), b, jax.random.wrap_key_data(given["key"]))
 
     with float64():
         keys = np.asarray(jax.random.key_data(jax.random.split(jax.random.fold_in(jax.random.key(seed), 1), len(draws[key]))))
@@ -345,50 +344,3 @@ def _effects(fit: JmFit, who: Subjects, draws: Mapping[str, np.ndarray], seed: i
     effects = draws[key].copy()
     effects[:, :, at] = np.swapaxes(b, 1, 2)
     return {**draws, key: effects}
-
-
-def _curvature(log_p: Callable[[Any], Any], b: Any) -> tuple[Any, Any]:
-    """Gradient (subjects, k) and minus Hessian (subjects, k, k): subjects do not depend on each other."""
-    k = b.shape[1]
-    grad = jax.grad(lambda b: jnp.sum(log_p(b)))
-    columns = [jax.jvp(grad, (b,), (jnp.broadcast_to(jnp.eye(k)[i], b.shape),))[1] for i in range(k)]
-    return grad(b), -jnp.stack(columns, axis=-1)
-
-
-def _mode(log_p: Callable[[Any], Any], n: int, k: int) -> Any:
-    """Newton's method from 0, each subject's step halved until its density does not fall."""
-
-    def step(b: Any, _: Any) -> tuple[Any, None]:
-        grad, precision = _curvature(log_p, b)
-        full = solve(precision + 1e-9 * jnp.eye(k), grad[..., None])[..., 0]
-        here = log_p(b)
-        scale = jnp.ones(n)
-        for _i in range(4):
-            scale = jnp.where(log_p(b + scale[:, None] * full) >= here, scale, 0.4 * scale)
-        good = log_p(b + scale[:, None] * full) >= here
-        return jnp.where(good[:, None], b + scale[:, None] * full, b), None
-
-    return jax.lax.scan(step, jnp.zeros((n, k)), None, length=_NEWTON)[0]
-
-
-def _metropolis(log_p: Callable[[Any], Any], mode: Any, key: Any) -> Any:
-    """The last of ``_STEPS`` independence Metropolis steps, all subjects at once."""
-    n, k = mode.shape
-    _, precision = _curvature(log_p, mode)
-    root = cholesky(precision)
-
-    def law(x: Any) -> Any:
-        z = jnp.einsum("nji,nj->ni", root, x - mode)
-        return -0.5 * (_DF + k) * jnp.log1p(jnp.sum(z * z, axis=1) / _DF)
-
-    def step(state: Any, key: Any) -> tuple[Any, None]:
-        x, weight = state
-        one, two, three = jax.random.split(key, 3)
-        z = jax.random.normal(one, (n, k)) * jnp.sqrt(_DF / jax.random.chisquare(two, _DF, (n, 1)))
-        new = mode + solve(jnp.swapaxes(root, 1, 2), z[..., None])[..., 0]
-        ahead = log_p(new) - law(new)
-        take = jnp.log(jax.random.uniform(three, (n,))) < ahead - weight
-        return (jnp.where(take[:, None], new, x), jnp.where(take, ahead, weight)), None
-
-    (x, _), _ = jax.lax.scan(step, (mode, log_p(mode) - law(mode)), jax.random.split(key, _STEPS))
-    return x
