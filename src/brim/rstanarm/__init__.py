@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from brim.rstanarm.betareg import stan_betareg as stan_betareg
 from brim.rstanarm.gamm import stan_gamm4 as stan_gamm4
+from brim.rstanarm.joint.check import ps_check as ps_check
 from brim.rstanarm.joint.jm import stan_jm as stan_jm
 from brim.rstanarm.joint.markers import stan_mvmer as stan_mvmer
 from brim.rstanarm.joint.predict import posterior_survfit as posterior_survfit
@@ -16,6 +17,7 @@ from brim.rstanarm.mixed import stan_glmer_nb as stan_glmer_nb
 from brim.rstanarm.mixed import stan_lmer as stan_lmer
 from brim.rstanarm.nonlinear import stan_nlmer as stan_nlmer
 from brim.rstanarm.ordinal import stan_polr as stan_polr
+from brim.rstanarm.plots import plot_nonlinear as plot_nonlinear
 from brim.rstanarm.priors import R2 as R2
 from brim.rstanarm.priors import cauchy as cauchy
 from brim.rstanarm.priors import decov as decov

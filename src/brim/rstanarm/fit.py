@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Self, final
 
 import numpy as np
@@ -19,6 +19,8 @@ from brim.rstanarm.text import fit_text
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from brim.post.plots.figures import BaseFigure
 
 __all__ = ["Call", "StanFit"]
 
@@ -221,6 +223,74 @@ class StanFit(Fit):
     def print(self, digits: int = 1) -> None:
         """Print with so many decimals."""
         print(fit_text(self, digits))
+
+    def plot(
+        self,
+        plotfun: str = "intervals",
+        pars: str | Iterable[str] | None = None,
+        regex_pars: str | Iterable[str] | None = None,
+        prob: float = 0.5,
+        prob_outer: float = 0.9,
+        **kwargs: Any,
+    ) -> BaseFigure:
+        """A plot of the draws under rstanarm's names.
+
+        Parameters
+        ----------
+        plotfun
+            ``"intervals"``, ``"areas"``, ``"hist"``, ``"trace"``, ``"acf"``, ``"rhat"``, ...: see ``mcmc_plot``.
+        pars, regex_pars
+            Some parameters: names, and regular expressions; by default all but group effects.
+        prob, prob_outer
+            Probabilities of the thick and the thin interval.
+        kwargs
+            ``point_est``, ``ncol``, ``ax``, ``figsize``.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        from brim.post.plots.posterior import plot_of_draws
+
+        every = self.stan_draws(effects=pars is not None or regex_pars is not None)
+        names = chosen(list(every), pars, regex_pars)
+        kind = plotfun.removeprefix("mcmc_")
+        return plot_of_draws({n: every[n] for n in names}, self.stats, kind, prob=prob, prob_outer=prob_outer, **kwargs)
+
+    def posterior_vs_prior(
+        self,
+        pars: str | Iterable[str] | None = None,
+        regex_pars: str | Iterable[str] | None = None,
+        prob: float = 0.9,
+        *,
+        ax: Any = None,
+        figsize: tuple[float, float] | None = None,
+    ) -> BaseFigure:
+        """Medians and central intervals of parameters under the posterior and, sampled for it, the prior.
+
+        Parameters
+        ----------
+        pars, regex_pars
+            Some parameters; the coefficients by default.
+        prob
+            Probability of the intervals.
+        ax, figsize
+            As in ``mcmc_plot``.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        from brim.rstanarm.plots import posterior_vs_prior
+
+        return posterior_vs_prior(self, pars, regex_pars, _ends(prob), ax, figsize)
+
+    def prior_draws(self) -> dict[str, np.ndarray]:
+        """Draws of the parameters from the model's prior, by rstanarm's names, each ``(chains, draws)``."""
+        from brim.fit.run import sample
+
+        empty = replace(self, model=replace(self.model, prior_only=True), posterior=None, stats={}, info={}, criteria={})
+        return sample(empty, progress=False).stan_draws()
 
     def launch_shinystan(self, *_: Any, **__: Any) -> None:
         """rstanarm's browser of draws is not here: ``fit.report(path)`` writes diagnostics, predictions and plots into one page."""

@@ -24,7 +24,7 @@ from brim.rstanarm.priors import Prior
 from brim.terms.base import AbstractTerm, Design, Params
 from brim.terms.curves.smooth import Smooth
 
-__all__ = ["Penalised", "SmoothScales", "penalised"]
+__all__ = ["Penalised", "SmoothScales", "labels_of", "penalised", "smooths_of"]
 
 _STANDARD = (Piece("std_normal", None),)
 
@@ -137,7 +137,7 @@ def penalised(model: Model, frame: Frame, prior: Prior | None, sigma: str) -> Pe
     pieces: dict[str, tuple[Piece, ...]] = {}
     terms: list[AbstractTerm] = []
     unsure: list[str] = []
-    for smooth in (s for p in model.responses[0].predictors for s in p.terms if isinstance(s, Smooth)):
+    for smooth in smooths_of(model):
         one = _Named.of(smooth, frame)
         keys = {q.key.partition("_")[0]: q.key for q in smooth.reported()}
         term = SmoothScales(keys.get("sds", ""), keys.get("bs", ""), len(smooth.levels), one.free.shape[1], sigma, one.scale, _law(prior))
@@ -153,6 +153,17 @@ def penalised(model: Model, frame: Frame, prior: Prior | None, sigma: str) -> Pe
             factors.update(dict.fromkeys(one.sds[i], one.scale))
         unsure += [] if one.determined else [one.labels[0]]
     return Penalised(tuple(coefs), tuple(scales), factors, pieces, tuple(terms), tuple(unsure))
+
+
+def smooths_of(model: Model) -> tuple[Smooth, ...]:
+    """The smooths of a model of one response."""
+    return tuple(s for p in model.responses[0].predictors for s in p.terms if isinstance(s, Smooth))
+
+
+def labels_of(smooth: Smooth) -> tuple[str, ...]:
+    """mgcv's label of each curve, ``s(x):fa``."""
+    call = SmoothCall.read(smooth.call)
+    return tuple(call.label + ("" if call.by is None else f":{deparse(call.by)}{level}") for level in smooth.levels)
 
 
 def _law(prior: Prior | None) -> tuple[str, float, float]:
@@ -182,7 +193,7 @@ class _Named:
 
     @staticmethod
     def of(smooth: Smooth, frame: Frame) -> _Named:
-        call, basis, curves = SmoothCall.read(smooth.call), smooth.smooth, len(smooth.levels)
+        basis, curves = smooth.smooth, len(smooth.levels)
         if not isinstance(basis, Single | Slopes | Separate) or (isinstance(basis, Single) and basis.fixed):
             raise fault(
                 smooth.call, f"stan_gamm4() has no prior for {deparse(smooth.call)}", "use s() or t2() with a penalty, or brim.brm()"
@@ -190,7 +201,7 @@ class _Named:
         by_key = {q.key.partition("_")[0]: np.ravel(q.names).reshape(curves, -1) for q in smooth.reported()}
         own, free = by_key.get("s", np.empty((curves, 0), object)), by_key.get("bs", np.empty((curves, 0), object))
         sds = by_key.get("sds", np.empty((curves, 0), object))
-        labels = tuple(call.label + ("" if call.by is None else f":{deparse(call.by)}{level}") for level in smooth.levels)
+        labels = labels_of(smooth)
         scale = 1.0
         ends: tuple[str, ...] = ("1", "2") if free.shape[1] else ("",)
         if isinstance(basis, Single):

@@ -18,7 +18,7 @@ from brim.post.plots.figures import BaseFigure, Canvas, drawing
 from brim.post.plots.style import BLUE, DARK, GREY, LIGHT, Look, level_axis, looks
 from brim.post.plots.traces import chosen_variables, main_variables
 
-__all__ = ["TYPES", "acf", "interval_table", "mcmc_plot", "ranks"]
+__all__ = ["TYPES", "acf", "interval_table", "mcmc_plot", "plot_of_draws", "ranks"]
 
 #: Bins of histograms of ranks.
 _RANK_BINS = 20
@@ -109,17 +109,46 @@ def mcmc_plot(
     >>> len(fit.mcmc_plot("acf", variable="b_Days").axes)
     1
     """
-    kind = one_of("type", type, (*TYPES, "pairs"), "types")
-    prob, prob_outer = (number(n, p, above=0, below=1) for n, p in (("prob", prob), ("prob_outer", prob_outer)))
-    if prob > prob_outer:
-        raise BrimError(f"prob = {prob}, prob_outer = {prob_outer}", hint="prob is the smaller")
+    kind, prob, prob_outer, point = _checked(type, prob, prob_outer, point_est)
     names = main_variables(fit) if variable is None else chosen_variables(fit, variable)
     if kind == "pairs":
         from brim.post.plots.pairs import pairs
 
         return pairs(fit, variable=names, ax=ax, figsize=figsize)
-    point = one_of("point_est", point_est, _POINTS)
     drawn = Drawn(tuple(names), fit.draws.matrix(tuple(names)), fit.stats, prob, prob_outer, point, Canvas.of(ax, figsize))
+    return _plotted(kind, drawn, ncol)
+
+
+def plot_of_draws(
+    draws: Mapping[str, np.ndarray],
+    stats: Mapping[str, np.ndarray],
+    type: str = "intervals",
+    *,
+    prob: float = 0.5,
+    prob_outer: float = 0.9,
+    point_est: str = "median",
+    ncol: int | None = None,
+    ax: Any = None,
+    figsize: tuple[float, float] | None = None,
+) -> BaseFigure:
+    """``mcmc_plot`` of draws by name, each ``(chains, draws)``."""
+    kind, prob, prob_outer, point = _checked(type, prob, prob_outer, point_est)
+    if kind == "pairs":
+        raise BrimError("type = 'pairs' takes parameters under brim's names", hint="fit.pairs(variable=[...])")
+    values = np.stack([np.asarray(v) for v in draws.values()], axis=-1)
+    return _plotted(kind, Drawn(tuple(draws), values, stats, prob, prob_outer, point, Canvas.of(ax, figsize)), ncol)
+
+
+def _checked(type: str, prob: float, prob_outer: float, point_est: str) -> tuple[str, float, float, str]:
+    """The arguments that all plots of draws share."""
+    kind = one_of("type", type, (*TYPES, "pairs"), "types")
+    prob, prob_outer = (number(n, p, above=0, below=1) for n, p in (("prob", prob), ("prob_outer", prob_outer)))
+    if prob > prob_outer:
+        raise BrimError(f"prob = {prob}, prob_outer = {prob_outer}", hint="prob is the smaller")
+    return kind, prob, prob_outer, one_of("point_est", point_est, _POINTS)
+
+
+def _plotted(kind: str, drawn: Drawn, ncol: int | None) -> BaseFigure:
     with drawing():
         one, each = TYPES[kind]
         if each:

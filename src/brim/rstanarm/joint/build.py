@@ -126,7 +126,11 @@ def _priors(
     default = Prior("cauchy", 0.0, 2.0 if baseline.kind == "weibull" else 20.0)
     aux = scaled(priors["aux"] or default, baseline.size, "identity", 1.0)
     pieces = {"event_beta": pieces_of(coef), "event_assoc": pieces_of(assoc), "event_coef": pieces_of(aux)}
-    told = {"priorEvent": describe(coef), "priorEvent_assoc": describe(assoc) if labels else None, "priorEvent_aux": describe(aux, aux_name=baseline.aux_name, signed=baseline.kind != "weibull")}
+    told = {
+        "priorEvent": describe(coef),
+        "priorEvent_assoc": describe(assoc) if labels else None,
+        "priorEvent_aux": describe(aux, aux_name=baseline.aux_name, signed=baseline.kind != "weibull"),
+    }
     if baseline.kind == "weibull":
         at: Scaled = scaled(priors["intercept"], 1, "identity", 1.0, base=20.0)
         pieces["event_gamma"] = tuple(Piece(p.law, None, p.args) for p in pieces_of(at))

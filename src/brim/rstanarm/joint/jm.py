@@ -56,9 +56,7 @@ class JmFit(StanFit):
         assert self.joint is not None
         return self.joint
 
-    def log_lik(  # type: ignore[override]
-        self, newdata: Any = None, *, marginal: bool = False, nodes: int | None = None, **unsupported: Any
-    ) -> np.ndarray:
+    def log_lik(self, newdata: Any = None, *, marginal: bool = False, nodes: int | None = None, **unsupported: Any) -> np.ndarray:
         """The log likelihood of each subject, of its markers' rows and its event: ``(draws, subjects)``.
 
         Parameters
@@ -157,8 +155,8 @@ def stan_jm(
     lag_assoc
         The hazard depends on the markers that long ago.
     basehaz, basehaz_ops
-        ``"bs"`` (cubic B-splines, 6 coefficients), ``"piecewise"`` (6 intervals) or ``"weibull"``; ``{"knots": [..]}``, or ``{"df": 5}``, to
-        which B-splines add an intercept.
+        ``"bs"`` (cubic B-splines, 6 coefficients), ``"piecewise"`` (6 intervals) or ``"weibull"``; ``{"knots": [..]}``, or
+        ``{"df": 5}``, to which B-splines add an intercept.
     qnodes
         Points of the Gauss-Kronrod rule for the cumulative hazard: 7, 11 or 15.
     prior_long, prior_long_intercept, prior_long_aux, prior_covariance

@@ -182,7 +182,13 @@ def _described(
     pieces.update(_covariances(draft, priors.covariance, units))
     cov = priors.covariance
     scales = [piece.args[2] for b in draft.model.blocks for piece in pieces[b.params()[0].name]]
-    told["prior_covariance"] = {"dist": "lkj", "regularization": cov.regularization, "scale": cov.scale, "df": cov.df, "autoscale": cov.autoscale}
+    told["prior_covariance"] = {
+        "dist": "lkj",
+        "regularization": cov.regularization,
+        "scale": cov.scale,
+        "df": cov.df,
+        "autoscale": cov.autoscale,
+    }
     told["prior_covariance"]["adjusted_scale"] = np.array(scales) if cov.autoscale else None
     groups = tuple(group_names(b, by_resp, draft.record.frame) for b in draft.model.blocks)
     return Markers(draft, formulas, families, prefixes, pieces, told, (*intercepts, *coefs), tuple(last), groups)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, final
 
@@ -13,12 +13,15 @@ import numpy as np
 from brim.compile.session import float64
 from brim.errors import BrimError, suggest
 from brim.frames.frame import Frame
+from brim.language.expand import deparse
 from brim.linalg import solve_lower
+from brim.model.model import ResponseModel
 from brim.post.predict import pick_draws
 from brim.rstanarm.joint.build import rows_by_subject
 from brim.rstanarm.joint.draws import over_draws
 from brim.rstanarm.joint.event import label_of
 from brim.rstanarm.joint.modes import metropolis, mode
+from brim.rstanarm.joint.plots import Shown, predicted
 from brim.rstanarm.joint.process import Trajectories
 from brim.rstanarm.joint.quadrature import nodes_in
 
@@ -111,7 +114,7 @@ def posterior_survfit(
     Returns
     -------
     pandas.DataFrame
-        ``id``, the time, ``survpred`` (median), ``ci_lb``, ``ci_ub``.
+        ``id``, the time, ``survpred`` (median), ``ci_lb``, ``ci_ub``; its ``plot(ids=, limits="ci")`` draws the curves.
 
     Examples
     --------
@@ -139,7 +142,10 @@ def posterior_survfit(
         survival, label = survival.mean(axis=1), pd.DataFrame({fit.parts.paths.time_var: grid[0]})
     flat = survival.reshape(len(survival), -1)
     low, middle, high = np.quantile(flat, [(1 - prob) / 2, 0.5, (1 + prob) / 2], axis=0)
-    return label.assign(survpred=middle, ci_lb=low, ci_ub=high)
+    last = dict(zip(who.labels, who.last.tolist(), strict=True)) if not conditional and not standardise else {}
+    what = "survival" if not conditional else "survival given survival so far"
+    shown = Shown("" if standardise else fit.parts.id_var, fit.parts.paths.time_var, "survpred", what, {"ci": ("ci_lb", "ci_ub")}, {}, last)
+    return predicted({**label, "survpred": middle, "ci_lb": low, "ci_ub": high}, shown)
 
 
 def _grid(fit: JmFit, who: Subjects, times: Any, extrapolate: bool, standardise: bool, epoints: int) -> np.ndarray:
@@ -207,7 +213,8 @@ def posterior_traj(
     Returns
     -------
     pandas.DataFrame
-        ``id``, the time, ``yfit`` (median of the mean), ``ci_lb``, ``ci_ub``, and ``pi_lb``, ``pi_ub`` of new observations.
+        ``id``, the time, ``yfit`` (median of the mean), ``ci_lb``, ``ci_ub``, and ``pi_lb``, ``pi_ub`` of new observations; its
+        ``plot(ids=, limits="ci")`` draws the curves and what was observed.
 
     Examples
     --------
@@ -218,8 +225,6 @@ def posterior_traj(
     >>> brim.rstanarm.posterior_traj(fit, ids=[2, 25], seed=1).shape
     (30, 7)
     """
-    import pandas as pd
-
     markers = fit.model.responses
     if not 1 <= m <= len(markers):
         raise BrimError(f"m = {m}: the model has {len(markers)} markers")
@@ -245,7 +250,25 @@ def posterior_traj(
     low, high = np.quantile(out[:, 0], tails, axis=0)
     below, above = np.quantile(out[:, 1], tails, axis=0)
     table = {fit.parts.id_var: labels, fit.parts.paths.time_var: times, "yfit": np.median(out[:, 0], axis=0)}
-    return pd.DataFrame({**table, "ci_lb": low, "ci_ub": high, "pi_lb": below, "pi_ub": above})
+    bands = {"pi": ("pi_lb", "pi_ub"), "ci": ("ci_lb", "ci_ub")}
+    last = dict(zip(who.labels, who.last.tolist(), strict=True))
+    shown = Shown(fit.parts.id_var, fit.parts.paths.time_var, "yfit", _response_name(response), bands, _observed(who, m - 1), last)
+    return predicted({**table, "ci_lb": low, "ci_ub": high, "pi_lb": below, "pi_ub": above}, shown)
+
+
+def _response_name(response: ResponseModel) -> str:
+    return deparse(response.response.node)
+
+
+def _observed(who: Subjects, marker: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Times and values of a marker that were observed of each subject."""
+    response, frame = who.paths.model.responses[marker], who.paths.frame
+    clock, out = frame.numbers(who.paths.time_var), {}
+    for label in who.labels:
+        rows = who.paths.rows[marker][label]
+        data = response.response.design(frame.take(rows), response.family)
+        out[label] = (clock[rows], data["y"] / data.get("trials", 1.0))
+    return out
 
 
 def _traj_times(who: Subjects, marker: int, interpolate: bool, ipoints: int, epoints: int, eprop: float) -> tuple[list[str], np.ndarray]:
