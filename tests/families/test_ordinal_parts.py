@@ -114,3 +114,26 @@ def test_custom_ordinal_families(name):
 def test_what_an_ordinal_family_needs(given, message):
     with pytest.raises(brim.BrimError, match=message):
         custom_family("f", lambda mu: None, **given)
+
+
+@pytest.mark.parametrize(("slopes", "reversed_"), [((0.1, 0.2, 0.3), False), ((2.0, -2.0, 0.0), True)])
+def test_category_specific_effects_of_ordered_thresholds(slopes, reversed_):
+    """brms: allowed with a warning; ``F(tau_k - b_k x) - F(tau_(k-1) - b_(k-1) x)``, nothing where that is negative."""
+    with pytest.warns(brim.BrimWarning, match="may reverse its thresholds"):
+        fit = brm("o ~ cs(x)", D, "cumulative", empty=True)
+    tau = np.array([-1.0, 0.2, 1.0])
+    values = {f"b_Intercept[{k + 1}]": tau[k] for k in range(3)} | {f"bcs_x[{k + 1}]": slopes[k] for k in range(3)}
+    one = fit.with_draws(pd.DataFrame({**values, "disc": 1.0}, index=[0]))
+    below = 1 / (1 + np.exp(np.multiply.outer(D.x.to_numpy(), slopes) - tau))
+    chances = np.diff(np.c_[np.zeros(30), below, np.ones(30)], axis=1)
+    np.testing.assert_allclose(one.posterior_epred()[0], np.maximum(chances, 0.0), atol=1e-6)
+    mine = chances[np.arange(30), D.o - 1]
+    assert (mine < 0).any() == reversed_
+    np.testing.assert_array_equal(np.isneginf(one.log_lik()[0]), mine < 0)
+
+
+def test_thresholds_are_constant_as_a_whole():
+    """brms: can either estimate or fix all values."""
+    given = prior("normal(0, 1)", class_="Intercept") + prior("constant(3)", class_="Intercept", coef="2")
+    with pytest.raises(brim.BrimError, match="some elements are constant and others are not"):
+        brm("o ~ x", D, "cumulative", given, empty=True)

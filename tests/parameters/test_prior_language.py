@@ -39,6 +39,7 @@ def table(formula, *args, **kwargs):
         ("normal(0, sqrt(2) * (1 + 1e-0))", (0, 2 * np.sqrt(2))),
         ("normal(-log(2), 2^-1)", (-np.log(2), 0.5)),
         ("lkj_corr(2)", (2,)),
+        ("dirichlet([1, 2.5]')", (1, 2.5)),
     ],
 )
 def test_numbers_of_a_prior(text, args):

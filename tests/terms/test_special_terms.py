@@ -405,6 +405,8 @@ def test_missing_values_of_a_subset_need_an_index():
     d = pd.DataFrame({"y": np.zeros(4), "x": [1.0, np.nan, 2.0, 3.0], "keep": [True, True, False, True]})
     with pytest.raises(brim.BrimError, match="no value for row 2"):
         brim.brm(bf("y ~ mi(x)") + bf("x | mi() + subset(keep) ~ 1") + brim.set_rescor(False), d, empty=True)
+    with pytest.raises(brim.BrimError, match="needs to know which row is meant"):
+        brim.brm(bf("y | subset(keep) ~ mi(x)") + bf("x | mi() ~ 1") + brim.set_rescor(False), d, empty=True)
 
 
 def test_mi_fits_save_and_summarise(tmp_path):

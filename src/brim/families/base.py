@@ -98,6 +98,11 @@ class DparSpec:
     fixed: float | None = None
     optional: bool = False
 
+    @property
+    def stem(self) -> str:
+        """The name without the number of a mixture's component."""
+        return self.name.rstrip("0123456789")
+
     def prior_of_intercept(self, link: str) -> str:
         """Default prior of the intercept of this parameter's predictor: under the identity link, that of the parameter itself."""
         return self.prior if link == "identity" and self.prior else self.intercept_prior
@@ -228,6 +233,8 @@ class Family:
         brms' ``posterior_epred`` where it is not the mean of ``distribution``.
     normalised
         Parameters that are normalised together (mixing proportions), on their own scale: those predicted, and the one that is not.
+    shares
+        Their names, where one of them must be left out of the predicted ones.
     """
 
     name: str
@@ -250,6 +257,7 @@ class Family:
     binding: Callable[[Family, Seen], Family] = as_it_is
     expectation: Callable[[Mapping[str, Dpar], Mapping[str, Any]], Any] | None = None
     normalised: Callable[[Mapping[str, Dpar]], Mapping[str, Dpar]] | None = None
+    shares: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[Any, ...]:

@@ -197,9 +197,6 @@ class _Law:
 def _log_weights(d: Dpars, size: int) -> Array:
     """Logarithms of the mixing proportions, (..., K)."""
     names = [f"theta{k + 1}" for k in range(size)]
-    predicted = [name for name in names if name in d and d[name].link.name == "log"]
-    if len(predicted) == len(names) or sum(name in d for name in names) < len(names) - 1:
-        raise BrimError("predict all mixing proportions but one, or none", hint=f"they are {', '.join(names)}")
     logs = [d[name].log if name in d else jnp.zeros(()) for name in names]
     return jax.nn.log_softmax(jnp.stack(jnp.broadcast_arrays(*logs), axis=-1), axis=-1)
 
@@ -242,9 +239,21 @@ def _assembled(family: Family, components: tuple[Family, ...]) -> Family:
     )
 
 
-def mixture_family(components: tuple[Family, ...], order: Any = None) -> Family:
+#: Additions that only the components read that take them; the others say something of the response.
+_READ_BY_ONE = ("trials", "rate", "dec", "vint", "vreal")
+
+
+def _additions(components: tuple[Family, ...]) -> tuple[str, ...]:
+    """What all components take, and data that one of them reads."""
+    every = dict.fromkeys(a for c in components for a in c.additions)
+    return tuple(a for a in every if a in _READ_BY_ONE or all(a in c.additions for c in components))
+
+
+def mixture_family(components: tuple[Family, ...], order: Any = None, refcat: Any = None) -> Family:
     """The mixture of these families; see ``brim.mixture``."""
     _check(components)
+    if refcat is not None and refcat is not False:
+        raise BrimError(f"refcat = {refcat!r} of a mixture", hint="None leaves out one mixing proportion, False (R's NA) none")
     dpars: list[DparSpec] = []
     links: dict[str, str] = {}
     for k, c in enumerate(components):
@@ -261,14 +270,15 @@ def mixture_family(components: tuple[Family, ...], order: Any = None) -> Family:
         distribution=first.distribution,
         support=lambda y, data: _common_support(components, y, data),
         kind=first.kind,
-        additions=tuple(a for a in first.additions if all(a in c.additions for c in components) and a not in ("mi", "se")),
-        options={"order": _order(components, order)},
+        additions=_additions(components),
+        options={"order": _order(components, order), "refcat": refcat},
         logscale=False,
         mus=tuple(f"mu{k + 1}" for k in range(len(components))),
         intercepts=first.intercepts,
         shown={f"theta{k + 1}": "identity" for k in range(len(components))},
         binding=_bind,
         normalised=_Proportions(len(components)),
+        shares=() if refcat is False else tuple(f"theta{k + 1}" for k in range(len(components))),
     )
     return _assembled(plain, components)
 

@@ -123,11 +123,16 @@ class Cumulative(Ordinal):
         there = jnp.isfinite(thres)
         count, thres = jnp.sum(there, axis=-1), jnp.where(there, thres, 0.0)
         first, last = y <= 1, y > count
-        upper = self.disc * (take_category(thres, jnp.where(last, 1, y), 1) - self.eta)
-        lower = self.disc * (take_category(thres, jnp.where(first, 2, y) - 1, 1) - self.eta)
+        at, eta = (thres - self.eta, 0.0) if self._specific else (thres, self.eta)
+        upper = self.disc * (take_category(at, jnp.where(last, 1, y), 1) - eta)
+        lower = self.disc * (take_category(at, jnp.where(first, 2, y) - 1, 1) - eta)
+        possible = (y >= 1) & (y <= count + 1)
+        if self._specific:  # thresholds that effects of their own have crossed leave no room between them
+            possible = possible & (first | last | (lower < upper))
+            upper = jnp.where(possible, upper, lower + 1.0)
         # the outermost thresholds are far enough out to take no part
         value = self.link.log_between(jnp.where(first, -_OUTERMOST, lower), jnp.where(last, _OUTERMOST, upper))
-        return jnp.where((y >= 1) & (y <= count + 1), value, -jnp.inf)
+        return jnp.where(possible, value, -jnp.inf)
 
     def log_table(self) -> Array:
         categories = jnp.arange(1, jnp.shape(self.thres)[-1] + 2).reshape((-1,) + (1,) * len(self.batch_shape))
@@ -278,7 +283,7 @@ def _constructor(name: str, summary: str, law: type[Ordinal], links: tuple[str, 
         distribution=_Law(law),
         support=support.ordinal(1),
         kind="ordinal",
-        additions=_ADDITIONS if ordered else (*_ADDITIONS, "cs"),
+        additions=(*_ADDITIONS, "ocs" if ordered else "cs"),
         options={"threshold": "flexible"},
         intercepts=False,
         binding=ThresholdBinding(ordered),
@@ -297,7 +302,7 @@ FAMILIES = (
         distribution=_hurdle,
         support=support.ordinal(0),
         kind="ordinal",
-        additions=_ADDITIONS,
+        additions=(*_ADDITIONS, "ocs"),
         options={"threshold": "flexible"},
         intercepts=False,
         binding=ThresholdBinding(ordered=True, extra_category=True),

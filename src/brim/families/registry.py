@@ -69,7 +69,7 @@ def _full(name: str) -> str:
     return "gaussian" if name == "normal" else name
 
 
-def mixture(*families: str | Family | Constructor, nmix: int | Sequence[int] = 1, order: Any = None) -> Family:
+def mixture(*families: str | Family | Constructor, nmix: int | Sequence[int] = 1, order: Any = None, refcat: Any = None) -> Family:
     """A mixture: each observation comes from one of several families.
 
     ``p(y) = sum_k theta_k p_k(y)``. Parameters of component ``k`` carry its number: ``mu1``, ``sigma2``; all ``mu`` take the
@@ -86,6 +86,8 @@ def mixture(*families: str | Family | Constructor, nmix: int | Sequence[int] = 1
         ``"mu"`` or ``True``: the intercepts of ``mu`` ascend, which identifies the components; ``"none"`` or ``False``: not.
         By default they do when all components are of the same family (ordinal ones excepted). Of ordinal components ``"mu"`` says
         that they have the same thresholds.
+    refcat
+        ``False`` (R's ``NA``): all mixing proportions may be predicted; by default one must not be.
 
     Examples
     --------
@@ -95,7 +97,7 @@ def mixture(*families: str | Family | Constructor, nmix: int | Sequence[int] = 1
     times = [nmix] * len(families) if isinstance(nmix, int) else list(nmix)
     if len(times) != len(families) or min(times, default=0) < 1:
         raise BrimError(f"nmix = {nmix} does not fit {len(families)} families", hint="give one number, or one (at least 1) for each family")
-    return mixture_family(tuple(family(f) for f, n in zip(families, times, strict=True) for _ in range(n)), order)
+    return mixture_family(tuple(family(f) for f, n in zip(families, times, strict=True) for _ in range(n)), order, refcat)
 
 
 # --------------------------------------------------------------------------- pickling

@@ -13,7 +13,7 @@ from typing import TypeGuard
 from brim.errors import BrimError, suggest
 from brim.language.nodes import Binary, Call, Constant, Name, Node, Number, Paren, Text, Unary, chain, children, fault, walk
 from brim.language.parser import deparse, parse
-from brim.language.specials import ADDITIONS, SPECIALS, Special, arguments, special, values_in
+from brim.language.specials import ADDITIONS, SPECIALS, Special, arguments, special, values_in, word
 from brim.limits import within
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "values_in",
     "variables",
     "walk",
+    "word",
 ]
 
 

@@ -44,7 +44,7 @@ class Predictor:
     loop
         Whether brms would evaluate a nonlinear expression row by row (it changes no number here).
     center
-        Whether columns are centred and the intercept is that of the centred ones.
+        Whether columns are centred and the intercept is that of the centred ones; ``None``: unless it is a nonlinear parameter's.
     cmc
         Whether factors are coded by their cells where there is no intercept.
     sparse
@@ -57,15 +57,15 @@ class Predictor:
     node: Node
     nl: bool = False
     loop: bool = True
-    center: bool = True
+    center: bool | None = None
     cmc: bool = True
     sparse: bool = False
     decomp: str = "none"
 
     @property
     def centred(self) -> bool:
-        """Whether the columns are centred."""
-        return self.center and not self.sparse
+        """Whether the columns are centred, of a distributional parameter."""
+        return self.center is not False and not self.sparse
 
     @property
     def rhs(self) -> Node:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from brim.errors import suggest
-from brim.language.nodes import Call, Node, fault, walk
+from brim.language.nodes import Call, Name, Node, Text, fault, walk
+from brim.language.parser import deparse
 
-__all__ = ["ADDITIONS", "SPECIALS", "Special", "arguments", "special", "values_in"]
+__all__ = ["ADDITIONS", "SPECIALS", "Special", "arguments", "special", "values_in", "word"]
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,23 @@ def values_in(node: Node) -> tuple[Call, ...]:
     """The calls to ``mo()``, ``me()``, ``mi()`` in an expression."""
     found = (n for n in walk(node) if isinstance(n, Call) and n.fn in SPECIALS and SPECIALS[n.fn].kind in VALUES)
     return tuple(dict.fromkeys(found))
+
+
+def word(node: Node, options: tuple[str, ...], what: str) -> str:
+    """The option that a quoted word names, or begins as no other does, as R matches such arguments.
+
+    Examples
+    --------
+    >>> from brim.language.parser import parse
+    >>> word(parse("'esic'"), ("escar", "esicar", "icar"), "types")
+    'esicar'
+    """
+    text = node.value if isinstance(node, Text) else node.name if isinstance(node, Name) else ""
+    found = [option for option in options if option == text] or [option for option in options if text and option.startswith(text)]
+    if len(found) != 1:
+        said = text or deparse(node)
+        raise fault(node, f"'{said}' is not one of the {what}", suggest(said, options, what))
+    return found[0]
 
 
 def arguments(call: Call, table: Mapping[str, Special] = SPECIALS) -> tuple[tuple[Node, ...], dict[str, Node]]:

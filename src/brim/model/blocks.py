@@ -10,7 +10,7 @@ from brim.frames.frame import Frame
 from brim.language.expand import Call, Group, Name, Node, Terms, deparse, fault, special
 from brim.model.plan import Plan
 from brim.parameters.param import Where
-from brim.terms.cs import without_cs
+from brim.terms.cs import check_taken, without_cs
 from brim.terms.groups.group import GroupBlock
 from brim.terms.groups.grouping import mmc_column, parse_grouping
 from brim.terms.groups.member import Member
@@ -106,8 +106,7 @@ def _category_specific(piece: _Piece, kinds: Mapping[Node, str]) -> Member:
     calls = [t[0] for t in terms.terms if len(t) == 1 and kinds.get(t[0]) == "cs"]
     if len(calls) < len(terms.terms):
         raise fault(piece.group.node, "category-specific and other effects in one group term", "write them as two: (cs(x) | g) + (z | h)")
-    if "cs" not in family.additions:
-        raise fault(calls[0], f"the family {family.name} takes no category-specific effects", "use sratio(), cratio() or acat()")
+    check_taken(calls[0], family.name, family.additions)
     return Member(without_cs(terms), piece.where, nthres=len(family.categories) - 1)
 
 

@@ -304,7 +304,7 @@ class _Builder:
         return Read(tuple(t for r in reads for t in r.terms), tuple(t for r in reads for t in r.shared), residual)
 
     def population(self, part: Part, terms: Terms, taken: bool) -> Population:
-        """The population-level effects of a predictor; those of a nonlinear parameter are not centred, as in brms.
+        """The population-level effects of a predictor; those of a nonlinear parameter are not centred unless asked for, as in brms.
 
         ``taken``: the joint law of the rows does not depend on an intercept.
         """
@@ -312,7 +312,8 @@ class _Builder:
         if taken:
             return Population(terms, part.where, center=False, thresholds=True, decomp=part.formula.decomp).learn(self.frame)
         if part.where.nlpar:
-            return Population(terms, part.where, center=False, cmc=part.formula.cmc, decomp=part.formula.decomp).learn(self.frame)
+            default, centred = self.defaults.text("scale", self.defaults.link), bool(part.formula.center)
+            return Population(terms, part.where, default, centred, cmc=part.formula.cmc, decomp=part.formula.decomp).learn(self.frame)
         link = family.links[part.name]
         default = self.defaults.text(family.spec(part.name).prior_of_intercept(link), link, part.name)
         if part.name in family.mus and not family.intercepts:
@@ -369,7 +370,7 @@ class _Builder:
             if isinstance(value, str):
                 scalars.append(Scalar(spec.name, value if value in predicted else self.key(value)))
                 continue
-            if value is None and spec.name == "sigma" and not self.plan.response.estimates_sigma:
+            if value is None and spec.stem == "sigma" and not self.plan.response.estimates_sigma:
                 value = 0.0
             if value is None and not any(r.class_ == spec.name and r.resp == self.plan.resp for r in self.priors):
                 value = spec.fixed

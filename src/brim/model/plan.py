@@ -157,6 +157,11 @@ def _check_parameters(formula: Formula, family: Family, columns: tuple[str, ...]
     if set(family.mus) <= set(dict(formula.fixed)):
         what = f"{', '.join(family.mus)} {'is' if len(family.mus) == 1 else 'are all'} fixed, and nothing is left to predict"
         raise BrimError(what, source=str(formula), hint=f"the right-hand side of the main formula is that of {family.mus[0]}")
+    shares = [name for name in family.shares if name in formula.parameters]
+    known_shares = {*shares, *(name for name, _ in formula.fixed if name in family.shares)}
+    if len(shares) == len(family.shares) > 0 or (shares and len(known_shares) < len(family.shares) - 1):
+        hint = f"they are {', '.join(family.shares)}; mixture(..., refcat=False) takes formulas for all"
+        raise BrimError("predict all mixing proportions but one, or none", source=str(formula), hint=hint)
     for name, value in formula.fixed:
         for each in (name, value):
             if isinstance(each, str) and each not in known:

@@ -95,7 +95,7 @@ class Response:
         """Check the additions against the family and learn the expressions."""
         for call in self.additions:
             if call.fn not in ("weights", "subset") and call.fn not in family.additions:
-                known = ", ".join(f"{a}()" for a in dict.fromkeys((*family.additions, "weights", "subset")))
+                known = ", ".join(f"{a}()" for a in dict.fromkeys((*family.additions, "weights", "subset")) if a in ADDITIONS)
                 raise BrimError(
                     f"the family {family.name} does not take {call.fn}()",
                     source=call.source or None,

@@ -229,6 +229,10 @@ def _resolve_elements(param: Param, texts: list[str], rows: list[PriorRow]) -> P
             log_mass = _log_mass(parsed.law, parsed.args, param.lb, param.ub, row)
             pieces.append(Piece(parsed.law, None if len(index) == param.size else index, args=parsed.args, log_mass=log_mass))
             center[list(index)] = _start(parsed.law, parsed.args, param.lb, param.ub)
+    if param.space != "real" and 0 < len(held) < param.size:
+        class_ = param.slots[0].class_
+        what = f"class = {class_}: some elements are constant and others are not, and they depend on each other"
+        raise BrimError(what, hint="hold all of them constant, or none")
     return replace(param, pieces=tuple(pieces), constants=tuple(held), constant_values=tuple(held.values()), center=center)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -43,7 +44,7 @@ class ParsedPrior:
 def parse_prior(text: str, symbols: Mapping[str, float] | None = None) -> ParsedPrior:
     """Read a prior in Stan's notation; ``symbols`` are names that stand for numbers.
 
-    Numbers may be computed, ``normal(0, sqrt(2) / 2)``, vectors are R's, ``c(1, 2)`` and ``1:3``.
+    Numbers may be computed, ``normal(0, sqrt(2) / 2)``, vectors are R's, ``c(1, 2)`` and ``1:3``, or Stan's, ``[1, 2]'``.
 
     Errors
     ------
@@ -60,7 +61,7 @@ def parse_prior(text: str, symbols: Mapping[str, float] | None = None) -> Parsed
     stripped = text.strip()
     if stripped in ("", "flat", "(flat)", "flat()"):
         return ParsedPrior("flat")
-    node = parse(stripped)
+    node = parse(_as_r(stripped))
     if not isinstance(node, Call):
         raise BrimError(f"'{text}' is not a prior", source=text, hint="write a distribution in Stan's notation, for example normal(0, 1)")
     known = symbols or {}
@@ -102,6 +103,17 @@ def _constant(node: Call, known: Mapping[str, float]) -> ParsedPrior:
     if isinstance(arg, Call) and arg.fn in ("cbind", "rbind"):
         return ParsedPrior("constant", matrix=tuple(_vector(a, known) for a in arg.args))
     return ParsedPrior("constant", _vector(arg, known))
+
+
+def _as_r(text: str) -> str:
+    """Stan's vectors and matrices as R's: ``[1, 2]'`` is ``c(1, 2)``, ``[[1, 0], [0, 1]]`` (or that in quotes) ``rbind(c(1, 0), c(0, 1))``.
+
+    Indices, ``b[1]``, stay what they are.
+    """
+    if "[" not in text:
+        return text
+    flat = re.sub(r"(?<![\w\])])\[([^\[\]]*)\]'?", r"c(\1)", re.sub(r'"(\s*\[.*\]\s*)"', r"\1", text))
+    return re.sub(r"(?<![\w\])])\[(\s*c\(.*\))\s*\]", r"rbind(\1)", flat)
 
 
 def _check_args(name: str, law: Law, args: Vector, node: Call) -> None:

@@ -8,24 +8,34 @@ from typing import Any, ClassVar, Self, final
 import numpy as np
 
 from brim.design.matrix import ModelMatrix, brms_name
+from brim.errors import warn
 from brim.frames.frame import Frame
 from brim.language.expand import Call, Node, Terms, arguments, deparse, expand, fault, special, variables
 from brim.parameters.param import RANKS, Param, Reported, Slot, Where
 from brim.terms.base import AbstractTerm, Context, Design, Params, Read
 
-__all__ = ["CategorySpecific", "inner_terms", "read", "without_cs"]
+__all__ = ["CategorySpecific", "check_taken", "inner_terms", "read", "without_cs"]
 
 
 def read(terms: tuple[tuple[Node, ...], ...], context: Context) -> Read:
     """All ``cs()`` terms of a predictor as one."""
     calls = [_call(term) for term in terms]
-    if "cs" not in context.additions:
-        raise fault(calls[0], f"the family {context.family} takes no category-specific effects", "use sratio(), cratio() or acat()")
+    check_taken(calls[0], context.family, context.additions)
     if context.where.dpar or context.where.nlpar:
         raise fault(calls[0], f"category-specific effects belong to 'mu', not to '{context.where.dpar or context.where.nlpar}'")
     found = tuple(dict.fromkeys(t for call in calls for t in inner_terms(call).terms))
     inner = Terms(True, tuple(sorted(found, key=len)), (), context.terms.node)
     return Read((CategorySpecific(inner, context.where, context.nthres).learn(context.frame),))
+
+
+def check_taken(call: Call, family: str, additions: tuple[str, ...]) -> None:
+    """Whether the family takes category-specific effects: ``cs``, or ``ocs`` where its thresholds are ordered and may cross."""
+    hint = "use sratio(), cratio() or acat()"
+    if "cs" in additions:
+        return
+    if "ocs" not in additions:
+        raise fault(call, f"the family {family} takes no category-specific effects", hint)
+    warn(f"{deparse(call)}: category-specific effects of the family {family} may reverse its thresholds, where nothing is possible; {hint}")
 
 
 def _call(term: tuple[Node, ...]) -> Call:

@@ -13,7 +13,7 @@ import numpy as np
 from brim.design.expressions import Expression
 from brim.errors import BrimError, suggest, warn
 from brim.frames.frame import Factor, Frame
-from brim.language.expand import Binary, Call, Constant, Name, Node, Text, deparse, fault, variables
+from brim.language.expand import Binary, Call, Constant, Name, Node, Text, deparse, fault, variables, word
 
 __all__ = ["Grouping", "grouping_label", "keys_of", "parse_grouping"]
 
@@ -386,10 +386,7 @@ def _with_options(grouping: Grouping, call: Call, given: Mapping[str, Node], dat
     """What ``gr()`` and ``mm()`` both take: the law of the effects, their correlations, and what differs by level."""
     dist = "gaussian"
     if "dist" in given:
-        node = given["dist"]
-        dist = node.value if isinstance(node, Text) else deparse(node)
-        if dist not in ("gaussian", "student"):
-            raise fault(node, f"{call.fn}(dist = '{dist}') is unknown", suggest(dist, ("gaussian", "student")))
+        dist = word(given["dist"], ("gaussian", "student"), f"laws of {call.fn}(dist = )")
     cov_name, cov = "", None
     if "cov" in given:
         cov_name = deparse(given["cov"])

@@ -13,7 +13,7 @@ from brim.design.expressions import Expression
 from brim.errors import suggest, warn
 from brim.frames.columns import Factor, Logical, Numeric
 from brim.frames.frame import Frame
-from brim.language.expand import Call, Constant, Node, Text, arguments, deparse, fault, variables
+from brim.language.expand import Call, Constant, Node, Text, arguments, deparse, fault, variables, word
 from brim.parameters.param import RANKS, Param, Piece, Reported, Slot, Where
 from brim.terms.base import AbstractTerm, Context, Design, Params, Read
 from brim.terms.residuals.matrices import named_matrix, square_matrix
@@ -30,9 +30,7 @@ _SOFT_ZERO = 0.001
 def read(call: Call, context: Context) -> Read:
     """``car(M, gr, type)``: ``M`` says which places are neighbours, with the levels of ``gr`` as row names."""
     _, given = arguments(call)
-    kind = given.get("type", Text("escar"))
-    if not (isinstance(kind, Text) and kind.value in TYPES):
-        raise fault(kind, f"car() has no type {deparse(kind)}", suggest(deparse(kind).strip("\"'"), TYPES, "types"))
+    kind = word(given.get("type", Text("escar")), TYPES, "types of car()")
     group = given.get("gr")
     group = None if isinstance(group, Constant) else group
     node, values, names = named_matrix(call, context)
@@ -48,7 +46,7 @@ def read(call: Call, context: Context) -> Read:
     if not np.array_equal(values != 0, (values != 0).T):
         raise fault(node, f"'{deparse(node)}' must be symmetric: neighbours are neighbours of each other")
     default = f"student_t(3, 0, {context.scale:g})"
-    term = ConditionalAutoregression(call, context.where, kind.value, group, default, values != 0, names)
+    term = ConditionalAutoregression(call, context.where, kind, group, default, values != 0, names)
     return Read((term.learn(context.frame),))
 
 

@@ -8,9 +8,8 @@ from typing import Any, Self, final
 import jax.numpy as jnp
 import numpy as np
 
-from brim.errors import suggest
 from brim.frames.frame import Frame
-from brim.language.expand import Call, Text, arguments, deparse, fault
+from brim.language.expand import Call, Text, arguments, fault, word
 from brim.linalg import solve
 from brim.parameters.param import RANKS, Param, Reported, Slot, Where
 from brim.terms.base import Context, Design, Params, Read
@@ -24,13 +23,11 @@ TYPES = ("lag", "error")
 
 def read(call: Call, context: Context) -> Read:
     """``sar(M, type)``: ``M`` holds the spatial weights, usually with rows that sum to one."""
-    node = arguments(call)[1].get("type", Text("lag"))
-    if not (isinstance(node, Text) and node.value in TYPES):
-        raise fault(node, f"sar() has no type {deparse(node)}", suggest(deparse(node).strip("\"'"), TYPES, "types"))
+    kind = word(arguments(call)[1].get("type", Text("lag")), TYPES, "types of sar()")
     _, values = square_matrix(call, context)
     if "se" in context.response_additions:
         raise fault(call, "sar() cannot be combined with known standard errors, se()")
-    return Read((), residual=SpatialAutoregression(context.where, node.value, call, values))
+    return Read((), residual=SpatialAutoregression(context.where, kind, call, values))
 
 
 @final

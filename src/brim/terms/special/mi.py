@@ -33,6 +33,9 @@ def read(call: Call, context: Context) -> ImputedVariable:
         raise fault(node, f"'{node.name}' in mi() is not a response whose missing values are estimated", hint)
     whole = context.frame if context.whole is None else context.whole
     idx = given.get("idx")
+    if idx is None and "subset" in context.response_additions:
+        hint = f"write mi({node.name}, idx = ), and index() at the response {node.name}"
+        raise fault(call, "mi() in a formula with subset() needs to know which row is meant", hint)
     index = None if idx is None or (isinstance(idx, Constant) and idx.value is None) else Expression(idx).learn(whole)
     return ImputedVariable(call, Imputed.of(source).learn(whole), index).with_table(whole)
 
