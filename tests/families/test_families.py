@@ -421,7 +421,6 @@ def test_mixture_density_mean_and_predicted_proportions():
     np.testing.assert_allclose(one.distribution(dpars | predicted, {}).log_prob(y), expected, rtol=1e-12)
 
 
-
 def test_components_learn_the_response():
     one = brim.mixture("cumulative", "sratio").learn(Seen(np.array([1.0, 3.0])))
     names = [p.name for e in one.extras for p in e.params(WHERE)]

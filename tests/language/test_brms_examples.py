@@ -328,7 +328,7 @@ MODELS = {
     "s mrf": b("y ~ s(g, bs='mrf', xt = list(penalty = W))", data=D.assign(g=pd.Categorical(D.g)), data2={"W": np.diag(W8.sum()) - W8}),
     "te": b("y ~ te(x, z)"),
     "ti": b("y ~ t2(x, z, bs = c('cr', 'ps'), k = c(4, 5))"),
-    "sos": b("y ~ s(lat, lon, bs='sos')"),
+    "sos": b("y ~ s(lat, lon, bs='sos', k=20)"),
     "drop unused": lambda: brm("y ~ f", D.assign(f=D.f.cat.add_categories(["never"])), drop_unused_levels=False, empty=True),
     # --- mixtures
     "mix": lambda: brm(
@@ -488,14 +488,8 @@ MODELS = {
 DIFFERENT = {
     "mmc": "mmc()",
     "nl int": "indexing",
-    "s bsB": '`bs = "bs"',
-    "s ds": '`bs = "bs"',
-    "s gp": '`bs = "bs"',
-    "s ad": '`bs = "bs"',
-    "s sz": '`bs = "bs"',
-    "s mrf": '`bs = "bs"',
-    "sos": '`bs = "bs"',
-    "s knots": "`knots =`",
+    "s ad": "several penalties of one basis",
+    "s sz": '`bs = "sz"`',
     "nl factor2": "factors in nonlinear",
 }
 PAGE = (Path(brim.__file__).parents[2] / "docs" / "differences.md").read_text()

@@ -28,7 +28,7 @@ def read(terms: tuple[tuple[Node, ...], ...], context: Context) -> Read:
     return Read((CategorySpecific(inner, context.where, context.nthres).learn(context.frame),))
 
 
-def check_taken(call: Call, family: str, additions: tuple[str, ...]) -> None:
+def check_taken(call: Node, family: str, additions: tuple[str, ...]) -> None:
     """Whether the family takes category-specific effects: ``cs``, or ``ocs`` where its thresholds are ordered and may cross."""
     hint = "use sratio(), cratio() or acat()"
     if "cs" in additions:
