@@ -239,7 +239,7 @@ _FAMILIES = (
     "zero_inflated_poisson",
     "zero_one_inflated_beta",
 )
-_MODULES = ("data", "families", "rstanarm", "mixedup")
+_MODULES = ("data", "families", "limits", "rstanarm", "mixedup")
 
 __all__ = ["__version__", *_FAMILIES, *_HOMES]
 

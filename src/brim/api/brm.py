@@ -40,6 +40,7 @@ def brm(
     algorithm: str = "sampling",
     marginalize: bool | str = "auto",
     drop_unused_levels: bool = True,
+    keep: str | Iterable[str] = "all",
     file: str | os.PathLike[str] | None = None,
     file_refit: str = "never",
     progress: bool = True,
@@ -114,6 +115,10 @@ def brm(
         Whether group effects, smooths and Gaussian processes in the mean of a Gaussian model are integrated out of the density that is
         sampled, exactly, and drawn afterwards given the other parameters: ``"auto"`` where that is possible, ``True`` (an error says why
         where it is not), ``False``. The posterior is the same. ``fit.engine`` tells what was done.
+    keep
+        Of which long vectors draws are kept (brms' ``save_pars``): ``"all"``; ``"parameters"``: of none, neither effects of single levels
+        nor other latent values; or the names of those that are kept, ``["r_g"]``. All other parameters are kept always. What needs draws
+        that are not there says so.
     drop_unused_levels
         Whether levels of factors that no row has are left out; ``False`` keeps their coefficients, group effects and categories,
         which only priors inform.
@@ -177,6 +182,7 @@ def brm(
         control=control,
         marginalize=marginalize,
         drop_unused_levels=drop_unused_levels,
+        keep=keep,
     )
     return Fit.of(
         perform(

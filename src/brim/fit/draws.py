@@ -44,6 +44,10 @@ class Posterior:
     arrays: Mapping[str, np.ndarray] = field(repr=False)
     extra: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
 
+    def __post_init__(self) -> None:
+        """What was not kept is not reported."""
+        object.__setattr__(self, "reported", tuple(q for q in self.reported if q.key in self.arrays))
+
     @property
     def chains(self) -> int:
         """Number of chains."""
@@ -62,6 +66,8 @@ class Posterior:
 
     def array(self, q: Reported) -> np.ndarray:
         """The draws of one reported array, ``(chains, draws, *shape)``."""
+        if q.key not in self.arrays:
+            raise BrimError(f"the draws of {q.label} were not kept", hint=f"fit with keep='all', or keep=['{q.label}']")
         a = self.arrays[q.key]
         return a if q.rows is None else a[:, :, q.rows[0] : q.rows[1]]
 
@@ -91,18 +97,37 @@ class Posterior:
 
     def matrix(self, names: tuple[str, ...] | None = None) -> np.ndarray:
         """``(chains, draws, variables)`` of the named variables (all by default)."""
-        names = self.variables if names is None else names
-        if not names:
+        if names is None or names == self.variables:
+            columns = self._columns()
+        elif not names:
             return np.zeros((self.chains, self.draws, 0))
-        return np.stack([self[n] for n in names], axis=-1)
+        else:
+            columns = np.empty((len(names), self.chains, self.draws))
+            for i, name in enumerate(names):
+                columns[i] = self[name]
+        return np.moveaxis(columns, 0, -1)
+
+    def _columns(self) -> np.ndarray:
+        """All variables, ``(variables, chains, draws)``: array by array, the only copy of the draws."""
+        out = np.empty((len(self.variables), self.chains, self.draws))
+        at = 0
+        for q in self.reported:
+            values = self.array(q)
+            size = q.names.size
+            out[at : at + size] = np.moveaxis(values.reshape(*values.shape[:2], size), -1, 0)
+            at += size
+        for name in (*self.extra, *(e for e in EXTRA if e in self.arrays)):
+            out[at] = self[name]
+            at += 1
+        return out
 
     def frame(self, variable: str | Iterable[str] | None = None) -> pd.DataFrame:
         """One row a draw (chains in order), one column a variable, then ``.chain``, ``.iteration``, ``.draw`` from 1."""
         import pandas as pd
 
         names = self.variables if variable is None else self.expand(variable)
-        flat = self.matrix(names).reshape(self.chains * self.draws, -1)
-        out = pd.DataFrame(flat, columns=list(names))
+        flat = self.matrix(names).reshape(self.chains * self.draws, len(names))
+        out = pd.DataFrame(flat, columns=list(names), copy=False)
         n = np.arange(self.chains * self.draws)
         out[".chain"], out[".iteration"], out[".draw"] = n // self.draws + 1, n % self.draws + 1, n + 1
         return out

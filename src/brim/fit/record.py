@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["FitRecord", "Request", "Settings"]
 
 SAMPLE_PRIOR = ("no", "yes", "only")
+KEEP = ("all", "parameters")
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Settings:
     marginalize: bool | str = "auto"
     drop_unused_levels: bool = True
     knots: Mapping[str, tuple[float | str, ...]] = field(default_factory=dict)
+    keep: str | tuple[str, ...] = "all"
 
     @staticmethod
     def read(
@@ -63,6 +65,7 @@ class Settings:
         marginalize: bool | str,
         drop_unused_levels: bool = True,
         knots: Mapping[str, Any] | None = None,
+        keep: str | Iterable[str] = "all",
     ) -> Settings:
         """From what the user gave, checked; ``warmup=None`` is half of ``iter``."""
         iter = whole("iter", iter, least=1)
@@ -85,12 +88,22 @@ class Settings:
             marginalize=wish,
             drop_unused_levels=flag("drop_unused_levels", drop_unused_levels),
             knots=read_knots(knots),
+            keep=_kept(keep),
         )
 
     @property
     def draws(self) -> int:
         """Draws a chain that are kept."""
         return -(-(self.iter - self.warmup) // self.thin)
+
+
+def _kept(keep: Any) -> str | tuple[str, ...]:
+    """The argument of ``brm``: one of ``KEEP``, or names."""
+    if isinstance(keep, str) and keep in KEEP:
+        return keep
+    if isinstance(keep, str) or not isinstance(keep, Iterable) or not all(isinstance(name, str) for name in keep):
+        raise BrimError(f"keep = {keep!r}", hint="use 'all', 'parameters', or a list of what is kept besides: ['r_g']")
+    return tuple(keep)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from brim.coordinates import choose
 from brim.coordinates.base import Coordinates, Learned, model_target, sample_in
 from brim.coordinates.distinct import distinct_rows
 from brim.coordinates.padded import padded, row_counts
-from brim.errors import BrimError, warn
+from brim.errors import BrimError, suggest, warn
 from brim.executors import WorkerError, check_executor, ordered
 from brim.fit.checks import CHECKED, warn_about
 from brim.fit.draws import Posterior
@@ -38,10 +38,14 @@ from brim.infer.starts import Init, read_init, start_of
 from brim.infer.target import Draws, NowhereError, Target, UnsuitedError
 from brim.model.model import Model, report_function
 from brim.parameters.draws import prior_draws
+from brim.parameters.param import RANKS
 
 __all__ = ["coordinates", "report", "sample", "target", "with_engine_draws"]
 
 F = TypeVar("F", bound=FitRecord)
+
+#: Vectors with an element for each level or row.
+LONG = frozenset(RANKS[name] for name in ("r", "zgp", "latent"))
 
 
 def target(fit: F, init: Any = None) -> Target:
@@ -111,6 +115,7 @@ def _run(
 ) -> tuple[Coordinates, Draws]:
     """What the engine gives, and the coordinates that it is in."""
     s, given = fit.settings, read_init(init)
+    dropped(fit.model, s.keep)  # names are checked before anything is done
     plain = s.algorithm == "sampling" and not given.approximate
     placed = _placed(fit, placed, plain and executor is None)
     if placed is not None:
@@ -217,7 +222,7 @@ def _one_chain(fit: FitRecord, spread: float, learned: Learned, start: Start | N
 
 def _looked_at(model: Model, space: Coordinates, draws: Draws) -> np.ndarray:
     """Draws ``(chains, draws, parameters)`` of what convergence is looked at for."""
-    arrays, _ = report(model, space, draws)
+    arrays, _ = report(model, space, draws, dropped(model, "parameters"))
     posterior = Posterior(model.reported(), arrays)
     shown = [posterior.array(q) for q in posterior.reported if q.rank in CHECKED]
     return np.concatenate([x.reshape(*x.shape[:2], -1) for x in shown], axis=2)
@@ -258,7 +263,7 @@ def _precompile(fit: FitRecord, space: Coordinates, control: Control) -> None:
 
 def with_engine_draws(fit: F, space: Coordinates, draws: Draws) -> F:
     """The fit with what an engine gave in these coordinates, reported under brms' names, and its warnings raised."""
-    arrays, seconds = report(fit.model, space, draws)
+    arrays, seconds = report(fit.model, space, draws, dropped(fit.model, fit.settings.keep))
     posterior = Posterior(fit.model.reported(), arrays, _prior_draws(fit, draws))
     info = {**space.told(draws), "completion_seconds": seconds}
     out = replace(fit, posterior=posterior, stats={**draws.stats, "lp": arrays["lp__"]}, info=info)
@@ -266,8 +271,23 @@ def with_engine_draws(fit: F, space: Coordinates, draws: Draws) -> F:
     return out
 
 
-def report(model: Model, space: Coordinates, draws: Draws) -> tuple[dict[str, np.ndarray], float]:
-    """Reported quantities of all draws: ``key -> (chains, draws, *shape)``, with ``lprior`` and ``lp__``; seconds of completing draws."""
+def dropped(model: Model, keep: str | tuple[str, ...]) -> frozenset[str]:
+    """Keys of what is reported and not kept."""
+    if keep == "all":
+        return frozenset()
+    long = [q for q in model.reported() if q.rank in LONG]
+    names = () if isinstance(keep, str) else keep
+    for name in names:
+        if name not in {q.label for q in long}:
+            raise BrimError(f"keep: there is no '{name}'", hint=suggest(name, [q.label for q in long], "vectors"))
+    return frozenset(q.key for q in long) - {q.key for q in long if q.label in names}
+
+
+def report(model: Model, space: Coordinates, draws: Draws, without: frozenset[str] = frozenset()) -> tuple[dict[str, np.ndarray], float]:
+    """Reported quantities of all draws: ``key -> (chains, draws, *shape)``, with ``lprior`` and ``lp__``; seconds of completing draws.
+
+    ``without`` are keys that are left out.
+    """
     shape, data = draws.q.shape[:2], space.data
     total = shape[0] * shape[1]
     run = _report_program(model, space.size(total), data).result().run
@@ -278,6 +298,8 @@ def report(model: Model, space: Coordinates, draws: Draws) -> tuple[dict[str, np
             seconds += block.seconds
             gain[block.rows] = block.gain[: block.kept]
             for key, values in run(block.q, data).items():
+                if key in without:
+                    continue
                 whole = out.setdefault(key, np.empty((total, *values.shape[1:])))
                 whole[block.rows] = np.asarray(values)[: block.kept]
     arrays = {k: v.reshape(*shape, *v.shape[1:]) for k, v in out.items()}

@@ -194,7 +194,7 @@ def survey(stream: Stream, names: Sequence[str], keys: Sequence[tuple[str, ...]]
     answers = {f"moments of {name}": _moments(s) for name, s in found.sums.items()}
     answers |= {f"rows of the levels of {name}": {"n": n} for name, n in found.often.items()}
     whole = Whole(found.n, sum(len(next(iter(v.values()))) for v in drawn), answers, found.blocks, stream)
-    return found, replace(frame, whole=whole)
+    return found, replace(frame, whole=whole, factors={name: found._keyed(name, frame[name]) for name in found.factors})
 
 
 def _codes(found: Survey, keys: list[_Key], columns: dict[str, Column]) -> Values:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import jax
@@ -13,8 +12,8 @@ import numpy as np
 
 from brim.arguments import drawn_seed, flag, one_of, positions, whole
 from brim.arguments import seed as checked_seed
+from brim.compile.bounded import bounded
 from brim.compile.session import float64
-from brim.compile.xla import options
 from brim.design.expressions import columns_among
 from brim.distributions.evaluate import OUTPUTS, evaluate_law
 from brim.errors import BrimError, suggest
@@ -137,8 +136,7 @@ def _check_levels(model: Model, allow: bool) -> None:
 # --------------------------------------------------------------------------- evaluation
 
 
-@lru_cache(maxsize=128)
-def _kernel(model: Model, query: Query, aux: Any) -> Callable[..., Any]:
+def _kernel(model: Model, query: Query) -> Callable[..., Any]:
     """The compiled ``(draws' params, keys, shared key, design) -> (draws, rows[, ...])`` of a query."""
     resp = model.response(query.resp) if query.resp else model.responses[0]
 
@@ -169,7 +167,7 @@ def _kernel(model: Model, query: Query, aux: Any) -> Callable[..., Any]:
             return resp.variance(noise, full, design, query.skip)
         return resp.sample(noise, full, design, query.skip)
 
-    return jax.jit(jax.vmap(one, in_axes=(0, 0, None, None)), compiler_options=options())
+    return bounded(("predictions", model, query), lambda: jax.vmap(one, in_axes=(0, 0, None, None)))
 
 
 def _joint(model: Model, query: Query, key: Any, full: Any, design: Any) -> Any:
@@ -194,7 +192,8 @@ def evaluate(model: Model, design: dict[str, Any], posterior: Posterior, ids: np
     with float64():
         root = jax.random.key(seed)
         shared = jax.random.fold_in(root, 2**31 - 1)
-        kernel = _kernel(model, query, jax.tree.structure(design))
+        kernel = _kernel(model, query)
+        _check_kept(model, design, posterior, query)
         arrays = {k: v for k, v in posterior.flat().items() if k in keys_used}
         rows = design[(model.response(query.resp) if query.resp else model.responses[0]).rows_key].shape[0]
         parts = []
@@ -203,6 +202,19 @@ def evaluate(model: Model, design: dict[str, Any], posterior: Posterior, ids: np
             keys = jax.vmap(lambda i: jax.random.fold_in(root, i))(jnp.asarray(chunk, jnp.uint32))
             parts.append(np.asarray(kernel({k: v[chunk] for k, v in arrays.items()}, keys, shared, design))[:n])
     return np.concatenate(parts)
+
+
+def _check_kept(model: Model, design: dict[str, Any], posterior: Posterior, query: Query) -> None:
+    """Effects that a prediction takes must have been kept."""
+    for r in _chosen(model, query.resp or None):
+        effects = [e for e in r.effects() if e.key not in query.skip]
+        for q in (q for b in model.blocks if any(e.block.key == b.key for e in effects) for q in b.reported()):
+            if q.key not in posterior.arrays:
+                raise BrimError(
+                    f"the draws of {q.label} were not kept", hint="predict without group effects (re_formula=False), or fit with keep='all'"
+                )
+    for q in (q for t in model.shared if t.key in design for q in t.reported()):
+        posterior.array(q)
 
 
 def chunks(ids: np.ndarray, held: int) -> Iterator[tuple[np.ndarray, int]]:
@@ -230,7 +242,7 @@ def log_prior(model: Model, posterior: Posterior, data: dict[str, Any]) -> np.nd
     keys_used = {q.key for q in model.reported()}
     with float64():
         arrays = {k: v for k, v in posterior.flat().items() if k in keys_used}
-        return np.asarray(jax.jit(jax.vmap(one, in_axes=(0, None)), compiler_options=options())(arrays, data))
+        return np.asarray(bounded(("log prior", model), lambda: jax.vmap(one, in_axes=(0, None)))(arrays, data))
 
 
 def predict(

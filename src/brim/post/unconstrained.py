@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any, final
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from brim.compile.bounded import bounded
 from brim.compile.session import float64
-from brim.compile.xla import options
 from brim.errors import BrimError
 from brim.fit.record import FitRecord
 from brim.model.model import Model, log_joint
@@ -94,24 +94,21 @@ def _check_complete(model: Model, arrays: Any, data: Any) -> None:
         )
 
 
-@lru_cache(maxsize=16)
 def _unconstrain_program(model: Model) -> Callable[[Any, Any], Any]:
     def one(reported: Any, data: Any) -> Any:
         return model.layout.unconstrain(_params(model, reported, data))
 
-    return jax.jit(jax.vmap(one, in_axes=(0, None)), compiler_options=options())
+    return bounded(("unconstrained", model), lambda: jax.vmap(one, in_axes=(0, None)))
 
 
-@lru_cache(maxsize=16)
 def _joint_program(model: Model) -> Callable[[Any, Any], Any]:
-    return jax.jit(jax.vmap(lambda q, data: log_joint(model, q, data), in_axes=(0, None)), compiler_options=options())
+    return bounded(("log joint", model), lambda: jax.vmap(lambda q, data: log_joint(model, q, data), in_axes=(0, None)))
 
 
-@lru_cache(maxsize=16)
 def _row_program(model: Model) -> Callable[[Any, Any], Any]:
     def one(q: Any, given: Any) -> Any:
         data, row = given
         params, _ = model.layout.constrain(q, data["fixed"])
         return model.responses[0].log_lik(model.transform(params, data["design"]), data["design"])[row]
 
-    return jax.jit(jax.vmap(one, in_axes=(0, None)), compiler_options=options())
+    return bounded(("log likelihood of a row", model), lambda: jax.vmap(one, in_axes=(0, None)))

@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from brim.compile.bounded import bounded
 from brim.compile.session import float64
-from brim.compile.xla import options
 from brim.errors import BrimError
 from brim.families.base import Dpar
 from brim.frames.frame import Frame
@@ -96,7 +96,7 @@ class IntegratedPointwise(Pointwise):
         parts = []
         with float64():
             keys = (tuple(e.key for e in effects), tuple(e.key for e in inner))
-            kernel = _kernel(model, response.name, holder, keys, n_groups + frame.n, jax.tree.structure(design))
+            kernel = _kernel(model, response.name, holder, keys, n_groups + frame.n)
             arrays = {k: v for k, v in self.fit.draws.flat().items() if k in used}
             for chunk, n in chunks(np.arange(total), 4 * len(rows)):
                 some = {k: v[chunk] for k, v in arrays.items()}
@@ -131,10 +131,7 @@ def _sets(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
     return np.concatenate(rows), np.concatenate(units), len(members)
 
 
-@lru_cache(maxsize=16)
-def _kernel(
-    model: Model, name: str, holder: str, keys: tuple[tuple[str, ...], tuple[str, ...]], n_units: int, aux: Any
-) -> Callable[..., Any]:
+def _kernel(model: Model, name: str, holder: str, keys: tuple[tuple[str, ...], tuple[str, ...]], n_units: int) -> Callable[..., Any]:
     """``(draws' params, design of the sets' rows, sets, by, nodes) -> (draws, sets)``: log integrals."""
     resp = model.response(name)
     outer, inner = (tuple(e for p in resp.predictors if p.name == holder for e in p.effects() if e.key in some) for some in keys)
@@ -156,7 +153,8 @@ def _kernel(
             marginal = _without_own(log_lik, sd)
         return _log_integrals(marginal, rest, load, units, n_units, nodes)
 
-    return jax.jit(jax.vmap(one, in_axes=(0, None, None, None, None)), compiler_options=options())
+    structure = ("integrals over groups", model, name, holder, keys, n_units)
+    return bounded(structure, lambda: jax.vmap(one, in_axes=(0, None, None, None, None)))
 
 
 def _without_own(log_lik: Callable[[Any], Any], sd: Any) -> Callable[[Any], Any]:

@@ -250,7 +250,9 @@ def read(path: str | os.PathLike[str], family: Any = None) -> FitRecord:
         return record
     with _damaged(path):
         stats = {k: v for k, v in groups["sample_stats"].items() if k not in _AXES}
-        return replace(record, posterior=_posterior(model, groups["posterior"], content["extra"]), stats=stats)
+        return replace(
+            record, posterior=_posterior(model, groups["posterior"], content["extra"], asked.settings.keep != "all"), stats=stats
+        )
 
 
 @contextmanager
@@ -339,8 +341,8 @@ def _data2(names: Mapping[str, list[str] | None], matrices: list[np.ndarray]) ->
     return {name: one(matrix, index) for (name, index), matrix in zip(names.items(), matrices, strict=True)}
 
 
-def _posterior(model: Model, values: Mapping[str, np.ndarray], extra: list[str]) -> Posterior:
-    """Draws by the keys of the model's reported arrays; parts of one array (``rows``) are joined."""
+def _posterior(model: Model, values: Mapping[str, np.ndarray], extra: list[str], partial: bool) -> Posterior:
+    """Draws by the keys of the model's reported arrays; parts of one array (``rows``) are joined; ``partial``: some were not kept."""
     reported = model.reported()
     sizes: dict[str, int] = {}
     for q in reported:
@@ -348,6 +350,8 @@ def _posterior(model: Model, values: Mapping[str, np.ndarray], extra: list[str])
             sizes[q.key] = max(sizes.get(q.key, 0), q.rows[1])
     arrays: dict[str, np.ndarray] = {}
     for q in reported:
+        if partial and safe_name(q.label) not in values:
+            continue
         part = values[safe_name(q.label)]
         if q.rows is None:
             arrays[q.key] = part

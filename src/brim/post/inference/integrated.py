@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from brim.compile.bounded import bounded
 from brim.compile.session import float64
-from brim.compile.xla import options
 from brim.distributions.observe import truncated_mean
 from brim.errors import BrimError
 from brim.fit.record import FitRecord
@@ -103,7 +102,7 @@ def _quadrature(fit: FitRecord, response: ResponseModel, frame: Frame, holder: s
     used = {q.key for q in model.reported()}
     parts = []
     with float64():
-        kernel = _kernel(model, response.name, holder, dpar or "", skip, jax.tree.structure(design))
+        kernel = _kernel(model, response.name, holder, dpar or "", skip)
         arrays = {k: v for k, v in fit.draws.flat().items() if k in used}
         for chunk, n in chunks(ids, design[scoped.rows_key].shape[0] * 4):
             some = {k: v[chunk] for k, v in arrays.items()}
@@ -124,8 +123,7 @@ def scaled(effect: GroupEffect, params: Any, design: Any, known_by: Any) -> Any:
     return jnp.einsum("cmr,ckmr->mrk" if load.ndim > 2 else "cmr,ck->mrk", z, load)
 
 
-@lru_cache(maxsize=32)
-def _kernel(model: Model, name: str, holder: str, dpar: str, skip: frozenset[str], aux: Any) -> Callable[..., Any]:
+def _kernel(model: Model, name: str, holder: str, dpar: str, skip: frozenset[str]) -> Callable[..., Any]:
     """``(draws' params, design, by, rule) -> (draws, rows[, categories])``."""
     resp = model.response(name)
     effects = next(tuple(p.effects()) for p in resp.predictors if p.name == holder)
@@ -152,4 +150,4 @@ def _kernel(model: Model, name: str, holder: str, dpar: str, skip: frozenset[str
         x, w = rule
         return jnp.tensordot(w, jax.lax.map(at, x), axes=1)
 
-    return jax.jit(jax.vmap(one, in_axes=(0, None, None, None)), compiler_options=options())
+    return bounded(("over new groups", model, name, holder, dpar, skip), lambda: jax.vmap(one, in_axes=(0, None, None, None)))

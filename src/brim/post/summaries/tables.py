@@ -45,6 +45,9 @@ POPULATION = tuple(RANKS[name] for name in ("Intercept", "b", "bsp", "bcs", "bs"
 #: Makes the median absolute deviation of a normal sample estimate its standard deviation, as R's ``mad``.
 _MAD = 1.4826
 
+#: Numbers that statistics are computed of at once.
+_AT_ONCE = 2**22
+
 
 # --------------------------------------------------------------------------- statistics
 
@@ -72,6 +75,17 @@ def statistics(draws: np.ndarray, robust: bool = False, probs: Sequence[float] =
     """
     probs = intervals(probs)
     draws = np.asarray(draws, float)
+    size = max(1, _AT_ONCE // max(len(draws), 1))
+    if draws.ndim == 1 or draws[0].size <= size:
+        return _statistics(draws, robust, probs)
+    flat = draws.reshape(len(draws), -1)
+    out = np.empty((2 + len(probs), flat.shape[1]))
+    for at in range(0, flat.shape[1], size):  # no copies of all draws
+        out[:, at : at + size] = _statistics(flat[:, at : at + size], robust, probs)
+    return out.reshape(-1, *draws.shape[1:])
+
+
+def _statistics(draws: np.ndarray, robust: bool, probs: Sequence[float]) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # one draw has no standard deviation: NaN says so
         if robust:
@@ -116,6 +130,17 @@ class _How:
             return xr.DataArray(draws, dims=("draw", first, second), coords=labels)
         labels["statistic"] = list(statistic_names(self.probs))
         return xr.DataArray(summarise_array(draws, self.robust, self.probs), dims=(first, "statistic", second), coords=labels)
+
+    def arrays(self, draws: Mapping[str, np.ndarray], coords: Mapping[str, Sequence[str]]) -> xr.DataArray:
+        """``array`` of draws ``(draws, a)`` by label of b, without joining them where statistics are asked for."""
+        import xarray as xr
+
+        if not self.summary:
+            return self.array(np.stack([*draws.values()], axis=-1), coords)
+        first, second = coords
+        labels = {name: list(values) for name, values in coords.items()} | {"statistic": list(statistic_names(self.probs))}
+        values = np.stack([summarise_array(one, self.robust, self.probs) for one in draws.values()], axis=-1)
+        return xr.DataArray(values, dims=(first, "statistic", second), coords=labels)
 
 
 def _flat(array: np.ndarray) -> np.ndarray:
@@ -178,13 +203,13 @@ def _effects(posterior: Posterior, blocks: Sequence[GroupBlock]) -> dict[str, np
     out: dict[str, np.ndarray] = {}
     for block in blocks:
         arrays = [_flat(posterior.array(q)) for q in block.reported() if q.rank == RANKS["r"]]
-        effects = np.moveaxis(np.concatenate(arrays, axis=1), 1, 0)
+        effects = (values[:, i] for values in arrays for i in range(values.shape[1]))
         out.update(zip(block.labels, effects, strict=True))
     return out
 
 
 def _by_level(how: _How, levels: Sequence[str], effects: Mapping[str, np.ndarray]) -> xr.DataArray:
-    return how.array(np.stack([*effects.values()], axis=-1), {"level": levels, "coef": tuple(effects)})
+    return how.arrays(effects, {"level": levels, "coef": tuple(effects)})
 
 
 def ranef(fit: FitRecord, summary: bool, robust: bool, probs: Sequence[float]) -> dict[str, xr.DataArray]:

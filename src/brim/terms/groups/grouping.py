@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, TypeAlias, final
 
 import numpy as np
@@ -198,6 +199,9 @@ class Grouping:
 
     def codes(self, frame: Frame) -> np.ndarray:
         """Index of each row's level, (rows,), or (memberships, rows) for ``mm()``."""
+        known = self._known_codes(frame)
+        if known is not None:
+            return known
         out = []
         for cells in self._cells(frame):
             if (cells.codes < 0).any():
@@ -208,6 +212,16 @@ class Grouping:
                 )
             out.append(cells.places((*self.keys, *self.new_keys)))
         return np.stack(out) if self.is_mm else out[0]
+
+    def _known_codes(self, frame: Frame) -> np.ndarray | None:
+        """The codes of a key of one column that is a factor without missing values; ``None``: the general way is to be taken."""
+        name = self.factors[0][0]
+        if self.is_mm or len(self.factors[0]) > 1 or name not in frame:
+            return None
+        factor = frame.factors.get(name, frame[name])
+        if not isinstance(factor, Factor) or factor.missing.any():
+            return None
+        return _table(factor.levels, (*self.keys, *self.new_keys))[factor.codes]
 
     def weights(self, frame: Frame) -> np.ndarray | None:
         """Membership weights (memberships, rows); equal ones unless given, scaled to sum to one unless ``scale = FALSE``."""
@@ -282,6 +296,13 @@ class _Cells:
         """Each row's place among other keys, -1 where it has none."""
         place = {key: i for i, key in enumerate(keys)}
         return np.array([*(place.get(key, -1) for key in self.keys), -1], np.int32)[self.codes]
+
+
+@lru_cache(maxsize=8)
+def _table(levels: tuple[str, ...], keys: tuple[Key, ...]) -> np.ndarray:
+    """The place of each level among the keys, -1 where it has none and last."""
+    place = {key: i for i, key in enumerate(keys)}
+    return np.array([*(place.get((level,), -1) for level in levels), -1], np.int32)
 
 
 def _union(columns: list[_Cells]) -> tuple[Key, ...]:
