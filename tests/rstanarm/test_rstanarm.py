@@ -1,5 +1,7 @@
 """rstanarm's functions against rstanarm 2.21.3 (tests/reference/rstanarm.json.gz): log likelihood, priors, names, posteriors."""
 
+import pickle
+
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
@@ -212,6 +214,30 @@ def test_ordinal_thresholds_have_the_dirichlet_law():
 
     one, two = [-0.5, 0.7], [0.2, 1.9]
     np.testing.assert_allclose(log_p(one) - log_p(two), expected(one) - expected(two), rtol=1e-10)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# again
+
+
+def test_a_fit_is_made_again_with_its_own_priors():
+    """``update`` makes the call of the stan function, not one of brms' model; so does ``pickle``."""
+    rows = data("mtcars")
+    fit = stan_glm("mpg ~ wt", rows, prior=normal(0, [3.0]), weights=np.ones(32), empty=True)
+    fit = fit.with_draws(pd.DataFrame({n: [0.5, 1.5] for n in fit.variables()}))
+    copy = pickle.loads(pickle.dumps(fit))
+    np.testing.assert_array_equal(copy.log_lik(), fit.log_lik())
+    assert copy.prior_summary()["prior"]["scale"] == [3.0]
+    assert [p.pieces for p in copy.model.params] == [p.pieces for p in fit.model.params]
+    new = fit.update("mpg ~ wt + am", prior=normal(0, 1), empty=True)
+    assert new.variables() == ["(Intercept)", "wt", "am", "sigma"]
+    assert new.prior_summary()["prior"]["scale"].tolist() == [1.0, 1.0]
+    assert fit.update(newdata=fit.frame, empty=True).nobs() == 32
+    assert fit.update(sample_prior="only", empty=True).model.prior_only
+    with pytest.raises(brim.BrimError, match="weights"):
+        fit.update(newdata=rows.iloc[:20], empty=True)
+    with pytest.raises(brim.BrimError, match="not saved"):
+        fit.save("fit.nc")
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Any
 from brim.language.brms import bf
 from brim.language.expand import Binary, deparse
 from brim.parameters.param import Piece
+from brim.rstanarm.again import remembered
 from brim.rstanarm.assemble import Draft, describe, fitted, pieces_of, population, with_priors
 from brim.rstanarm.fit import Call, StanFit
 from brim.rstanarm.generalised import aux_prior
@@ -21,6 +22,7 @@ __all__ = ["stan_betareg"]
 _COEF, _INTERCEPT, _AUX = default_prior_coef(), default_prior_intercept(), exponential(autoscale=True)
 
 
+@remembered
 def stan_betareg(
     formula: str,
     data: Any,

@@ -11,7 +11,9 @@ import numpy as np
 from brim.api.fit import Fit
 from brim.errors import BrimError, warn
 from brim.fit.record import FitRecord
+from brim.parameters.prior import Priors
 from brim.post.summaries.tables import statistics
+from brim.rstanarm.again import Again, changed, rebuilt
 from brim.rstanarm.names import Names
 from brim.rstanarm.prior_text import prior_text
 from brim.rstanarm.summaries import chosen, summary
@@ -70,6 +72,32 @@ class StanFit(Fit):
     """
 
     call: Call | None = field(default=None, repr=False)
+    again: Again | None = field(default=None, repr=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For ``pickle``: the call is made again, without sampling."""
+        if self.again is None:
+            raise BrimError("this fit does not know the call that made it", hint="keep fit.as_draws_df(), and read it with with_draws()")
+        kept = {name: getattr(self, name) for name in ("stats", "info", "criteria")}
+        drawn = None if self.posterior is None else (dict(self.posterior.arrays), dict(self.posterior.extra))
+        return rebuilt, (type(self), self.again, kept, self.model.prior_only, drawn)
+
+    def update(self, formula: Any = None, *, newdata: Any = None, **kwargs: Any) -> Self:
+        """Make the call again with another formula, other data, or other arguments (``prior``, ``iter``, ``seed``, ...).
+
+        Priors that are scaled to the data are scaled to the new ones.
+        """
+        if self.again is None:
+            raise BrimError("this fit does not know the call that made it", hint="call the stan_* function again")
+        kwargs = {k: v for k, v in kwargs.items() if not isinstance(v, Priors)}  # kfold hands over brim's own, which are not this fit's
+        found: Self = changed(self.again, formula, newdata, kwargs)  # type: ignore[assignment]
+        return found
+
+    def save(self, path: Any) -> None:
+        """Not built: brim's files hold a formula and brms' priors."""
+        raise BrimError(
+            "fits of rstanarm's functions are not saved in brim's files", hint="pickle the fit, or keep fit.as_draws_df() for with_draws()"
+        )
 
     @classmethod
     def wrap(cls, record: FitRecord, call: Call) -> Self:

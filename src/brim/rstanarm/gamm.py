@@ -6,6 +6,7 @@ from typing import Any
 
 from brim.errors import BrimError
 from brim.language.expand import parse, special, walk
+from brim.rstanarm.again import remembered
 from brim.rstanarm.fit import StanFit
 from brim.rstanarm.generalised import Extras, Priors, generalised
 from brim.rstanarm.priors import Decov, Prior, default_prior_coef, default_prior_intercept, exponential
@@ -16,6 +17,7 @@ _COEF, _INTERCEPT, _AUX = default_prior_coef(), default_prior_intercept(), expon
 _SMOOTH, _DECOV = exponential(), Decov()
 
 
+@remembered
 def stan_gamm4(
     formula: str,
     data: Any,

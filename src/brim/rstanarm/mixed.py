@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from brim.rstanarm.again import remembered
 from brim.rstanarm.fit import StanFit
 from brim.rstanarm.generalised import Extras, Priors, generalised
 from brim.rstanarm.priors import Decov, Prior, default_prior_coef, default_prior_intercept, exponential
@@ -14,6 +15,7 @@ __all__ = ["stan_glmer", "stan_glmer_nb", "stan_lmer"]
 _COEF, _INTERCEPT, _AUX, _DECOV = default_prior_coef(), default_prior_intercept(), exponential(autoscale=True), Decov()
 
 
+@remembered
 def stan_glmer(
     formula: str,
     data: Any,
@@ -51,6 +53,7 @@ def stan_glmer(
     return generalised("stan_glmer", formula, data, family, priors, Extras(weights, offset, prior_PD=prior_PD, QR=QR, sampling=sampling))
 
 
+@remembered
 def stan_lmer(
     formula: str,
     data: Any,
@@ -78,6 +81,7 @@ def stan_lmer(
     return generalised("stan_lmer", formula, data, "gaussian", priors, Extras(weights, offset, prior_PD=prior_PD, QR=QR, sampling=sampling))
 
 
+@remembered
 def stan_glmer_nb(formula: str, data: Any, *, link: str = "log", **arguments: Any) -> StanFit:
     """``stan_glmer`` with ``family = neg_binomial_2(link)``.
 

@@ -12,6 +12,7 @@ from brim.frames.frame import Frame
 from brim.language.brms import bf
 from brim.language.expand import Binary, Call, Name, Node, Paren, Unary, deparse, parse
 from brim.parameters.param import Piece
+from brim.rstanarm.again import remembered
 from brim.rstanarm.assemble import Draft, covariance_priors, describe, fitted, pieces_of, population, with_priors
 from brim.rstanarm.fit import Call as StanCall
 from brim.rstanarm.fit import StanFit
@@ -39,6 +40,7 @@ CURVES = {
 }
 
 
+@remembered
 def stan_nlmer(
     formula: str,
     data: Any,

@@ -20,6 +20,7 @@ from brim.frames.columns import Factor, Logical, Numeric
 from brim.frames.frame import Frame
 from brim.language.expand import Node, deparse
 from brim.parameters.param import Piece
+from brim.rstanarm.again import remembered
 from brim.rstanarm.assemble import Draft, fitted, population, with_priors
 from brim.rstanarm.densities import ExplainedOrdinal, root_of
 from brim.rstanarm.fit import Call, StanFit
@@ -35,6 +36,7 @@ _METHODS = {"logistic": "logit", "probit": "probit", "loglog": "loglog", "cloglo
 _MIRRORED = {"loglog": "cloglog", "cloglog": "loglog"}
 
 
+@remembered
 def stan_polr(
     formula: str,
     data: Any,

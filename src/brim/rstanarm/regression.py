@@ -10,6 +10,7 @@ import numpy as np
 from brim.errors import BrimError
 from brim.language.expand import deparse
 from brim.parameters.param import Piece
+from brim.rstanarm.again import remembered
 from brim.rstanarm.assemble import Draft, describe, fitted, pieces_of, population, with_priors
 from brim.rstanarm.densities import Explained, root_of
 from brim.rstanarm.fit import Call, StanFit
@@ -23,6 +24,7 @@ __all__ = ["stan_aov", "stan_glm", "stan_glm_nb", "stan_lm"]
 _COEF, _INTERCEPT, _AUX, _R2 = default_prior_coef(), default_prior_intercept(), exponential(autoscale=True), R2()
 
 
+@remembered
 def stan_glm(
     formula: str,
     data: Any,
@@ -84,6 +86,7 @@ def stan_glm(
     return generalised("stan_glm", formula, data, family, Priors(prior, prior_intercept, prior_aux), extras)
 
 
+@remembered
 def stan_glm_nb(formula: str, data: Any, *, link: str = "log", **arguments: Any) -> StanFit:
     """``stan_glm`` with ``family = neg_binomial_2(link)``: ``var(y) = mu + mu^2 / reciprocal_dispersion``.
 
@@ -98,6 +101,7 @@ def stan_glm_nb(formula: str, data: Any, *, link: str = "log", **arguments: Any)
     return replace(fit, call=replace(fit.stan, function="stan_glm.nb"))
 
 
+@remembered
 def stan_lm(
     formula: str, data: Any, *, prior: R2 | None = _R2, prior_intercept: Prior | None = None, weights: Any = None, **sampling: Any
 ) -> StanFit:
@@ -130,6 +134,7 @@ def stan_lm(
     return _linear("stan_lm", formula, data, prior, prior_intercept, weights, sampling)
 
 
+@remembered
 def stan_aov(formula: str, data: Any, *, prior: R2 | None = _R2, weights: Any = None, **sampling: Any) -> StanFit:
     """``stan_lm`` under the name of R's ``aov``.
 

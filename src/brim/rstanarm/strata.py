@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from brim.rstanarm.again import remembered
 from brim.rstanarm.fit import StanFit
 from brim.rstanarm.generalised import Extras, Priors, generalised
 from brim.rstanarm.priors import Decov, Prior, default_prior_coef
@@ -13,6 +14,7 @@ __all__ = ["stan_clogit"]
 _COEF, _DECOV = default_prior_coef(), Decov()
 
 
+@remembered
 def stan_clogit(
     formula: str,
     data: Any,

@@ -12,6 +12,7 @@ from brim.api.method import Method
 from brim.errors import BrimError
 from brim.fit.run import sample
 from brim.frames.frame import Frame
+from brim.rstanarm.again import remembered
 from brim.rstanarm.assemble import with_priors
 from brim.rstanarm.fit import StanFit
 from brim.rstanarm.joint.build import associations, call_of, event_process, find_id, rows_by_subject
@@ -108,6 +109,7 @@ class JmFit(StanFit):
     ps_check = Method("brim.rstanarm.joint.check")
 
 
+@remembered
 def stan_jm(
     formula_long: str | Sequence[str],
     data_long: Any,

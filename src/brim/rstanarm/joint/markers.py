@@ -13,6 +13,7 @@ from brim.frames.frame import Frame
 from brim.language.brms import Formula, MvFormula, bf, set_rescor
 from brim.language.expand import Binary, Call, Name, Node, Paren, Unary, deparse
 from brim.parameters.param import Piece
+from brim.rstanarm.again import remembered
 from brim.rstanarm.assemble import Draft, describe, fitted, pieces_of, population, with_priors
 from brim.rstanarm.fit import Call as StanCall
 from brim.rstanarm.fit import StanFit
@@ -210,6 +211,7 @@ def _covariances(draft: Draft, prior: Lkj, units: Mapping[str, float]) -> dict[s
     return out
 
 
+@remembered
 def stan_mvmer(
     formula: str | Sequence[str],
     data: Any,

@@ -1,0 +1,83 @@
+"""The call that made a fit, so that it can be made again: on other data, with other arguments, after ``pickle``."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import wraps
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, final
+
+from brim.errors import BrimError
+from brim.fit.draws import Posterior
+from brim.frames.frame import Frame
+
+if TYPE_CHECKING:
+    from brim.rstanarm.fit import StanFit
+
+__all__ = ["Again", "changed", "rebuilt", "remembered"]
+
+P = ParamSpec("P")
+F = TypeVar("F", bound="StanFit")
+_VECTORS = ("weights", "offset", "strata")
+
+
+@final
+@dataclass(frozen=True)
+class Again:
+    """A function of this room and the arguments that it was called with."""
+
+    function: str
+    arguments: Mapping[str, Any]
+
+    def call(self, changes: Mapping[str, Any]) -> StanFit:
+        """The call with changed arguments."""
+        made: StanFit = getattr(import_module("brim.rstanarm"), self.function)(**{**self.arguments, **changes})
+        return made
+
+
+def remembered(function: Callable[P, F]) -> Callable[P, F]:
+    """The function whose fits know the call."""
+    signature = inspect.signature(function)
+    rest = next((n for n, p in signature.parameters.items() if p.kind is p.VAR_KEYWORD), "")
+
+    @wraps(function)
+    def called(*args: P.args, **kwargs: P.kwargs) -> F:
+        fit = function(*args, **kwargs)
+        given = dict(signature.bind(*args, **kwargs).arguments)
+        given.update(given.pop(rest, {}))
+        return replace(fit, again=Again(function.__name__, given))
+
+    return called
+
+
+def changed(again: Again, formula: str | None, newdata: Any, changes: Mapping[str, Any]) -> StanFit:
+    """``StanFit.update``: the call with another formula, other data, other arguments."""
+    own = dict(changes)
+    if "sample_prior" in own:
+        own["prior_PD"] = own.pop("sample_prior") == "only"
+    if formula is not None:
+        own["formula"] = formula
+    if newdata is not None:
+        own["data"] = newdata
+        names = Frame.read(newdata).names
+        for name in _VECTORS:
+            given = again.arguments.get(name)
+            if given is not None and not isinstance(given, str) and name not in own:
+                if f".{name}" not in names:
+                    raise BrimError(f"the new data need {name} of their own", hint=f"give {name}= too, or have it in a column")
+                own[name] = f".{name}"
+    for name in ("formula", "data"):
+        if name in own and name not in again.arguments:
+            raise BrimError(f"a fit of {again.function}() has no argument '{name}'", hint=f"it takes {', '.join(again.arguments)}")
+    return again.call({"empty": False, **own})
+
+
+def rebuilt(
+    cls: type[StanFit], again: Again, kept: dict[str, Any], prior_only: bool, drawn: tuple[dict[str, Any], dict[str, Any]] | None
+) -> StanFit:
+    """A fit from what ``pickle`` keeps of it."""
+    fit = again.call({"empty": True})
+    posterior = None if drawn is None else Posterior(fit.model.reported(), *drawn)
+    return replace(fit, posterior=posterior, model=replace(fit.model, prior_only=prior_only), **kept)
