@@ -304,11 +304,11 @@ def test_effects_leave_the_structure_out():
         ("ycount ~ fcor(V)", "poisson", "gaussian or student"),
         ("y ~ fcor(U)", "gaussian", "no matrix 'U'"),
         ("y ~ fcor(W)", "gaussian", "9 rows, the data 90"),
-        ("y ~ sar(M, type = 'lagg')", "gaussian", "no type"),
+        ("y ~ sar(M, type = 'lagg')", "gaussian", "is not one of the types"),
         ("y ~ car(W)", "gaussian", "has 9 rows, the data 90"),
         ("y ~ car(W, gr = g2)", "gaussian", "no row name"),
         ("y ~ car(M, gr = g)", "gaussian", "row names"),
-        ("y ~ car(W, gr = g, type = 'car')", "gaussian", "no type"),
+        ("y ~ car(W, gr = g, type = 'car')", "gaussian", "is not one of the types"),
         ("y | weights(w) ~ cosy(t, person)", "gaussian", "cannot be combined"),
         ("ycat ~ ar(t, person)", "categorical", "formula of mu"),
         ("y ~ x:ar(t, person)", "gaussian", "interaction"),
@@ -440,3 +440,17 @@ def test_draws_are_taken_in_pieces_where_each_needs_matrices(formula, family, he
     monkeypatch.setattr("brim.post.predict.chunks", lambda ids, numbers: sizes.append(numbers) or real(ids, numbers))
     np.testing.assert_allclose(fit.posterior_predict(new, seed=1), whole)
     assert sizes == [held]
+
+
+def test_places_in_the_formula_of_another_parameter():
+    """get_prior() and make_stancode() of brms 2.18: sigma ~ car(W, gr = g) has car_sigma, sdcar_sigma and rcar_sigma."""
+    places = list("abcd")
+    w = pd.DataFrame(np.eye(4, k=1) + np.eye(4, k=-1), index=places, columns=places)
+    d = pd.DataFrame({"y": np.arange(8.0), "g": places * 2})
+    fit = brim.brm(brim.bf("y ~ 1", "sigma ~ car(w, gr = g)"), d, data2={"w": w}, empty=True)
+    effects = [f"rcar_sigma[{i + 1}]" for i in range(4)]
+    assert fit.variables() == ["b_Intercept", "b_sigma_Intercept", "car_sigma", "sdcar_sigma", *effects, "lprior", "lp__"]
+    r = np.array([0.1, -0.2, 0.3, 0.0])
+    values = {"b_Intercept": 0.0, "b_sigma_Intercept": 0.5, "car_sigma": 0.5, "sdcar_sigma": 1.0, **dict(zip(effects, r, strict=True))}
+    one = fit.with_draws(pd.DataFrame(values, index=[0]))
+    np.testing.assert_allclose(one.posterior_epred(dpar="sigma")[0], np.exp(0.5 + np.tile(r, 2)), rtol=1e-6)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from brim import BrimError, BrimWarning, bf, brm
+from brim import BrimError, BrimWarning, bf, brm, lf
 
 RNG = np.random.default_rng(5)
 LEVELS = list("abcdef")
@@ -83,3 +83,13 @@ def test_what_brms_refuses_or_warns_of():
         assert words in str(caught.value)
     with pytest.raises(BrimError, match="sar\\(\\) has one sigma"):
         brm(bf("y ~ sar(W)", "sigma ~ x"), D, data2={"W": square}, empty=True)
+
+
+def test_factors_without_cell_means_in_group_terms():
+    """brms: lf(sigma ~ 0 + f + (0 + f | g), cmc = FALSE) has b_sigma_fv and sd_g__sigma_fv alone."""
+    d = pd.DataFrame({"y": np.arange(8.0), "f": list("uv") * 4, "g": list("aabbccdd")})
+    fit = brm(bf("y ~ 1", lf("sigma ~ 0 + f + (0 + f | g)", cmc=False)), d, empty=True)
+    assert [v for v in fit.variables() if v.startswith(("b_sigma", "sd_"))] == ["b_sigma_fv", "sd_g__sigma_fv"]
+    values = dict.fromkeys(fit.variables(), 0.0) | {"sd_g__sigma_fv": 1.0, "r_g__sigma[b,fv]": 0.7}
+    one = fit.with_draws(pd.DataFrame(values, index=[0]))
+    np.testing.assert_allclose(np.log(one.posterior_epred(dpar="sigma"))[0], [0, 0, 0, 0.7, 0, 0, 0, 0], atol=1e-6)

@@ -28,6 +28,7 @@ class _Piece:
     where: Where
     group: Group
     scale: float
+    cmc: bool
 
 
 def gather_blocks(plans: list[Plan], scales: Mapping[str, float], frame: Frame, data2: Mapping[str, Any]) -> tuple[GroupBlock, ...]:
@@ -41,7 +42,7 @@ def gather_blocks(plans: list[Plan], scales: Mapping[str, float], frame: Frame, 
             for i, group in enumerate(part.terms.groups if part.terms else ()):
                 shared = _shared(group, data2)
                 key = ("id", shared) if shared else (part.where, i)
-                pieces.setdefault(key, []).append(_Piece(plan, part.where, group, scales[plan.resp]))
+                pieces.setdefault(key, []).append(_Piece(plan, part.where, group, scales[plan.resp], part.formula.cmc))
     blocks = [_block(group, frame, data2) for group in pieces.values()]
     blocks.sort(key=lambda b: b.grouping.label)
     labels = [b.grouping.label for b in blocks]
@@ -90,9 +91,9 @@ def _member(piece: _Piece) -> Member:
     plain = replace(terms, terms=tuple(tuple(_column(f) for f in t) for t in terms.terms if t not in effects))
     mmc = tuple(f for f, kind in kinds.items() if kind == "mmc" and isinstance(f, Call))
     if not effects:
-        return Member(plain, piece.where, mmc)
+        return Member(plain, piece.where, mmc, cmc=piece.cmc)
     stand_ins = tuple(tuple(stand_in(f) for f in t) for t in effects)
-    return Member(plain, piece.where, mmc, Terms(True, stand_ins, (), terms.node))
+    return Member(plain, piece.where, mmc, Terms(True, stand_ins, (), terms.node), cmc=piece.cmc)
 
 
 def _column(node: Node) -> Node:
@@ -107,7 +108,7 @@ def _category_specific(piece: _Piece, kinds: Mapping[Node, str]) -> Member:
     if len(calls) < len(terms.terms):
         raise fault(piece.group.node, "category-specific and other effects in one group term", "write them as two: (cs(x) | g) + (z | h)")
     check_taken(calls[0], family.name, family.additions)
-    return Member(without_cs(terms), piece.where, nthres=len(family.categories) - 1)
+    return Member(without_cs(terms), piece.where, nthres=len(family.categories) - 1, cmc=piece.cmc)
 
 
 def _check_unique(blocks: tuple[GroupBlock, ...]) -> None:

@@ -44,6 +44,8 @@ class Member:
         Its special effects (``mo(x)``), the calls as columns of ones; what the coefficients multiply is given by the predictor.
     nthres
         For category-specific effects, ``(cs(x) | g)``: the number of thresholds, each with its own effect.
+    cmc
+        Whether factors are coded by their cells where there is no intercept.
     coefs, given, mmc_columns
         Learned: all coefficients, special ones last, where the predictor gives what those multiply, and what ``mmc()`` reads.
     kept
@@ -55,6 +57,7 @@ class Member:
     mmc: tuple[Call, ...] = field(compare=False, default=())
     special: Terms | None = field(compare=False, default=None)
     nthres: int = 0
+    cmc: bool = True
     coefs: tuple[str, ...] = ()
     given: tuple[str, ...] = ()
     special_assign: tuple[int, ...] = ()
@@ -64,8 +67,9 @@ class Member:
 
     def learn(self, frame: Frame, grouping: Grouping) -> Member:
         mmc_columns = grouping.learn_members(frame, self.mmc)
-        matrix = ModelMatrix(self.terms).learn(grouping.member_frames(frame, mmc_columns)[0])
-        plain = tuple(brms_name(n) for n in matrix.names)
+        terms = self.terms if self.cmc else replace(self.terms, intercept=True)
+        matrix = ModelMatrix(terms).learn(grouping.member_frames(frame, mmc_columns)[0])
+        plain = tuple(brms_name(n) for n in matrix.names[self._dropped :])
         if self.nthres:
             plain = tuple(f"{c}[{k + 1}]" for c in plain for k in range(self.nthres))
         special, numbers = self._special_coefs(frame)
@@ -75,6 +79,11 @@ class Member:
             )
         given = tuple(given_key(self.where, c) for c in special)
         return replace(self, matrix=matrix, mmc_columns=mmc_columns, coefs=plain + special, given=given, special_assign=numbers)
+
+    @property
+    def _dropped(self) -> int:
+        """Columns that stand for an intercept which is not there."""
+        return int(not self.cmc and not self.terms.intercept)
 
     def _special_coefs(self, frame: Frame) -> tuple[tuple[str, ...], tuple[int, ...]]:
         """Names of the special coefficients, and the number of each one's term."""
@@ -118,7 +127,7 @@ class Member:
         assert self.matrix is not None
         numbers = range(1 - int(self.terms.intercept), len(self.terms.terms) + 1)
         of_terms = [number for number, term in zip(numbers, self._plain(), strict=True) if self._takes(term)]
-        plain = np.repeat(self.matrix.matrix(frame, of_terms).T, max(self.nthres, 1), axis=0)
+        plain = np.repeat(self.matrix.matrix(frame, of_terms)[:, self._dropped :].T, max(self.nthres, 1), axis=0)
         return np.ascontiguousarray(np.concatenate([plain, self._special_columns(frame.n)]))
 
     def _special_columns(self, n: int) -> np.ndarray:

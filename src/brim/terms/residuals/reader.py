@@ -24,7 +24,7 @@ _KINDS = {
 
 
 def read(terms: tuple[tuple[Node, ...], ...], context: Context) -> Read:
-    """The residual structures of a predictor, which must be that of ``mu``.
+    """The residual structures of a predictor, which must be that of ``mu`` unless they are effects of places.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def read(terms: tuple[tuple[Node, ...], ...], context: Context) -> Read:
 def _check_place(call: Call, factors: int, context: Context) -> None:
     if factors > 1:
         raise fault(call, f"{deparse(call)} cannot stand in an interaction")
-    if context.where.dpar or context.where.nlpar:
+    if call.fn != "car" and (context.where.dpar or context.where.nlpar):  # places are latent effects, which any predictor may have
         raise fault(call, f"{deparse(call)} structures the residuals: it stands in the formula of mu", "move it to the main formula")
 
 
