@@ -55,7 +55,7 @@ MORE = [
     ("Reaction ~ s(Days, k = 5) + (1 + Days | Subject)", {"family": "student"}, 179, 4),
     ("Reaction ~ Days + (1 | Subject)", {"control": {"adapted_effects": False}, "marginalize": False}, 178, 3),
     ("Reaction | weights(Days) ~ Days", {"family": "lognormal"}, 179, 3),
-    ("Reaction ~ gp(Days, k = 5, c = 1.25)", {"family": "student"}, 178, 4),
+    ("Reaction ~ gp(Days, k = 5, c = 1.25)", {"family": "student"}, 180, 4),
 ]
 
 

@@ -159,8 +159,9 @@ class Integral:
 
 
 def _root(draws: Draws, chain: int) -> np.uint64:
-    """What tells the stream of the effects' draws of a chain."""
-    return np.random.SeedSequence([int(draws.info["seed"]), chain, _EFFECTS]).generate_state(1, np.uint64)[0]
+    """What tells the stream of the effects' draws of a chain: its number among all that were asked for, some of which may be missing."""
+    number = int(draws.info["chain_numbers"][chain]) if "chain_numbers" in draws.info else chain
+    return np.random.SeedSequence([int(draws.info["seed"]), number, _EFFECTS]).generate_state(1, np.uint64)[0]
 
 
 # --------------------------------------------------------------------------- data

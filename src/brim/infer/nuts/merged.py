@@ -10,7 +10,7 @@ from brim.infer.target import Draws
 
 __all__ = ["merged"]
 
-_BY_CHAIN = ("chain_seconds", "warmup_steps", "inv_mass", "last_q")
+_BY_CHAIN = ("chain_seconds", "warmup_steps", "inv_mass", "last_q", "chain_numbers")
 
 
 def merged(parts: Sequence[Draws]) -> Draws:
