@@ -119,8 +119,8 @@ def sample(
         ``warmup_seconds`` and ``sampling_seconds`` (wall clock, shared out as the chains' own), ``chain_seconds`` (chains, 2),
         ``stopped`` (why, where sampling
         ended early: there are fewer draws then, and after Ctrl-C those chains that give most) and ``interrupted`` there,
-        ``warmup_steps`` (leapfrog steps, a chain), ``inv_mass`` (chains, dim; its diagonal), ``last_q`` (chains, dim; the last draws), ``chain_numbers``
-        (chains; which of those asked for they are).
+        ``warmup_steps`` (leapfrog steps, a chain), ``inv_mass`` (chains, dim; its diagonal), ``last_q`` (chains, dim; the last
+        draws), ``chain_numbers`` (chains; which of those asked for they are).
 
     Raises
     ------
