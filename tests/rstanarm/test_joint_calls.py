@@ -154,6 +154,27 @@ def test_figures_of_joint_models():
         table.plot(ids=[99])
 
 
+def test_print_of_joint_models():
+    """rstanarm's layout; medians of draws that do not vary."""
+    empty = CALLS["bs_knots"]()
+    fit = empty.with_draws(pd.DataFrame([dict.fromkeys(empty.variables(), 0.25)] * 4))
+    lines = [line.rstrip() for line in str(fit).splitlines()]
+    assert lines[:6] == [
+        "stan_jm",
+        " formula (Long1): logBili ~ year + (1 | id)",
+        " family  (Long1): gaussian [identity]",
+        " formula (Event): survival::Surv(futimeYears, death) ~ sex + trt",
+        " baseline hazard: bs",
+        " assoc:           etavalue (Long1)",
+    ]
+    assert "Longitudinal submodel: logBili" in lines
+    at = lines.index("Event submodel:")
+    assert lines[at + 1].split() == ["Median", "MAD_SD", "exp(Median)"]
+    assert lines[at + 2].split() == ["(Intercept)", "0.250", "0.000", "1.284"]
+    assert lines[at + 6].split() == ["b-splines-coef1", "0.250", "0.000", "NA"]
+    assert " id     Long1|(Intercept) 0.5" in lines
+
+
 def test_figures_under_rstanarms_names():
     rng = np.random.default_rng(3)
     empty = stan_glm("mpg ~ wt + am", data("mtcars"), empty=True)

@@ -42,8 +42,10 @@ class Call:
         ``prior_summary()``: part -> what was specified and what was used.
     coefs, aux, cutpoints, smooths
         Names of coefficients, auxiliary parameters, thresholds and standard deviations of smooths.
-    prefixes
-        What stands before the parameters of each of several responses.
+    prefixes, formulas
+        What stands before the parameters of each of several responses, and their formulas; of joint models the event's last.
+    event
+        What the print says of an event submodel.
     squares
         ``stan_aov``: term -> the positions of its coefficients.
     explained
@@ -60,6 +62,8 @@ class Call:
     cutpoints: tuple[str, ...] = ()
     smooths: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ()
+    formulas: tuple[str, ...] = ()
+    event: Mapping[str, str] = field(default_factory=dict)
     squares: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     explained: tuple[float, int, np.ndarray] | None = field(default=None, repr=False)
 
@@ -230,7 +234,7 @@ class StanFit(Fit):
 
     def summary(  # type: ignore[override]
         self,
-        digits: int = 1,
+        digits: int | None = None,
         probs: tuple[float, ...] = (0.1, 0.5, 0.9),
         pars: Iterable[str] | None = None,
         regex_pars: str | Iterable[str] | None = None,
@@ -240,17 +244,25 @@ class StanFit(Fit):
         Parameters
         ----------
         digits
-            Decimals of the print.
+            Decimals of the print; 1 by default, 3 for several responses.
         probs
             Quantiles.
         pars, regex_pars
             Some parameters only: names, and regular expressions.
         """
-        return summary(self, digits, probs, pars, regex_pars)
+        return summary(self, (3 if self.stan.prefixes else 1) if digits is None else digits, probs, pars, regex_pars)
 
-    def print(self, digits: int = 1) -> None:
+    def print(self, digits: int | None = None) -> None:
         """Print with so many decimals."""
-        print(fit_text(self, digits))
+        print(self.text(digits))
+
+    def text(self, digits: int | None = None) -> str:
+        """What ``print`` shows; decimals are 1 by default, 3 for several responses."""
+        if self.stan.prefixes:
+            from brim.rstanarm.joint.text import joint_text
+
+            return joint_text(self, 3 if digits is None else digits)
+        return fit_text(self, 1 if digits is None else digits)
 
     def plot(
         self,
@@ -325,7 +337,7 @@ class StanFit(Fit):
         raise BrimError("there is no shinystan here", hint="fit.report('report.html') writes diagnostics, checks and plots into one page")
 
     def __str__(self) -> str:
-        return fit_text(self) if self.posterior is not None else f"{self.stan.function} model without draws\n formula: {self.stan.formula}"
+        return self.text() if self.posterior is not None else f"{self.stan.function} model without draws\n formula: {self.stan.formula}"
 
     def _repr_html_(self) -> str:
         from html import escape

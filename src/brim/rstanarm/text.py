@@ -126,7 +126,9 @@ def error_terms(groups: Sequence[GroupNames], draws: Draws, digits: int) -> list
         sd = [cov[i, i] ** 0.5 for i in range(len(g.coefs))]
         values += sd
         for i, coef in enumerate(g.coefs):
-            rows.append((g.group if i == 0 else "", coef, "", [f"{cov[i, j] / (sd[i] * sd[j]):.2f}".rjust(5) for j in range(i)]))
+            rows.append(
+                (g.group if i == 0 else "", coef, "", [f"{np.round(cov[i, j] / (sd[i] * sd[j]), 2) + 0.0:.2f}".rjust(5) for j in range(i)])
+            )
     if "sigma" in draws:
         values.append(float(np.mean(draws["sigma"])))
         rows.append(("Residual", "", "", []))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -252,11 +253,14 @@ def _by_mode(text: str, frame: Frame, family: Family) -> tuple[np.ndarray, Effec
 
 def call_of(markers: Markers, process: EventProcess, formula_event: str, told: Mapping[str, Any]) -> Call:
     """Names, priors and text."""
-    event = tuple((str(n), str(n)) for q in process.reported() for n in np.ravel(q.names))
+    own = tuple((str(n), str(n)) for q in process.reported() for n in np.ravel(q.names))
     size = process.baseline.size
-    names = Names((*markers.first, *event[: len(event) - size]), markers.groups, (*markers.last, *event[len(event) - size :]))
+    names = Names((*markers.first, *own[: len(own) - size]), markers.groups, (*markers.last, *own[len(own) - size :]))
     coefs = tuple(n for n, _ in names.first)
     families = ", ".join(f.text for f in markers.families)
-    return Call(
-        "stan_jm", families, "; ".join((*markers.formulas, formula_event)), names, dict(told), coefs, tuple(n for n, _ in names.last)
-    )
+    formulas = (*markers.formulas, formula_event)
+    aux = tuple(n for n, _ in names.last)
+    found = ", ".join(f"{a.kind}{'_data' if a.data else ''} ({markers.prefixes[a.marker].rstrip('|')})" for a in process.associations)
+    event = {"baseline hazard": process.baseline.kind, "assoc": f"          {found or 'none'}"}
+    call = Call("stan_jm", families, "; ".join(formulas), names, dict(told), coefs, aux)
+    return replace(call, prefixes=markers.prefixes, formulas=formulas, event=event)

@@ -259,5 +259,7 @@ def stan_mvmer(
         dict(found.told),
         tuple(n for n, _ in found.first),
         tuple(n for n, _ in found.last),
+        prefixes=found.prefixes,
+        formulas=found.formulas,
     )
     return fitted(found.draft, with_priors(found.draft.model, found.pieces), call)
