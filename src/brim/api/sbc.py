@@ -14,7 +14,6 @@ from brim.api.truth import Truth, drawn_from_posterior, drawn_from_prior, simula
 from brim.arguments import drawn_seed, named, whole
 from brim.errors import BrimError
 from brim.executors import ordered, shares
-from brim.fit.checks import CHECKED
 from brim.fit.draws import Posterior
 from brim.fit.record import FitRecord
 from brim.fit.run import sample
@@ -158,7 +157,7 @@ def _ranked(truth: Truth, variables: str | Iterable[str] | None) -> tuple[str, .
         return tuple(names)
     out = []
     for q in posterior.reported:
-        out += [str(n) for n in np.ravel(q.names)[: None if q.rank in CHECKED else 1]]
+        out += [str(n) for n in np.ravel(q.names)[: 1 if q.kind.inner else None]]
     return (*(name for name in out if np.ptp(posterior[name]) > 0), "log_lik")
 
 

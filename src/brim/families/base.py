@@ -13,7 +13,8 @@ import numpy as np
 from brim.distributions.base import Distribution
 from brim.errors import BrimError, name_rows, suggest
 from brim.families.links import LINKS, Link
-from brim.parameters.param import Param, Reported, Where
+from brim.parameters.param import Param, Where
+from brim.parameters.reported import Reported
 
 __all__ = ["Dpar", "DparSpec", "Extra", "Family", "Seen", "Support", "as_it_is"]
 

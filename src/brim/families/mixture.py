@@ -16,7 +16,8 @@ from brim.distributions.base import Distribution
 from brim.distributions.numerics.logspace import log_add
 from brim.errors import BrimError
 from brim.families.base import Dpar, DparSpec, Extra, Family, Seen
-from brim.parameters.param import RANKS, Param, Reported, Slot, Where
+from brim.parameters.param import Param, Slot, Where
+from brim.parameters.reported import FAMILY, Reported
 
 __all__ = ["ComponentExtra", "MixingProportions", "Mixture", "SharedExtra", "mixture_family"]
 
@@ -116,7 +117,7 @@ class MixingProportions(Extra):
         key = f"theta{where.suffix}"
         names = np.array([f"theta{k + 1}{where.suffix}" for k in range(self.size)], dtype=object)
         dim = f"component{where.suffix}"
-        return (Reported(key, names, RANKS["dpar"], key, (dim,), {dim: tuple(str(k + 1) for k in range(self.size))}),)
+        return (Reported(key, names, FAMILY, key, (dim,), {dim: tuple(str(k + 1) for k in range(self.size))}),)
 
 
 @final

@@ -20,7 +20,8 @@ from brim.families.categories import CategoryBinding, unbound
 from brim.families.constructor import Constructor
 from brim.families.dpars import PHI, SIGMA, mu
 from brim.linalg import cholesky, whitened
-from brim.parameters.param import RANKS, Param, Reported, Slot, Where
+from brim.parameters.param import Param, Slot, Where
+from brim.parameters.reported import FAMILY, Reported
 
 __all__ = ["FAMILIES", "Dirichlet", "LogisticNormal"]
 
@@ -152,7 +153,7 @@ class LogRatioCorrelation(Extra):
             return ()
         key = f"lncor{where.suffix}"
         names = [f"{key}__{self.names[j]}__{self.names[i]}" for i, j in zip(*self._pairs(), strict=True)]
-        return (Reported(key, np.array(names, dtype=object), RANKS["dpar"], key),)
+        return (Reported(key, np.array(names, dtype=object), FAMILY, key),)
 
 
 def _logistic_normal(logits: Array, d: Dpars, data: Data, names: tuple[str, ...]) -> LogisticNormal:

@@ -17,7 +17,8 @@ from brim.families import support
 from brim.families.base import Dpar, Extra, Family, Seen
 from brim.families.constructor import Constructor
 from brim.families.dpars import mu
-from brim.parameters.param import RANKS, Param, Reported, Slot, Where
+from brim.parameters.param import Param, Slot, Where
+from brim.parameters.reported import FAMILY, Reported
 
 __all__ = ["FAMILIES", "BaselineHazard", "Cox", "i_splines", "m_splines"]
 
@@ -151,7 +152,7 @@ class BaselineHazard(Extra):
             stem = f"sbhaz{where.suffix}"
             names = np.array([f"{stem}[{within}{k + 1}]" for k in range(self.size)], dtype=object)
             dim = f"basis_{key}"
-            out.append(Reported(key, names, RANKS["dpar"], key, (dim,), {dim: tuple(str(k + 1) for k in range(self.size))}))
+            out.append(Reported(key, names, FAMILY, key, (dim,), {dim: tuple(str(k + 1) for k in range(self.size))}))
         return tuple(out)
 
 

@@ -12,7 +12,8 @@ import numpy as np
 from brim.errors import BrimError
 from brim.families.base import Dpar, Extra, Family, Seen
 from brim.limits import within
-from brim.parameters.param import RANKS, Param, Reported, Slot, Where
+from brim.parameters.param import Param, Slot, Where
+from brim.parameters.reported import FAMILY, INTERCEPT, Reported
 
 __all__ = ["ThresholdBinding", "Thresholds"]
 
@@ -117,11 +118,11 @@ class Thresholds(Extra):
         stem = f"b_{where.prefix}Intercept"
         names = np.array([f"{stem}[{label}]" for label in labels], dtype=object)
         dim = f"threshold{where.suffix}"
-        out = [Reported(key, names, RANKS["Intercept"], stem, (dim,), {dim: tuple(labels)})]
+        out = [Reported(key, names, INTERCEPT, stem, (dim,), {dim: tuple(labels)})]
         if self.kind == "equidistant":
             for delta, group in zip(self._names("delta", where), self.groups or ("",), strict=True):
                 name = f"delta{where.suffix}" + (f"[{group}]" if group else "")
-                out.append(Reported(delta, np.array(name, dtype=object), RANKS["dpar"], name))
+                out.append(Reported(delta, np.array(name, dtype=object), FAMILY, name))
         return tuple(out)
 
 

@@ -10,20 +10,19 @@ from brim.errors import warn
 from brim.infer.approximate.psis import USABLE
 from brim.infer.diagnostics import check
 from brim.infer.nuts.control import Control
-from brim.parameters.param import RANKS
 
 if TYPE_CHECKING:
     from brim.fit.record import FitRecord
 
-__all__ = ["CHECKED", "parameters_checked", "verdict", "warn_about"]
-
-#: What is looked at: everything but the effects of single levels and other latent values, which are many and follow from the rest.
-CHECKED = frozenset(RANKS.values()) - {RANKS[name] for name in ("r", "s", "zgp", "latent")}
+__all__ = ["parameters_checked", "verdict", "warn_about"]
 
 
 def parameters_checked(fit: FitRecord) -> dict[str, np.ndarray]:
-    """Draws ``(chains, draws, ...)`` of what convergence is looked at for, by variable."""
-    return {q.label: fit.draws.array(q) for q in fit.draws.reported if q.rank in CHECKED}
+    """Draws ``(chains, draws, ...)`` of what convergence is looked at for, by variable.
+
+    That is everything but the effects of single levels and other latent values, which are many and follow from the rest.
+    """
+    return {q.label: fit.draws.array(q) for q in fit.draws.reported if not q.kind.inner}
 
 
 def verdict(fit: FitRecord) -> tuple[str, ...]:
@@ -43,7 +42,7 @@ def verdict(fit: FitRecord) -> tuple[str, ...]:
 def _by_variable(fit: FitRecord) -> dict[str, np.ndarray]:
     """Draws ``(chains, draws)`` of what convergence is looked at for, by the flat names."""
     out: dict[str, np.ndarray] = {}
-    for q in (q for q in fit.draws.reported if q.rank in CHECKED):
+    for q in (q for q in fit.draws.reported if not q.kind.inner):
         values = fit.draws.array(q)
         columns = np.moveaxis(values.reshape(*values.shape[:2], -1), 2, 0)
         out |= {str(name): column for name, column in zip(np.ravel(q.names), columns, strict=True)}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from brim.errors import BrimError, suggest
-from brim.parameters.param import Reported
+from brim.parameters.reported import Reported
 
 if TYPE_CHECKING:
     import pandas as pd

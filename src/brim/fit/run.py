@@ -20,7 +20,7 @@ from brim.coordinates.distinct import distinct_rows
 from brim.coordinates.padded import padded, row_counts
 from brim.errors import BrimError, suggest, warn
 from brim.executors import WorkerError, check_executor, ordered
-from brim.fit.checks import CHECKED, warn_about
+from brim.fit.checks import warn_about
 from brim.fit.draws import Posterior
 from brim.fit.nowhere import explained
 from brim.fit.record import FitRecord
@@ -38,14 +38,10 @@ from brim.infer.starts import Init, read_init, start_of
 from brim.infer.target import Draws, NowhereError, Target, UnsuitedError
 from brim.model.model import Model, report_function
 from brim.parameters.draws import prior_draws
-from brim.parameters.param import RANKS
 
 __all__ = ["coordinates", "report", "sample", "target", "with_engine_draws"]
 
 F = TypeVar("F", bound=FitRecord)
-
-#: Vectors with an element for each level or row.
-LONG = frozenset(RANKS[name] for name in ("r", "zgp", "latent"))
 
 
 def target(fit: F, init: Any = None) -> Target:
@@ -224,7 +220,7 @@ def _looked_at(model: Model, space: Coordinates, draws: Draws) -> np.ndarray:
     """Draws ``(chains, draws, parameters)`` of what convergence is looked at for."""
     arrays, _ = report(model, space, draws, dropped(model, "parameters"))
     posterior = Posterior(model.reported(), arrays)
-    shown = [posterior.array(q) for q in posterior.reported if q.rank in CHECKED]
+    shown = [posterior.array(q) for q in posterior.reported if not q.kind.inner]
     return np.concatenate([x.reshape(*x.shape[:2], -1) for x in shown], axis=2)
 
 
@@ -275,7 +271,7 @@ def dropped(model: Model, keep: str | tuple[str, ...]) -> frozenset[str]:
     """Keys of what is reported and not kept."""
     if keep == "all":
         return frozenset()
-    long = [q for q in model.reported() if q.rank in LONG]
+    long = [q for q in model.reported() if q.kind.each]
     names = () if isinstance(keep, str) else keep
     for name in names:
         if name not in {q.label for q in long}:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from brim.errors import suggest
 from brim.language.nodes import Call, Name, Node, Text, fault, walk
@@ -25,36 +26,77 @@ class Special:
         Its arguments in R's order; ``...`` takes any number of positional ones.
     outside
         Arguments whose names are not columns (matrices in ``data2``, lists).
+    reader
+        ``"module:function"`` that makes the term of its calls, or the variable of one that is a factor; empty where others read it.
+    factor
+        Whether it may be multiplied with others of this sort and with columns; the products are read together.
+    inside
+        Why it is no term of its own: where it stands. ``{call}`` is the call.
+    effects
+        Place of what it shows among the effects of a formula, ``None``: it shows nothing.
+    whole
+        Whether the variables in it take whole numbers only.
+    residual
+        Whether it says nothing of the expected response of a row.
     """
 
     kind: str
     args: tuple[str, ...]
     outside: tuple[str, ...] = ()
+    reader: str = ""
+    factor: bool = False
+    inside: str = ""
+    effects: int | None = 0
+    whole: bool = False
+    residual: bool = False
+
+    @property
+    def together(self) -> str:
+        """The kind under which its terms are read."""
+        return "sp" if self.factor else self.kind
 
 
-def _table(kind: str, *signatures: str) -> dict[str, Special]:
+def _table(kind: str, *signatures: str, **more: Any) -> dict[str, Special]:
     """Read signatures such as ``"car(@M gr type)"``; ``@`` marks an argument that names no column."""
     table = {}
     for signature in signatures:
         fn, _, words = signature.removesuffix(")").partition("(")
         args = tuple(word.lstrip("@") for word in words.split())
-        table[fn] = Special(kind, args, tuple(word[1:] for word in words.split() if word.startswith("@")))
+        table[fn] = Special(kind, args, tuple(word[1:] for word in words.split() if word.startswith("@")), **more)
     return table
 
 
+#: One row a kind of term: its calls, who reads them, and what else must be known of them before they are read.
 SPECIALS: Mapping[str, Special] = {
-    **_table("smooth", "s(... k fx bs m by @xt id sp pc)", "t2(... k bs m d by @xt id sp full ord pc)"),
-    **_table("smooth", "te(... k bs m d by fx np @xt id sp pc)", "ti(... k bs m d by fx np @xt id sp mc pc)"),
-    **_table("gp", "gp(... by k cov iso gr cmc scale c)"),
-    **_table("mo", "mo(x @id)"),
-    **_table("me", "me(x sdx gr)"),
-    **_table("mi", "mi(x idx)"),
-    **_table("cs", "cs(expr)", "cse(expr)"),
-    **_table("mmc", "mmc(...)"),
-    **_table("autocor", "ar(time gr p cov)", "ma(time gr q cov)", "arma(time gr p q cov)", "cosy(time gr)", "unstr(time gr)"),
-    **_table("autocor", "sar(@M type)", "car(@M gr type)", "fcor(@M)", "strata(gr)"),
-    **_table("group", "gr(... by cor @id @cov dist pw)", "mm(... weights scale by cor @id @cov dist pw)"),
-    **_table("offset", "offset(x)"),
+    **_table(
+        "smooth",
+        "s(... k fx bs m by @xt id sp pc)",
+        "t2(... k bs m d by @xt id sp full ord pc)",
+        "te(... k bs m d by fx np @xt id sp pc)",
+        "ti(... k bs m d by fx np @xt id sp mc pc)",
+        reader="brim.terms.curves.smooth:read",
+        effects=1,
+    ),
+    **_table("gp", "gp(... by k cov iso gr cmc scale c)", reader="brim.terms.curves.gp:read", effects=2),
+    **_table("mo", "mo(x @id)", reader="brim.terms.special.mo:read", factor=True, whole=True),
+    **_table("me", "me(x sdx gr)", reader="brim.terms.special.me:read", factor=True),
+    **_table("mi", "mi(x idx)", reader="brim.terms.special.mi:read", factor=True),
+    **_table("cs", "cs(expr)", "cse(expr)", reader="brim.terms.cs:read"),
+    **_table(
+        "autocor",
+        *("ar(time gr p cov)", "ma(time gr q cov)", "arma(time gr p q cov)", "cosy(time gr)", "unstr(time gr)"),
+        *("sar(@M type)", "car(@M gr type)", "fcor(@M)", "strata(gr)"),
+        reader="brim.terms.residuals.reader:read",
+        effects=None,
+        residual=True,
+    ),
+    **_table("mmc", "mmc(...)", inside="it gives each member of mm() its own values: write (1 + {call} | mm(g1, g2))"),
+    **_table(
+        "group",
+        *("gr(... by cor @id @cov dist pw)", "mm(... weights scale by cor @id @cov dist pw)"),
+        inside="it stands right of the bar of a group term: write (1 | {call})",
+    ),
+    **_table("offset", "offset(x)", effects=None),
 }
 
 ADDITIONS: Mapping[str, Special] = _table(
@@ -77,9 +119,8 @@ ADDITIONS: Mapping[str, Special] = _table(
 )
 
 
-#: Kinds of special terms that stand for values, of which other functions may be taken.
-VALUES = ("mo", "me", "mi")
-_OF = Special("of", ("x",))
+#: Any other function of factors.
+_OF = Special("of", ("x",), reader="brim.terms.special.function:read", factor=True)
 
 
 def special(node: Node) -> Special | None:
@@ -100,7 +141,7 @@ def special(node: Node) -> Special | None:
 
 def values_in(node: Node) -> tuple[Call, ...]:
     """The calls to ``mo()``, ``me()``, ``mi()`` in an expression."""
-    found = (n for n in walk(node) if isinstance(n, Call) and n.fn in SPECIALS and SPECIALS[n.fn].kind in VALUES)
+    found = (n for n in walk(node) if isinstance(n, Call) and n.fn in SPECIALS and SPECIALS[n.fn].factor)
     return tuple(dict.fromkeys(found))
 
 

@@ -14,7 +14,6 @@ from brim.terms.cs import check_taken, without_cs
 from brim.terms.groups.group import GroupBlock
 from brim.terms.groups.grouping import mmc_column, parse_grouping
 from brim.terms.groups.member import Member
-from brim.terms.registry import TOGETHER
 from brim.terms.special.products import stand_in
 
 __all__ = ["gather_blocks"]
@@ -80,14 +79,15 @@ def _block(pieces: list[_Piece], frame: Frame, data2: Mapping[str, Any]) -> Grou
 def _member(piece: _Piece) -> Member:
     """The coefficients of a group term by kind: plain ones, those of special effects, those of each category."""
     terms = piece.group.terms
-    kinds = {f: entry.kind for t in terms.terms for f in t if (entry := special(f)) is not None}
+    entries = {f: entry for t in terms.terms for f in t if (entry := special(f)) is not None}
+    kinds = {f: entry.kind for f, entry in entries.items()}
     if "cs" in kinds.values():
         return _category_specific(piece, kinds)
     mm = isinstance(piece.group.by, Call) and piece.group.by.fn == "mm"
     for factor, kind in kinds.items():
-        if TOGETHER.get(kind) != "sp" and not (kind == "mmc" and mm):
+        if not entries[factor].factor and not (kind == "mmc" and mm):
             raise fault(factor, f"{deparse(factor)} cannot vary by group")
-    effects = tuple(t for t in terms.terms if any(TOGETHER.get(kinds.get(f, "")) == "sp" for f in t))
+    effects = tuple(t for t in terms.terms if any(f in entries and entries[f].factor for f in t))
     plain = replace(terms, terms=tuple(tuple(_column(f) for f in t) for t in terms.terms if t not in effects))
     mmc = tuple(f for f, kind in kinds.items() if kind == "mmc" and isinstance(f, Call))
     if not effects:

@@ -30,7 +30,6 @@ from brim.model.names import check_names
 from brim.model.plan import Part, Plan, read_plans
 from brim.model.rescor import ResidualCorrelation
 from brim.model.units import in_units
-from brim.parameters.laws import SHRUNK
 from brim.parameters.param import Param, Slot, Where
 from brim.parameters.prior import Priors, read_priors
 from brim.parameters.resolve import resolve
@@ -40,7 +39,7 @@ from brim.terms.groups.group import GroupBlock, GroupEffect
 from brim.terms.nonlinear import Nonlinear
 from brim.terms.ordered import OrderedIntercepts
 from brim.terms.population import Offset, Population
-from brim.terms.registry import TOGETHER, reader
+from brim.terms.registry import reader
 from brim.terms.residuals.law import AbstractJointLaw
 from brim.terms.shrinkage import Shrinkage, Shrunk, main_arguments
 from brim.terms.special.mi import Imputed
@@ -163,8 +162,8 @@ def _shrinkage(group: list[Param], model: Model, frame: Frame) -> Shrinkage:
     scale = next((s.key for s in response.scalars if s.name == "sigma" and scaled), "")
     rows = response.response.rows(frame)
     n = frame.total if rows is None else frame.take(rows).total
-    group = sorted(group, key=lambda p: list(SHRUNK).index(p.slots[0].class_))
-    parts = tuple(Shrunk(p.name, p.shape, SHRUNK[p.slots[0].class_]) for p in group)
+    shrinks = [(s, p) for p in group if (s := p.slots[0].shrinks) is not None]
+    parts = tuple(Shrunk(p.name, p.shape, s.signed) for s, p in sorted(shrinks, key=lambda pair: pair[0].place))
     return Shrinkage.of(name, given, parts, where, scale, n)
 
 
@@ -299,7 +298,7 @@ class _Builder:
         """The special terms of a predictor."""
         assert part.terms is not None
         context = self.context(part)
-        reads = [reader(kind, _first_special(group[0]))(tuple(group), context) for kind, group in _by_kind(part.terms)[1].items()]
+        reads = [reader(_first_special(group[0]))(tuple(group), context) for group in _by_kind(part.terms)[1].values()]
         residual = next((r.residual for r in reads if r.residual is not None), None)
         return Read(tuple(t for r in reads for t in r.terms), tuple(t for r in reads for t in r.shared), residual)
 
@@ -432,11 +431,11 @@ def _by_kind(terms: Terms) -> tuple[tuple[tuple[Node, ...], ...], dict[str, list
     plain: list[tuple[Node, ...]] = []
     kinds: dict[str, list[tuple[Node, ...]]] = {}
     for term in terms.terms:
-        found = [s.kind for s in map(special, term) if s is not None]
+        found = [s.together for s in map(special, term) if s is not None]
         if not found:
             plain.append(term)
         elif found != ["offset"]:
-            kinds.setdefault(TOGETHER.get(found[0], found[0]), []).append(term)
+            kinds.setdefault(found[0], []).append(term)
     return tuple(plain), kinds
 
 

@@ -7,7 +7,8 @@ from typing import Any, Self, final
 
 from brim.families.base import Dpar, Extra
 from brim.frames.frame import Frame
-from brim.parameters.param import Param, Reported, Where
+from brim.parameters.param import Param, Where
+from brim.parameters.reported import Reported
 from brim.terms.base import AbstractTerm, Design, Params
 
 __all__ = ["FamilyExtra"]

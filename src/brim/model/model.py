@@ -25,8 +25,9 @@ from brim.frames.frame import Frame
 from brim.model.extras import FamilyExtra
 from brim.model.rescor import ResidualCorrelation
 from brim.model.response import Response
-from brim.parameters.param import RANKS, Layout, Param, Reported, Where, in_order
+from brim.parameters.param import Layout, Param, Where
 from brim.parameters.prior import PriorRow, log_density, prior_args
+from brim.parameters.reported import FAMILY, Reported, in_order
 from brim.terms.base import AbstractTerm, completed
 from brim.terms.groups.group import GroupBlock, GroupEffect
 from brim.terms.latent import AbstractCurve, AbstractLatent
@@ -302,7 +303,7 @@ class Model:
         """What a fit holds, in brms' order of variables."""
         out = [q for t in self.terms() for q in t.reported()]
         for r in self.responses:
-            out += [Reported(p.name, np.array(p.name, dtype=object), RANKS["dpar"], p.name) for p in r.params]
+            out += [Reported(p.name, np.array(p.name, dtype=object), FAMILY, p.name) for p in r.params]
         return in_order(out, (s.name for r in self.responses for s in r.family.dpars))
 
     @property

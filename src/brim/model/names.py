@@ -9,7 +9,7 @@ import numpy as np
 
 from brim.errors import BrimError
 from brim.model.model import Model
-from brim.parameters.param import Reported
+from brim.parameters.reported import Reported
 from brim.terms.base import AbstractTerm
 
 __all__ = ["check_names"]

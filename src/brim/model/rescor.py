@@ -17,10 +17,14 @@ from brim.families.additions import scale_of
 from brim.frames.frame import Frame
 from brim.language.expand import Call, fault
 from brim.linalg import cholesky, whitened
-from brim.parameters.param import RANKS, Param, Reported, Slot
+from brim.parameters.param import Param, Slot
+from brim.parameters.reported import FAMILY, Kind, Reported, Section, called
 from brim.terms.base import AbstractTerm, Design, Params
 
 __all__ = ["ResidualCorrelation"]
+
+#: Correlations between responses.
+RESCOR = Kind("rescor", Section("rescor_pars", "Residual Correlations: ", 7), called)
 
 Dpars = Sequence[Mapping[str, Any]]
 
@@ -97,9 +101,9 @@ class ResidualCorrelation(AbstractTerm):
         rows, cols = self._pairs
         pairs = tuple(f"{self.names[i]}__{self.names[j]}" for i, j in zip(rows, cols, strict=True))
         names = np.array([f"rescor__{p}" for p in pairs], dtype=object)
-        out = [Reported("rescor", names, RANKS["rescor"], "rescor", ("rescor_pair",), {"rescor_pair": pairs})]
+        out = [Reported("rescor", names, RESCOR, "rescor", ("rescor_pair",), {"rescor_pair": pairs})]
         if self.student:
-            out.append(Reported("nu", np.array("nu", dtype=object), RANKS["dpar"], "nu"))
+            out.append(Reported("nu", np.array("nu", dtype=object), FAMILY, "nu"))
         return tuple(out)
 
     # ------------------------------------------------------------------ numbers

@@ -18,7 +18,7 @@ from brim.distributions.matrices import dirichlet, lkj_cholesky
 from brim.distributions.positive import LogNormal
 from brim.distributions.real import Normal, StudentT
 
-__all__ = ["ALIASES", "JOINT", "LAWS", "SHRINKING", "SHRUNK", "Law"]
+__all__ = ["ALIASES", "JOINT", "LAWS", "SHRINKING", "Law"]
 
 
 @dataclass(frozen=True)
@@ -193,5 +193,3 @@ JOINT: dict[str, Law] = {
 ALIASES = {"lkj": "lkj_corr_cholesky", "lkj_corr": "lkj_corr_cholesky", "laplace": "double_exponential"}
 #: Priors of all parameters of one class or several together, with parameters of their own.
 SHRINKING = ("horseshoe", "R2D2", "lasso")
-#: The classes that can have them, in brms' order, and whether their parameters have a sign (else they are standard deviations).
-SHRUNK = {"b": True, "sds": False, "sdgp": False, "sderr": False, "ar": True, "ma": True, "sdcar": False, "sd": False}

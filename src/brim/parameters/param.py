@@ -7,7 +7,6 @@ and the NumPyro model; from a tuple of ``Reported`` the draws' names, their orde
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,7 +17,7 @@ import numpy as np
 from brim.errors import BrimError
 from brim.parameters.spaces import SPACES
 
-__all__ = ["Layout", "Param", "Piece", "Reported", "Slot", "Where", "constrain", "in_order", "unconstrained_size"]
+__all__ = ["COEFFICIENTS", "Layout", "Param", "Piece", "Shrinks", "Slot", "Where", "constrain", "unconstrained_size"]
 
 
 @dataclass(frozen=True)
@@ -45,11 +44,28 @@ class Where:
 
 
 @dataclass(frozen=True)
+class Shrinks:
+    """That one shrinkage prior (``horseshoe()``, ``R2D2()``) can cover a class of parameters.
+
+    ``place`` is the class' among those under one prior, as brms lists them; ``signed`` parameters are coefficients, others standard
+    deviations.
+    """
+
+    place: int
+    signed: bool
+
+
+#: Population-level coefficients of all kinds.
+COEFFICIENTS = Shrinks(0, True)
+
+
+@dataclass(frozen=True)
 class Slot:
     """The address under which a prior reaches one element of a parameter, and brms' default there.
 
     ``default`` belongs to the row of the whole class, ``own_default`` to the row of this very coefficient or group, which then
-    is its only row unless ``in_class`` says that the class has one too (with the bounds).
+    is its only row unless ``in_class`` says that the class has one too (with the bounds). ``shrinks``: whether its class can have a
+    shrinkage prior.
     """
 
     class_: str
@@ -59,6 +75,7 @@ class Slot:
     default: str = ""
     own_default: str = ""
     in_class: bool = False
+    shrinks: Shrinks | None = field(compare=False, default=None)
 
 
 @dataclass(frozen=True)
@@ -147,77 +164,6 @@ class Param:
     @property
     def in_lprior(self) -> bool:
         return bool(self.slots)
-
-
-@dataclass(frozen=True)
-class Reported:
-    """An array of draws as brms reports it.
-
-    Attributes
-    ----------
-    key
-        Its key in the dict of transformed parameters.
-    names
-        brms' names of its elements, in the array's shape; draws are listed in C order.
-    rank
-        Its kind, one of ``RANKS``.
-    dims, coords
-        Names and labels of its axes for ArviZ; ``label`` is the variable's name there.
-    rows
-        The part of the array's first axis that this is, ``None`` for all of it.
-    """
-
-    key: str
-    names: np.ndarray
-    rank: int
-    label: str
-    dims: tuple[str, ...] = ()
-    coords: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    rows: tuple[int, int] | None = None
-
-
-#: Kinds of what is reported.
-RANKS = {
-    name: i
-    for i, name in enumerate(
-        (
-            "Intercept",
-            "b",
-            "bsp",
-            "simo",
-            "bcs",
-            "bs",
-            "autocor",
-            "gp",
-            "sd",
-            "cor",
-            "df",
-            "sds",
-            "me",
-            "dpar",
-            "rescor",
-            "r",
-            "s",
-            "zgp",
-            "latent",
-        )
-    )
-}
-
-_BEFORE = "b bs bsp bcs ar ma sderr lagsar errorsar car rhocar sdcar cosy cortime sd cor df sds sdgp lscale".split()
-_AFTER = "rescor delta lasso simo r s zgp rcar sbhaz R2D2 Ymi Yl meanme sdme corme Xme err".split()
-
-
-def in_order(reported: Iterable[Reported], dpars: Iterable[str]) -> tuple[Reported, ...]:
-    """In brms' order of variables: by class, intercepts before other coefficients; ``dpars`` are the families', in their order."""
-    classes = list(dict.fromkeys([*_BEFORE, *dpars, "", *_AFTER]))
-    place = {name: i for i, name in enumerate(classes)}
-
-    def key(q: Reported) -> tuple[int, bool]:
-        class_ = re.split(r"[_\[]", str(np.ravel(q.names)[0]) if q.names.size else q.label, maxsplit=1)[0]
-        return place.get(class_, place[""]), q.rank != RANKS["Intercept"]
-
-    return tuple(sorted(reported, key=key))
 
 
 # --------------------------------------------------------------------------- unconstrained coordinates

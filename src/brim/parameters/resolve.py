@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from brim.errors import BrimError, suggest, warn
-from brim.parameters.laws import JOINT, LAWS, SHRINKING, SHRUNK
+from brim.parameters.laws import JOINT, LAWS, SHRINKING
 from brim.parameters.param import Param, Piece, Slot, Where
 from brim.parameters.prior import Key, PriorRow, Priors, read_priors
 from brim.parameters.text import ParsedPrior, parse_prior
@@ -95,14 +95,14 @@ def _warn_unused(users: Iterable[PriorRow], params: tuple[Param, ...], rows: Map
     for user in users:
         if user.prior and user.key not in reached:
             if (law := user.prior.partition("(")[0].strip()) in SHRINKING:
-                raise _own_priors(law, user.class_)
+                raise _own_priors(law, user.class_, any(s.shrinks.signed for s in slots if s.class_ == user.class_ and s.shrinks))
             own = dict.fromkeys(s.coef or s.group for s in slots if s.class_ == user.class_ and s.where == _where(user))
             hint = f"give coef= too, one of {', '.join(own)}"
             warn(f"the prior {user.prior} for {user.describe()} is not used: each coefficient has its own; {hint}")
 
 
-def _own_priors(law: str, class_: str) -> BrimError:
-    what = "all coefficients" if SHRUNK.get(class_) else "all parameters"
+def _own_priors(law: str, class_: str, signed: bool) -> BrimError:
+    what = "all coefficients" if signed else "all parameters"
     return BrimError(
         f"{law}() covers {what} of class {class_}: single ones cannot have priors of their own",
         hint=f"give it without coef and group, and leave other priors of class {class_} out",
@@ -291,15 +291,16 @@ def _resolve_shrinkage(param: Param, texts: list[str], row: PriorRow, rows: Mapp
     """A prior of all parameters of a class together: none may have its own, nor bounds, nor a second predictor."""
     law = parse_prior(next(t for t in texts if parse_prior(t, param.symbols).law in SHRINKING)).law
     class_, where = param.slots[0].class_, param.slots[0].where
-    allowed = ["b"] if law == "lasso" else list(SHRUNK)
-    if class_ not in allowed:
-        raise BrimError(f"{law}() is a prior of class {', '.join(allowed)}, not of {row.describe()}")
+    shrinks = param.slots[0].shrinks
+    if shrinks is None or (law == "lasso" and class_ != "b"):
+        allowed = "b" if law == "lasso" else "b, and of standard deviations and autoregressions"
+        raise BrimError(f"{law}() is a prior of class {allowed}, not of {row.describe()}")
     if any(s.where != where for s in param.slots):
         raise BrimError(f"{law}() does not go with group effects that are correlated across predictors", hint="leave the ID out")
     own = any(r.prior and (r.coef or r.group) for r in where_rows(rows.values(), where) if r.class_ == class_)
     if len(set(texts)) > 1 or own:
-        raise _own_priors(law, class_)
-    if (param.lb, param.ub) != (None if SHRUNK[class_] else 0.0, None):
+        raise _own_priors(law, class_, shrinks.signed)
+    if (param.lb, param.ub) != (None if shrinks.signed else 0.0, None):
         raise BrimError(f"{law}() does not go with bounds", hint=_unbounded(class_))
     if class_ == "sd" and len(param.shape) > 1:
         raise BrimError(f"{law}() of class sd does not go with gr(by = )", hint="leave by out, or give class sd another prior")

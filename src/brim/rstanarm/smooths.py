@@ -18,11 +18,12 @@ from brim.errors import BrimError
 from brim.frames.frame import Frame
 from brim.language.expand import deparse, fault
 from brim.model.model import Model
-from brim.parameters.param import RANKS, Param, Piece, Reported
+from brim.parameters.param import Param, Piece
+from brim.parameters.reported import Reported
 from brim.rstanarm.densities import AbstractPriorTerm
 from brim.rstanarm.priors import Prior
 from brim.terms.base import AbstractTerm, Design, Params
-from brim.terms.curves.smooth import Smooth
+from brim.terms.curves.smooth import SDS, Smooth
 
 __all__ = ["Penalised", "SmoothScales", "labels_of", "penalised", "smooths_of"]
 
@@ -101,7 +102,7 @@ class SmoothScales(AbstractPriorTerm):
             return ()
         names = tuple(f"{self.null_key}_{i + 1}" for i in range(self.curves))
         dim = f"{self.null_key}_dim"
-        return (Reported(self.null_key, np.array(names, dtype=object), RANKS["sds"], self.null_key, (dim,), {dim: names}),)
+        return (Reported(self.null_key, np.array(names, dtype=object), SDS, self.null_key, (dim,), {dim: names}),)
 
 
 @final

@@ -12,7 +12,8 @@ import numpy as np
 
 from brim.frames.frame import Frame
 from brim.language.expand import Terms
-from brim.parameters.param import Param, Reported, Where
+from brim.parameters.param import Param, Where
+from brim.parameters.reported import Reported
 from brim.terms.latent import Incidence, Part
 
 __all__ = ["AbstractTerm", "Context", "Design", "Imputable", "Imputing", "Params", "Read", "completed", "given_key"]

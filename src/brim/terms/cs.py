@@ -11,7 +11,8 @@ from brim.design.matrix import ModelMatrix, brms_name
 from brim.errors import warn
 from brim.frames.frame import Frame
 from brim.language.expand import Call, Node, Terms, arguments, deparse, expand, fault, special, variables
-from brim.parameters.param import RANKS, Param, Reported, Slot, Where
+from brim.parameters.param import COEFFICIENTS, Param, Slot, Where
+from brim.parameters.reported import COEFFICIENT, Reported
 from brim.terms.base import AbstractTerm, Context, Design, Params, Read
 
 __all__ = ["CategorySpecific", "check_taken", "inner_terms", "read", "without_cs"]
@@ -102,7 +103,7 @@ class CategorySpecific(AbstractTerm):
         return {"X": self.matrix.matrix(frame)[:, 1:]}
 
     def params(self) -> tuple[Param, ...]:
-        slots = tuple(Slot("b", c, where=self.where) for c in self.coefs for _ in range(self.nthres))
+        slots = tuple(Slot("b", c, where=self.where, shrinks=COEFFICIENTS) for c in self.coefs for _ in range(self.nthres))
         return (Param(self.key, (len(self.coefs), self.nthres), slots),)
 
     def apply(self, eta: Any, params: Params, design: Design) -> Any:
@@ -117,4 +118,4 @@ class CategorySpecific(AbstractTerm):
         names = np.array([[f"{prefix}{c}[{k + 1}]" for k in range(self.nthres)] for c in self.coefs], dtype=object)
         coef, thres = f"coef_cs{self.where.suffix}", f"threshold{self.where.suffix}"
         coords = {coef: self.coefs, thres: tuple(str(k + 1) for k in range(self.nthres))}
-        return (Reported(self.key, names, RANKS["bcs"], self.key, (coef, thres), coords),)
+        return (Reported(self.key, names, COEFFICIENT, self.key, (coef, thres), coords),)

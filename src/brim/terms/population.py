@@ -14,7 +14,8 @@ from brim.errors import BrimError, name_rows
 from brim.frames.frame import Frame
 from brim.language.expand import Name, Terms, variables
 from brim.linalg import solve_lower
-from brim.parameters.param import RANKS, Param, Reported, Slot, Where
+from brim.parameters.param import COEFFICIENTS, Param, Slot, Where
+from brim.parameters.reported import COEFFICIENT, INTERCEPT, Reported
 from brim.terms.base import AbstractTerm, Design, Params
 
 __all__ = ["Population"]
@@ -137,7 +138,7 @@ class Population(AbstractTerm):
             slot = Slot("Intercept", where=self.where, default=self.intercept_default)
             out.append(Param(self.intercept_key, slots=(slot,)))
         if self.coefs:
-            slots = tuple(Slot("b", c, where=self.where) for c in self.coefs)
+            slots = tuple(Slot("b", c, where=self.where, shrinks=COEFFICIENTS) for c in self.coefs)
             out.append(Param(self.sampled, (len(self.coefs),), slots))
         return tuple(out)
 
@@ -183,11 +184,11 @@ class Population(AbstractTerm):
         prefix = f"b_{self.where.prefix}"
         if self.intercept:
             name = f"{prefix}Intercept"
-            out.append(Reported(f"b_{self.intercept_key}", np.array(name, dtype=object), RANKS["Intercept"], name))
+            out.append(Reported(f"b_{self.intercept_key}", np.array(name, dtype=object), INTERCEPT, name))
         if self.coefs:
             names = np.array([f"{prefix}{c}" for c in self.coefs], dtype=object)
             dim = f"coef{self.where.suffix}"
-            out.append(Reported(self.key, names, RANKS["b"], self.key, (dim,), {dim: self.coefs}))
+            out.append(Reported(self.key, names, COEFFICIENT, self.key, (dim,), {dim: self.coefs}))
         return tuple(out)
 
 

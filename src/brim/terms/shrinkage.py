@@ -15,7 +15,8 @@ from brim.distributions.matrices import dirichlet
 from brim.distributions.real import StudentT
 from brim.errors import BrimError, suggest
 from brim.frames.frame import Frame
-from brim.parameters.param import RANKS, Param, Piece, Reported, Where
+from brim.parameters.param import Param, Piece, Where
+from brim.parameters.reported import FAMILY, Reported
 from brim.parameters.text import parse_prior
 from brim.terms.base import AbstractTerm, Design, Params
 
@@ -251,13 +252,13 @@ class Shrinkage(AbstractTerm):
             if p.scales:
                 lags = tuple(str(i + 1) for i in range(p.size))
                 names = np.array([f"{p.scales}[{i}]" for i in lags], dtype=object)
-                out.append(Reported(p.scales, names, RANKS["dpar"], p.scales, (f"{p.scales}_lag",), {f"{p.scales}_lag": lags}))
+                out.append(Reported(p.scales, names, FAMILY, p.scales, (f"{p.scales}_lag",), {f"{p.scales}_lag": lags}))
         return tuple(out)
 
     def _reported_own(self) -> tuple[Reported, ...]:
         if self.name == "lasso":
             name = self._key("lasso_inv_lambda")
-            return (Reported(name, np.array(name, dtype=object), RANKS["dpar"], name),)
+            return (Reported(name, np.array(name, dtype=object), FAMILY, name),)
         if self.name == "horseshoe":
             return ()
         phi, r2 = self._key("R2D2_phi"), self._key("R2D2_R2")
@@ -265,6 +266,6 @@ class Shrinkage(AbstractTerm):
         names = np.array([f"{phi}[{i}]" for i in numbers], dtype=object)
         dim = self._key("R2D2_coef")
         return (
-            Reported(phi, names, RANKS["dpar"], phi, (dim,), {dim: numbers}),
-            Reported(r2, np.array(r2, dtype=object), RANKS["dpar"], r2),
+            Reported(phi, names, FAMILY, phi, (dim,), {dim: numbers}),
+            Reported(r2, np.array(r2, dtype=object), FAMILY, r2),
         )

@@ -257,6 +257,6 @@ def powerscale_sensitivity(fit: FitRecord, variable: str | list[str] | None = No
 
 
 def _population(fit: FitRecord) -> list[str]:
-    from brim.post.summaries.tables import POPULATION
+    from brim.parameters.reported import FIXED
 
-    return [str(n) for q in fit.draws.reported if q.rank in POPULATION for n in np.ravel(q.names)]
+    return [str(n) for q in fit.draws.reported if q.kind.section == FIXED for n in np.ravel(q.names)]

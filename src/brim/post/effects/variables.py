@@ -26,7 +26,7 @@ Effect = tuple[str, ...]
 _NOT_NEEDED = ("weights", "subset", "cens", "dec", "index", "mi", "bhaz", "cat")
 #: What calls say of the numbers they take; later entries win.
 _KINDS = {
-    "integer": ("mo", "thres", "vint"),
+    "integer": (*(fn for fn, row in SPECIALS.items() if row.whole), "thres", "vint"),
     "factor": ("factor", "as.factor", "ordered", "as.ordered", "as.character"),
     "trials": ("trials",),
 }
@@ -209,17 +209,12 @@ class Variables:
 
 def _factors(terms: Terms, with_groups: bool) -> Iterator[Node]:
     """What is evaluated for each row: the factors of all terms, of group effects too, with the ``by`` and weights of groupings."""
-    yield from (f for term in terms.terms for f in term if not _is(f, "autocor"))
+    yield from (f for term in terms.terms for f in term if not ((row := special(f)) and row.residual))
     for group in terms.groups if with_groups else ():
         yield from (f for term in group.terms.terms for f in term)
         if isinstance(group.by, Call):
             _, named = arguments(group.by)
             yield from (node for name, node in named.items() if name in ("by", "weights"))
-
-
-def _is(node: Node, kind: str) -> bool:
-    entry = special(node)
-    return entry is not None and entry.kind == kind
 
 
 def _members(node: Node) -> tuple[str, ...]:
@@ -241,7 +236,7 @@ def _effects(parts: Iterable[Predictor], columns: Sequence[str], parameters: set
             names = [v for v in variables(part.rhs) if v not in parameters]
             found = [*((v,) for v in names), *combinations(names, 2)]
         else:
-            terms = [t for t in part.terms(columns).terms if not (_is(t[0], "offset") or _is(t[0], "autocor"))]
+            terms = [t for t in part.terms(columns).terms if not ((row := special(t[0])) and row.effects is None)]
             plain = [t for t in terms if all(special(f) is None for f in t)]
             found = [_unique(v for f in t for v in variables(f)) for t in plain]
             others = sorted((t for t in terms if t not in plain), key=_place)
@@ -251,9 +246,8 @@ def _effects(parts: Iterable[Predictor], columns: Sequence[str], parameters: set
 
 
 def _place(term: tuple[Node, ...]) -> int:
-    """Smooths come after other special terms, Gaussian processes last."""
-    kinds = {entry.kind for f in term if (entry := special(f)) is not None}
-    return 2 if "gp" in kinds else 1 if "smooth" in kinds else 0
+    """Where the effects of a special term come: smooths after others, Gaussian processes last."""
+    return max(row.effects or 0 for f in term if (row := special(f)) is not None)
 
 
 def _special_effects(term: tuple[Node, ...]) -> list[Effect]:

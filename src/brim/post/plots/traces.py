@@ -9,7 +9,6 @@ import numpy as np
 
 from brim.errors import BrimError, suggest
 from brim.fit.record import FitRecord
-from brim.parameters.param import RANKS
 from brim.post.plots.density import bandwidth, density
 from brim.post.plots.figures import BaseFigure, Canvas, drawing
 from brim.post.plots.style import BLUE, DARK, Look, looks
@@ -75,8 +74,7 @@ def trace_plot(
 
 def main_variables(fit: FitRecord) -> list[str]:
     """The variables a reader asks for first: not effects of single levels, nor latent values, nor log densities."""
-    inner = {RANKS[name] for name in ("r", "s", "zgp", "latent")}
-    first = [str(n) for q in fit.draws.reported if q.rank not in inner for n in np.ravel(q.names)]
+    first = [str(n) for q in fit.draws.reported if not q.kind.inner for n in np.ravel(q.names)]
     varying = [n for n in first if np.ptp(fit.draws[n]) > 0]
     return varying or first
 

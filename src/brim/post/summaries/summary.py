@@ -15,10 +15,11 @@ from brim.fit.checks import verdict
 from brim.frames.columns import format_number
 from brim.infer.diagnostics import ess_bulk, ess_tail, rhat
 from brim.infer.engines import EXACT
-from brim.parameters.param import RANKS, Reported
+from brim.parameters.reported import Reported, Section
 from brim.post.summaries.prior_table import prior_lines, prior_table
-from brim.post.summaries.tables import POPULATION, population_name, statistics
+from brim.post.summaries.tables import statistics
 from brim.post.summaries.text import format_table, html_table
+from brim.terms.groups.group import COR, DF, SD
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,35 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Summary", "Table", "summarise"]
 
-
-def _called(name: str) -> str:
-    """``sds_sx_1`` as ``sds(sx_1)``, ``rescor__y__z`` as ``rescor(y,z)``."""
-    function, _, rest = name.partition("_")
-    return f"{function}({rest.removeprefix('_').replace('__', ',')})"
-
-
-#: Rank of what is reported -> its section, and how a variable is called there. Group-level ranks have tables of their own.
-_SECTION: dict[int, tuple[str, Callable[[str], str]]] = {
-    RANKS["sds"]: ("splines", _called),
-    RANKS["gp"]: ("gp", _called),
-    RANKS["autocor"]: ("cor_pars", str),
-    **dict.fromkeys(POPULATION, ("fixed", population_name)),
-    RANKS["simo"]: ("mo", lambda name: name.removeprefix("simo_")),
-    RANKS["dpar"]: ("spec_pars", str),
-    RANKS["rescor"]: ("rescor_pars", _called),
-}
-
-#: Sections in the order they are printed, with brms' titles; ``random`` stands for one table a grouping factor.
-_TITLES = {
-    "splines": "Smooth Terms: ",
-    "gp": "Gaussian Process Terms: ",
-    "cor_pars": "Correlation Structures:",
-    "random": "Group-Level Effects: ",
-    "fixed": "Population-Level Effects: ",
-    "mo": "Simplex Parameters: ",
-    "spec_pars": "Family Specific Parameters: ",
-    "rescor_pars": "Residual Correlations: ",
-}
 
 _FOOTER = (
     "For each parameter, Bulk_ESS",
@@ -93,6 +65,8 @@ class Summary:
         Name of the data, number of observations, number of levels of each grouping factor.
     chains, iter, warmup, thin
         How it was sampled.
+    sections
+        Those of the model's kinds of parameters, in the order they print.
     tables
         Section (``fixed``, ``spec_pars``, ...) -> ``Table``; also as data frames, ``summary.fixed``.
     random_tables
@@ -120,6 +94,7 @@ class Summary:
     warmup: int
     thin: int
     draws: int
+    sections: tuple[Section, ...] = field(repr=False)
     tables: Mapping[str, Table] = field(repr=False)
     random_tables: Mapping[str, Table] = field(repr=False)
     prob: float
@@ -143,6 +118,10 @@ class Summary:
 
         table = Table((), np.zeros((0, len(self.columns)))) if table is None else table
         return pd.DataFrame(table.values, index=list(table.names), columns=list(self.columns))
+
+    def table(self, section: str) -> pd.DataFrame:
+        """The data frame of a section by name, also of one that a term of its own brought."""
+        return self._frame(self.tables.get(section))
 
     @property
     def fixed(self) -> pd.DataFrame:
@@ -189,11 +168,12 @@ class Summary:
     def frames(self) -> list[tuple[str, pd.DataFrame]]:
         """Every table with its title, in the order in which they print."""
         out: list[tuple[str, pd.DataFrame]] = []
-        for key, title in _TITLES.items():
-            if key == "random":
-                out += [(f"{title.strip().rstrip(':')}, {group}", frame) for group, frame in self.random.items()]
-            elif key in self.tables:
-                out.append((title.strip().rstrip(":"), self._frame(self.tables[key])))
+        for section in self.sections:
+            title = section.title.strip().rstrip(":")
+            if section == SD.section:
+                out += [(f"{title}, {group}", frame) for group, frame in self.random.items()]
+            elif section.name in self.tables:
+                out.append((title, self._frame(self.tables[section.name])))
         return out
 
     def __str__(self) -> str:
@@ -218,13 +198,13 @@ class Summary:
 
     def _sections(self) -> Iterator[tuple[str, list[tuple[str, Table]]]]:
         """Title and tables, each with its heading, of the sections that are not empty."""
-        for section, title in _TITLES.items():
-            if section == "random":
+        for section in self.sections:
+            if section == SD.section:
                 found = [(f"~{g} (Number of levels: {self.ngrps[g]}) ", t) for g, t in self.random_tables.items()]
             else:
-                found = [("", self.tables[section])] if section in self.tables else []
+                found = [("", self.tables[section.name])] if section.name in self.tables else []
             if found:
-                yield title, found
+                yield section.title, found
 
     def _foot(self) -> list[str]:
         lines = [f"Draws were sampled using {self.sampler}. {_FOOTER[0]}", *_FOOTER[1:]] if self.draws > 1 else []
@@ -269,6 +249,7 @@ def summarise(fit: FitRecord, prob: float = 0.95, robust: bool = False, priors: 
         warmup=fit.settings.warmup if own else 0,
         thin=fit.settings.thin if own else 1,
         draws=posterior.chains * posterior.draws,
+        sections=tuple(sorted({s for q in posterior.reported if (s := q.kind.section) is not None}, key=lambda s: s.place)),
         tables=tables,
         random_tables=random,
         prob=prob,
@@ -336,13 +317,13 @@ def _tables(fit: FitRecord, prob: float, robust: bool) -> tuple[dict[str, Table]
         labels.extend((section, group, label(str(n))) for n in np.ravel(q.names))
 
     for q in fit.draws.reported:
-        if q.rank in _SECTION:
-            add(q, _SECTION[q.rank][0], "", _SECTION[q.rank][1])
+        if q.kind.section is not None and q.kind.section != SD.section:
+            add(q, q.kind.section.name, "", q.kind.called)
     for group in fit.ngrps():
         effects = [q for b in fit.model.blocks if b.grouping.label == group for q in b.reported()]
-        for kind in ("df", "sd", "cor"):
-            for q in (q for q in effects if q.rank == RANKS[kind]):
-                add(q, "random", group, _group_name(kind, group))
+        for kind in (DF, SD, COR):
+            for q in (q for q in effects if q.kind == kind):
+                add(q, "random", group, _group_name(kind.name, group))
     if not columns:
         return {}, {}
     values = _statistics(np.concatenate(columns, axis=2), prob, robust)

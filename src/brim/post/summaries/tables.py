@@ -5,7 +5,6 @@ Everything is computed from draws by ``statistics``; the tables differ in which 
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,8 @@ from brim.arguments import intervals
 from brim.errors import BrimError
 from brim.fit.draws import Posterior
 from brim.frames.columns import format_number
-from brim.parameters.param import RANKS
+from brim.parameters.reported import FIXED, population_name
+from brim.terms.groups.group import SD, R
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from brim.terms.groups.group import GroupBlock
 
 __all__ = [
-    "POPULATION",
     "coef",
     "fixef",
     "population_name",
@@ -38,9 +37,6 @@ __all__ = [
     "summarise_array",
     "var_corr",
 ]
-
-#: Ranks (``param.RANKS``) of the population-level coefficients.
-POPULATION = tuple(RANKS[name] for name in ("Intercept", "b", "bsp", "bcs", "bs"))
 
 #: Makes the median absolute deviation of a normal sample estimate its standard deviation, as R's ``mad``.
 _MAD = 1.4826
@@ -157,22 +153,11 @@ def posterior_summary(fit: FitRecord, variable: str | Iterable[str] | None, robu
 # --------------------------------------------------------------------------- population effects
 
 
-def population_name(variable: str) -> str:
-    """The coefficient of a population-level variable.
-
-    Examples
-    --------
-    >>> [population_name(v) for v in ("b_sigma_x", "bs_sx_1", "bsp_mox")]
-    ['sigma_x', 'sx_1', 'mox']
-    """
-    return re.sub(r"^b(s|sp|cs)?_", "", variable)
-
-
 def _population(posterior: Posterior) -> dict[str, np.ndarray]:
     """Draws ``(draws,)`` of each population-level coefficient."""
     out: dict[str, np.ndarray] = {}
     for q in posterior.reported:
-        if q.rank in POPULATION:
+        if q.kind.section == FIXED:
             values = _flat(posterior.array(q)).reshape(posterior.chains * posterior.draws, -1)
             out.update(zip((population_name(str(n)) for n in np.ravel(q.names)), values.T, strict=True))
     return out
@@ -202,7 +187,7 @@ def _effects(posterior: Posterior, blocks: Sequence[GroupBlock]) -> dict[str, np
     """Draws ``(draws, levels)`` of each effect of one grouping factor; names carry the predictor (``sigma_x``)."""
     out: dict[str, np.ndarray] = {}
     for block in blocks:
-        arrays = [_flat(posterior.array(q)) for q in block.reported() if q.rank == RANKS["r"]]
+        arrays = [_flat(posterior.array(q)) for q in block.reported() if q.kind == R]
         effects = (values[:, i] for values in arrays for i in range(values.shape[1]))
         out.update(zip(block.labels, effects, strict=True))
     return out
@@ -299,7 +284,7 @@ def var_corr(fit: FitRecord, summary: bool, robust: bool, probs: Sequence[float]
     how = _How(summary, robust, probs)
     out = {}
     for group, blocks in (_groups(fit) if fit.model.blocks else {}).items():
-        names = [str(n) for b in blocks for q in b.reported() if q.rank == RANKS["sd"] for n in np.ravel(q.names)]
+        names = [str(n) for b in blocks for q in b.reported() if q.kind == SD for n in np.ravel(q.names)]
         coefs = [n.removeprefix(f"sd_{group}__") for n in names]
         out[group] = _covariances(how, fit.draws, names, coefs, f"cor_{group}__")
     sigmas = {r.resp: s.key for r in fit.model.responses if r.response.estimates_sigma for s in r.scalars if s.name == "sigma"}

@@ -11,8 +11,9 @@ import numpy as np
 from brim.arguments import number, one_of
 from brim.fit.record import FitRecord
 from brim.infer.diagnostics import ess_bulk, rhat
-from brim.parameters.param import RANKS
-from brim.post.summaries.tables import POPULATION, population_name, statistics
+from brim.parameters.reported import FIXED, Kind, population_name
+from brim.post.summaries.tables import statistics
+from brim.terms.groups.group import SD, R
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,10 +76,8 @@ def _parameters(fit: FitRecord, effects: Sequence[str]) -> Iterator[tuple[str, s
     """``(effect, component, group, level, term, draws (chains, draws))`` in the order of the draws."""
     dpars = {p.name for r in fit.model.responses for p in r.predictors}
     groups = sorted(fit.ngrps(), key=len, reverse=True)
-    kinds = {**dict.fromkeys(POPULATION, "fixed"), **dict.fromkeys((RANKS["sd"], RANKS["cor"], RANKS["df"]), "ran_pars")}
-    kinds |= {RANKS["r"]: "ran_vals", **dict.fromkeys((RANKS["s"], RANKS["zgp"], RANKS["latent"]), "")}
     for q in fit.draws.reported:
-        effect = kinds.get(q.rank, "pars")
+        effect = _effect(q.kind)
         if effect not in effects:
             continue
         values = fit.draws.array(q)
@@ -87,6 +86,13 @@ def _parameters(fit: FitRecord, effects: Sequence[str]) -> Iterator[tuple[str, s
             group, level, term = _split(effect, name, groups)
             component, term = _component(term, dpars)
             yield effect, component, group, level, term, flat[:, :, i]
+
+
+def _effect(kind: Kind) -> str:
+    """broom.mixed's word for a kind of variable, empty for latent values."""
+    if kind.section == SD.section:
+        return "ran_pars"
+    return "fixed" if kind.section == FIXED else "ran_vals" if kind == R else "" if kind.inner else "pars"
 
 
 def _split(effect: str, name: str, groups: Sequence[str]) -> tuple[str, str, str]:

@@ -14,7 +14,8 @@ from brim.families.links import LINKS
 from brim.frames.frame import Frame
 from brim.language.expand import expand, parse
 from brim.model.model import Model
-from brim.parameters.param import RANKS, Param, Reported
+from brim.parameters.param import Param
+from brim.parameters.reported import FAMILY, Reported
 from brim.rstanarm.joint.association import Association
 from brim.rstanarm.joint.event import Baseline
 from brim.rstanarm.joint.quadrature import nodes_in
@@ -216,7 +217,7 @@ class EventProcess(AbstractTerm):
         )
         parts += [(key, np.array(names, dtype=object)) for key, names in vectors if names]
         return tuple(
-            Reported(key, names, RANKS["dpar"], key, (key,) * names.ndim, {key: tuple(np.ravel(names))} if names.ndim else {})
+            Reported(key, names, FAMILY, key, (key,) * names.ndim, {key: tuple(np.ravel(names))} if names.ndim else {})
             for key, names in parts
         )
 

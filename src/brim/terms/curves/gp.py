@@ -20,12 +20,17 @@ from brim.frames.frame import Frame
 from brim.language.expand import Call, Constant, Node, Terms, Text, arguments, deparse, fault, variables
 from brim.limits import within
 from brim.linalg import cholesky, inverse_lower, root_of, solve_lower
-from brim.parameters.param import RANKS, Param, Piece, Reported, Slot, Where
+from brim.parameters.param import Param, Piece, Shrinks, Slot, Where
+from brim.parameters.reported import Kind, Reported, Section, called
 from brim.terms.base import AbstractTerm, Context, Design, Params, Read
 from brim.terms.curves.kernels import KERNELS, NAMES, correlation, lscale_prior, root_spectral_density
 from brim.terms.latent import AbstractCurve, Incidence, Loadings, Part
 
 __all__ = ["GaussianProcess", "read"]
+
+#: Standard deviation and length scales; weights of the functions.
+HYPER = Kind("gp", Section("gp", "Gaussian Process Terms: ", 1), called)
+WEIGHTS = Kind("gp weights", inner=True, each=True)
 
 #: Added to the diagonal of a covariance matrix so that its Cholesky factor exists; the second, times the variance, where rounding needs it.
 NUGGET = 1e-12
@@ -296,7 +301,7 @@ class GaussianProcess(AbstractTerm, AbstractCurve):
         return [brms_name(p.name + deparse(n)) for p in self.processes for n in self.covariates]
 
     def params(self) -> tuple[Param, ...]:
-        sds = tuple(Slot("sdgp", p.name, where=self.where, default=self.default) for p in self.processes)
+        sds = tuple(Slot("sdgp", p.name, where=self.where, default=self.default, shrinks=Shrinks(2, False)) for p in self.processes)
         own = [text for p in self.processes for text in p.priors]
         scales = tuple(
             Slot("lscale", name, where=self.where, own_default=text, in_class=True)
@@ -311,14 +316,14 @@ class GaussianProcess(AbstractTerm, AbstractCurve):
             label = f"{kind}_{self.where.prefix}{self.name}"
             dim = f"{label}_dim"
             array = np.array([f"{kind}_{self.where.prefix}{n}" for n in names], dtype=object)
-            out.append(Reported(self._name(kind), array, RANKS["gp"], label, (dim,), {dim: tuple(names)}))
+            out.append(Reported(self._name(kind), array, HYPER, label, (dim,), {dim: tuple(names)}))
         at = 0
         for p in self.processes:
             label = f"zgp_{self.where.prefix}{p.name}"
             numbers = tuple(str(i + 1) for i in range(p.size))
             array = np.array([f"{label}[{i}]" for i in numbers], dtype=object)
             dim = f"{label}_dim"
-            out.append(Reported(self._name("zgp"), array, RANKS["zgp"], label, (dim,), {dim: numbers}, (at, at + p.size)))
+            out.append(Reported(self._name("zgp"), array, WEIGHTS, label, (dim,), {dim: numbers}, (at, at + p.size)))
             at += p.size
         return tuple(out)
 

@@ -20,11 +20,16 @@ from brim.errors import BrimError
 from brim.frames.columns import Factor, Logical
 from brim.frames.frame import Frame
 from brim.language.expand import Call, Node, deparse, fault, variables
-from brim.parameters.param import RANKS, Param, Piece, Reported, Slot, Where
+from brim.parameters.param import COEFFICIENTS, Param, Piece, Shrinks, Slot, Where
+from brim.parameters.reported import COEFFICIENT, Kind, Reported, Section, called
 from brim.terms.base import AbstractTerm, Context, Design, Params, Read
 from brim.terms.latent import AbstractCurve, Incidence, Loadings, Part
 
-__all__ = ["Smooth", "read"]
+__all__ = ["PENALISED", "SDS", "Smooth", "read"]
+
+#: Standard deviations of penalised coefficients; the coefficients.
+SDS = Kind("sds", Section("splines", "Smooth Terms: ", 0), called)
+PENALISED = Kind("s", inner=True)
 
 STANDARD_NORMAL = (Piece("std_normal", None),)
 
@@ -223,10 +228,10 @@ class Smooth(AbstractTerm, AbstractCurve):
         assert self.smooth is not None
         n, out = len(self.levels), []
         if self.smooth.n_fixed:
-            slots = tuple(Slot("b", name, where=self.where) for name in self._fixed_names())
+            slots = tuple(Slot("b", name, where=self.where, shrinks=COEFFICIENTS) for name in self._fixed_names())
             out.append(Param(self._name("bs"), (n * self.smooth.n_fixed,), slots))
         if self._sizes:
-            slot = Slot("sds", deparse(self.call), where=self.where, default=self.sds_default)
+            slot = Slot("sds", deparse(self.call), where=self.where, default=self.sds_default, shrinks=Shrinks(1, False))
             out.append(Param(self._name("sds"), (n * self.smooth.n_sds,), (slot,) * (n * self.smooth.n_sds), lb=0.0))
         if self._wiggles:
             out.append(Param(self.standardised, (self.width,), pieces=STANDARD_NORMAL))
@@ -337,19 +342,17 @@ class Smooth(AbstractTerm, AbstractCurve):
         prefix, plain = self.where.prefix, [label.replace(":", "") for label in self.labels]
         out = []
         if self.smooth.n_fixed:
-            out.append(self._reported("bs", [f"bs_{prefix}{name}" for name in self._fixed_names()]))
+            out.append(self._reported("bs", COEFFICIENT, [f"bs_{prefix}{name}" for name in self._fixed_names()]))
         if self._sizes:
-            out.append(self._reported("sds", [f"sds_{prefix}{label}_{j + 1}" for label in plain for j in range(self.smooth.n_sds)]))
+            out.append(self._reported("sds", SDS, [f"sds_{prefix}{label}_{j + 1}" for label in plain for j in range(self.smooth.n_sds)]))
             names = [f"s_{prefix}{label}_{j + 1}[{i + 1}]" for label in plain for j, n in enumerate(self._sizes) for i in range(n)]
-            out.append(self._reported("s", names))
+            out.append(self._reported("s", PENALISED, names))
         return tuple(out)
 
-    def _reported(self, base: str, names: list[str]) -> Reported:
+    def _reported(self, base: str, kind: Kind, names: list[str]) -> Reported:
         call = SmoothCall.read(self.call)
         label = f"{base}_{self.where.prefix}{brms_name(call.label)}{'' if call.by is None else brms_name(deparse(call.by))}"
-        return Reported(
-            self._name(base), np.array(names, dtype=object), RANKS[base], label, (f"{label}_dim",), {f"{label}_dim": tuple(names)}
-        )
+        return Reported(self._name(base), np.array(names, dtype=object), kind, label, (f"{label}_dim",), {f"{label}_dim": tuple(names)})
 
 
 def _product(columns: Any, coefs: Any, positions: np.ndarray, code: Any) -> Any:

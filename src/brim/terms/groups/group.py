@@ -23,13 +23,19 @@ from jax.scipy.special import gammaln
 
 from brim.frames.frame import Frame
 from brim.linalg import cholesky, solve
-from brim.parameters.param import RANKS, Param, Piece, Reported, Slot
+from brim.parameters.param import Param, Piece, Shrinks, Slot
+from brim.parameters.reported import Kind, Reported, Section
 from brim.terms.base import AbstractTerm, Design, Params
 from brim.terms.groups.grouping import Grouping
 from brim.terms.groups.member import Member, Term
 from brim.terms.latent import EFFECTS, AbstractLatent, Incidence, Loadings, Part
 
-__all__ = ["GroupBlock", "GroupEffect"]
+__all__ = ["COR", "DF", "SD", "GroupBlock", "GroupEffect", "R"]
+
+#: Widths of group effects, their correlations and degrees of freedom (a table for each grouping factor), and the effects.
+_RANDOM = Section("random", "Group-Level Effects: ", 3)
+SD, COR, DF = (Kind(name, _RANDOM) for name in ("sd", "cor", "df"))
+R = Kind("r", inner=True, each=True)
 
 STANDARD_NORMAL = (Piece("std_normal", None),)
 
@@ -143,7 +149,9 @@ class GroupBlock(AbstractTerm, AbstractLatent):
     def _slots(self) -> tuple[Slot, ...]:
         group = self.grouping.label
         each = tuple(
-            Slot("sd", c, group, m.where, default) for m, default in zip(self.members, self.sd_default, strict=True) for c in m.coefs
+            Slot("sd", c, group, m.where, default, shrinks=Shrinks(7, False))
+            for m, default in zip(self.members, self.sd_default, strict=True)
+            for c in m.coefs
         )
         return each * max(len(self.grouping.by_levels), 1)
 
@@ -304,7 +312,7 @@ class GroupBlock(AbstractTerm, AbstractLatent):
             Reported(
                 self._name("sd"),
                 names if by else names[0],
-                RANKS["sd"],
+                SD,
                 f"sd_{group}{suffix}",
                 (*by, coef_dim),
                 {**by, coef_dim: self.labels},
@@ -318,7 +326,7 @@ class GroupBlock(AbstractTerm, AbstractLatent):
                 Reported(
                     self._name("cor"),
                     cors if by else cors[0],
-                    RANKS["cor"],
+                    COR,
                     f"cor_{group}{suffix}",
                     (*by, pair_dim),
                     {**by, pair_dim: pairs},
@@ -326,7 +334,7 @@ class GroupBlock(AbstractTerm, AbstractLatent):
             )
         if self.grouping.dist == "student":
             name = np.array(f"df_{group}", dtype=object)
-            out.append(Reported(self._name("df"), name, RANKS["df"], f"df_{group}{suffix}"))
+            out.append(Reported(self._name("df"), name, DF, f"df_{group}{suffix}"))
         return (*out, *self._reported_effects(group, suffix))
 
     def _dim_suffix(self) -> str:
@@ -343,7 +351,7 @@ class GroupBlock(AbstractTerm, AbstractLatent):
             names = np.array([[f"{var}[{level},{c}]" for level in levels] for c in coefs], dtype=object)
             coef_dim = f"coef_{group}_{where.suffix}{suffix}" if where.suffix else f"coef_{group}{suffix}_r"
             coords = {coef_dim: coefs, group: levels}
-            out.append(Reported(self._name("r"), names, RANKS["r"], var + suffix, (coef_dim, group), coords, (at, at + len(coefs))))
+            out.append(Reported(self._name("r"), names, R, var + suffix, (coef_dim, group), coords, (at, at + len(coefs))))
             at += len(coefs)
         return tuple(out)
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from brim.frames.frame import Frame
 from brim.language.expand import Call, deparse, fault
-from brim.parameters.param import Param, Reported, Where
+from brim.parameters.param import Param, Where
+from brim.parameters.reported import Reported
 from brim.terms.base import AbstractTerm, Context, Design, Imputing, Params, Read, completed
 from brim.terms.residuals.series import Series, lag_params, lag_reported, orders
 

@@ -14,8 +14,10 @@ from brim.errors import suggest, warn
 from brim.frames.columns import Factor, Logical, Numeric
 from brim.frames.frame import Frame
 from brim.language.expand import Call, Constant, Node, Text, arguments, deparse, fault, variables, word
-from brim.parameters.param import RANKS, Param, Piece, Reported, Slot, Where
+from brim.parameters.param import Param, Piece, Shrinks, Slot, Where
+from brim.parameters.reported import LATENT, Reported
 from brim.terms.base import AbstractTerm, Context, Design, Params, Read
+from brim.terms.residuals.law import AUTOCOR
 from brim.terms.residuals.matrices import named_matrix, square_matrix
 
 __all__ = ["ConditionalAutoregression", "read"]
@@ -146,7 +148,7 @@ class ConditionalAutoregression(AbstractTerm):
 
     def params(self) -> tuple[Param, ...]:
         flat, n = (Piece("flat", None),), self.size
-        sd = Param(self._name("sdcar"), slots=(Slot("sdcar", where=self.where, default=self.default),), lb=0.0)
+        sd = Param(self._name("sdcar"), slots=(Slot("sdcar", where=self.where, default=self.default, shrinks=Shrinks(6, False)),), lb=0.0)
         if self.type == "escar":
             car = Param(self._name("car"), slots=(Slot("car", where=self.where),), lb=0.0, ub=1.0)
             return (car, sd, Param(self._name("rcar"), (n,), pieces=flat))
@@ -188,10 +190,10 @@ class ConditionalAutoregression(AbstractTerm):
 
     def reported(self) -> tuple[Reported, ...]:
         names = ("car", "sdcar") if self.type == "escar" else ("rhocar", "sdcar") if self.type == "bym2" else ("sdcar",)
-        scalars = [Reported(self._name(n), np.array(self._name(n), dtype=object), RANKS["autocor"], self._name(n)) for n in names]
+        scalars = [Reported(self._name(n), np.array(self._name(n), dtype=object), AUTOCOR, self._name(n)) for n in names]
         r = self._name("rcar")
         numbers = np.array([f"{r}[{i + 1}]" for i in range(self.size)], dtype=object)
-        return (*scalars, Reported(r, numbers, RANKS["latent"], r, (f"{r}_place",), {f"{r}_place": self.levels}))
+        return (*scalars, Reported(r, numbers, LATENT, r, (f"{r}_place",), {f"{r}_place": self.levels}))
 
     def apply(self, eta: Any, params: Params, design: Design) -> Any:
         return eta + params[self._name("rcar")][design["at"]]

@@ -14,8 +14,10 @@ from brim.frames.columns import level_name
 from brim.frames.frame import Frame
 from brim.language.expand import Call, deparse, fault
 from brim.linalg import cholesky
-from brim.parameters.param import RANKS, Param, Reported, Slot, Where
+from brim.parameters.param import Param, Slot, Where
+from brim.parameters.reported import Reported
 from brim.terms.base import Design, Params
+from brim.terms.residuals.law import AUTOCOR
 from brim.terms.residuals.series import Series, lag_params, lag_reported, orders
 
 __all__ = ["AbstractCorrelation", "blocks", "read_correlation"]
@@ -134,7 +136,7 @@ class CompoundSymmetry(AbstractCorrelation):
         return (Param(self._key, slots=(Slot("cosy", where=self.where),), lb=0.0, ub=1.0),)
 
     def reported(self) -> tuple[Reported, ...]:
-        return (Reported(self._key, np.array(self._key, dtype=object), RANKS["autocor"], self._key),)
+        return (Reported(self._key, np.array(self._key, dtype=object), AUTOCOR, self._key),)
 
     def matrix(self, params: Params, longest: int) -> Any:
         eye = jnp.eye(longest)
@@ -195,7 +197,7 @@ class Unstructured(AbstractCorrelation):
         label = f"cortime{self.where.suffix}"
         pairs = tuple(f"{self.labels[i]}__{self.labels[j]}" for j, i in zip(*self._pairs, strict=True))
         names = np.array([f"{label}__{p}" for p in pairs], dtype=object)
-        return (Reported(self._key("cortime"), names, RANKS["autocor"], label, (f"{label}_pair",), {f"{label}_pair": pairs}),)
+        return (Reported(self._key("cortime"), names, AUTOCOR, label, (f"{label}_pair",), {f"{label}_pair": pairs}),)
 
     def matrix(self, params: Params, longest: int) -> Any:
         rows, cols = self._pairs

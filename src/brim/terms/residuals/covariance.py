@@ -7,7 +7,8 @@ from typing import Any, Self, final
 
 from brim.frames.frame import Frame
 from brim.language.expand import Call
-from brim.parameters.param import Param, Reported
+from brim.parameters.param import Param
+from brim.parameters.reported import Reported
 from brim.terms.base import Context, Design, Params, Read
 from brim.terms.residuals.correlation import AbstractCorrelation, blocks, read_correlation
 from brim.terms.residuals.law import AbstractResidual, whiten

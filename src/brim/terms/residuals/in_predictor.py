@@ -13,9 +13,11 @@ import numpy as np
 from brim.frames.frame import Frame
 from brim.language.expand import Call
 from brim.linalg import cholesky, solve_lower
-from brim.parameters.param import RANKS, Param, Piece, Reported, Slot, Where
+from brim.parameters.param import Param, Piece, Shrinks, Slot, Where
+from brim.parameters.reported import LATENT, Reported
 from brim.terms.base import AbstractTerm, Context, Design, Params, Read
 from brim.terms.residuals.correlation import AbstractCorrelation, blocks, read_correlation
+from brim.terms.residuals.law import AUTOCOR
 from brim.terms.residuals.past import Past
 from brim.terms.residuals.series import Series, flag, lag_params, lag_reported, orders
 
@@ -95,7 +97,7 @@ class LatentResiduals(AbstractTerm):
 
     def params(self) -> tuple[Param, ...]:
         own = lag_params(self.where, self.p, self.q, bounded=True) if self.correlation is None else self.correlation.params()
-        sd = Param(self._name("sderr"), slots=(Slot("sderr", where=self.where, default=self.default),), lb=0.0)
+        sd = Param(self._name("sderr"), slots=(Slot("sderr", where=self.where, default=self.default, shrinks=Shrinks(3, False)),), lb=0.0)
         return (*own, sd, Param(self._name("zerr"), (self.size,), pieces=(Piece("std_normal", None),)))
 
     def transform(self, params: Params, design: Design) -> dict[str, Any]:
@@ -122,8 +124,8 @@ class LatentResiduals(AbstractTerm):
         sd, err = self._name("sderr"), self._name("err")
         numbers = tuple(str(i + 1) for i in range(self.size))
         names = np.array([f"{err}[{i}]" for i in numbers], dtype=object)
-        one = Reported(sd, np.array(sd, dtype=object), RANKS["autocor"], sd)
-        return (*own, one, Reported(err, names, RANKS["latent"], err, (f"{err}_dim",), {f"{err}_dim": numbers}))
+        one = Reported(sd, np.array(sd, dtype=object), AUTOCOR, sd)
+        return (*own, one, Reported(err, names, LATENT, err, (f"{err}_dim",), {f"{err}_dim": numbers}))
 
     # ------------------------------------------------------------------ numbers
 

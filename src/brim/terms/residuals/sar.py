@@ -11,9 +11,10 @@ import numpy as np
 from brim.frames.frame import Frame
 from brim.language.expand import Call, Text, arguments, fault, word
 from brim.linalg import solve
-from brim.parameters.param import RANKS, Param, Reported, Slot, Where
+from brim.parameters.param import Param, Slot, Where
+from brim.parameters.reported import Reported
 from brim.terms.base import Context, Design, Params, Read
-from brim.terms.residuals.law import AbstractResidual
+from brim.terms.residuals.law import AUTOCOR, AbstractResidual
 from brim.terms.residuals.matrices import rows_of, square_matrix
 
 __all__ = ["SpatialAutoregression", "read"]
@@ -68,7 +69,7 @@ class SpatialAutoregression(AbstractResidual):
         return (Param(self._name, slots=(slot,), lb="min_eigenMsar", ub="max_eigenMsar", symbols=symbols),)
 
     def reported(self) -> tuple[Reported, ...]:
-        return (Reported(self._name, np.array(self._name, dtype=object), RANKS["autocor"], self._name),)
+        return (Reported(self._name, np.array(self._name, dtype=object), AUTOCOR, self._name),)
 
     def _filter(self, params: Params, design: Design) -> Any:
         """``I - rho M``."""

@@ -11,9 +11,13 @@ from brim.frames.columns import Column, Factor, Logical, Numeric
 from brim.frames.frame import Frame
 from brim.language.expand import Call, Constant, Name, Node, Number, arguments, chain, deparse, fault, variables
 from brim.limits import within
-from brim.parameters.param import RANKS, Param, Reported, Slot, Where
+from brim.parameters.param import Param, Shrinks, Slot, Where
+from brim.parameters.reported import Reported
+from brim.terms.residuals.law import AUTOCOR
 
 __all__ = ["Series", "flag", "lag_params", "lag_reported", "orders"]
+
+SHRINKS = {"ar": Shrinks(4, True), "ma": Shrinks(5, True)}
 
 
 @dataclass(frozen=True)
@@ -136,7 +140,7 @@ def lag_params(where: Where, p: int, q: int, bounded: bool) -> tuple[Param, ...]
     """``ar (p,)`` and ``ma (q,)``, between -1 and 1 if ``bounded``."""
     low, high = (-1.0, 1.0) if bounded else (None, None)
     return tuple(
-        Param(f"{name}{where.suffix}", (n,), tuple(Slot(name, where=where) for _ in range(n)), lb=low, ub=high)
+        Param(f"{name}{where.suffix}", (n,), tuple(Slot(name, where=where, shrinks=SHRINKS[name]) for _ in range(n)), lb=low, ub=high)
         for name, n in (("ar", p), ("ma", q))
         if n
     )
@@ -150,5 +154,5 @@ def lag_reported(where: Where, p: int, q: int) -> tuple[Reported, ...]:
         lags = tuple(str(i + 1) for i in range(n))
         if n:
             names = np.array([f"{label}[{i}]" for i in lags], dtype=object)
-            out.append(Reported(label, names, RANKS["autocor"], label, (f"{label}_lag",), {f"{label}_lag": lags}))
+            out.append(Reported(label, names, AUTOCOR, label, (f"{label}_lag",), {f"{label}_lag": lags}))
     return tuple(out)

@@ -15,12 +15,16 @@ from brim.design.matrix import brms_name
 from brim.frames.frame import Frame
 from brim.language.expand import Call, Name, arguments, deparse, fault, variables
 from brim.linalg import cholesky
-from brim.parameters.param import RANKS, Param, Piece, Reported, Slot
+from brim.parameters.param import Param, Piece, Slot
+from brim.parameters.reported import LATENT, Kind, Reported
 from brim.terms.base import AbstractTerm, Context, Design, Params
 from brim.terms.latent import AbstractLatent, Loadings, Part
 from brim.terms.special.variable import Place, SpecialVariable, call_name
 
 __all__ = ["NoiseFree", "Noisy", "NoisyVariable", "read"]
+
+#: Mean, standard deviation and correlations of noise-free values, which summaries of brms leave out.
+NOISE = Kind("noise-free values")
 
 
 def read(call: Call, context: Context) -> NoisyVariable:
@@ -276,7 +280,7 @@ class NoiseFree(AbstractTerm, AbstractLatent):
             Reported(
                 self._name(base),
                 np.array([f"{base}_{n}" for n in names], dtype=object),
-                RANKS["me"],
+                NOISE,
                 self._name(base),
                 (dim,),
                 {dim: names},
@@ -287,13 +291,13 @@ class NoiseFree(AbstractTerm, AbstractLatent):
             pairs = tuple(f"{names[i]}__{names[j]}" for i, j in self._pairs())
             flat = np.array([f"corme{self._suffix}__{p}" for p in pairs], dtype=object)
             pair = f"pair_me{self._suffix}"
-            out.append(Reported(self._name("corme"), flat, RANKS["me"], self._name("corme"), (pair,), {pair: pairs}))
+            out.append(Reported(self._name("corme"), flat, NOISE, self._name("corme"), (pair,), {pair: pairs}))
         index = tuple(str(i + 1) for i in range(self.count))
         obs = self.group or "obs_me"
         labels = self.levels or index
         for n in names:
             flat = np.array([f"Xme_{n}[{i}]" for i in index], dtype=object)
-            out.append(Reported(f"Xme_{n}", flat, RANKS["latent"], f"Xme_{n}", (obs,), {obs: labels}))
+            out.append(Reported(f"Xme_{n}", flat, LATENT, f"Xme_{n}", (obs,), {obs: labels}))
         return tuple(out)
 
 

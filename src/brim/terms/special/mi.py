@@ -14,7 +14,8 @@ from brim.design.expressions import Expression
 from brim.errors import BrimError
 from brim.frames.frame import Frame
 from brim.language.expand import Call, Constant, Name, arguments, fault, variables
-from brim.parameters.param import RANKS, Param, Piece, Reported
+from brim.parameters.param import Param, Piece
+from brim.parameters.reported import LATENT, Reported
 from brim.terms.base import AbstractTerm, Context, Design, Imputable, Params, completed
 from brim.terms.special.variable import Place, SpecialVariable, call_name
 
@@ -157,7 +158,7 @@ class Imputed(AbstractTerm):
             return ()
         names = np.array([f"{self.key}[{n}]" for n in self.names], dtype=object)
         dim = f"row_{self.key}"
-        return (Reported(self.key, names, RANKS["latent"], self.key, (dim,), {dim: self.names}),)
+        return (Reported(self.key, names, LATENT, self.key, (dim,), {dim: self.names}),)
 
 
 @final

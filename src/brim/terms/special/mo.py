@@ -13,11 +13,15 @@ from brim.frames.columns import HOW_TO_ORDER, Factor
 from brim.frames.frame import Frame
 from brim.language.expand import Call, Constant, Node, Text, arguments, deparse, fault, variables
 from brim.limits import within
-from brim.parameters.param import RANKS, Param, Reported, Slot
+from brim.parameters.param import Param, Slot
+from brim.parameters.reported import Kind, Reported, Section
 from brim.terms.base import Context, Design, Params
 from brim.terms.special.variable import Place, SpecialVariable, call_name
 
 __all__ = ["Monotonic", "read"]
+
+#: Shares of the steps between neighbouring values.
+SIMPLEX = Kind("simplex", Section("mo", "Simplex Parameters: ", 5), lambda name: name.removeprefix("simo_"))
 
 
 def read(call: Call, context: Context) -> Monotonic:
@@ -130,7 +134,7 @@ class Monotonic(SpecialVariable):
         label = f"simo_{place.where.prefix}{place.coef}{place.number}"
         names = np.array([f"{label}[{i + 1}]" for i in range(self.steps)], dtype=object)
         dim = f"{label}_dim"
-        return (Reported(self._key(place), names, RANKS["simo"], label, (dim,), {dim: tuple(str(i + 1) for i in range(self.steps))}),)
+        return (Reported(self._key(place), names, SIMPLEX, label, (dim,), {dim: tuple(str(i + 1) for i in range(self.steps))}),)
 
     def value(self, params: Params, design: Design, place: Place) -> Any:
         simo = params[self._key(place)]

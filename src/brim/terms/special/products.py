@@ -11,9 +11,10 @@ import numpy as np
 from brim.design.matrix import ModelMatrix, brms_name
 from brim.frames.frame import Frame
 from brim.language.expand import Call, Name, Node, Terms, deparse, fault, special, variables
-from brim.parameters.param import RANKS, Param, Reported, Slot, Where
+from brim.parameters.param import COEFFICIENTS, Param, Slot, Where
+from brim.parameters.reported import COEFFICIENT, Reported
 from brim.terms.base import AbstractTerm, Context, Design, Params, Read, given_key
-from brim.terms.registry import TOGETHER, variable_reader
+from brim.terms.registry import variable_reader
 from brim.terms.special.variable import Place, SpecialVariable
 
 __all__ = ["Product", "SpecialEffects", "read", "stand_in"]
@@ -25,7 +26,7 @@ def read(terms: tuple[tuple[Node, ...], ...], context: Context) -> Read:
     for call in calls:
         kind = special(call)
         assert kind is not None
-        if TOGETHER.get(kind.kind) != "sp":
+        if not kind.factor:
             raise fault(call, f"{deparse(call)} cannot stand in an interaction with mo(), me() or mi()")
     found = {call: variable_reader(call)(call, context) for call in calls}
     names: dict[str, Call] = {}
@@ -132,7 +133,7 @@ class SpecialEffects(AbstractTerm):
         return [(self.variable[i], place) for p in self.products for i, place in p.factors]
 
     def params(self) -> tuple[Param, ...]:
-        slots = tuple(Slot("b", c, where=self.where) for c in self.coefs)
+        slots = tuple(Slot("b", c, where=self.where, shrinks=COEFFICIENTS) for c in self.coefs)
         out = {self.key: Param(self.key, (len(slots),), slots)}
         for v, place in self._placed():
             for p in v.params(place):
@@ -174,7 +175,7 @@ class SpecialEffects(AbstractTerm):
     def reported(self) -> tuple[Reported, ...]:
         names = np.array([f"bsp_{self.where.prefix}{c}" for c in self.coefs], dtype=object)
         dim = f"special{self.where.suffix}"
-        out = {self.key: Reported(self.key, names, RANKS["bsp"], self.key, (dim,), {dim: self.coefs})}
+        out = {self.key: Reported(self.key, names, COEFFICIENT, self.key, (dim,), {dim: self.coefs})}
         for v, place in self._placed():
             out |= {q.key: q for q in v.reported(place)}
         return tuple(out.values())

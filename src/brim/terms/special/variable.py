@@ -9,7 +9,8 @@ from typing import Any, Self
 from brim.design.matrix import brms_name
 from brim.frames.frame import Frame
 from brim.language.expand import Call, deparse
-from brim.parameters.param import Param, Reported, Where
+from brim.parameters.param import Param, Where
+from brim.parameters.reported import Reported
 from brim.terms.base import AbstractTerm, Design, Params
 
 __all__ = ["Place", "SpecialVariable", "call_name"]
