@@ -49,6 +49,9 @@ STRUCTURES = {
         {"prior": prior("horseshoe(main = TRUE)") + prior("horseshoe()", class_="sd")},
     ),
     "shrunk by R2D2": ("y ~ s(x, k = 5) + (1 | g)", {"prior": prior("R2D2(main = TRUE)", class_="sd") + prior("R2D2()", class_="sds")}),
+    "shrunk coefficients": ("y ~ x + z + f3", {"prior": prior("horseshoe(1)")}),
+    "shrunk coefficients and slopes": ("y ~ x + z + (1 + x | g)", {"prior": prior("R2D2()")}),
+    "shrunk coefficients and predicted sigma": (bf("y ~ x + z", "sigma ~ x"), {"prior": prior("horseshoe(1)")}),
     "offset and a prior": ("y ~ x + offset(z) + (1 | g)", {"prior": prior("normal(0, 1)")}),
 }
 

@@ -240,7 +240,10 @@ def coordinates(fit: FitRecord, spread: float = 1.0, algorithm: str = "sampling"
     """What an algorithm works in: see ``brim.coordinates.choose``."""
     s = fit.settings
     wish = choose.Wish(algorithm, s.marginalize, Control.read(dict(s.control)).adapted_effects, spread)
-    return choose.coordinates(fit.model, _rows(fit), wish)
+    try:
+        return choose.coordinates(fit.model, _rows(fit), wish)
+    except NowhereError as error:
+        raise explained(error, fit.model, fit.frame) from None
 
 
 def _rows(fit: FitRecord) -> Frame:

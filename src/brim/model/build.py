@@ -148,7 +148,21 @@ def _with_shrinkage(model: Model, frame: Frame) -> Model:
     terms = [_shrinkage([p for p in model.params if p.special and p.slots[0].where == where], model, frame) for where in places]
     made = {t.parts[0].key: t for t in terms}
     params = tuple(q for p in model.params for q in (made[p.name].params() if p.name in made else () if p.special else (p,)))
-    return replace(model, shared=(*model.shared, *terms), params=params)
+    responses = tuple(
+        replace(
+            r,
+            predictors=tuple(replace(p, terms=tuple(_shrunk(t, terms) for t in p.terms)) for p in r.predictors),
+            extras=tuple(replace(x, main=_shrunk(x.main, terms)) for x in r.extras),
+        )
+        for r in model.responses
+    )
+    return replace(model, responses=responses, shared=(*model.shared, *terms), params=params)
+
+
+def _shrunk(term: AbstractTerm, priors: list[Shrinkage]) -> AbstractTerm:
+    """Coefficients that know what their scales depend on."""
+    own = next((s for s in priors if s.vector == term.key), None)
+    return replace(term, shrunk=own.scaling) if own is not None and isinstance(term, Population) else term
 
 
 def _shrinkage(group: list[Param], model: Model, frame: Frame) -> Shrinkage:

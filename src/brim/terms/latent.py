@@ -13,7 +13,7 @@ import numpy as np
 from brim.frames.frame import Frame
 from brim.linalg import Cells, lower_cells, sum_by
 
-__all__ = ["AbstractCurve", "AbstractLatent", "Incidence", "Loadings", "Part", "named", "spread"]
+__all__ = ["AbstractCurve", "AbstractLatent", "Incidence", "Loadings", "Part", "named", "scales_of", "spread"]
 
 
 EFFECTS = " effects"  # behind the name of a grouping factor
@@ -204,6 +204,11 @@ class AbstractCurve(AbstractLatent):
     @abstractmethod
     def basis(self, design: Any) -> Any:
         """The functions at each row, (rows, width)."""
+
+
+def scales_of(key: str) -> str:
+    """Where the scales of the coefficients of this key are among the transformed parameters, if these are scales times standard normal."""
+    return f"scale:{key}"
 
 
 def spread(loadings: Loadings, shape: tuple[int, int]) -> Any:

@@ -17,13 +17,14 @@ from brim.linalg import solve_lower
 from brim.parameters.param import COEFFICIENTS, Param, Slot, Where
 from brim.parameters.reported import COEFFICIENT, INTERCEPT, Reported
 from brim.terms.base import AbstractTerm, Design, Params
+from brim.terms.latent import AbstractCurve, Incidence, Loadings, Part, scales_of
 
 __all__ = ["Population"]
 
 
 @final
 @dataclass(frozen=True)
-class Population(AbstractTerm):
+class Population(AbstractTerm, AbstractCurve):
     """The population-level part of one predictor.
 
     The intercept is sampled as the value of the predictor at the mean of the columns (brms' ``Intercept``, which its
@@ -46,6 +47,11 @@ class Population(AbstractTerm):
     decomp
         ``"QR"``: with ``X = Q R`` (centred) sampled are the ``bQ`` of the columns ``Q sqrt(n - 1)``, which priors of class ``b`` are about
         (as in brms); reported is ``b = sqrt(n - 1) R^-1 bQ``.
+    shrunk
+        Names of the parameters that the scales of the coefficients depend on alone, where they are scales times standard normal numbers
+        (``horseshoe()``, ``R2D2()``): a latent vector like the coefficients of a curve.
+    bare
+        Whether these are left out: see ``without``.
     """
 
     terms: Terms = field(compare=False)
@@ -58,6 +64,8 @@ class Population(AbstractTerm):
     coefs: tuple[str, ...] = ()
     intercept: bool = True
     dropped: int = 0
+    shrunk: tuple[str, ...] = ()
+    bare: bool = False
     matrix: ModelMatrix | None = field(compare=False, default=None, repr=False)
     means: Any = field(compare=False, default=None, repr=False)
     upper: Any = field(compare=False, default=None, repr=False)
@@ -130,7 +138,13 @@ class Population(AbstractTerm):
         return solve_lower(jnp.asarray(design["upper"]).T, params[self.sampled][:, None], transposed=True)[:, 0]
 
     def shift(self, params: Params, design: Design) -> Any:
-        return design["means"] @ self._b(params, design) if self.coefs else 0.0
+        left_out = self.bare or (self.shrunk and self.key not in params)
+        return design["means"] @ self._b(params, design) if self.coefs and not left_out else 0.0
+
+    @property
+    def _own(self) -> bool:
+        """Whether there are coefficients besides the intercept."""
+        return bool(self.coefs) and not self.bare
 
     def params(self) -> tuple[Param, ...]:
         out = []
@@ -157,22 +171,57 @@ class Population(AbstractTerm):
     def apply(self, eta: Any, params: Params, design: Design) -> Any:
         if self.intercept:
             eta = eta + params[f"b_{self.intercept_key}"]
-        if self.coefs:
+        if self._own:
             eta = eta + design["X"] @ params[self.key]
         return eta
 
     def coefficients(self, params: Params) -> Any:
         parts = [params[self.intercept_key][None]] if self.intercept else []
-        return jnp.concatenate([*parts, *([params[self.key]] if self.coefs else [])] or [jnp.zeros(0)])
+        return jnp.concatenate([*parts, *([params[self.key]] if self._own else [])] or [jnp.zeros(0)])
 
     def linear(self) -> tuple[tuple[str, int], ...]:
-        parts = [*([(self.intercept_key, 1)] if self.intercept else []), *([(self.key, len(self.coefs))] if self.coefs else [])]
+        parts = [*([(self.intercept_key, 1)] if self.intercept else []), *([(self.key, len(self.coefs))] if self._own else [])]
         return () if self._rotated else tuple(parts)
 
     def columns(self, design: Design) -> Any:
         """With an intercept, ones and the centred columns."""
-        x = design["X"] - design["means"]
+        x = self.basis(design)[:, : len(self.coefs) * self._own]
         return np.concatenate([np.ones((len(x), 1)), x], axis=1) if self.intercept else x
+
+    # ------------------------------------------------------------------ coefficients as a latent vector
+
+    @property
+    def latent(self) -> Part | None:
+        return Part(self, 0, 1) if self.shrunk and not self.bare else None
+
+    def incidence(self, frame: Frame, codes: Any, known: Params) -> Incidence:
+        return Incidence(None, np.ascontiguousarray(self.basis(self.design(frame)).T))
+
+    def without(self, gone: frozenset[str]) -> Population:
+        return replace(self, bare=True) if self.shrunk and self.standardised in gone else self
+
+    @property
+    def standardised(self) -> str:
+        return f"z{self.key}"
+
+    @property
+    def width(self) -> int:
+        return len(self.coefs)
+
+    @property
+    def label(self) -> str:
+        return "population effects"
+
+    @property
+    def scales(self) -> tuple[str, ...]:
+        return self.shrunk
+
+    def basis(self, design: Design) -> Any:
+        return design["X"] - design["means"]
+
+    def loadings(self, params: Params, design: Design) -> Loadings:
+        """The scale of each coefficient."""
+        return Loadings(params[scales_of(self.key)][None, None])
 
     def unpenalised(self, frame: Frame) -> tuple[tuple[str, Any, bool], ...]:
         centred = (self.intercept or self.thresholds) and self.center

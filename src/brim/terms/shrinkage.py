@@ -19,6 +19,7 @@ from brim.parameters.param import Param, Piece, Where
 from brim.parameters.reported import FAMILY, Reported
 from brim.parameters.text import parse_prior
 from brim.terms.base import AbstractTerm, Design, Params
+from brim.terms.latent import scales_of
 
 __all__ = ["SHRINKAGE", "Shrinkage", "Shrunk", "main_arguments"]
 
@@ -184,15 +185,31 @@ class Shrinkage(AbstractTerm):
         """Number of scales."""
         return sum(p.size for p in self.parts)
 
+    @property
+    def vector(self) -> str:
+        """The population coefficients that all of the standard normal numbers are of; empty if there are none, or others too."""
+        signed = [p.key for p in self.parts if p.signed]
+        return signed[0] if signed == [self._key("b")] and self.name != "lasso" else ""
+
+    @property
+    def scaling(self) -> tuple[str, ...]:
+        """Names of the parameters that nothing but the scales depends on."""
+        return tuple(p.name for p in self.params() if p.name != self._key("zb"))
+
     def _split(self, scales: Any, z: Any) -> dict[str, Any]:
-        """The arrays of parameters from all scales and the standardised coefficients."""
+        """The arrays of parameters from all scales and the standardised coefficients; those without, where the latter are left out."""
         out, at, used = {}, 0, 0
         for p in self.parts:
             mine = scales[at : at + p.size]
             if p.scales:
                 out[p.scales] = mine
             if p.signed:
-                mine, used = mine * z[used : used + p.size], used + p.size
+                out[scales_of(p.key)] = mine
+                at += p.size
+                if z is not None:
+                    out[p.key] = jnp.reshape(mine * z[used : used + p.size], p.shape)
+                used += p.size
+                continue
             out[p.key] = jnp.reshape(mine, p.shape)
             at += p.size
         return out

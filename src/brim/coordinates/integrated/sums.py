@@ -13,6 +13,7 @@ from brim.coordinates.integrated.coefficients import Basis, basis, normal_priors
 from brim.coordinates.integrated.which import Integrated
 from brim.errors import BrimError
 from brim.frames.frame import Frame
+from brim.infer.target import NowhereError
 from brim.language.expand import deparse
 from brim.terms.base import AbstractTerm
 
@@ -32,6 +33,7 @@ __all__ = [
 ]
 
 CHUNK = 2**19  # numbers of the design held at once: some MB, which the processor's cache holds
+HUGE = 1e150  # whose square is not finite
 MOST_ROOT = 2e9  # operations of the triangular factor that directions of population coefficients are found from
 _RIDGE = 1e-3  # of the size of a column
 REFERENCE = 2**15  # rows that the reference coefficients are estimated from
@@ -108,7 +110,7 @@ def basis_of(e: Integrated, frame: Frame) -> Basis | None:
     Raises
     ------
     BrimError
-        Where neither data nor priors tell the coefficients apart.
+        Where neither data nor priors tell the coefficients apart, or columns are too large.
     """
     if not e.coefficients:
         return None
@@ -121,6 +123,8 @@ def basis_of(e: Integrated, frame: Frame) -> Basis | None:
         part = part[np.isfinite(part[:, -1])]
         root = np.asarray(np.linalg.qr(np.concatenate([root.reshape(-1, part.shape[1]), part]), mode="r"))
         n += len(part)
+    if not np.abs(root).max(initial=0.0) < HUGE:
+        raise NowhereError("the columns of the design are so large that their squares are not finite", hint="give them in other units")
     found = basis(*normal_priors({p.name: p for p in e.model.params}, e.coefficients), root, n)
     if found is None:
         what = "columns of the design are combinations of others to all digits, and the priors leave their coefficients open"
