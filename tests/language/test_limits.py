@@ -51,6 +51,7 @@ NONSENSE = [
     "y ~ ns(const, 3)",
     "y ~ bs(x, knots = c(5, 6))",
     "y ~ s(x, const)",
+    "y ~ s(x, big)",
     "y ~ s(const)",
     "y ~ I(x * 1e400L)",
     "y ~ I(x * 1e400)",

@@ -101,9 +101,20 @@ def in_blocks(function: Callable[[np.ndarray], Any], x: np.ndarray, block: int =
 
 
 def split(penalty: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Positive eigenvalues in descending order, their eigenvectors, and the null space of a penalty of known rank."""
+    """Positive eigenvalues in descending order, their eigenvectors, and the null space of a penalty of known rank.
+
+    Raises
+    ------
+    BrimError
+        When they are lost in rounding: covariates on scales too far apart for one penalty, or values too close to each other.
+    """
     values, vectors = np.linalg.eigh(penalty)
     values, vectors = values[::-1], vectors[:, ::-1]
+    if rank and not values[rank - 1] > np.finfo(float).eps * values[0]:
+        raise BrimError(
+            f"a smooth's penalty of rank {rank} cannot be told from rounding",
+            hint="look for outliers among the covariates; put covariates of different units into t2(), or scale() them",
+        )
     return values[:rank], vectors[:, :rank], vectors[:, rank:]
 
 
