@@ -91,6 +91,8 @@ def test_a_streamed_fit_has_the_draws_and_summaries_of_one_in_memory(tmp_path, n
         with pytest.raises(brim.BrimError, match=r"3,000 rows, which were reduced to sums(.|\n)*sample_rows"):
             ask()
 
+    assert "not available" in str(brim.check(streamed))
+
     streamed.save(tmp_path / "fit.nc")
     loaded = brim.load(tmp_path / "fit.nc")
     assert loaded.as_draws_df().equals(streamed.as_draws_df())
@@ -177,6 +179,24 @@ def test_models_that_need_each_row_say_so(formula, family, says, nothing_fits, t
     data = sources(rows(900), tmp_path)["polars"]()
     with pytest.raises(brim.BrimError, match=says):
         brim.brm(formula, data, family, iter=20, progress=False)
+
+
+def test_a_streamed_fit_resumes_from_its_checkpoint_without_the_data(tmp_path, nothing_fits):
+    pytest.importorskip("polars")
+    data = sources(rows(900), tmp_path)["polars"]()
+    asked = {"chains": 1, "seed": 1, "progress": False}
+    brim.brm("y ~ x + (1 | h:g)", data, iter=100, warmup=50, **asked, checkpoint=tmp_path / "chains")
+    resumed = brim.resume(tmp_path / "chains", iter=150, progress=False)
+    whole = brim.brm("y ~ x + (1 | h:g)", data, iter=150, warmup=50, **asked)
+    assert resumed.as_draws_df().equals(whole.as_draws_df())
+
+
+def test_priors_of_streamed_models_are_sampled(tmp_path, nothing_fits):
+    pytest.importorskip("polars")
+    data = sources(rows(900), tmp_path)["polars"]()
+    prior = brim.prior("normal(0, 1)", class_="b")
+    fit = brim.brm("y ~ x + (1 | g)", data, prior=prior, sample_prior="only", chains=1, iter=200, seed=1, progress=False)
+    assert 0.5 < fit.as_draws_df("b_x")["b_x"].std() < 1.6
 
 
 def test_functions_of_several_rows_are_refused(nothing_fits, tmp_path):

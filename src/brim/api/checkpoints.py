@@ -13,7 +13,7 @@ from brim.arguments import flag, named, place, whole
 from brim.disk import check_place, lock, write_whole
 from brim.errors import BrimError
 from brim.fit.record import FitRecord
-from brim.fit.run import sample
+from brim.fit.run import coordinates, sample
 from brim.infer.nuts.checkpoint import Checkpoint
 from brim.infer.nuts.sampling import fresh_seed
 from brim.infer.nuts.stopping import StopWhen
@@ -89,6 +89,8 @@ def sample_kept(record: FitRecord, folder: Path, *, init: Any, executor: Any = N
     with lock(folder / "lock") as free:
         if not free:
             raise BrimError(f"another process is at work on the checkpoint in '{folder}'", hint="wait for it, or name another folder")
+        if record.frame.whole is not None:
+            coordinates(record)  # what is asked of all rows is saved with the request: these may be out of reach later
         record = _begun(record, folder, init)
         return sample(record, init=init, checkpoint=Checkpoint(folder), **run)
 

@@ -125,7 +125,11 @@ class Coordinates:
     def of(plan: Plan, frame: Frame, spread: float = 1.0, maps: tuple[Map, ...] = ()) -> Coordinates:
         """The coordinates of a plan; chains start within ``spread`` of the parameters' centres. ``maps``: those of ``plan.whitened``."""
         integral = None if plan.integrated is None else integral_of(plan.integrated, frame)
-        if frame.whole is not None and (integral is None or integral.which.likelihood != "sums" or plan.moves):
+        if (
+            frame.whole is not None
+            and not plan.model.prior_only
+            and (integral is None or integral.which.likelihood != "sums" or plan.moves)
+        ):
             raise _needs_rows(plan, frame)
         rows = None if plan.adapted is None else rows_of(plan.adapted, frame)
         inner = plan.model.data(frame) if integral is None else integral.data

@@ -232,6 +232,7 @@ def powerscale_sensitivity(fit: FitRecord, variable: str | list[str] | None = No
 
     if fit.draws.draws < 5:
         raise BrimError("the fit has too few draws")
+    fit.frame.every("the sensitivity to the likelihood")
     tree = fit_tree(fit)
     names = list(fit.draws.expand(variable)) if variable is not None else _population(fit)
     labels = [n for n in names if np.ptp(fit.draws[n]) > 0]

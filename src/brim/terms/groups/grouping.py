@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -283,7 +284,7 @@ class _Cells:
             return _Cells(parts[0].codes, tuple((level,) for level in parts[0].levels))
         codes = np.stack([p.codes for p in parts])
         missing = (codes < 0).any(axis=0)
-        unique, inverse = np.unique(codes[:, ~missing], axis=1, return_inverse=True)
+        unique, inverse = _distinct_columns(codes[:, ~missing], [len(p.levels) for p in parts])
         keys = [tuple(p.levels[c] for p, c in zip(parts, column, strict=True)) for column in unique.T]
         order = sorted(range(len(keys)), key=lambda i: ("_".join(keys[i]), keys[i]))
         rank = np.empty(len(keys), np.int32)
@@ -296,6 +297,16 @@ class _Cells:
         """Each row's place among other keys, -1 where it has none."""
         place = {key: i for i, key in enumerate(keys)}
         return np.array([*(place.get(key, -1) for key in self.keys), -1], np.int32)[self.codes]
+
+
+def _distinct_columns(codes: np.ndarray, sizes: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct columns of codes (keys, rows), each below its size, in order, and the number of each row's."""
+    if math.prod(sizes) >= 2**62:
+        unique, inverse = np.unique(codes, axis=1, return_inverse=True)
+        return unique, np.ravel(inverse)
+    joint = np.ravel_multi_index(tuple(codes.astype(np.int64)), tuple(sizes)) if codes.size else np.zeros(0, np.int64)
+    unique, inverse = np.unique(joint, return_inverse=True)
+    return np.array(np.unravel_index(unique, tuple(sizes))), np.ravel(inverse)
 
 
 @lru_cache(maxsize=8)
