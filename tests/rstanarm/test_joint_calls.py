@@ -1,5 +1,7 @@
 """Joint models of other links and associations against rstanarm 2.21.3 (tests/reference/rstanarm_calls.json.gz), and beyond it."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -141,6 +143,7 @@ def test_figures_of_joint_models():
     figure = table.plot(limits="ci")
     assert [ax.get_title("left") for ax in figure.axes] == ["id 3", "id 4"]
     np.testing.assert_allclose(figure.axes[1].lines[0].get_ydata(), table["survpred"][5:])
+    pd.testing.assert_frame_equal(pickle.loads(pickle.dumps(table)), pd.DataFrame(table))
     table = posterior_traj(fit, ids=[3], extrapolate=True, seed=1)
     ax = table.plot().axes[0]
     np.testing.assert_allclose(ax.lines[1].get_ydata(), long["y"][12:16])
@@ -200,6 +203,7 @@ def test_summary_and_intervals():
     assert list(table.columns) == ["mean", "mcse", "sd", "5%", "95%", "n_eff", "Rhat"]
     line = next(row for row in str(table).splitlines() if row.startswith("wt"))
     assert line.split()[1] == f"{table.loc['wt', 'mean']:.2f}"
+    assert list(pickle.loads(pickle.dumps(table)).index) == ["wt", "sigma"]
     whole = fit.summary()
     assert whole.index[-1] == "mean_PPD"
     interval = fit.posterior_interval(regex_pars="^wt")

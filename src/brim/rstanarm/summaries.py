@@ -77,6 +77,10 @@ def _frame() -> type[pd.DataFrame]:
         def _constructor(self) -> Any:
             return pd.DataFrame
 
+        def __reduce__(self) -> tuple[Any, ...]:
+            """For ``pickle``: a plain data frame."""
+            return pd.DataFrame, ({name: self[name].to_numpy() for name in self.columns}, self.index)
+
         def printed(self, fit: StanFit, digits: int, averages: Sequence[str]) -> StanSummary:
             self.text = _text(fit, self, digits, averages)
             return self

@@ -72,6 +72,10 @@ def _frame() -> Any:
         def _constructor(self) -> Any:
             return Predicted
 
+        def __reduce__(self) -> tuple[Any, ...]:
+            """For ``pickle``: a plain data frame."""
+            return pd.DataFrame, ({name: self[name].to_numpy() for name in self.columns}, self.index)
+
         def plot(
             self,
             ids: Sequence[Any] | None = None,
