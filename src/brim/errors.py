@@ -85,7 +85,18 @@ def end_in_users_frame() -> None:
 
 
 class BrimWarning(UserWarning):
-    """A fit or a data set that works but deserves a look."""
+    """A fit or a data set that works but deserves a look.
+
+    Examples
+    --------
+    >>> import brim, warnings
+    >>> sleep = brim.load_data("sleepstudy").assign(extra=lambda d: d["Days"].where(d["Days"] > 0))
+    >>> with warnings.catch_warnings(record=True) as told:
+    ...     warnings.simplefilter("always")
+    ...     fit = brim.brm("Reaction ~ extra", data=sleep, empty=True)
+    >>> told[0].category.__name__
+    'BrimWarning'
+    """
 
 
 def warn(message: str | BrimWarning) -> None:

@@ -26,7 +26,17 @@ __all__ = ["Fit", "load"]
 @named_methods
 @dataclass(frozen=True, repr=False)
 class Fit(FitRecord):
-    """A fitted model, made by ``brm``: a ``FitRecord`` with what can be asked of it."""
+    """A fitted model, made by ``brm``: a ``FitRecord`` with what can be asked of it.
+
+    Examples
+    --------
+    >>> import brim
+    >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), chains=1, iter=600, seed=1, progress=False)
+    >>> isinstance(fit, brim.Fit)
+    True
+    >>> fit.fixef()["Estimate"].round(-1).to_dict()
+    {'Intercept': 250.0, 'Days': 10.0}
+    """
 
     @classmethod
     def of(cls, record: FitRecord) -> Self:

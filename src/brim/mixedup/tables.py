@@ -93,6 +93,15 @@ def extract_random_coefs(model: Any, re: str | None = None, ci_level: float = 0.
     """Effects of every level plus the population-level coefficients that they vary around; columns as ``extract_random_effects``.
 
     For classical fits the variances of both are added.
+
+    Examples
+    --------
+    >>> import brim
+    >>> fit = brim.lmer("Reaction ~ Days + (1 + Days | Subject)", brim.load_data("sleepstudy"))
+    >>> brim.mixedup.extract_random_coefs(fit, digits=2).head(2)[["effect", "group", "value"]]
+          effect group   value
+    0  Intercept   308  253.66
+    1  Intercept   309  211.01
     """
     level = _level(ci_level)
     return _named(_only(tables_of(model).random_coefs(level), re), level, digits)
@@ -105,6 +114,15 @@ def extract_fixed_effects(
 
     ``exponentiate`` gives ``exp`` of values and limits, standard errors by the delta method. ``p_value`` of linear models is
     ``"Wald"`` (normal), ``"Satterthwaite"`` or ``"KR"``.
+
+    Examples
+    --------
+    >>> import brim
+    >>> fit = brim.lmer("Reaction ~ Days + (1 + Days | Subject)", brim.load_data("sleepstudy"))
+    >>> brim.mixedup.extract_fixed_effects(fit, digits=2)[["term", "value", "se"]]
+            term   value    se
+    0  Intercept  251.41  6.82
+    1       Days   10.47  1.55
     """
     level = _level(ci_level)
     frame = tables_of(model).fixed_effects(level, p_value)
@@ -132,6 +150,16 @@ def extract_vc(
         Also the correlations: ``{"Variance Components": frame, "Cor": {group: frame}}``.
     method
         For classical fits ``"profile"`` or ``"boot"``.
+
+    Examples
+    --------
+    >>> import brim
+    >>> fit = brim.lmer("Reaction ~ Days + (1 + Days | Subject)", brim.load_data("sleepstudy"))
+    >>> brim.mixedup.extract_vc(fit, digits=2)[["group", "effect", "sd"]]
+          group     effect     sd
+    0   Subject  Intercept  24.74
+    1   Subject       Days   5.92
+    2  Residual        NaN  25.59
     """
     if ci_scale not in ("sd", "var"):
         raise BrimError(f"unknown ci_scale '{ci_scale}'", hint="scales: sd, var")
@@ -150,7 +178,16 @@ def extract_vc(
 
 
 def extract_het_var(model: Any, scale: str = "var", digits: int | None = None) -> pd.DataFrame:
-    """Coefficients of a predicted residual standard deviation (``sigma ~ ...``), ``exp`` of each, squared on the scale ``"var"``."""
+    """Coefficients of a predicted residual standard deviation (``sigma ~ ...``), ``exp`` of each, squared on the scale ``"var"``.
+
+    Examples
+    --------
+    >>> import brim, pandas as pd
+    >>> model = brim.brm(brim.bf("Reaction ~ Days", "sigma ~ 1"), data=brim.load_data("sleepstudy"), empty=True)
+    >>> fit = model.with_draws(pd.DataFrame({"b_Intercept": [250.0, 250.0], "b_Days": [10.0, 10.0], "b_sigma_Intercept": [3.0, 3.2]}))
+    >>> brim.mixedup.extract_het_var(fit, scale="sd", digits=1)["value"].tolist()
+    [22.3]
+    """
     if scale not in ("sd", "var"):
         raise BrimError(f"unknown scale '{scale}'", hint="scales: sd, var")
     frame = tables_of(model).residual_variances()
@@ -162,7 +199,17 @@ def extract_het_var(model: Any, scale: str = "var", digits: int | None = None) -
 
 
 def extract_cor_structure(model: Any, ci_level: float = 0.95, digits: int | None = None) -> pd.DataFrame:
-    """Parameters of correlated residuals (``ar[1]``, ``cosy``): ``parameter value se lower_2.5 upper_97.5``."""
+    """Parameters of correlated residuals (``ar[1]``, ``cosy``): ``parameter value se lower_2.5 upper_97.5``.
+
+    Examples
+    --------
+    >>> import brim, pandas as pd
+    >>> model = brim.brm("Reaction ~ Days + ar(gr = Subject)", data=brim.load_data("sleepstudy"), empty=True)
+    >>> draws = {"b_Intercept": [250.0, 250.0], "b_Days": [10.0, 10.0], "ar[1]": [0.6, 0.8], "sigma": [30.0, 30.0]}
+    >>> fit = model.with_draws(pd.DataFrame(draws))
+    >>> brim.mixedup.extract_cor_structure(fit)[["parameter", "value"]].to_dict("list")
+    {'parameter': ['ar[1]'], 'value': [0.7]}
+    """
     level = _level(ci_level)
     return _named(tables_of(model).correlation_structure(level), level, digits)
 
@@ -177,6 +224,15 @@ def find_typical(model: Any, re: str | None = None, probs: Any = None, ci_level:
     """The level of each grouping factor whose effect is nearest to zero, or to quantiles of the effects.
 
     ``probs`` (0.25, 0.5, ...) adds the column ``probs``, ``"25%"``.
+
+    Examples
+    --------
+    >>> import brim
+    >>> fit = brim.lmer("Reaction ~ Days + (1 + Days | Subject)", brim.load_data("sleepstudy"))
+    >>> brim.mixedup.find_typical(fit, digits=2)[["effect", "group", "value"]]
+          effect group  value
+    0       Days   333  -0.22
+    1  Intercept   335  -0.33
     """
     import pandas as pd
 

@@ -1,0 +1,112 @@
+"""What the pages of docs say that they do not compute: R's numbers are those of the references, links lead somewhere, names are covered."""
+
+import ast
+import gzip
+import inspect
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import brim
+
+ROOT = Path(__file__).parents[1]
+PAGES = ROOT / "docs" / "pages"
+REFERENCE = ROOT / "tests" / "reference"
+
+
+def reference(name):
+    return json.loads(gzip.decompress((REFERENCE / f"{name}.json.gz").read_bytes()))
+
+
+def literals(page):
+    """Every ``name = {text: (number, number)}`` of a page, in order."""
+    blocks = re.findall(r"^```python\n(.*?)^```\n", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    statements = [statement for block in blocks for statement in ast.parse(block).body]
+    found = [(s.targets[0].id, s.value) for s in statements if isinstance(s, ast.Assign) and isinstance(s.value, ast.Dict)]
+    return [(name, ast.literal_eval(value), [ast.unparse(v) for v in value.values]) for name, value in found]
+
+
+def of_gpa_lmer():
+    (rows, _), values = reference("lme4_more")["gpa_lmer"]["coef"]["dimnames"], reference("lme4_more")["gpa_lmer"]["coef"]["values"]
+    return {row: (values[i], values[i + len(rows)]) for i, row in enumerate(rows)}
+
+
+def of_brms():
+    summary = reference("full/gpa_demo")["summary"]
+    return {name: (summary["mean"][i], summary["sd"][i]) for i, name in enumerate(summary["variable"])}
+
+
+def of_rstanarm(name):
+    return {k: tuple(v[:2]) for k, v in reference("rstanarm")[name]["posterior"].items()}
+
+
+def test_the_tutorials_numbers_of_r_are_those_of_the_references():
+    told = literals(PAGES / "tutorial.md")
+    assert [name for name, *_ in told] == ["lme4", "brms", "rstanarm", "rstanarm"]
+    truths = [of_gpa_lmer(), of_brms(), of_rstanarm("lmer_sleep"), of_rstanarm("jm_f1")]
+    for (_, numbers, _), truth, digits in zip(told, truths, (5, 4, 2, 3), strict=True):
+        for name, pair in numbers.items():
+            assert pair == pytest.approx([round(v, digits) for v in truth[name]], abs=1e-12), name
+    varcorr = reference("lme4_more")["gpa_lmer"]["varcorr"]["sdcor"]
+    assert f"{varcorr[0]:.5f} and {varcorr[1]:.5f}" in (PAGES / "tutorial.md").read_text(encoding="utf-8")
+
+
+LINK = re.compile(r"\[[^\]\n]+\]\(([^)\s]+)\)")
+OTHERS = ("README.md", "CONTRIBUTING.md", "docs/differences.md", "docs/benchmarks.md")
+WRITTEN = [*(ROOT / name for name in OTHERS), *sorted(PAGES.rglob("*.md"))]
+#: Pages that docs/execute.py makes or brings beside the others.
+MADE = ("benchmarks.md", "differences.md", "reference.md")
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page):
+    words = re.sub(r"```.*?```|`[^`\n]*`", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for target in LINK.findall(words):
+        file = target.split("#")[0]
+        if "://" in target or not file or (page.is_relative_to(PAGES) and Path(file).name in MADE):
+            continue
+        assert (page.parent / file).exists(), f"{page.name}: {target}"
+
+
+def public():
+    """Every public function and class: those of brim, its families, and the rooms of rstanarm and mixedup."""
+    for name in (*brim._HOMES, *brim._FAMILIES):
+        yield name, getattr(brim, name)
+    for package in (brim.rstanarm, brim.mixedup):
+        for name, value in vars(package).items():
+            if callable(value) and value.__module__.startswith(f"{package.__name__}."):
+                yield f"{package.__name__}.{name}", value
+
+
+def methods():
+    """Every public method and property of a fit."""
+    for name in dir(brim.Fit):
+        if not name.startswith("_"):
+            yield name, inspect.getattr_static(brim.Fit, name), getattr(brim.Fit, name)
+
+
+def example(value):
+    return ">>> " in (inspect.getdoc(value) or "")
+
+
+def test_every_public_name_has_a_docstring_with_an_example():
+    assert [name for name, value in public() if not example(value)] == []
+
+
+def test_every_public_method_of_a_fit_has_a_docstring_with_an_example():
+    assert [name for name, _, value in methods() if callable(value) and not example(value)] == []
+
+
+def test_every_property_of_a_fit_has_a_docstring():
+    assert [name for name, raw, value in methods() if isinstance(raw, property) and not inspect.getdoc(value)] == []
+
+
+def test_the_words_of_warnings_on_the_page_of_diagnostics_are_those_of_the_source():
+    text = (PAGES / "diagnostics.md").read_text(encoding="utf-8")
+    said = [phrase for row in re.findall(r"^\| (.*?) \|", text, re.MULTILINE) for phrase in re.findall(r"(?<!\*)\*([^*]+)\*(?!\*)", row)]
+    assert len(said) > 15
+    source = "\n".join(file.read_text(encoding="utf-8") for file in sorted((ROOT / "src" / "brim").rglob("*.py")))
+    source = re.sub(r'"\n\s*f?"', "", source)  # strings that go on in the next line
+    assert [phrase for phrase in said if phrase not in source] == []
