@@ -27,12 +27,14 @@ from brim.coordinates.nested.structure import Known, Nest
 from brim.coordinates.quadratic.nested_levels import Chain, Stage, log_normal
 from brim.linalg import sum_by
 
-__all__ = ["points_function"]
+__all__ = ["MODES", "points_function"]
 
+MODES = 2**32 - 1  # the number of a point where modes are told, not draws
 WIDER = 1.1  # draws of effects spread by this factor more than the expansion says
 FARTHEST = 6.5  # standard deviations to either side that it covers
 DEGREE = 7  # of the polynomials that it is interpolated by
-FINE = 65  # nodes of the distribution function that one effect is drawn from
+IN_A_ROW = 8  # cells between them
+FINE = 3 * IN_A_ROW + 1  # nodes of the distribution function that one effect is drawn from
 LEAST = -200.0  # log density, beside the largest, below which it does not count
 _LOG_2PI = math.log(2.0 * math.pi)
 
@@ -49,9 +51,9 @@ def points_function(nest: Nest, at_once: int) -> Callable[..., Any]:
 def _point(nest: Nest, theta: Any, own: Any, key: Any, known: Known) -> tuple[Any, Any, Any, tuple[Any, ...]]:
     t, (_, border, chain) = nest.adapted, nest.adapted.parts
     base, here = _here(nest, theta, known)
-    z = dict(enumerate(known.start))
     every = (*border, *chain)
-    z, quadratic = mode_of(here, every, z)
+    z, quadratic = mode_of(here, every, known.start.at(theta))
+    mode = mean_of(here, quadratic)[0]
     total = base
     if border:
         z, density = mean_of(here, quadratic, own)
@@ -69,7 +71,8 @@ def _point(nest: Nest, theta: Any, own: Any, key: Any, known: Known) -> tuple[An
     whole = here.added(z)
     joint = base + sum(jnp.sum(here.log_lik(u, rest + whole[u])) for u, rest in enumerate(here.rest))
     joint = joint + sum(log_normal(z[i]) for i in every)
-    return total, joint, doubt, tuple(z[i] for i in range(len(t.latents)))
+    modes = key[1] == MODES
+    return total, joint, doubt, tuple(jnp.where(modes, mode[i], z[i]) for i in range(len(t.latents)))
 
 
 def _here(nest: Nest, theta: Any, known: Known) -> tuple[Any, Here]:
@@ -216,18 +219,44 @@ def _inverse(key: Any, heights: Any, n: int) -> tuple[Any, Any]:
     beside = jnp.maximum(beside, jnp.max(beside, axis=0) + LEAST)
     log_density = _interpolation(nodes, grid) @ beside - 0.5 * grid[:, None] ** 2
     highest = jnp.max(log_density, axis=0)
-    density = jnp.exp(log_density - highest)
-    cells = 0.5 * (density[1:] + density[:-1])
-    cumulated = jnp.cumsum(cells, axis=0)
-    u = jax.random.uniform(key, (heights.shape[1],)) * cumulated[-1]
-    cell = jnp.minimum(jnp.sum(cumulated <= u, axis=0), FINE - 2)
+    cell, within, total = _cell(jax.random.uniform(key, heights.shape[1:]), _masses(jnp.exp(log_density - highest)))
+    # within a cell the density is log-linear
     each = jnp.arange(heights.shape[1])
-    left, right = density[cell, each], density[cell + 1, each]
-    rest = u - (cumulated[cell, each] - cells[cell, each])
-    # within a cell the density is linear
-    share = 2.0 * rest / (left + jnp.sqrt(jnp.maximum(jnp.square(left) + 2.0 * (right - left) * rest, 0.0)))
+    bend = jnp.clip(log_density[cell + 1, each] - log_density[cell, each], -50.0, 50.0)
+    flat = jnp.abs(bend) < 1e-6
+    bend = jnp.where(flat, 1.0, bend)
+    within = jnp.where(flat, within, jnp.log1p(within * jnp.expm1(bend)) / bend)
     step = grid[1] - grid[0]
-    return grid[0] + step * (cell + jnp.clip(share, 0.0, 1.0)), highest + jnp.log(step * cumulated[-1])
+    return grid[0] + step * (cell + jnp.clip(within, 0.0, 1.0)), highest + jnp.log(step * total)
+
+
+def _masses(density: Any) -> Any:
+    """Integrals (cells, levels) over the cells between fine nodes, in units of their width: of cubics through the four nodes around."""
+    wide = jnp.pad(density, ((1, 1), (0, 0)))
+    return jnp.maximum((13.0 * (wide[1:-2] + wide[2:-1]) - wide[:-3] - wide[3:]) / 24.0, 0.0)
+
+
+def _cell(u: Any, masses: Any) -> tuple[Any, Any, Any]:
+    """For each level the cell in which a share ``u`` of the mass is reached, the share of the cell's own mass, and the whole mass.
+
+    First which of some cells in a row, then which of these: sums of all of them one by one would cost more than the density.
+    """
+    each = jnp.arange(masses.shape[1])
+    rows = masses.reshape(-1, IN_A_ROW, masses.shape[1])
+    ends = _running(rows.sum(1))
+    aim = u * ends[-1]
+    row = jnp.minimum(jnp.sum(ends <= aim, axis=0), len(rows) - 1)
+    own = rows[row, :, each].T
+    inside = _running(own)
+    aim = aim - (ends[row, each] - inside[-1])
+    cell = jnp.minimum(jnp.sum(inside <= aim, axis=0), IN_A_ROW - 1)
+    within = 1.0 - jnp.clip((inside[cell, each] - aim) / own[cell, each], 0.0, 1.0)
+    return row * IN_A_ROW + cell, within, ends[-1]
+
+
+def _running(x: Any) -> Any:
+    """Running sums of few rows."""
+    return np.tril(np.ones((len(x), len(x)))) @ x
 
 
 def _interpolation(nodes: np.ndarray, grid: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ from brim.terms.latent import Loadings, spread
 __all__ = ["Here", "Quadratic", "mode_of"]
 
 MOST_STEPS = 30
-CLOSE = 0.02  # longest step in a standardised effect that needs no further one: the law is that of the last expansion
+CLOSE = 0.2  # longest step in a standardised effect that needs no further one: the law is that of the last expansion
 
 Arrays = Mapping[str, Any]
 
@@ -156,9 +156,11 @@ def mode_of(here: Here, free: tuple[int, ...], start: Mapping[int, Any]) -> tupl
         count, size, z, (value, quadratic, step), _ = state
         trial = moved(z, step, size)
         found = look(trial)
-        risen = (found[0] >= value - 1e-9 * jnp.abs(value)) | (count == 0)
-        z, kept = _chosen(risen, trial, z), _chosen(risen, found, (value, quadratic, step))
-        longest = jnp.where(risen, _longest(found[2]), _longest(step))
+        risen, nowhere = found[0] >= value - 1e-9 * jnp.abs(value), value == -jnp.inf
+        # where the density is nothing at the start, from zeros
+        z = _chosen(risen, trial, {i: jnp.where(nowhere & (i in free), 0.0, v) for i, v in z.items()})
+        kept = _chosen(risen, found, (value, quadratic, step))
+        longest = jnp.where(risen, _longest(found[2]), jnp.where(nowhere, jnp.inf, _longest(step)))
         return count + 1, jnp.where(risen, 1.0, 0.5 * size), z, kept, longest
 
     z = dict(start)

@@ -12,15 +12,16 @@ import numpy as np
 
 from brim.compile.compiled import compiled
 from brim.compile.session import float64
-from brim.coordinates.nested.integral import points_function
-from brim.coordinates.nested.structure import Known, Nest
+from brim.coordinates.nested.integral import MODES, points_function
+from brim.coordinates.nested.structure import Known, Nest, Start
 from brim.infer.nuts.program import device_data
 
 __all__ = ["Found", "Points"]
 
 NUMBERS = 2**17  # that one array of the points evaluated together holds
-BLOCK = 256  # points a call
 TOGETHER = 32  # points at most that are evaluated together
+STEP = 0.3  # of differences of modes, in standard deviations
+BLOCK = 8  # times as many a call
 
 
 class Found(NamedTuple):
@@ -64,8 +65,9 @@ class Points:
         numbers = known.rows * (nest.nodes if nest.quadrature else 1) * (nest.particles if nest.drawn else 1)
         # a power of two divides the block, so that the program has no second part for what is left over
         together = 1 << int(np.clip(np.log2(NUMBERS / max(numbers, 1)), 0, np.log2(TOGETHER)))
-        shape = jax.ShapeDtypeStruct
-        args = (shape((BLOCK, head), np.float64), shape((BLOCK, nest.border), np.float64), shape((BLOCK, 2), np.uint32), known)
+        shape, n = jax.ShapeDtypeStruct, BLOCK * together
+        self.block = n
+        args = (shape((n, head), np.float64), shape((n, nest.border), np.float64), shape((n, 2), np.uint32), known)
         make = lambda: points_function(nest, together)  # noqa: E731
         self.program = compiled(("points of a nest", nest, together), make, args, lambda found: found)
         with float64():
@@ -77,21 +79,31 @@ class Points:
         keys = np.stack([np.full(len(q), self.seed % 2**32), numbers], axis=1).astype(np.uint32)
 
         def block(at: int) -> Found:
-            part = slice(at, at + BLOCK)
-            args = [_filled(x[part], BLOCK) for x in (q[:, : self.head], q[:, self.head :], keys)]
+            part = slice(at, at + self.block)
+            args = [_filled(x[part], self.block) for x in (q[:, : self.head], q[:, self.head :], keys)]
             with float64():
                 found = jax.tree.map(np.asarray, Found(*run(*args, self.known)))
             return found.rows(slice(0, len(q[part])))
 
-        starts = range(0, len(q), BLOCK)
+        starts = range(0, len(q), self.block)
         if len(starts) == 1:
             return block(0)
         with ThreadPoolExecutor(self.cores) as pool:
             return Found.joined(list(pool.map(block, starts)))
 
-    def starting(self, z: tuple[np.ndarray, ...]) -> None:
-        """Seek modes from there."""
-        self.known = self.known._replace(start=z)
+    def modes(self, theta: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Modes ``z`` of the vectors at parameters ``(n, head)``, each (n, k, levels)."""
+        return self(np.concatenate([theta, np.zeros((len(theta), self.nest.border))], axis=1), np.full(len(theta), MODES)).z
+
+    def start_from(self, theta: np.ndarray, scale: np.ndarray) -> None:
+        """Seek modes along a line through those at these parameters; ``scale``: about the parameters' standard deviations."""
+        steps = np.diag(STEP * scale)
+        z = self.modes(theta[None])
+        self.known = self.known._replace(start=self.known.start._replace(theta=theta, z=tuple(np.nan_to_num(x[0]) for x in z)))
+        z = self.modes(np.concatenate([theta[None], theta + steps, theta - steps]))
+        d = len(theta)
+        slopes = tuple(np.nan_to_num((x[1 : 1 + d] - x[1 + d :]) / (2.0 * STEP * scale[:, None, None])) for x in z)
+        self.known = self.known._replace(start=Start(theta, tuple(np.nan_to_num(x[0]) for x in z), slopes))
 
 
 def _filled(x: np.ndarray, n: int) -> np.ndarray:

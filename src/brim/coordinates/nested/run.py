@@ -22,6 +22,7 @@ from brim.frames.frame import Frame
 from brim.infer.approximate.importance import importance_sample, resampled
 from brim.infer.approximate.normal import counted, judged
 from brim.infer.approximate.proposal import Split
+from brim.infer.approximate.surface import settled_mode
 from brim.infer.nuts.control import Control
 from brim.infer.nuts.sampling import fresh_seed
 from brim.infer.target import Draws, Target, UnsuitedError
@@ -29,7 +30,7 @@ from brim.infer.target import Draws, Target, UnsuitedError
 __all__ = ["nested_draws"]
 
 TRIALS = 16  # points around the mode that tell how well the density is known
-NOISE = 0.2  # variance of the log density's estimate that is small beside that of the weights
+NOISE = 0.4  # variance of the log density's estimate that is small beside that of the weights
 DOUBT = 0.01  # spread of the quadrature's error in the log density: relative error of a weight
 FINER = 3  # times that nodes and draws are added
 _HINT = "use algorithm='sampling'; or proper priors, where some are flat"
@@ -66,6 +67,7 @@ def nested_draws(
     if found is None:
         raise UnsuitedError("the density has no mode with a definite curvature: there is no Laplace approximation", hint=_HINT)
     rng, m = np.random.default_rng([seed, 2]), nest.border
+    points.start_from(found.mode, np.sqrt(np.diag(found.covariance)))
     points = _fine_enough(points, known, found.mode, np.linalg.cholesky(found.covariance), rng, cores)
     kept: list[Found] = []
 
@@ -76,13 +78,20 @@ def nested_draws(
         return here.value
 
     n = chains * counted(draws, thin)
-    law = Split.around(found.mode, found.covariance, lambda q: values(q, np.full(len(q), -1)), np.zeros(m), np.ones(m))
-    sample = importance_sample(values, law, n, rng)
+
+    def law(mode: np.ndarray, covariance: np.ndarray) -> Split:
+        return Split.around(mode, covariance, lambda q: values(q, np.full(len(q), -1)), np.zeros(m), np.ones(m))
+
+    def elsewhere() -> Split:
+        mode, covariance = settled_mode(lambda theta: _at_center(points, theta, m), found.mode, found.covariance, rng)
+        points.start_from(mode, np.sqrt(np.diag(covariance)))
+        kept.clear()
+        return law(mode, covariance)
+
+    sample = importance_sample(values, law(found.mode, found.covariance), n, rng, elsewhere)
     chosen = resampled(sample.log_weights, n, rng)
-    drawn = Found.joined(kept).rows(chosen)
-    z = {v.standardised: x for v, x in zip(plan.adapted.latents, drawn.z, strict=True)}
-    with float64():
-        q = np.asarray(joined(plan.inner, sample.q[chosen, : plan.head], z)).reshape(chains, n // chains, -1)
+    q, lp = _drawn(plan, sample.q, kept, chosen)
+    q = q.reshape(chains, n // chains, -1)
     info = {
         "engine": "nested_laplace",
         "note": f"{plan.head} parameters by importance, {points.nest}",
@@ -93,14 +102,33 @@ def nested_draws(
         "covariance": q.reshape(n, -1).var(0),
         **judged("Nested Laplace approximation corrected by importance", sample.khat),
     }
-    return Draws(q, {"lp": drawn.joint.reshape(q.shape[:2])}, {**info, "sampling_seconds": time.perf_counter() - clock})
+    return Draws(q, {"lp": lp.reshape(q.shape[:2])}, {**info, "sampling_seconds": time.perf_counter() - clock})
+
+
+def _at_center(points: Points, theta: np.ndarray, m: int) -> np.ndarray:
+    """Log density at points with the border at its mode."""
+    return points(np.concatenate([theta, np.zeros((len(theta), m))], axis=1), np.arange(len(theta))).value
+
+
+def _drawn(plan: Plan, points: np.ndarray, kept: list[Found], chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates of the model of the points chosen, in their order, and the log joint density; ``kept`` is used up."""
+    assert plan.adapted is not None
+    q, lp, first = np.empty((len(chosen), plan.inner.layout.dim)), np.empty(len(chosen)), 0
+    while kept:
+        found = kept.pop(0)
+        mine = (chosen >= first) & (chosen < first + len(found.value))
+        part = found.rows(chosen[mine] - first)
+        z = {v.standardised: x for v, x in zip(plan.adapted.latents, part.z, strict=True)}
+        with float64():
+            q[mine] = np.asarray(joined(plan.inner, points[chosen[mine], : plan.head], z))
+        lp[mine] = part.joint
+        first += len(found.value)
+    return q, lp
 
 
 def _fine_enough(points: Points, known: Known, mode: np.ndarray, low: np.ndarray, rng: np.random.Generator, cores: int | None) -> Points:
-    """The same from the modes found, with nodes and draws enough that the density is known well around its mode."""
+    """The same with nodes and draws enough that the density is known well around its mode."""
     m, away = points.nest.border, rng.standard_normal((TRIALS, len(mode)))
-    once = np.zeros(1, int)
-    points.starting(tuple(z[0] for z in points(np.concatenate([mode, np.zeros(m)])[None], once).z))
     at_mode = np.tile(np.concatenate([mode, np.zeros(m)]), (TRIALS, 1))
     around = np.concatenate([mode + away @ low.T, np.zeros((TRIALS, m))], axis=1)
     for _ in range(FINER):
@@ -110,6 +138,5 @@ def _fine_enough(points: Points, known: Known, mode: np.ndarray, low: np.ndarray
         if nest == points.nest:
             break
         start = points.known.start
-        points = Points(nest, known, points.head, points.seed, cores)
-        points.starting(start)
+        points = Points(nest, known._replace(start=start), points.head, points.seed, cores)
     return points

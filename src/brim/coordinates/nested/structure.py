@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from brim.coordinates.adapted.expansion import Rows, seating
@@ -14,11 +15,12 @@ from brim.frames.frame import Frame
 from brim.infer.target import UnsuitedError
 from brim.terms.latent import named
 
-__all__ = ["Known", "Nest", "known_of", "nest_of"]
+__all__ = ["Known", "Nest", "Start", "known_of", "nest_of"]
 
 MOST_BORDER = 128  # effects whose joint covariance is factorised at every point
 NODES, MOST_NODES = 9, 41  # of the quadrature of one effect
-PARTICLES, MOST_PARTICLES = 16, 256  # of several effects
+FARTHEST, LONGEST = 10.0, 2.0  # change of a parameter and of an effect that a line is followed for
+PARTICLES, MOST_PARTICLES = 8, 256  # of several effects
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,30 @@ class Nest:
         return ", ".join(parts)
 
 
+class Start(NamedTuple):
+    """Where modes are sought from: a linear function of the parameters.
+
+    Attributes
+    ----------
+    theta
+        Parameters (d,).
+    z
+        Of each vector there, (k, levels).
+    slopes
+        Their derivatives, (d, k, levels).
+    """
+
+    theta: Any
+    z: tuple[Any, ...]
+    slopes: tuple[Any, ...]
+
+    def at(self, theta: Any) -> dict[int, Any]:
+        """``z`` of each vector at other parameters, within bounds: far away the line leads nowhere."""
+        away = jnp.clip(theta - self.theta, -FARTHEST, FARTHEST)
+        moved = [jnp.clip(jnp.tensordot(away, slope, 1), -LONGEST, LONGEST) for slope in self.slopes]
+        return {i: z + step for i, (z, step) in enumerate(zip(self.z, moved, strict=True))}
+
+
 class Known(NamedTuple):
     """The arrays of a nest.
 
@@ -92,7 +118,7 @@ class Known(NamedTuple):
     top
         For each block of the chain, the level of the outermost one around each of its levels.
     start
-        ``z`` of each vector to search the modes from.
+        Where modes are sought from.
     """
 
     inner: Any
@@ -100,7 +126,7 @@ class Known(NamedTuple):
     parents: dict[tuple[int, int], Any]
     level: tuple[Any, ...]
     top: tuple[Any, ...]
-    start: tuple[Any, ...]
+    start: Start
 
     @property
     def rows(self) -> int:
@@ -137,5 +163,6 @@ def known_of(nest: Nest, rows: Rows, inner: Any, frame: Frame) -> Known:
         levels = [code if entered else None for code, entered in zip(codes, nest.informed, strict=True)]
         last = len(chain) - 1
         top = [rows.parents[b, last] if b < last else np.arange(chain[last].shape[1]) for b in range(last + 1)]
-    start = tuple(np.zeros(shape) for shape in t.shapes)
+    zeros, d = tuple(np.zeros(shape) for shape in t.shapes), t.rest.layout.dim
+    start = Start(np.zeros(d), zeros, tuple(np.zeros((d, *z.shape)) for z in zeros))
     return Known(inner, seating(rows), rows.parents, tuple(levels), tuple(top), start)

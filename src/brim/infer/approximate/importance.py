@@ -55,7 +55,7 @@ class Sample:
         return float(1.0 / (len(self.q) * np.exp(2.0 * self.log_weights).sum()))
 
 
-def importance_sample(values: Values, law: Split, n: int, rng: np.random.Generator) -> Sample:
+def importance_sample(values: Values, law: Split, n: int, rng: np.random.Generator, elsewhere: Callable[[], Split] | None = None) -> Sample:
     """``n`` weighted points of a density.
 
     A round of few points tells how well the law fits. One that does not is replaced: by the law around the maximum of a quadratic
@@ -71,9 +71,12 @@ def importance_sample(values: Values, law: Split, n: int, rng: np.random.Generat
         A first guess.
     n
         How many points.
+    elsewhere
+        Finds another first guess, where the points of the first say nothing: these are forgotten.
     """
-    pilot = min(max(PILOT, PILOT_EACH * (law.dim + len(law.center))), n)
-    laws, sizes, q, found = [law], [0], np.empty((0, law.dim + len(law.center))), np.empty(0)
+    width = law.dim + len(law.center)
+    pilot = min(max(PILOT, PILOT_EACH * width), max(n // 2, 1))
+    laws, sizes, q, found = [law], [0], np.empty((0, width)), np.empty(0)
 
     def extend(size: int) -> Sample:
         nonlocal q, found
@@ -89,7 +92,10 @@ def importance_sample(values: Values, law: Split, n: int, rng: np.random.Generat
         sample = extend(pilot)
         if sample.efficiency >= WELL:
             break
-        fitted = _refitted(sample, found, laws[-1], values, moments=k > 0)
+        if k == 0 and elsewhere is not None and not _tells(sample, law):
+            laws, sizes, q, found = [elsewhere()], [0], np.empty((0, width)), np.empty(0)
+            continue
+        fitted = _refitted(sample, found, laws[-1], values, moments=len(laws) > 1 and _tells(sample, law))
         if fitted is None:
             break
         laws.append(fitted)
@@ -104,7 +110,12 @@ def _refitted(sample: Sample, lp: np.ndarray, law: Split, values: Values, moment
         fitted = law.fitted(sample.q, lp, weights, lambda q: values(q, np.full(len(q), -1)))
         if fitted is not None:
             return fitted
-    return law.matched(sample.q, weights) if sample.efficiency * len(sample.q) > FEW * law.dim else None
+    return law.matched(sample.q, weights) if _tells(sample, law) else None
+
+
+def _tells(sample: Sample, law: Split) -> bool:
+    """Whether there are effective draws enough to fit a law to."""
+    return sample.efficiency * len(sample.q) > FEW * law.dim
 
 
 def _weighted(q: np.ndarray, found: np.ndarray, laws: list[Split], sizes: list[int]) -> Sample:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
+from brim.infer.approximate.surface import quadratic_fit
+
 __all__ = ["Split", "points"]
 
 HEAVY = 0.2  # how often an axis has exponential tails
@@ -79,18 +81,13 @@ class Split:
         d = self.dim
         y = np.linalg.solve(self.low, (q[:, :d] - self.mode).T).T
         e = (q[:, d:] - self.center) / self.spread
-        i, j = np.triu_indices(d)
-        columns = np.concatenate([np.ones((len(q), 1)), y, e, y[:, i] * y[:, j], e**2], axis=1)
-        if not columns.shape[1] * ENOUGH < len(q):
+        if not ENOUGH * (1 + 2 * e.shape[1] + d + d * (d + 1) // 2) < len(q):
             return None
         root = np.sqrt(np.minimum(weights / np.median(weights), 1.0))
-        usable = root > 0.0
-        found = np.linalg.lstsq(columns[usable] * root[usable, None], lp[usable] * root[usable], rcond=None)[0]
-        slope, own_slope, bend, own_bend = np.split(found[1:], np.cumsum([d, e.shape[1], len(i)]))
-        curvature = np.zeros((d, d))
-        curvature[i, j] -= bend
-        curvature[j, i] -= bend
-        own = 1.0 - 2.0 * own_bend  # ``values`` leaves the standard normal density out
+        slope, curvature = quadratic_fit(y, e, lp, root)
+        slope, own_slope = np.split(slope, [d])
+        own = 1.0 + np.diag(curvature)[d:]  # ``values`` leaves the standard normal density out
+        curvature = curvature[:d, :d]
         if not (np.linalg.eigvalsh(curvature)[0] > LEAST and (own > LEAST).all()):
             return None
         covariance = self.low @ np.linalg.inv(curvature) @ self.low.T
