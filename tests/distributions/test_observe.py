@@ -132,3 +132,11 @@ def test_truncated_counts_follow_the_law():
     expected = 4000 * ref.pmf(np.arange(2, 12)) / ref.sf(1)
     assert draws.min() == 2.0
     assert np.sum((found - expected) ** 2 / expected) < stats.chi2(10).ppf(0.9999)
+
+
+def test_counts_far_below_their_mean_are_drawn_at_the_edge():
+    """With a mean of 2e10 and at most 9, P(9) / P(8) = 2e10 / 9: all draws are 9; the tail holds what the last count has."""
+    law = Poisson(jnp.log(jnp.asarray(2.0e10)))
+    draws = truncated_sample(jax.random.key(1), law, {"ub": jnp.asarray(9.0)}, (200,))
+    np.testing.assert_array_equal(draws, 9.0)
+    np.testing.assert_allclose(law.log_cdf(9.0), law.log_prob(9.0), atol=1e-3)
