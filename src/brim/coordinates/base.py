@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
@@ -39,7 +39,7 @@ from brim.infer.nuts.stopping import StopWhen
 from brim.infer.nuts.warmup import Start
 from brim.infer.target import Draws, Target, UnsuitedError
 from brim.model.model import Model, log_jacobian_function
-from brim.terms.latent import Incidence
+from brim.terms.latent import AbstractLatent, Incidence
 
 __all__ = ["Block", "Coordinates", "Elsewhere", "Learned", "ends", "model_target", "sample_in"]
 
@@ -170,13 +170,15 @@ class Coordinates:
         if plan.adapted is not None:
             # trees are short: a little more caution costs nothing, and chains leave standard deviations near 0 again;
             # of nonlinear predictors the working model tells only the slopes
-            return {"metric": "split", "adapt_delta": 0.95 if plan.adapted.nonlinear else 0.9}
+            return {"metric": "split", "adapt_delta": 0.95 if plan.adapted.nonlinear or self._ridge(plan.adapted.latents) else 0.9}
         if plan.integrated is None or plan.moves:
             return {}
-        # length scales trade off against standard deviations along a curved ridge
-        scales = {name for c in plan.integrated.curves for name in c.scales}
-        ridge = any(slot.class_ == "lscale" for p in plan.inner.params if p.name in scales for slot in p.slots)
-        return ({"metric": "dense"} if self.regular else {}) | ({"adapt_delta": 0.95} if ridge else {})
+        return ({"metric": "dense"} if self.regular else {}) | ({"adapt_delta": 0.95} if self._ridge(plan.integrated.curves) else {})
+
+    def _ridge(self, vectors: Iterable[AbstractLatent]) -> bool:
+        """Whether there are length scales, which trade off against standard deviations along a curved ridge."""
+        scales = {name for v in vectors for name in v.scales}
+        return any(slot.class_ == "lscale" for p in self.plan.inner.params if p.name in scales for slot in p.slots)
 
     @property
     def adaptation(self) -> int:
