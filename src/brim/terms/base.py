@@ -14,12 +14,9 @@ from brim.frames.frame import Frame
 from brim.language.expand import Terms
 from brim.parameters.param import Param, Where
 from brim.parameters.reported import Reported
-from brim.terms.latent import Incidence, Part
+from brim.terms.facets import Design, LatentFacet, LinearFacet, Params, Traits
 
 __all__ = ["AbstractTerm", "Context", "Design", "Imputable", "Imputing", "Params", "Read", "completed", "given_key"]
-
-Design = dict[str, Any]
-Params = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -154,50 +151,21 @@ class Read:
     residual: Any = None
 
 
-class AbstractTerm(ABC):
+class AbstractTerm(Traits, LinearFacet, LatentFacet, ABC):
     """One kind of term of a linear predictor.
 
     Every subclass is a final frozen dataclass. Fields that are learned from data are declared with ``compare=False``:
     ``apply`` and ``transform`` read only the others and their arguments, so that two models of the same structure are
     equal and share one compiled program.
 
-    ``stage`` orders the terms of a predictor: 0 adds to eta, 1 needs the finished eta (residual autocorrelation), 2
-    changes its shape (category-specific effects).
+    This is what every term says. What some say besides stands in ``terms.facets``: ``Traits``, and, for terms that are linear in known
+    columns or in a latent vector (these can be integrated out), ``LinearFacet`` and ``LatentFacet``.
     """
-
-    @property
-    def stage(self) -> int:
-        return 0
-
-    @property
-    def autocor(self) -> bool:
-        """Whether it structures residuals: ``incl_autocor = False`` leaves such terms out of predictions."""
-        return False
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """Distributional parameters of its response whose values it finds among ``params``, as ``dpar:<name>``."""
-        return ()
 
     @property
     @abstractmethod
     def key(self) -> str:
         """Unique name in the model; the term's place in the design."""
-
-    @property
-    def hides_prior(self) -> bool:
-        """Whether ``lprior`` depends on parameters of it that are not reported."""
-        return False
-
-    @property
-    def countable(self) -> bool:
-        """Whether what it learns depends on which rows there are, not on how often each occurs; but for means, which ``average`` takes."""
-        return False
-
-    @property
-    def rowwise(self) -> bool:
-        """Whether what it adds to a row depends on the values of that row alone, given the parameters: equal rows are equal to it."""
-        return self.countable
 
     @abstractmethod
     def learn(self, frame: Frame) -> Self:
@@ -231,10 +199,6 @@ class AbstractTerm(ABC):
         """What it adds to the log joint density besides priors and the responses' likelihood (models of measurement error)."""
         return 0.0
 
-    def gives(self) -> tuple[str, ...]:
-        """The keys of ``given``."""
-        return ()
-
     def given(self, params: Params, design: Design) -> dict[str, Any]:
         """Quantities of each row that later terms of the same predictor read among ``params`` (what varies by group)."""
         return {}
@@ -251,51 +215,9 @@ class AbstractTerm(ABC):
         """The arrays of the design that are the same for all rows and all data (means of columns)."""
         return {}
 
-    def shift(self, params: Params, design: Design) -> Any:
-        """How far the predictor's zero was moved by centring its columns: ``mean(X) b``."""
-        return 0.0
-
     def apply(self, eta: Any, params: Params, design: Design) -> Any:
         """The linear predictor with this term in it: pure JAX, ``eta -> eta``."""
         return eta
-
-    def coefficients(self, params: Params) -> Any:
-        """What a linear term multiplies its columns with, (columns,): ``apply`` is ``eta + columns @ coefficients``. ``None``: not linear.
-
-        ``params`` are transformed; neither this nor ``transform`` of such a term reads arrays with a row for each observation.
-        """
-        return None
-
-    def columns(self, design: Design) -> Any:
-        """The known columns of a linear term, (rows, columns)."""
-        return None
-
-    def linear(self) -> tuple[tuple[str, int], ...]:
-        """Names and sizes of the parameters that its ``coefficients`` are in this order; none where they are computed from parameters."""
-        return ()
-
-    def unpenalised(self, frame: Frame) -> tuple[tuple[str, Any, bool], ...]:
-        """The columns (rows, columns) that elements of its parameters multiply as they are, where their prior may be flat.
-
-        Each with the parameter's name, and whether what is constant in them is left to an intercept.
-        """
-        return ()
-
-    @property
-    def latent(self) -> Part | None:
-        """The part of a latent vector that the term adds to its predictor."""
-        return None
-
-    def incidence(self, frame: Frame, codes: Any, known: Params) -> Incidence:
-        """Where its part of the latent vector stands in these rows.
-
-        ``codes`` are those that the vector found; ``known`` has what earlier terms of the predictor give.
-        """
-        raise NotImplementedError
-
-    def without(self, gone: frozenset[str]) -> AbstractTerm | None:
-        """What is left of the term without the latent vectors ``z`` of these names; ``None``: nothing."""
-        return self
 
     def extend(self, keys: Any, params: Params, design: Design, how: str) -> dict[str, Any]:
         """Draw what new data need beyond the training data (new levels); the only place where that happens.
