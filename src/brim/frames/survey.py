@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, final
 
 import numpy as np
@@ -131,11 +132,25 @@ class Survey:
         """All complete rows, in frames whose factors have the levels of all."""
         at = 0
         for batch in self.stream.batches(self.names):
-            columns, rows = self.columns(batch)
-            if len(rows):
+            n = len(batch)
+            if self.missing:
+                columns, rows = self.columns(batch)
                 frame = Frame.of({name: self._like(name, column) for name, column in columns.items()})
+            else:
+                frame, rows = self._as_asked(batch), np.arange(n)
+            if len(rows):
                 yield replace(frame, _places=at + rows, factors={name: self._keyed(name, frame[name]) for name in self.factors})
-            at += len(batch)
+            at += n
+
+    def _as_asked(self, batch: Any) -> Frame:
+        """A batch without missing values, whose columns are made when they are asked for."""
+        import narwhals as nw
+
+        frame = nw.from_native(batch, eager_only=True)
+        return Frame(len(frame), self.names, {name: partial(self._made, name, frame) for name in self.names})
+
+    def _made(self, name: str, frame: Any) -> Column:
+        return self._like(name, read_series(name, frame.get_column(name)))
 
     def _like(self, name: str, column: Column) -> Column:
         """A block's column with the levels of all rows."""
