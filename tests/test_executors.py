@@ -20,6 +20,7 @@ MODELS = {
     "integrated": ("Reaction ~ Days + (1 | Subject)", {}),
     "adapted": ("Reaction ~ Days + (1 | Subject)", {"family": "student"}),
     "at random": ("Reaction ~ Days", {"init": 0.5, "thin": 3}),
+    "in directions of the data": ("Reaction ~ Days + I(Days + Days^2 / 1e4)", {"family": "student"}),
     "mixture": ("Reaction ~ 1", {"family": brim.mixture("gaussian", "gaussian")}),
 }
 

@@ -258,6 +258,10 @@ def test_of_a_fit_given_its_data():
         brim.sbc(fit, DATA)
     with pytest.raises(brim.BrimError, match="the fit has 300 draws"):
         brim.sbc(fit, n_sims=301)
+    with pytest.raises(brim.BrimError, match="leaves the likelihood out"):
+        fit.update(sample_prior="only", chains=1, iter=100).sbc(n_sims=10)
+    approximate = fit.update(algorithm="laplace")
+    assert "NUTS" in approximate.sbc(n_sims=10, draws=19, thin=1, seed=1).info["engine"]
 
 
 @pytest.mark.parametrize(

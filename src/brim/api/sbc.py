@@ -140,7 +140,9 @@ def _at(where: Any) -> str:
 
 def _bare(record: FitRecord, run: Mapping[str, Any]) -> FitRecord:
     """The model without draws, to be sampled as ``run`` says."""
-    settings = replace(record.settings, **run, sample_prior="no")
+    if record.model.prior_only:
+        raise BrimError("sbc() of a fit that leaves the likelihood out", hint="fit the model with sample_prior='no'")
+    settings = replace(record.settings, **run, sample_prior="no", algorithm="sampling")
     request = replace(record.request, settings=settings)
     return replace(record, request=request, posterior=None, stats={}, info={}, criteria={})
 

@@ -79,9 +79,9 @@ class Block:
 
 
 class Learned(NamedTuple):
-    """What coordinates take from the data: where the likelihood is expanded, and where chains start if that is not as usual."""
+    """What coordinates take from the data: all that the density reads besides the model's own, and where chains start if not as usual."""
 
-    working: Working | None
+    data: dict[str, Any]
     init: Callable[[np.random.Generator], np.ndarray] | None
 
 
@@ -204,12 +204,14 @@ class Coordinates:
     @property
     def learned(self) -> Learned:
         """What ``approach`` found from the data, as plain arrays: with it the same model has the same coordinates in another process."""
-        working = None if self.plan.adapted is None else jax.tree.map(np.asarray, self.target.data["working"])
-        return Learned(working, self.target.init if self.target.center is None else None)
+        data = self.target.data if self.plan.moves else {}
+        own = {name: jax.tree.map(np.asarray, value) for name, value in data.items() if name != "inner"}
+        return Learned(own, self.target.init if self.target.center is None else None)
 
     def with_learned(self, learned: Learned) -> Coordinates:
         """The coordinates that ``approach`` made elsewhere."""
-        out = self if learned.working is None else self.with_working(learned.working)
+        data = {**self.target.data, **learned.data} if self.plan.moves else self.target.data
+        out = replace(self, target=replace(self.target, data=data))
         return out if learned.init is None else replace(out, target=replace(out.target, init=learned.init, center=None))
 
     def on(self, wide: Coordinates) -> Target:
