@@ -1,6 +1,7 @@
 """Data that are not in memory, and rows that are equal: the same model, density and draws as from all rows in memory."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import brim
@@ -8,7 +9,7 @@ from brim import limits
 from brim.coordinates import distinct
 from brim.coordinates.base import Coordinates
 from brim.coordinates.plan import Plan
-from brim.fit.run import coordinates
+from brim.fit.run import columns_read, coordinates
 from lazy_data import ENGINES, rows, sources
 
 FORMULAS = [
@@ -212,3 +213,30 @@ def test_small_lazy_data_are_read_whole(tmp_path):
     fit = brim.brm("y ~ x", sources(rows(50), tmp_path)["polars-folder"](), empty=True)
     assert not fit.frame.reduced
     assert "w" in fit.frame
+
+
+@pytest.mark.parametrize(
+    ("formula", "family"),
+    [
+        ("c | rate(e) ~ log(`a b`) + (1 | `g g`)", "poisson"),
+        ("c | weights(w) + trunc(lb = low) ~ mo(t):f + (1 | gr(g, by = f))", "poisson"),
+        ("x | cens(b, y2 = high) ~ s(k, by = f, k = 4) + (1 | mm(g, h, weights = cbind(w, e)))", "gaussian"),
+        (brim.bf("c ~ a * k + d", "a ~ f", "d ~ 1 + (1 | g)", nl=True), "poisson"),
+        (brim.bf("x ~ k", "sigma ~ offset(w) + e"), "gaussian"),
+        ("o | thres(gr = f) ~ cs(k) + w", "sratio"),
+    ],
+)
+def test_all_columns_that_a_model_reads_tell_rows_apart(formula, family):
+    rng = np.random.default_rng(1)
+    data = discrete(200)
+    data |= {"a b": data["e"], "g g": data["g"], "w": rng.integers(1, 4, 200) * 1.0, "low": np.full(200, -1.0), "x": rng.normal(size=200)}
+    data |= {
+        "high": data["x"] + 1.0,
+        "h": rng.integers(0, 8, 200),
+        "o": pd.Categorical(rng.integers(1, 4, 200), ordered=True),
+        "unused": 1.0,
+    }
+    fit = brim.brm(formula, data, family, empty=True)
+    names = columns_read(fit)
+    assert "unused" not in names
+    fit.model.data(fit.frame.select(names))  # reads no other

@@ -39,7 +39,7 @@ from brim.infer.target import Draws, NowhereError, Target, UnsuitedError
 from brim.model.model import Model, report_function
 from brim.parameters.draws import prior_draws
 
-__all__ = ["coordinates", "report", "sample", "target", "with_engine_draws"]
+__all__ = ["columns_read", "coordinates", "report", "sample", "target", "with_engine_draws"]
 
 F = TypeVar("F", bound=FitRecord)
 
@@ -248,8 +248,13 @@ def coordinates(fit: FitRecord, spread: float = 1.0, algorithm: str = "sampling"
 
 def _rows(fit: FitRecord) -> Frame:
     """The rows that the density is computed from: the distinct ones, where they are few."""
-    names = [n for f in fit.formula.formulas for n in f.variables(fit.frame.names) if n in fit.frame]
-    return distinct_rows(fit.model, fit.frame, dict.fromkeys(names))
+    return distinct_rows(fit.model, fit.frame, columns_read(fit))
+
+
+def columns_read(fit: FitRecord) -> list[str]:
+    """The columns that the model reads."""
+    names = (n for f in fit.formula.formulas for n in f.variables(fit.frame.names) if n in fit.frame)
+    return list(dict.fromkeys(names))
 
 
 def _precompile(fit: FitRecord, space: Coordinates, control: Control) -> None:
