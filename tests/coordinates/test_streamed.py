@@ -219,7 +219,7 @@ def test_small_lazy_data_are_read_whole(tmp_path):
     ("formula", "family"),
     [
         ("c | rate(e) ~ log(`a b`) + (1 | `g g`)", "poisson"),
-        ("c | weights(w) + trunc(lb = low) ~ mo(t):f + (1 | gr(g, by = f))", "poisson"),
+        ("c | weights(w) + trunc(lb = low) ~ mo(t):f + (1 | gr(g, by = half))", "poisson"),
         ("x | cens(b, y2 = high) ~ s(k, by = f, k = 4) + (1 | mm(g, h, weights = cbind(w, e)))", "gaussian"),
         (brim.bf("c ~ a * k + d", "a ~ f", "d ~ 1 + (1 | g)", nl=True), "poisson"),
         (brim.bf("x ~ k", "sigma ~ offset(w) + e"), "gaussian"),
@@ -229,13 +229,9 @@ def test_small_lazy_data_are_read_whole(tmp_path):
 def test_all_columns_that_a_model_reads_tell_rows_apart(formula, family):
     rng = np.random.default_rng(1)
     data = discrete(200)
-    data |= {"a b": data["e"], "g g": data["g"], "w": rng.integers(1, 4, 200) * 1.0, "low": np.full(200, -1.0), "x": rng.normal(size=200)}
-    data |= {
-        "high": data["x"] + 1.0,
-        "h": rng.integers(0, 8, 200),
-        "o": pd.Categorical(rng.integers(1, 4, 200), ordered=True),
-        "unused": 1.0,
-    }
+    data |= {"a b": data["e"], "g g": data["g"], "w": rng.integers(1, 4, 200) * 1.0, "low": np.full(200, -1.0)}
+    data |= {"x": rng.normal(size=200), "h": rng.integers(0, 8, 200), "half": np.where(data["g"] < 4, "u", "v")}
+    data |= {"high": data["x"] + 1.0, "o": pd.Categorical(rng.integers(1, 4, 200), ordered=True), "unused": np.ones(200)}
     fit = brim.brm(formula, data, family, empty=True)
     names = columns_read(fit)
     assert "unused" not in names
