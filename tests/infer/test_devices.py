@@ -66,21 +66,21 @@ def several(cases):
     return json.loads(done.stdout)
 
 
-def check(cases):
+def check(cases, most):
     for (formula, _, rows, n), (density, draws, engine, sums) in zip(cases, several(cases), strict=True):
         assert density < 1e-10, (formula, rows, n)
         assert draws < 1e-8, (formula, rows, n)
         assert f"rows divided among {n} cpu devices" in engine
-        assert sums >= 1
+        assert 1 <= sums <= most, (formula, sums)
 
 
 def test_rows_on_several_devices():
-    check(CASES)
+    check(CASES, most=1)  # one all-reduce a gradient
 
 
 @pytest.mark.slow
 def test_rows_of_more_models_on_several_devices():
-    check(MORE)
+    check(MORE, most=3)
 
 
 #: One of two processes that share the rows.
