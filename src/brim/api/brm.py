@@ -102,7 +102,7 @@ def brm(
         are integrated out, by their nested Laplace approximation where the response is not Gaussian:
         with flat priors these are the maximum likelihood estimates of ``lmer``, ``glmer`` and ``gamm``.
 
-        ``"nested_laplace"``: independent draws without chains, in a fraction of the time, of models with at most 50 parameters besides
+        ``"nested_laplace"``: draws without chains, of models with at most 50 parameters besides
         normal latent vectors (nested group effects of any number, up to 128 effects that cross them, smooths, Gaussian processes). The
         vectors are integrated at every value of the parameters, one effect a level by quadrature, and these are weighted by importance:
         the draws are those of the posterior as far as the Pareto k-hat, which the summary prints, is below 0.7. ``"auto"``: this where it
