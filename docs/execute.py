@@ -30,6 +30,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import reference
+
 HERE = Path(__file__).parent
 PAGES, BUILT, CACHE = HERE / "pages", HERE / "built", HERE / ".cache"
 #: Pages that are written elsewhere and shown as they are.
@@ -232,41 +234,6 @@ def notebook(text: str, folder: Path) -> str:
     return json.dumps({"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}, indent=1, ensure_ascii=False) + "\n"
 
 
-def reference() -> str:
-    """The page of all public names, grouped by the room they come from, and the table of families."""
-    import brim
-
-    rooms: dict[str, list[tuple[str, str]]] = {}
-    for name in sorted(brim._HOMES):
-        rooms.setdefault(brim._HOMES[name], []).append((name, name))
-    for package in (brim.rstanarm, brim.mixedup):
-        short = package.__name__.removeprefix("brim.")
-        for name, value in sorted(vars(package).items()):
-            home = getattr(value, "__module__", "")
-            if callable(value) and home.startswith(f"{package.__name__}.") and (name, name) not in rooms.get(home, ()):
-                rooms.setdefault(home, []).append((name, f"{short}.{name}"))
-    parts = ["# Reference\n", families()]
-    for home, public in sorted(rooms.items()):
-        parts += [f"\n## {', '.join(f'`{shown}`' for _, shown in public)}\n"]
-        parts += [f"\n::: {home}.{name}\n    options:\n      heading_level: 3\n" for name, _ in public]
-    return "".join(parts)
-
-
-def families() -> str:
-    """Every family, what it is, and its parameters with their links."""
-    import brim
-
-    rows = ["\n## Families\n\n| `brim.` | | parameters and links |\n|---|---|---|\n"]
-    for name in brim._FAMILIES:
-        made = getattr(brim, name)
-        if name not in ("custom_family", "mixture"):
-            links = ", ".join(f"`{d}` {link}" for d, link in made().links.items())
-            rows.append(f"| `{name}` | {made.summary} | {links} |\n")
-    custom = "\n::: brim.families.custom.custom_family\n    options:\n      heading_level: 3\n"
-    mixed = "\n::: brim.families.registry.mixture\n    options:\n      heading_level: 3\n"
-    return "".join([*rows, custom, mixed])
-
-
 def build(page: Path, words: bool = False) -> tuple[str, float, list[str]]:
     """Run one page and write it; its name, the seconds it took, and its files in the cache."""
     import pandas as pd
@@ -293,18 +260,27 @@ def main(arguments: Sequence[str]) -> None:
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(2, os.cpu_count() or 1), mp_context=spawn) as pool:
         pages = [pool.submit(build, page, words) for page in chosen or sorted(PAGES.rglob("*.md"))]
+        failed = False
         for done in as_completed(pages):
+            if error := done.exception():
+                failed = True
+                sys.stderr.write(f"{error}\n")
+                continue
             name, seconds, kept = done.result()
             used.update(kept)
             sys.stderr.write(f"{name}: {seconds:.1f} s\n")
+    if failed:
+        sys.exit(1)
     if not (chosen or words):
         for file in CACHE.glob("*.json"):
             if file.name not in used:
                 file.unlink()
     for name, source in PLAIN.items():
         (BUILT / name).write_text(for_site(source.read_text(encoding="utf-8")), encoding="utf-8")
-    (BUILT / "reference.md").write_text(reference(), encoding="utf-8")
+    (BUILT / "reference.md").write_text(reference.page(), encoding="utf-8")
     shutil.copyfile(HERE / "site.css", BUILT / "site.css")
+    for picture in PAGES.rglob("*.png"):
+        shutil.copyfile(picture, BUILT / picture.relative_to(PAGES))
     if "--notebook" in arguments:
         text = notebook((BUILT / "tutorial.md").read_text(encoding="utf-8"), BUILT)
         (HERE / "tutorial.ipynb").write_text(text, encoding="utf-8")

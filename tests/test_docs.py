@@ -2,6 +2,7 @@
 
 import ast
 import gzip
+import importlib.util
 import inspect
 import json
 import re
@@ -97,6 +98,20 @@ def test_every_public_name_has_a_docstring_with_an_example():
 
 def test_every_public_method_of_a_fit_has_a_docstring_with_an_example():
     assert [name for name, _, value in methods() if callable(value) and not example(value)] == []
+
+
+def test_the_reference_has_every_public_name_and_method():
+    spec = importlib.util.spec_from_file_location("reference", ROOT / "docs" / "reference.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    listed = set(re.findall(r"^::: (\S+)$", module.page(), re.MULTILINE))
+    homes = {f"{home}.{name}" for name, home in brim._HOMES.items()}
+    assert homes <= listed
+    own = {name for name in vars(brim.Fit) if inspect.isfunction(vars(brim.Fit)[name])}  # stand in the class itself
+    for name, _, value in methods():
+        if callable(value) and name not in own and name != "of":
+            value = getattr(value, "__wrapped__", value)
+            assert f"{value.__module__}.{value.__qualname__}" in listed, name
 
 
 def test_every_property_of_a_fit_has_a_docstring():

@@ -22,7 +22,9 @@ def execute():
     spec = importlib.util.spec_from_file_location("execute", DOCS / "execute.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up
+    sys.path.insert(0, str(DOCS))  # it imports reference.py beside it
     spec.loader.exec_module(module)
+    sys.path.remove(str(DOCS))
     yield module
     del sys.modules[spec.name]
 
