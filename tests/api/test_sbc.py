@@ -247,6 +247,19 @@ def test_elsewhere_the_ranks_are_the_same():
         pd.testing.assert_frame_equal(run(SIMPLE, executor=executor).ranks, run(SIMPLE).ranks)
 
 
+def test_what_goes_to_workers_is_pickled(monkeypatch):
+    import pickle
+
+    from brim.api import sbc as module
+
+    def sent(executor, function, calls, what):
+        return [function(*pickle.loads(pickle.dumps(call))) for call in calls]
+
+    expected = run(CASES["monotonic"], n_sims=10, draws=9, warmup=30)
+    monkeypatch.setattr(module, "ordered", sent)
+    pd.testing.assert_frame_equal(run(CASES["monotonic"], n_sims=10, draws=9, warmup=30).ranks, expected.ranks)
+
+
 def test_of_a_fit_given_its_data():
     fit = brim.brm("y ~ x", DATA, prior=SIMPLE.prior, chains=2, iter=300, seed=1, progress=False)
     found = fit.sbc(n_sims=20, draws=19, thin=1, seed=1)

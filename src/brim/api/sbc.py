@@ -112,7 +112,7 @@ def sbc(
     names = _ranked(truth, variables)
     ys = simulated(record, truth, seed)
     plan = Plan(record, names, again, seed)
-    calls = [(plan, truth.part(share), ys.part(share), share) for share in shares(n_sims, executor)]
+    calls = [(plan, truth.part(share).posterior.arrays, ys.part(share), share) for share in shares(n_sims, executor)]
     found = [row for rows in ordered(executor, _simulations, calls, "share of the simulations") for row in rows]
     return _result(found, truth, plan, again)
 
@@ -177,8 +177,9 @@ class Plan:
     seed: int
 
 
-def _simulations(plan: Plan, truth: Truth, ys: Any, numbers: range) -> list[dict[str, Any]]:
-    """What a worker does: some simulations, one after the other."""
+def _simulations(plan: Plan, arrays: Mapping[str, np.ndarray], ys: Any, numbers: range) -> list[dict[str, Any]]:
+    """What a worker does: some simulations, one after the other, of the draws ``arrays`` of what the model reports."""
+    truth = Truth(Posterior(plan.record.model.reported(), arrays), "")
     return [_simulation(plan, truth.one(i), ys.frame(plan.record, i, plan.again), number) for i, number in enumerate(numbers)]
 
 
