@@ -65,5 +65,5 @@ def families() -> str:
         made = getattr(brim, name)
         if name not in ("custom_family", "mixture"):
             links = ", ".join(f"`{d}` {link}" for d, link in made().links.items())
-            rows.append(f"| `{name}` | {made.summary} | {links} |\n")
+            rows.append(f"| `{name}`{{ .name }} | {made.summary} | {links} |\n")
     return "".join([*rows, entry("brim.families.custom.custom_family"), entry("brim.families.registry.mixture")])
