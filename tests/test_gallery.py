@@ -140,6 +140,7 @@ def censored(page):
 
 def survival(page):
     near(page.fit, b_sexfemale=(-1.6, 0.6))
+    near(page.timed, b_Intercept=(np.log(2), 0.2), b_treated=(np.log(2), 0.3))
 
 
 def error(page):

@@ -7,12 +7,13 @@ import pytest
 from scipy import integrate, stats
 
 from brim.distributions.observe import log_lik, truncated_mean, truncated_sample
-from brim.distributions.positive import Frechet, Gamma, LogNormal, Weibull
+from brim.distributions.positive import Frechet, Gamma, InverseGaussian, LogNormal, Weibull
 from brim.distributions.real import Normal, StudentT
 from brim.errors import BrimError
 from brim.families.base import Dpar
 from brim.families.counts import Binomial, NegBinomial, Poisson
 from brim.families.dispersed import DiscreteWeibull
+from brim.families.skewed import ExGaussian
 
 
 def test_censored_rows():
@@ -79,6 +80,8 @@ CONTINUOUS = {
     "lognormal": (LogNormal(0.4, 0.8), stats.lognorm(0.8, scale=np.exp(0.4))),
     "gamma": (Gamma(1.7, np.log(2.0)), stats.gamma(1.7, scale=2.0 / 1.7)),
     "weibull": (Weibull(1.0, np.log(2.0)), stats.expon(scale=2.0)),
+    "frechet": (Frechet(np.asarray(4.0), np.log(2.0)), stats.invweibull(4.0, scale=2.0 / stats.invweibull(4.0).mean())),
+    "inverse_gaussian": (InverseGaussian(np.asarray(2.0), 1.7), stats.invgauss(2.0 / 1.7, scale=1.7)),
 }
 
 
@@ -113,8 +116,8 @@ def test_truncated_means_of_counts(name):
 
 
 def test_truncated_mean_without_a_formula_says_so():
-    with pytest.raises(BrimError, match="the mean of a truncated Frechet is not available"):
-        truncated_mean(Frechet(jnp.asarray(3.0), jnp.asarray(0.0)), {"ub": jnp.asarray(1.0)})
+    with pytest.raises(BrimError, match="the mean of a truncated ExGaussian is not available"):
+        truncated_mean(ExGaussian(jnp.asarray(3.0), jnp.asarray(1.0), jnp.asarray(1.0)), {"ub": jnp.asarray(1.0)})
 
 
 @pytest.mark.parametrize("name", ["normal", "gamma"])

@@ -210,7 +210,10 @@ def _by_inversion(key: Array, law: Distribution, data: Data, drawn: Array, missi
         return jnp.any(missing & (high - low > close)) & (steps < 100)
 
     low, high = _bracket(law, lower, upper, reached, missing)
-    return jnp.where(missing, jax.lax.while_loop(apart, halve, (low, high, jnp.zeros((), int)))[1], drawn)
+    found = jax.lax.while_loop(apart, halve, (low, high, jnp.zeros((), int)))[1]
+    if not law.discrete:  # some laws leave mass at infinity
+        found = jnp.where(reached(high), found, upper)
+    return jnp.where(missing, found, drawn)
 
 
 def _bracket(law: Distribution, lower: Array, upper: Array, reached: Any, missing: Array) -> tuple[Array, Array]:

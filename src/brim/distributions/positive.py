@@ -183,6 +183,11 @@ class Frechet(Positive):
     def mean(self) -> Array:
         return jnp.exp(self.log_mean)
 
+    def partial_mean(self, y: Array) -> Array:
+        """``Y^-nu`` is exponential: its density times ``Y`` is a gamma density."""
+        power = 1.0 - 1.0 / self.nu
+        return self.mean * self._inside(y, lambda v: jnp.exp(log_gammaincc(power, jnp.exp(self._log_rate(v)))), 0.0)
+
     def _log_rate(self, y: Array) -> Array:
         """``-nu * log(y / scale)``, the log of ``-log P(Y <= y)``."""
         return -self.nu * (jnp.log(y) - self.log_mean + log_gamma(1.0 - 1.0 / self.nu))
@@ -216,6 +221,15 @@ class InverseGaussian(Positive):
     @property
     def variance(self) -> Array:
         return self.loc**3 / self.shape
+
+    def partial_mean(self, y: Array) -> Array:
+        """The terms of the distribution function, the second one subtracted."""
+
+        def inside(v: Array) -> Array:
+            z, second = self._parts(v)
+            return jnp.exp(log_ndtr(z)) - jnp.exp(second)
+
+        return self.loc * self._inside(y, inside, 0.0)
 
     def _log_density(self, y: Array) -> Array:
         z = (y - self.loc) / self.loc

@@ -243,7 +243,7 @@ def custom_family(
         distribution=_Call(distribution, names, data),
         support=support or (_whole if type == "int" else real),
         kind="count" if type == "int" else "real",
-        additions=("weights", "subset", "cens", "trunc", "index", *stems),
+        additions=("weights", "subset", "cens", "trunc", *(() if type == "int" else ("entry",)), "index", *stems),
     )
     if not ordinal:
         return plain

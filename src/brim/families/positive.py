@@ -9,7 +9,7 @@ from brim.families.dpars import NDT, NU, POSITIVE_LINKS, SHAPE, SIGMA, mu
 
 __all__ = ["FAMILIES"]
 
-_ADDITIONS = ("weights", "subset", "cens", "trunc", "mi", "index")
+_ADDITIONS = ("weights", "subset", "cens", "trunc", "entry", "mi", "index")
 _POSITIVE = support.interval(0.0, float("inf"), "positive numbers")
 
 FAMILIES = (

@@ -90,6 +90,9 @@ class Cox(Distribution):
     def mean(self) -> Array:
         raise BrimError("the cox family has no expectation: its baseline hazard ends with the data", hint="use posterior_linpred()")
 
+    def partial_mean(self, y: Array) -> Array:
+        return self.mean
+
     def _cumulative(self, y: Array) -> Array:
         """The cumulative baseline hazard."""
         return jnp.sum(i_splines(y, self.knots) * self.weights, axis=-1)
@@ -184,7 +187,7 @@ FAMILIES = (
         distribution=_cox,
         support=support.interval(0.0, float("inf"), "times from 0 on", closed=(True, False)),
         kind="positive",
-        additions=("weights", "subset", "cens", "trunc", "bhaz", "index"),
+        additions=("weights", "subset", "cens", "trunc", "entry", "bhaz", "index"),
         options={"bhaz": None},
         binding=_bind,
     ),

@@ -106,6 +106,7 @@ ADDITIONS: Mapping[str, Special] = _table(
     "subset(x)",
     "cens(x y2)",
     "trunc(lb ub)",
+    "entry(start)",
     "trials(x)",
     "cat(x)",
     "dec(x)",

@@ -189,6 +189,12 @@ def _trunc(a: Addition, frame: Frame) -> dict[str, np.ndarray]:
     return out
 
 
+def _entry(a: Addition, frame: Frame) -> dict[str, np.ndarray]:
+    """Delayed entry is a window from ``start`` on; from 0 it is none, whatever the law says of 0."""
+    start = a.numbers("start", frame, "start times >= 0", lambda v: (v >= 0) & np.isfinite(v))
+    return {"lb": np.where(start > 0, start, -np.inf)}
+
+
 def _dec(a: Addition, frame: Frame) -> dict[str, np.ndarray]:
     return {"dec": a.coded("x", frame, DECISIONS)}
 
@@ -220,6 +226,7 @@ READERS: dict[str, Callable[[Addition, Frame], dict[str, np.ndarray]]] = {
     "rate": _rate,
     "cens": _cens,
     "trunc": _trunc,
+    "entry": _entry,
     "dec": _dec,
     "thres": _thres,
     "bhaz": _bhaz,

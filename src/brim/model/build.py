@@ -283,7 +283,7 @@ class _Builder:
     def residual(self, reads: Iterable[Read]) -> AbstractJointLaw | None:
         """The joint law of the residuals, if there is one; it knows nothing of what else changes the likelihood of a row."""
         law: AbstractJointLaw | None = next((r.residual for r in reads if r.residual is not None), None)
-        additions = [a.fn for a in self.plan.response.additions if a.fn in ("weights", "cens", "trunc")]
+        additions = [a.fn for a in self.plan.response.additions if a.fn in ("weights", "cens", "trunc", "entry")]
         if law is not None and additions:
             raise self.plan.response.error(f"{additions[0]}() cannot be combined with {law.what}")
         if law is not None and law.shares_sigma and any(p.name == "sigma" for p in self.plan.parts):

@@ -16,7 +16,7 @@ from brim.families.base import Family, Seen
 from brim.frames.columns import HOW_TO_ORDER, Factor, Logical, Matrix, Numeric
 from brim.frames.frame import Frame
 from brim.language.expand import ADDITIONS, Call, Node, arguments, deparse, fault, variables
-from brim.model.additions import Addition, read_addition, used_by
+from brim.model.additions import CENSORED, Addition, read_addition, used_by
 from brim.model.censoring import Known, recoded
 
 __all__ = ["Response"]
@@ -28,6 +28,11 @@ MATRICES = ("simplex", "counts")
 ONLY_WITH_Y = ("weights", "cens", "dec")
 #: Additions that give the likelihood no data: which rows there are, which values are estimated, labels of rows.
 ELSEWHERE = ("subset", "mi", "index")
+#: What entry() does not stand beside, and what to write instead.
+NOT_WITH_ENTRY = {
+    "trunc": "entry(start) is trunc(lb = start): write trunc(lb = start, ub = ...)",
+    "mi": "write cens() for times that are not known",
+}
 
 
 @final
@@ -111,6 +116,10 @@ class Response:
         if "dec" in family.additions and self._find("dec") is None:
             hint = f"write {deparse(self.node)} | dec(decision) ~ ..., with 'upper' and 'lower' (or 1 and 0)"
             raise self.error(f"the family {family.name} needs the decision of each response", hint)
+        entry = self._find("entry")
+        for fn, hint in NOT_WITH_ENTRY.items():
+            if entry is not None and self._find(fn) is not None:
+                raise fault(entry, f"entry() cannot be combined with {fn}()", hint)
         added = tuple(read_addition(a, frame) for a in self.additions if a.fn not in ELSEWHERE)
         used = tuple(sorted(name for a in added for name in (a.fn, *a.values)))
         learned = replace(self, expression=Expression(self.node).learn(frame), added=added, used=used)
@@ -192,8 +201,12 @@ class Response:
         seen = ~np.isnan(y).reshape(len(y), -1).any(axis=1) if self.has_mi else np.ones(len(y), bool)
         self._refuse(frame, seen & ~np.isfinite(y).reshape(len(y), -1).all(axis=1), f"the response '{deparse(self.node)}' is not finite in")
         low, high = data.get("lb", -np.inf), data.get("ub", np.inf)
+        raw = {k: v for a in self.added for k, v in a.arrays(frame).items()} | {"y": y}
+        if self._find("entry") is not None:
+            last = np.where(raw["cens"] == CENSORED["interval"], raw["y2"], y) if "y2" in raw else y
+            hint = "each row runs from its start to a later time"
+            self._refuse(frame, last <= np.maximum(low, 0.0), "the response is not after entry() in", hint)
         if "cens" in data:
-            raw = {k: v for a in self.added for k, v in a.arrays(frame).items()} | {"y": y}
             known = Known.of(raw, family)
             hint = "y2 must be above the response; a row that is known exactly is 'none'"
             self._refuse(frame, known.reversed, "the interval of censored responses is empty in", hint)
