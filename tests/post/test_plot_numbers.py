@@ -99,6 +99,16 @@ def test_kaplan_meier_against_scipy():
     np.testing.assert_allclose(s[1:], theirs.evaluate(t[1:]), rtol=1e-12)
 
 
+def test_kaplan_meier_of_start_stop_rows_is_that_of_whole_rows():
+    rng = np.random.default_rng(3)
+    time, ended = rng.integers(1, 12, 60) + 0.5, rng.random(60) < 0.7
+    cut = np.floor(time * rng.random(60))
+    parts = np.r_[cut, time], np.r_[np.zeros(60, bool), ended], np.r_[np.zeros(60), cut]
+    np.testing.assert_allclose(kaplan_meier(*parts), kaplan_meier(time, ended), rtol=1e-12)
+    # by hand: the second enters after the first event
+    assert kaplan_meier(np.array([1.0, 3.0, 2.0]), None, np.array([0.0, 1.0, 0.0]))[1].tolist() == [1.0, 0.5, 0.25, 0.0]
+
+
 def test_binned_errors_by_hand():
     expected, error = np.array([0.0, 0.1, 0.2, 0.8, 0.9, 1.0]), np.array([1.0, 2.0, 3.0, 0.0, 0.0, 6.0])
     at, mean, spread = binned_errors(expected, error, bins=2)

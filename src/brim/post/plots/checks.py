@@ -145,8 +145,9 @@ def pp_check(
         raise BrimError(f"no observation of '{response.name}' is there to be checked")
     if not seen.all():  # estimated by mi(): there is nothing to compare the replications with
         y, yrep, columns = y[seen], yrep[:, seen], {name: column.take(seen) for name, column in columns.items()}
-    censored = Censoring.of(response.response.design(rows, response.family))
-    check = replace(_check(response, kind, y, yrep, stat, (prob, prob_outer), bins), hang=one_of("hang", hang, HANG))
+    data = response.response.design(rows, response.family)
+    censored, entered = Censoring.of(data), np.broadcast_to(data["lb"], seen.shape)[seen] if "lb" in data else None
+    check = replace(_check(response, kind, y, yrep, stat, (prob, prob_outer), bins), entered=entered, hang=one_of("hang", hang, HANG))
     if PANELS[kind].weighted:
         if ndraws is not None or draw_ids is not None:
             raise BrimError(f"'{type}' weights all draws", hint="leave ndraws and draw_ids out")

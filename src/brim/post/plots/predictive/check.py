@@ -70,6 +70,8 @@ class Check:
         Of the draws without each observation, ``(draws, rows)``, for the ``loo_`` types.
     censored
         How responses are censored; ``None`` where all are exact.
+    entered
+        ``(rows,)``, where the window of each response begins (``entry()``, ``trunc(lb = )``); ``None`` where all are seen from the start.
     hang
         How a rootogram's bars stand: ``standing``, ``hanging`` from the expected counts, or ``suspended``.
     """
@@ -89,6 +91,7 @@ class Check:
     bins: int = 30
     log_weights: np.ndarray | None = None
     censored: Censoring | None = None
+    entered: np.ndarray | None = None
     hang: str = "standing"
 
     @property
@@ -105,5 +108,6 @@ class Check:
             yrep=self.yrep[:, at],
             x=None if self.x is None else self.x[at],
             censored=None if self.censored is None else self.censored.rows(at),
+            entered=None if self.entered is None else self.entered[at],
             log_weights=None if self.log_weights is None else self.log_weights[:, at],
         )

@@ -13,8 +13,10 @@ from brim.post.plots.style import DARK, LIGHT
 __all__ = ["kaplan_meier", "km_overlay"]
 
 
-def kaplan_meier(time: np.ndarray, ended: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+def kaplan_meier(time: np.ndarray, ended: np.ndarray | None = None, entered: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Event times in order, from 0, and ``S(t) = prod_{t_i <= t} (1 - d_i / n_i)`` there.
+
+    At risk at a time are those who entered before it and have not gone.
 
     Examples
     --------
@@ -24,7 +26,8 @@ def kaplan_meier(time: np.ndarray, ended: np.ndarray | None = None) -> tuple[np.
     """
     ended = np.ones(len(time), bool) if ended is None else np.asarray(ended, bool)
     at = np.unique(time[ended])
-    risk = np.array([(time >= t).sum() for t in at])
+    entered = np.full(len(time), -np.inf) if entered is None else entered
+    risk = np.array([((time >= t) & (entered < t)).sum() for t in at])
     events = np.array([((time == t) & ended).sum() for t in at])
     return np.concatenate([[0.0], at]), np.concatenate([[1.0], np.cumprod(1 - events / risk)])
 
@@ -39,8 +42,16 @@ def km_overlay(ax: Axes, c: Check) -> None:
     end = float(c.y.max())
     for i, values in enumerate(c.yrep):
         label = REPLICATED if i == 0 else None
-        ax.step(*kaplan_meier(values), where="post", color=LIGHT, linewidth=0.8, alpha=faint(len(c.yrep)), label=label, zorder=2)
-    t, s = kaplan_meier(c.y, ended)
+        ax.step(
+            *kaplan_meier(values, None, c.entered),
+            where="post",
+            color=LIGHT,
+            linewidth=0.8,
+            alpha=faint(len(c.yrep)),
+            label=label,
+            zorder=2,
+        )
+    t, s = kaplan_meier(c.y, ended, c.entered)
     ax.step([*t, end], [*s, s[-1]], where="post", color=DARK, linewidth=1.8, label=OBSERVED, zorder=3)
     if ended is not None:
         lost = np.unique(c.y[~ended])
