@@ -46,7 +46,7 @@ TABLE = {
     "unknown link": (lambda: brim.poisson("loog"), ["loog", "log"]),
     "unknown distributional parameter": (make(bf("y ~ x", "sgma ~ x")), ["'sgma'", "sigma"]),
     "parameter fixed and predicted": (lambda: bf("y ~ x", "sigma ~ x", sigma=1), ["'sigma' is given twice"]),
-    "term not built": (make("y ~ s(x, bs = 'ad')"), ["'ad'", "not built yet"]),
+    "basis of several penalties": (make("y ~ s(x, bs = 'ad')"), ["'ad'", "several penalties", "gp()"]),
     "negative count": (make("z ~ x", family="poisson"), ["poisson needs", "whole numbers", "row"]),
     "more successes than trials": (make("incidence | trials(one) ~ period", CBPP.assign(one=1), family="binomial"), ["trials", "row"]),
     "bernoulli out of 0 and 1": (make("ycount ~ x", family="bernoulli"), ["bernoulli", "row"]),

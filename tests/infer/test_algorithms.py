@@ -448,6 +448,11 @@ def test_what_chains_cannot_start_from():
         read_init("pathfinde")
 
 
+def test_words_of_brms_for_starts():
+    assert read_init("random") == read_init(None)
+    assert read_init("0") == read_init(0)
+
+
 # --------------------------------------------------------------------------- other packages
 
 

@@ -91,10 +91,10 @@ def brm(
         ``adapt_delta``, ``max_treedepth``, ``metric`` (``"diag"``, ``"dense"``, ``"low_rank"``), ``step_size``, ``adapted_effects``
         (``False``: group effects and curves that are not integrated out are sampled non-centred).
     init
-        ``None`` for starting points near the priors' centre, spread at random; ``0`` starts there without spread; a number gives the
-        half-width of the spread. ``"laplace"``, ``"pathfinder"``, ``"meanfield"`` or ``"fullrank"``, or a ``Fit`` of the same model (of
-        an earlier state of the data, or by another algorithm): the chains of ``"sampling"`` start at draws from there, with a metric from
-        there; warm-up then needs fewer iterations.
+        ``None`` (or ``"random"``) for starting points near the priors' centre, spread at random; ``0`` starts there without spread; a
+        number gives the half-width of the spread. ``"laplace"``, ``"pathfinder"``, ``"meanfield"`` or ``"fullrank"``, or a ``Fit`` of
+        the same model (of an earlier state of the data, or by another algorithm): the chains of ``"sampling"`` start at draws from
+        there, with a metric from there; warm-up then needs fewer iterations.
     algorithm
         ``"sampling"``: the no-U-turn sampler; ``"nutpie"``, ``"numpyro"``, ``"blackjax"``: those packages' own, for the same density.
 

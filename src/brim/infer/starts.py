@@ -44,8 +44,12 @@ class Init:
         return bool(self.algorithm) or self.info is not None
 
 
+# the words of brms for starting points at random, and for those without spread
+_WORDS = {"random": Init(), "0": Init(spread=0.0)}
+
+
 def read_init(init: Any) -> Init:
-    """``None``, a number, the name of an approximation, or a fit (anything with the ``info`` of one).
+    """``None``, a number, the name of an approximation, or a fit (anything with the ``info`` of one); brms' ``"random"`` and ``"0"``.
 
     Examples
     --------
@@ -53,12 +57,16 @@ def read_init(init: Any) -> Init:
     'pathfinder'
     >>> read_init(0.5).spread
     0.5
+    >>> read_init("random") == read_init(None)
+    True
     """
     if init is None:
         return Init()
     if isinstance(init, str):
+        if init in _WORDS:
+            return _WORDS[init]
         if init not in _FROM:
-            raise BrimError(f"init = {init!r}", hint=suggest(init, _FROM, "approximations"))
+            raise BrimError(f"init = {init!r}", hint=suggest(init, (*_WORDS, *_FROM), "starts"))
         return Init(algorithm=init)
     if isinstance(init, int | float | np.number) and not isinstance(init, bool) and np.isfinite(init) and init >= 0:
         return Init(spread=float(init))
