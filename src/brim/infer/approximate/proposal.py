@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri
 
 from brim.infer.approximate.surface import quadratic_fit
 
@@ -116,11 +115,15 @@ class Split:
 
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """``(n, dim + m)``."""
+        from scipy.special import ndtri  # its import takes longer than a summary
+
         u, which, own = np.split(points(n, 2 * self.dim + len(self.center), rng), [self.dim, 2 * self.dim], axis=1)
         return np.concatenate([self._first(u, which), self.center + self.spread * ndtri(own)], axis=1)
 
     def _first(self, u: np.ndarray, which: np.ndarray) -> np.ndarray:
         """The first coordinates from uniform numbers; others say on which axes ``y`` is exponential."""
+        from scipy.special import ndtri
+
         heavy = which < HEAVY
         left, right = np.where(heavy[..., None], self.tails.T, self.scales.T).transpose(2, 0, 1)
         share = left / (left + right)
