@@ -23,7 +23,7 @@ from brim.model.model import Model
 from brim.parameters.prior import Priors
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 __all__ = ["FitRecord", "Request", "Settings"]
 
@@ -271,8 +271,8 @@ class FitRecord:
         """
         return {b.grouping.label: len(b.grouping.levels) for b in self.model.blocks}
 
-    def with_draws(self, draws: pd.DataFrame, chains: int = 1) -> Self:
-        """The same model with draws from a data frame whose columns have brms' names, such as exported from R.
+    def with_draws(self, draws: Any, chains: int = 1) -> Self:
+        """The same model with draws from a data frame (any library's, or a dict) whose columns have brms' names, such as exported from R.
 
         Parameters
         ----------
@@ -284,7 +284,7 @@ class FitRecord:
         Raises
         ------
         BrimError
-            When a variable of the model has no column, or the rows do not divide into chains.
+            When a variable of the model has no column or one without numbers, or the rows do not divide into chains.
 
         Examples
         --------
@@ -296,8 +296,8 @@ class FitRecord:
         array([[270.],
                [274.]])
         """
-        columns = {str(c): np.asarray(draws[c], float) for c in draws.columns}
-        n, chains = len(draws), whole("chains", chains, least=1)
+        columns = draw_columns(draws)
+        n, chains = len(next(iter(columns.values()), ())), whole("chains", chains, least=1)
         if n == 0 or n % chains:
             raise BrimError(f"{n} draws do not divide into {chains} chains")
         shapes = self._shapes()
@@ -313,6 +313,21 @@ class FitRecord:
                 shape = (max(q.rows[1], shapes.get(q.key, (0,))[0]), *shape[1:])
             shapes[q.key] = shape
         return shapes
+
+
+def draw_columns(draws: Any) -> dict[str, np.ndarray]:
+    """The columns of a table of draws as numbers; what ``posterior`` puts beside draws (``.chain``, ``.draw``) is left out."""
+    import pandas as pd
+
+    table: Any = draws if isinstance(draws, pd.DataFrame) else Frame.read(draws)
+    columns = {}
+    for name in draws.columns if isinstance(draws, pd.DataFrame) else table.names:
+        if not str(name).startswith("."):
+            try:
+                columns[str(name)] = np.asarray(table[name], float)
+            except (TypeError, ValueError):
+                raise BrimError(f"column '{name}' of the draws is not numeric") from None
+    return columns
 
 
 def _rebuilt(

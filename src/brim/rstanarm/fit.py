@@ -10,7 +10,7 @@ import numpy as np
 
 from brim.api.fit import Fit
 from brim.errors import BrimError, warn
-from brim.fit.record import FitRecord
+from brim.fit.record import FitRecord, draw_columns
 from brim.parameters.prior import Priors
 from brim.post.summaries.tables import statistics
 from brim.rstanarm.again import Again, changed, rebuilt
@@ -116,7 +116,7 @@ class StanFit(Fit):
 
     # ------------------------------------------------------------------ draws
 
-    def with_draws(self, draws: pd.DataFrame, chains: int = 1) -> Self:
+    def with_draws(self, draws: Any, chains: int = 1) -> Self:
         """The same model with draws from a data frame whose columns have rstanarm's names, such as exported from R.
 
         Columns that the model has no use for (``mean_PPD``, ``log-posterior``, ``R2``) are ignored.
@@ -126,7 +126,7 @@ class StanFit(Fit):
         if self.stan.names.unsure:
             what = ", ".join(self.stan.names.unsure)
             warn(f"the signs of the columns of {what} are not those of R: coefficients sampled there belong to other functions")
-        columns = {str(c): np.asarray(draws[c], float) for c in draws.columns}
+        columns = draw_columns(draws)
         return super().with_draws(pd.DataFrame(self.stan.names.to_brms(columns)), chains)
 
     def stan_draws(self, effects: bool = True) -> dict[str, np.ndarray]:
