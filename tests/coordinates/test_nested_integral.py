@@ -125,7 +125,7 @@ def test_nested_effects_are_integrated_without_bias():
 def test_correlated_effects_are_integrated_without_bias():
     rng, x = rows(3, 16)
     data = pd.DataFrame({"y": rng.integers(0, 2, 16), "x": x, "g": np.repeat(list("ab"), 8)})
-    case = Case("y ~ x + (1 + x | g)", data, "bernoulli")
+    case = Case("y ~ x + (1 + x | g)", data, "bernoulli", particles=16)
     x, log_step = grid(121)
     first, second = (part.ravel() for part in np.meshgrid(x, x))
     z = np.zeros((2, len(first), 2, 2))

@@ -85,7 +85,7 @@ def test_content():
     assert formula.value("alpha") == 2.0
     assert formula.value("sigma") is None
     assert (formula.main.center, formula.main.decomp) == (False, "QR")
-    assert (formula.predictor("sigma").center, formula.predictor("sigma").decomp) == (True, "none")
+    assert (formula.predictor("sigma").center, formula.predictor("sigma").decomp) == (None, "none")
     assert formula.variables() == ("y", "w", "x", "g", "z")
 
 

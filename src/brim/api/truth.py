@@ -19,6 +19,7 @@ from brim.fit.run import sample
 from brim.frames.columns import Factor
 from brim.frames.frame import Frame
 from brim.language.nodes import Call, Name, Node
+from brim.linalg import cholesky, inverse_lower
 from brim.model.model import Model, ResponseModel, report_function
 from brim.parameters.param import Param
 from brim.parameters.simulate import prior_params
@@ -114,9 +115,10 @@ def _completion(model: Model, missing: tuple[Param, ...]) -> Any:
             value, whole = own(zero, params, data)
             return whole, value, jnp.zeros(())
         precision = -jax.hessian(lambda u: own(u, params, data)[0])(zero)
-        low = jnp.linalg.cholesky(precision)
-        mean = jax.scipy.linalg.cho_solve((low, True), jax.grad(lambda u: own(u, params, data)[0])(zero))
-        u = mean + jax.scipy.linalg.solve_triangular(low, z, lower=True, trans=1)
+        low = cholesky(precision)
+        back = inverse_lower(low)
+        mean = back.T @ (back @ jax.grad(lambda u: own(u, params, data)[0])(zero))
+        u = mean + back.T @ z
         top, (there, whole) = own(mean, params, data)[0], own(u, params, data)
         return whole, top - jnp.sum(jnp.log(jnp.diagonal(low))), jnp.abs(there - top + 0.5 * z @ z) / (1.0 + jnp.abs(there))
 

@@ -43,8 +43,11 @@ def _responses(model: Model, r: ResponseModel, frame: Frame) -> Iterator[str]:
     data = r.response.design(r.response.kept(frame), r.family)
     if model.prior_only or sigma is None or sigma.constants or r.imputed or any(name in data for name in ("cens", "lb", "ub", "se")):
         return
-    y = np.asarray(data["y"], float)[rows]
-    y = np.log(y) if r.family.logscale else y
+    y = np.asarray(data["y"], float)
+    if r.family.logscale:  # zeros of a hurdle say nothing of sigma
+        rows = rows & (y > 0.0)
+        y = np.log(y, where=rows, out=np.zeros(len(y)))
+    y = y[rows]
     why = f"nothing is left for {sigma.name}, which goes to 0; look at the data, or give {sigma.name} a prior away from 0"
     if len(y) > 1 and np.ptp(y) <= EXACT * np.abs(y).max():
         yield f"the response {r.name} is {data['y'][rows][0]:g} in every row: {why}"
