@@ -139,6 +139,15 @@ def test_kills_while_saving_lose_nothing(tmp_path, times):
     assert [p.name for p in tmp_path.iterdir()] == ["fit.nc"]  # nothing hidden is left
 
 
+@pytest.fixture
+def interruptible():
+    """A shell that starts tests in the background has them ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_returns_the_draws_so_far(tmp_path):
     """The first draws of the uninterrupted fit; the summary says so, and a file does not take the fit for a whole one."""
     slow = {"marginalize": False, "control": {"adapted_effects": False}}
