@@ -35,7 +35,8 @@ from brim.parameters.prior import Priors, read_priors
 from brim.parameters.resolve import resolve
 from brim.terms.base import AbstractTerm, Context, Imputable, Read
 from brim.terms.elementwise import Elementwise
-from brim.terms.groups.group import GroupBlock, GroupEffect
+from brim.terms.groups.effect import GroupEffect
+from brim.terms.groups.group import GroupBlock
 from brim.terms.nonlinear import Nonlinear
 from brim.terms.ordered import OrderedIntercepts
 from brim.terms.population import Offset, Population

@@ -29,7 +29,8 @@ from brim.parameters.param import Layout, Param, Where
 from brim.parameters.prior import PriorRow, log_density, prior_args
 from brim.parameters.reported import FAMILY, Reported, in_order
 from brim.terms.base import AbstractTerm, completed
-from brim.terms.groups.group import GroupBlock, GroupEffect
+from brim.terms.groups.effect import GroupEffect
+from brim.terms.groups.group import GroupBlock
 from brim.terms.latent import AbstractCurve, AbstractLatent
 from brim.terms.residuals.law import AbstractJointLaw, Margin
 

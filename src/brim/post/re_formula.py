@@ -11,7 +11,7 @@ from brim.language.expand import expand, parse
 from brim.language.expand import label as term_label
 from brim.model.model import Model
 from brim.terms.cs import without_cs
-from brim.terms.groups.group import GroupEffect
+from brim.terms.groups.effect import GroupEffect
 from brim.terms.groups.grouping import grouping_label
 from brim.terms.groups.member import Term, term_of
 

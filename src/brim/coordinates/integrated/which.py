@@ -17,7 +17,8 @@ from brim.frames.frame import Frame
 from brim.model.model import Model, ResponseModel
 from brim.parameters.param import unconstrained_size
 from brim.terms.base import AbstractTerm
-from brim.terms.groups.group import GroupBlock, GroupEffect
+from brim.terms.groups.effect import GroupEffect
+from brim.terms.groups.group import GroupBlock
 from brim.terms.latent import AbstractCurve, AbstractLatent, named
 
 __all__ = [

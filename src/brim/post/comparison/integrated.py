@@ -22,7 +22,7 @@ from brim.model.model import Model
 from brim.post.comparison.pointwise import Pointwise
 from brim.post.inference.integrated import scaled
 from brim.post.predict import chunks
-from brim.terms.groups.group import GroupEffect
+from brim.terms.groups.effect import GroupEffect
 
 __all__ = ["IntegratedPointwise"]
 

@@ -17,7 +17,7 @@ from brim.fit.record import FitRecord
 from brim.frames.frame import Factor, Frame
 from brim.model.model import Model, ResponseModel
 from brim.post.predict import chunks, design_for, predict
-from brim.terms.groups.group import GroupEffect
+from brim.terms.groups.effect import GroupEffect
 
 __all__ = ["integrated_epred", "scaled"]
 
