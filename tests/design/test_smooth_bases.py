@@ -15,8 +15,8 @@ import brim
 from brim.design.splines.bspline import BSplines
 from brim.design.splines.knots import read_knots
 from brim.design.splines.places import sampled
-from brim.frames.frame import Frame
 from references import reference
+from smooth_columns import columns
 
 REFERENCE = reference("smooths_more")
 REGIONS = list("pqstu")
@@ -46,22 +46,6 @@ def smooth(text, **more):
     fit = brim.brm(f"y ~ {text}", data=DATA, data2=DATA2, empty=True, **more)
     (term,) = [t for t in fit.model.responses[0].predictor("mu").terms if t.key.startswith("smooth")]
     return term
-
-
-def columns(term, rows):
-    """``(Xs, Zs)``: what one unit of each coefficient adds to the predictor."""
-    frame = Frame.read(rows)
-    design = term.design(frame)
-    sizes = {q.key: q.names.size for q in term.reported()}
-    zero = {key: np.zeros(n) for key, n in sizes.items()}
-
-    def of(base):
-        key = term.key.replace("smooth", base)
-        if key not in sizes:
-            return np.zeros((frame.n, 0))
-        return np.stack([np.asarray(term.apply(np.zeros(frame.n), {**zero, key: one}, design)) for one in np.eye(sizes[key])], axis=1)
-
-    return of("bs"), of("s")
 
 
 def rows_of(term):

@@ -22,6 +22,7 @@ from brim.design.splines.thinplate import ThinPlate
 from brim.frames.frame import Frame
 from brim.parameters.prior import prior
 from references import data, draws, model, reference
+from smooth_columns import columns
 
 REFERENCE = reference("smooths")
 TOLERANCE = {"rtol": 1e-6, "atol": 1e-8}
@@ -40,22 +41,6 @@ def term_of(fit, dpar="mu"):
     predictor = fit.model.responses[0].predictor(dpar)
     (term,) = [t for t in predictor.terms if t.key.startswith("smooth")]
     return term
-
-
-def columns(term, rows):
-    """``(Xs, Zs)``: what one unit of each coefficient adds to the predictor."""
-    frame = Frame.read(rows)
-    design = term.design(frame)
-    sizes = {q.key: q.names.size for q in term.reported()}
-    zero = {key: np.zeros(n) for key, n in sizes.items()}
-
-    def of(base):
-        key = term.key.replace("smooth", base)
-        if key not in sizes:
-            return np.zeros((frame.n, 0))
-        return np.stack([np.asarray(term.apply(np.zeros(frame.n), {**zero, key: one}, design)) for one in np.eye(sizes[key])], axis=1)
-
-    return of("bs"), of("s")
 
 
 def smooth(text, **more):

@@ -58,24 +58,14 @@ class Placed:
 
     def put(self, data: Any) -> Any:
         """Arrays on the devices, those of rows in parts. Each process has all of them and keeps its part."""
-
-        def one(x: Any) -> Any:
-            held = np.asarray(x)
-            return jax.make_array_from_callback(held.shape, self.sharding(held.shape), lambda index: held[index])
-
-        return jax.tree.map(one, data)
+        return _laid(data, self.sharding)
 
     def everywhere(self, values: Any) -> Any:
         """Small arrays on every device; within one process a program puts them there itself."""
         if jax.process_count() == 1:
             return values
-        whole_ = self.whole
-
-        def one(x: Any) -> Any:
-            held = np.asarray(x)
-            return jax.make_array_from_callback(held.shape, whole_, lambda index: held[index])
-
-        return jax.tree.map(one, values)
+        everywhere = self.whole
+        return _laid(values, lambda _: everywhere)
 
     def compile(self, make: Callable[[], Callable[..., Any]], args: tuple[Any, ...], split: int) -> Any:
         """Compile ``make()`` for arguments like ``args``, of which the one numbered ``split`` lies as ``put`` puts it."""
@@ -83,6 +73,16 @@ class Placed:
         ins = tuple(jax.tree.map(lambda x, i=i: self.sharding(x.shape) if i == split else self.whole, one) for i, one in enumerate(shapes))
         found = jax.jit(make(), in_shardings=ins, out_shardings=self.whole).lower(*shapes)
         return found.compile(options() if self.devices[0].platform == "cpu" else {})
+
+
+def _laid(values: Any, sharding: Callable[[tuple[int, ...]], NamedSharding]) -> Any:
+    """Arrays on the devices, each as its shape says."""
+
+    def one(x: Any) -> Any:
+        held = np.asarray(x)
+        return jax.make_array_from_callback(held.shape, sharding(held.shape), lambda index: held[index])
+
+    return jax.tree.map(one, values)
 
 
 def placement(device: str | None, devices: Any) -> Placed | None:

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from brim.distributions.numerics.gammas import log_gamma
+from brim.distributions.numerics.logspace import where_inside
 from brim.distributions.positive import Gamma, Weibull
 from brim.distributions.unit import Beta
 
@@ -54,7 +55,7 @@ def gumbel(x: Array, loc: Array, scale: Array) -> Array:
 
 def exponential(x: Array, rate: Array) -> Array:
     """``log(rate) - rate x``."""
-    return _where(x >= 0.0, x, 0.0, lambda v: jnp.log(rate) - rate * v)
+    return where_inside(x >= 0.0, x, 0.0, lambda v: jnp.log(rate) - rate * v)
 
 
 def gamma(x: Array, shape: Array, rate: Array) -> Array:
@@ -64,7 +65,7 @@ def gamma(x: Array, shape: Array, rate: Array) -> Array:
 
 def inv_gamma(x: Array, shape: Array, scale: Array) -> Array:
     """That of ``1 / x``, which has a gamma law of this rate."""
-    return _where(x > 0.0, x, 1.0, lambda v: gamma(1.0 / v, shape, scale) - 2.0 * jnp.log(v))
+    return where_inside(x > 0.0, x, 1.0, lambda v: gamma(1.0 / v, shape, scale) - 2.0 * jnp.log(v))
 
 
 def weibull(x: Array, shape: Array, scale: Array) -> Array:
@@ -74,7 +75,7 @@ def weibull(x: Array, shape: Array, scale: Array) -> Array:
 
 def frechet(x: Array, shape: Array, scale: Array) -> Array:
     """That of ``1 / x``, which has a Weibull law of scale ``1 / scale``."""
-    return _where(x > 0.0, x, 1.0, lambda v: weibull(1.0 / v, shape, 1.0 / scale) - 2.0 * jnp.log(v))
+    return where_inside(x > 0.0, x, 1.0, lambda v: weibull(1.0 / v, shape, 1.0 / scale) - 2.0 * jnp.log(v))
 
 
 def beta(x: Array, a: Array, b: Array) -> Array:
@@ -89,9 +90,4 @@ def uniform(x: Array, low: Array, high: Array) -> Array:
 
 def pareto(x: Array, low: Array, shape: Array) -> Array:
     """``log(a) + a log(low) - (a + 1) log(x)`` with shape ``a``."""
-    return _where(x >= low, x, low, lambda v: jnp.log(shape) + shape * jnp.log(low) - (shape + 1.0) * jnp.log(v))
-
-
-def _where(inside: Array, x: Array, otherwise: float, density: Any) -> Array:
-    """The density inside the support, without a NaN slope elsewhere."""
-    return jnp.where(inside, density(jnp.where(inside, x, otherwise)), -jnp.inf)
+    return where_inside(x >= low, x, low, lambda v: jnp.log(shape) + shape * jnp.log(low) - (shape + 1.0) * jnp.log(v))

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from brim.distributions.base import Distribution
 from brim.distributions.numerics.gammas import log_gamma
-from brim.distributions.numerics.logspace import HALF_LOG_2PI, log1mexp, log_add, log_diff_exp, log_ndtr
+from brim.distributions.numerics.logspace import HALF_LOG_2PI, log1mexp, log_add, log_diff_exp, log_ndtr, where_inside
 from brim.distributions.numerics.tails import log_gammainc, log_gammaincc
 
 __all__ = ["Frechet", "Gamma", "InverseGaussian", "LogNormal", "Positive", "Weibull"]
@@ -30,8 +30,7 @@ class Positive(Distribution):
 
     def _inside(self, y: Array, f: Any, otherwise: float) -> Array:
         """``f(y)`` where ``y > 0``, without a NaN derivative elsewhere."""
-        inside = jnp.asarray(y) > 0.0
-        return jnp.where(inside, f(jnp.where(inside, y, 1.0)), otherwise)
+        return where_inside(jnp.asarray(y) > 0.0, y, 1.0, f, otherwise)
 
     def _log_density(self, y: Array) -> Array:
         raise NotImplementedError

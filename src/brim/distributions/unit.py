@@ -12,18 +12,13 @@ from brim.distributions.base import Distribution
 from brim.distributions.numerics.gammas import log_gamma, log_rising
 from brim.distributions.numerics.tails import log_betainc
 
-__all__ = ["Beta"]
+__all__ = ["Beta", "Unit"]
 
 Array = Any
 
 
-@dataclass(frozen=True)
-class Beta(Distribution):
-    """Beta law by the logs of its two shape parameters, which keep their digits where a shape underflows."""
-
-    log_a: Array
-    log_b: Array
-    idle: ClassVar[float | None] = 0.0
+class Unit(Distribution):
+    """A law on the numbers from 0 to 1."""
 
     @property
     def lower(self) -> Array:
@@ -32,6 +27,15 @@ class Beta(Distribution):
     @property
     def upper(self) -> Array:
         return 1.0
+
+
+@dataclass(frozen=True)
+class Beta(Unit):
+    """Beta law by the logs of its two shape parameters, which keep their digits where a shape underflows."""
+
+    log_a: Array
+    log_b: Array
+    idle: ClassVar[float | None] = 0.0
 
     @property
     def mean(self) -> Array:

@@ -14,7 +14,7 @@ from jax.scipy.special import i0e, i1e
 from brim.distributions.base import Distribution
 from brim.distributions.numerics.gammas import along
 from brim.distributions.numerics.tails import log_betainc, log_tail
-from brim.distributions.unit import Beta
+from brim.distributions.unit import Beta, Unit
 from brim.families import support
 from brim.families.base import Dpar
 from brim.families.constructor import Constructor
@@ -28,7 +28,7 @@ Data = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class XBeta(Distribution):
+class XBeta(Unit):
     """Extended-support beta (Kosmidis and Zeileis 2024): a beta variable on ``(-kappa, 1 + kappa)``, censored to ``[0, 1]``."""
 
     inner: Beta
@@ -41,14 +41,6 @@ class XBeta(Distribution):
     @property
     def batch_shape(self) -> tuple[int, ...]:
         return jnp.broadcast_shapes(self.inner.batch_shape, jnp.shape(self.kappa))
-
-    @property
-    def lower(self) -> Array:
-        return 0.0
-
-    @property
-    def upper(self) -> Array:
-        return 1.0
 
     def _shrink(self, y: Array) -> Array:
         """The inner beta variable at ``y``."""

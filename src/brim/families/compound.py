@@ -12,7 +12,7 @@ import numpy as np
 
 from brim.distributions.base import Distribution
 from brim.distributions.numerics.logspace import log1mexp, log_add, log_diff_exp
-from brim.distributions.unit import Beta
+from brim.distributions.unit import Beta, Unit
 from brim.families import bounded, continuous, counts, dispersed, positive, skewed, support
 from brim.families.base import Dpar, DparSpec, Support
 from brim.families.constructor import Constructor
@@ -111,7 +111,7 @@ class MassAtZero(Distribution):
 
 
 @dataclass(frozen=True)
-class ZeroOneInflatedBeta(Distribution):
+class ZeroOneInflatedBeta(Unit):
     """0 or 1 with probability ``outer`` (1 with probability ``one`` of it), else a beta variable."""
 
     base: Beta
@@ -125,14 +125,6 @@ class ZeroOneInflatedBeta(Distribution):
     @property
     def batch_shape(self) -> tuple[int, ...]:
         return jnp.broadcast_shapes(self.base.batch_shape, jnp.shape(self.outer.eta), jnp.shape(self.one.eta))
-
-    @property
-    def lower(self) -> Array:
-        return 0.0
-
-    @property
-    def upper(self) -> Array:
-        return 1.0
 
     @property
     def mean(self) -> Array:

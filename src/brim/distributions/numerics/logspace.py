@@ -34,11 +34,24 @@ __all__ = [
     "rate_of",
     "softplus",
     "times",
+    "where_inside",
 ]
 
 Array = Any
 
 HALF_LOG_2PI = 0.9189385332046727
+
+
+def where_inside(inside: Array, y: Array, stand_in: Array, f: Callable[[Array], Array], otherwise: float = -jnp.inf) -> Array:
+    """``f(y)`` where ``inside``, else ``otherwise``; ``f`` sees ``stand_in`` there, so that no slope is NaN.
+
+    Examples
+    --------
+    >>> y = jnp.array([-1.0, 1.0])
+    >>> where_inside(y > 0.0, y, 1.0, jnp.log).tolist()
+    [-inf, 0.0]
+    """
+    return jnp.where(inside, f(jnp.where(inside, y, stand_in)), otherwise)
 
 
 def once(value: Array, like: Array) -> Array:
