@@ -162,7 +162,7 @@ def _file(file: str | os.PathLike[str] | None, refit: str) -> Path | None:
 def _check_proper(model: Model) -> None:
     """Priors must be proper to be sampled from; those that the model's construction fixes are."""
     for p in (p for p in model.params if p.slots):
-        covered = {i for piece in p.pieces for i in (range(p.size) if piece.index is None else piece.index)}
+        covered = {i for piece in p.pieces for i in p.elements(piece)}
         for i in range(p.size):
             if i not in covered and i not in p.constants and not (p.lb is not None and p.ub is not None):
                 slot = p.slots[min(i, len(p.slots) - 1)]

@@ -121,7 +121,7 @@ def _map(model: Model, r: ResponseModel, predictor: Predictor, own: tuple[Coeffi
 
 def _root(p: Param, i: int) -> float:
     """The reciprocal of the scale of an element's prior, 0 where it is flat or of another kind."""
-    piece = next((piece for piece in p.pieces if piece.index is None or i in piece.index), None)
+    piece = p.piece_of(i)
     law = LAWS.get(piece.law) if piece is not None else None
     if piece is None or law is None:
         return 0.0

@@ -87,7 +87,7 @@ def _without_prior(model: Model) -> list[str]:
     """Coefficients of nonlinear parameters with a flat prior."""
     out = []
     for p in model.params:
-        covered = {i for piece in p.pieces if piece.law != "flat" for i in (range(p.size) if piece.index is None else piece.index)}
+        covered = {i for piece in p.pieces if piece.law != "flat" for i in p.elements(piece)}
         for i, slot in enumerate(p.slots):
             if slot.where.nlpar and slot.class_ == "b" and i not in covered and i not in p.constants:
                 out.append(f"{slot.where.nlpar}_{slot.coef}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -21,9 +21,6 @@ from brim.language.brms import Formula, MvFormula
 from brim.model.build import build, read_data2
 from brim.model.model import Model
 from brim.parameters.prior import Priors
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["FitRecord", "Request", "Settings"]
 

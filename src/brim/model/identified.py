@@ -141,7 +141,7 @@ def _flat(param: Param, columns: int) -> np.ndarray:
     flat = np.full(param.size, param.lb is None and param.ub is None)
     for piece in param.pieces:
         if piece.law != "flat":
-            flat[list(range(param.size) if piece.index is None else piece.index)] = False
+            flat[list(param.elements(piece))] = False
     flat[list(param.constants)] = False
     return np.asarray(flat.reshape(columns, -1).any(axis=1))
 

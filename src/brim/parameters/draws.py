@@ -103,7 +103,7 @@ def _elements(param: Param, rows: Mapping[Key, PriorRow], n: int, rng: np.random
     for piece in param.pieces:
         if piece.index is None and not any(_has_own(slot, rows) for slot in param.slots):
             return {_name(param.slots[0]): between_bounds(piece, param, n, rng)}
-        for i in range(param.size) if piece.index is None else piece.index:
+        for i in param.elements(piece):
             name = _name(param.slots[i], own=True)
             if name not in out:  # levels of gr(by = ) have the same prior
                 out[name] = between_bounds(piece, param, n, rng)

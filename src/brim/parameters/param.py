@@ -7,7 +7,7 @@ and the NumPyro model; from a tuple of ``Reported`` the draws' names, their orde
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -148,11 +148,24 @@ class Param:
         """Flat positions that are sampled."""
         return tuple(i for i in range(self.size) if i not in self.constants)
 
+    def elements(self, piece: Piece) -> Sequence[int]:
+        """The flat positions that a piece is the prior of."""
+        return range(self.size) if piece.index is None else piece.index
+
+    def piece_of(self, i: int) -> Piece | None:
+        """The prior of an element, ``None`` where it is flat."""
+        return next((piece for piece in self.pieces if i in self.elements(piece)), None)
+
+    @property
+    def outer(self) -> tuple[int, ...]:
+        """Of a parameter on a joint space, the axes of independent elements."""
+        return self.shape[: len(self.shape) - SPACES[self.space].event]
+
     def held(self, index: Iterable[int]) -> Param:
         """It with these elements constant, too, and without their priors; their values come with the data."""
         gone, known = frozenset(index), dict(zip(self.constants, self.constant_values, strict=True))
         constants = tuple(sorted({*self.constants, *gone}))
-        left = [(piece, [i for i in (range(self.size) if piece.index is None else piece.index) if i not in gone]) for piece in self.pieces]
+        left = [(piece, [i for i in self.elements(piece) if i not in gone]) for piece in self.pieces]
         pieces = tuple(replace(piece, index=tuple(rest)) for piece, rest in left if rest)
         return replace(self, constants=constants, constant_values=tuple(known.get(i, math.nan) for i in constants), pieces=pieces)
 
@@ -179,7 +192,7 @@ def unconstrained_size(param: Param) -> int:
         return len(param.free)
     n = param.shape[-1]
     each = {"cholesky_corr": n * (n - 1) // 2, "simplex": n - 1, "ordered": n}[param.space]
-    return math.prod(_outer(param)) * each
+    return math.prod(param.outer) * each
 
 
 def constrain(param: Param, u: Any, fixed: Any) -> tuple[Any, Any]:
@@ -222,13 +235,8 @@ def _constrain_joint(param: Param, u: Any) -> tuple[Any, Any]:
     if not unconstrained_size(param):  # a simplex of one element, correlations of one coefficient
         return jnp.ones(param.shape), 0.0
     space = SPACES[param.space]
-    x, logdet = space.onto(jnp.reshape(u, (*_outer(param), -1)))
+    x, logdet = space.onto(jnp.reshape(u, (*param.outer, -1)))
     return x, jnp.sum(logdet)
-
-
-def _outer(param: Param) -> tuple[int, ...]:
-    """The axes of a joint parameter that are those of independent elements."""
-    return param.shape[: len(param.shape) - SPACES[param.space].event]
 
 
 def unconstrain(param: Param, x: Any) -> Any:

@@ -252,7 +252,7 @@ def log_density(param: Param, values: Mapping[str, Any], args: tuple[Any, ...]) 
             total = total + jnp.sum(JOINT[piece.law].log_density(x, *given))
             continue
         v = x if piece.index is None else jnp.reshape(x, -1)[np.array(piece.index)]
-        count = param.size if piece.index is None else len(piece.index)
+        count = len(param.elements(piece))
         if piece.law == "std_normal":  # as below, with less arithmetic for the long vectors
             density = -0.5 * jnp.sum(v * v) - 0.5 * math.log(2 * math.pi) * count
         else:

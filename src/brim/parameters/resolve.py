@@ -124,7 +124,7 @@ def _warn_support(users: Iterable[PriorRow], params: tuple[Param, ...], rows: Ma
             low, high = LAWS[piece.law].ends(piece.args)
             low_open = low > -math.inf and (param.lb is None or param.lb < low)
             high_open = high < math.inf and (param.ub is None or param.ub > high)
-            for i in range(param.size) if piece.index is None else piece.index:
+            for i in param.elements(piece):
                 row = _row_for(param.slots[min(i, len(param.slots) - 1)], rows, param)[0]
                 if row.key in mine and (low_open or high_open):
                     told[row.key] = _support_text(row, low if low_open else None, high if high_open else None)

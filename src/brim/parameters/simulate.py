@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from brim.parameters.draws import between_bounds
-from brim.parameters.param import Param, Piece
+from brim.parameters.param import Param
 
 __all__ = ["flat_slots", "prior_params"]
 
@@ -18,7 +18,7 @@ def flat_slots(params: Iterable[Param]) -> list[tuple[Param, int]]:
     """Elements whose prior is flat on an unbounded range, each as its parameter and flat position: they cannot be drawn from."""
     out = []
     for p in (p for p in params if p.slots):
-        drawn = {i for piece in p.pieces if piece.law != "flat" for i in _places(piece, p)}
+        drawn = {i for piece in p.pieces if piece.law != "flat" for i in p.elements(piece)}
         bounded = p.lb is not None and p.ub is not None
         out += [(p, i) for i in range(p.size) if i not in drawn and i not in p.constants and not bounded]
     return out
@@ -53,17 +53,13 @@ def _drawn(p: Param, n: int, rng: np.random.Generator) -> np.ndarray | None:
     if p.lb is not None and p.ub is not None:
         out = rng.uniform(p.lb, p.ub, out.shape)
     for piece in (piece for piece in p.pieces if piece.law != "flat"):
-        at = list(_places(piece, p))
+        at = list(p.elements(piece))
         out[:, at] = between_bounds(piece, p, n * len(at), rng).reshape(n, len(at))
     out[:, list(p.constants)] = p.constant_values
     if np.isnan(out).any():
         return None
     whole = out.reshape(n, *p.shape)
     return whole if p.space != "ordered" or p.constants else _in_order(p, whole, rng)
-
-
-def _places(piece: Piece, p: Param) -> Iterable[int]:
-    return range(p.size) if piece.index is None else piece.index
 
 
 def _in_order(p: Param, values: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
@@ -84,15 +80,14 @@ def _joint(p: Param, n: int, rng: np.random.Generator) -> np.ndarray | None:
     """Cholesky factors of LKJ matrices, or Dirichlet vectors."""
     if len(p.constants) == p.size and p.size:
         return np.broadcast_to(np.reshape(p.constant_values, p.shape), (n, *p.shape))
-    outer = p.shape[:-2] if p.space == "cholesky_corr" else p.shape[:-1]
     if p.shape[-1] == 1:
         return np.ones((n, *p.shape))
     law = next((piece for piece in p.pieces if piece.index is None), None)
     if law is None or law.law == "flat":
         return None
     if p.space == "simplex":
-        return rng.dirichlet(law.args, (n, *outer))
-    return _lkj_cholesky(p.shape[-1], law.args[0], (n, *outer), rng)
+        return rng.dirichlet(law.args, (n, *p.outer))
+    return _lkj_cholesky(p.shape[-1], law.args[0], (n, *p.outer), rng)
 
 
 def _lkj_cholesky(k: int, eta: float, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:

@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from jax.scipy.linalg import block_diag
 
 from brim.frames.frame import Frame
 from brim.linalg import Cells, lower_cells, sum_by
 
-__all__ = ["AbstractCurve", "AbstractLatent", "Incidence", "Loadings", "Part", "named", "scales_of", "spread"]
+__all__ = ["AbstractCurve", "AbstractLatent", "Incidence", "Loadings", "Part", "named", "scales_of", "spread", "spread_together"]
 
 
 EFFECTS = " effects"  # behind the name of a grouping factor
@@ -218,6 +219,12 @@ def spread(loadings: Loadings, shape: tuple[int, int]) -> Any:
         return jnp.broadcast_to(within.reshape(-1), (n,))
     wide = within if within.ndim == 3 else jnp.broadcast_to(within[:, :, None], (k, k, n))
     return jnp.einsum("abj,ji->ajbi", wide, jnp.eye(n) if across is None else across).reshape(k * n, k * n)
+
+
+def spread_together(vectors: Iterable[tuple[Loadings, tuple[int, int]]]) -> Any:
+    """The same of several vectors, given with their shapes, one behind the other: a diagonal where each has one."""
+    parts = [spread(loadings, shape) for loadings, shape in vectors]
+    return jnp.concatenate(parts) if all(p.ndim == 1 for p in parts) else block_diag(*(p if p.ndim == 2 else jnp.diag(p) for p in parts))
 
 
 def named(latents: Iterable[AbstractLatent]) -> str:

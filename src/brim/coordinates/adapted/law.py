@@ -11,12 +11,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.linalg import block_diag
 
 from brim.coordinates.adapted.which import Adapted
 from brim.coordinates.quadratic.bordered import Bordered
 from brim.coordinates.quadratic.nested_levels import AbstractQuadratic, Chain, Rotated, log_normal, weighted_sum
-from brim.terms.latent import Incidence, Loadings, spread
+from brim.terms.latent import Incidence, Loadings, spread_together
 
 __all__ = ["Border", "ByRow", "Drawn", "Lookup", "Sums", "Working", "draw", "effects_of", "on_rows", "with_more_rows"]
 
@@ -201,11 +200,10 @@ def _together(
     if work.border is None:
         z, density = law.draw(inner)
         return (), z, density
-    low = [spread(moved.loadings[i], t.shapes[i]) for i in border]
     each = jnp.concatenate([jnp.repeat(moved.scales[i], t.shapes[i][1]) for i in border])
     bordered = Bordered(
         law,
-        jnp.concatenate(low) if all(part.ndim == 1 for part in low) else block_diag(*(p if p.ndim == 2 else jnp.diag(p) for p in low)),
+        spread_together((moved.loadings[i], t.shapes[i]) for i in border),
         _scaled(work.border.gram, each, each),
         jnp.concatenate([jnp.ravel(cross[i]) for i in border]),
         tuple(_scaled(c, scale, each) for scale, c in zip(scales, work.border.couplings, strict=True)),

@@ -117,7 +117,7 @@ def normal_elements(p: Param) -> tuple[int, ...]:
     """Elements of a parameter with a normal or a flat prior and no bounds, that are not constant."""
     if p.space != "real" or p.lb is not None or p.ub is not None or p.special or not p.in_lprior:
         return ()
-    laws = {i: piece for piece in p.pieces for i in (range(p.size) if piece.index is None else piece.index)}
+    laws = {i: piece for piece in p.pieces for i in p.elements(piece)}
     return tuple(i for i in p.free if i not in laws or (laws[i].law in _NORMAL and laws[i].log_mass == 0.0))
 
 
@@ -127,7 +127,7 @@ def normal_priors(params: Mapping[str, Param], coefficients: Iterable[Coefficien
     for c in coefficients:
         p = params[c.name]
         for i in c.index:
-            piece = next((piece for piece in p.pieces if piece.index is None or i in piece.index), None)
+            piece = p.piece_of(i)
             args = (0.0, math.inf) if piece is None else {"flat": (0.0, math.inf), "std_normal": (0.0, 1.0)}.get(piece.law, piece.args)
             loc.append(float(args[0]))
             scale.append(float(args[1]))

@@ -17,7 +17,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.scipy.linalg import block_diag
 
 from brim.compile.compiled import Compiled, compiled
 from brim.compile.session import float64
@@ -45,7 +44,7 @@ from brim.infer.nuts.random import normals, substream
 from brim.infer.target import Draws
 from brim.linalg import sum_by
 from brim.parameters.prior import prior_args
-from brim.terms.latent import spread
+from brim.terms.latent import spread, spread_together
 
 __all__ = ["Integral", "integral_of", "log_marginal_function"]
 
@@ -287,8 +286,7 @@ def _likelihood(e: Integrated, full: Arrays, data: Arrays) -> tuple[Any, Abstrac
 
 def _of_curves(e: Integrated, full: Arrays, data: Arrays) -> Any:
     """Loadings of all curves together: a diagonal, if each has one."""
-    parts = [spread(c.loadings(full, data["design"][c.key]), c.shape) for c in e.curves]
-    return jnp.concatenate(parts) if all(t.ndim == 1 for t in parts) else block_diag(*(jnp.diag(t) if t.ndim == 1 else t for t in parts))
+    return spread_together((c.loadings(full, data["design"][c.key]), c.shape) for c in e.curves)
 
 
 def _sigma(e: Integrated, full: Arrays) -> Any:

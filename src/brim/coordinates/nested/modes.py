@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.scipy.linalg import block_diag
 
 from brim.coordinates.adapted.expansion import positive, score_and_curvature
 from brim.coordinates.adapted.law import Border, effects_of, on_rows
@@ -18,7 +17,7 @@ from brim.coordinates.adapted.which import Adapted
 from brim.coordinates.nested.structure import Known
 from brim.coordinates.quadratic.bordered import Bordered
 from brim.coordinates.quadratic.nested_levels import Chain
-from brim.terms.latent import Loadings, spread
+from brim.terms.latent import Loadings, spread_together
 
 __all__ = ["Here", "Quadratic", "mode_of"]
 
@@ -85,9 +84,7 @@ class Quadratic(NamedTuple):
         inner = Chain(tuple(v.cells for v in t.chain), within, self.gram, self.cross, here.known.parents, None)
         if self.border is None:
             return inner
-        low = [spread(here.loadings[i], t.shapes[i]) for i in border]
-        whole = block_diag(*(p if p.ndim == 2 else jnp.diag(p) for p in low))
-        joint = jnp.concatenate(low) if all(p.ndim == 1 for p in low) else whole
+        joint = spread_together((here.loadings[i], t.shapes[i]) for i in border)
         return Bordered(inner, joint, self.border.gram, self.border_cross, self.border.couplings)
 
 
@@ -172,7 +169,7 @@ def mode_of(here: Here, free: tuple[int, ...], start: Mapping[int, Any]) -> tupl
 
 
 def _chosen(which: Any, new: Any, old: Any) -> Any:
-
+    """All of the one, or all of the other."""
     return jax.tree.map(lambda a, b: jnp.where(which, a, b), new, old)
 
 

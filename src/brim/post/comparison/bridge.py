@@ -154,7 +154,7 @@ def _log_mean(values: np.ndarray) -> float:
 def _check_proper(fit: FitRecord) -> None:
     """A flat prior has no marginal likelihood."""
     for p in (p for p in fit.model.params if p.slots):
-        with_prior = {i for piece in p.pieces for i in (range(p.size) if piece.index is None else piece.index)}
+        with_prior = {i for piece in p.pieces for i in p.elements(piece)}
         if p.space == "real" and set(p.free) - with_prior and None in (p.lb, p.ub):
             raise BrimError(
                 f"a prior of class '{p.slots[0].class_}' is flat: there is no marginal likelihood",
