@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 
 from brim.distributions.base import Distribution
+from brim.distributions.numerics.counts import at_or_above, poisson, unless_all_zero
 from brim.distributions.numerics.gammas import lgamma_ratio, log_factorial
-from brim.distributions.numerics.large_counts import poisson
 from brim.distributions.numerics.logspace import log1mexp, log_choose, softplus, times
 from brim.distributions.numerics.tails import log_betainc, log_gammainc, log_gammaincc
 from brim.families import support
@@ -26,17 +26,6 @@ __all__ = ["FAMILIES", "Bernoulli", "Binomial", "NegBinomial", "Poisson"]
 Array = Any
 Dpars = Mapping[str, Dpar]
 Data = Mapping[str, Any]
-
-
-def at_or_above(y: Array, least: Array, value: Array, otherwise: float) -> Array:
-    """``value`` from ``least`` on, ``otherwise`` below."""
-    return jnp.where(jnp.asarray(y) >= least, value, otherwise)
-
-
-def unless_all_zero(k: Array, at_zero: Callable[[], Any], general: Callable[[], Any]) -> Any:
-    """A tail, or both, at the counts ``k``: by closed formulas where all of them are 0 (responses truncated at 1)."""
-    like = jax.eval_shape(general)
-    return jax.lax.cond(jnp.all(k <= 0), lambda: jax.tree.map(lambda v, s: jnp.broadcast_to(v, s.shape), at_zero(), like), general)
 
 
 @dataclass(frozen=True)

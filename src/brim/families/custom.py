@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from brim.distributions.base import Distribution
+from brim.distributions.numerics.categories import draw_category, log_cumulative
 from brim.errors import BrimError, suggest
 from brim.families import dpars as known
 from brim.families.base import Dpar, DparSpec, Family, Support
-from brim.families.categorical import draw_category, log_cumulative
 from brim.families.links import LINKS
 from brim.families.support import ordinal as ordered_from
 from brim.families.support import real

@@ -13,14 +13,13 @@ from jax.scipy.special import logsumexp
 
 from brim.distributions.base import Distribution
 from brim.distributions.numerics.conway import HEAD, com_log_mass, com_log_sum, com_mean, log_normaliser
+from brim.distributions.numerics.counts import LARGE, at_or_above, poisson, rounded_normal
 from brim.distributions.numerics.gammas import lgamma_ratio, log_gamma, log_rising
-from brim.distributions.numerics.large_counts import LARGE, poisson, rounded_normal
 from brim.distributions.numerics.logspace import log1mexp, log_choose, log_diff_exp, log_sum
 from brim.distributions.numerics.tails import log_gammaincc
 from brim.families import support
 from brim.families.base import Dpar
 from brim.families.constructor import Constructor
-from brim.families.counts import at_or_above
 from brim.families.dpars import COUNT_LINKS, PHI, SHAPE, UNIT_LINKS, mu
 
 __all__ = ["FAMILIES", "BetaBinomial", "ComPoisson", "DiscreteWeibull"]

@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 
 from brim.distributions.base import Distribution
+from brim.distributions.numerics.categories import draw_category, log_cumulative, take_category
 from brim.families import support
 from brim.families.base import Dpar
-from brim.families.categorical import draw_category, log_cumulative, take_category
 from brim.families.constructor import Constructor
 from brim.families.dpars import DISC, HU, UNIT_LINKS, mu
 from brim.families.links import Link
