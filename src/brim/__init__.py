@@ -13,6 +13,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from brim.api.collector import while_importing
 from brim.errors import end_in_users_frame
 
 if TYPE_CHECKING:
@@ -246,9 +247,9 @@ __all__ = ["__version__", *_FAMILIES, *_HOMES]
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        value = getattr(import_module(_HOMES[name]), name)
+        value = getattr(_imported(_HOMES[name]), name)
     elif name in _MODULES:
-        return import_module(f"brim.{name}")
+        return _imported(f"brim.{name}")
     elif name in _FAMILIES:
         value = getattr(_families(), name)
     else:
@@ -262,4 +263,9 @@ def __dir__() -> list[str]:
 
 
 def _families() -> ModuleType:
-    return import_module("brim.families")
+    return _imported("brim.families")
+
+
+def _imported(module: str) -> ModuleType:
+    with while_importing():
+        return import_module(module)

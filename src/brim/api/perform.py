@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from brim.api.checkpoints import sample_kept
+from brim.api.collector import aside
 from brim.arguments import flag, one_of, place, unknown, whole
 from brim.compile.placed import placement
 from brim.compile.session import check_process
@@ -53,6 +54,7 @@ def requested(
     return Request(as_formula(formula), family, read_priors(prior), own, Settings.read(warmup=warmup, **settings), data_name)
 
 
+@aside()
 def perform(
     request: Request,
     data: Any,

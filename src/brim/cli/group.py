@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import warnings
 from typing import Any, NoReturn
 
@@ -49,5 +51,6 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the command line."""
+    atexit.register(gc.freeze)  # the process ends: the collector need not go through all that JAX and pandas hold
     cli()
     raise AssertionError("click leaves by itself")
