@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from brim.api.collector import while_importing
 from brim.errors import end_in_users_frame
+from brim.fit.version import __version__
 
 if TYPE_CHECKING:
     from brim.api.brm import brm as brm
@@ -124,7 +125,6 @@ if TYPE_CHECKING:
     from brim.post.summaries.tidy import glance as glance
     from brim.post.summaries.tidy import tidy as tidy
 
-__version__ = "0.1.0"
 
 end_in_users_frame()
 

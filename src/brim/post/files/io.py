@@ -22,6 +22,7 @@ from brim.disk import check_place
 from brim.errors import BrimError, suggest
 from brim.fit.draws import EXTRA, Posterior, labelled, observed, safe_name
 from brim.fit.record import FitRecord
+from brim.fit.version import __version__
 from brim.frames.frame import Column, Factor, Frame, Logical, Numeric
 from brim.frames.whole import Whole
 from brim.model.build import read_data2
@@ -81,8 +82,6 @@ def check_target(path: str | os.PathLike[str], name: str = "path") -> Path:
 
 def _content(fit: FitRecord) -> dict[str, Any]:
     """The JSON part of a file."""
-    from brim import __version__
-
     names = _used(fit)
     return {
         "format": FORMAT if fit.frame.reduced else _PLAIN,

@@ -16,6 +16,7 @@ import numpy as np
 from brim.arguments import whole
 from brim.errors import BrimError
 from brim.fit.record import FitRecord
+from brim.fit.version import __version__
 from brim.model.model import ResponseModel
 from brim.post.censoring import Censoring
 from brim.post.comparison.loo import loo as leave_one_out
@@ -206,8 +207,6 @@ def _influence(fit: FitRecord, resp: str) -> str:
 
 
 def _model(fit: FitRecord, summary: Summary) -> str:
-    from brim import __version__
-
     priors = prior_table(fit.model.rows, all=False)
     lines = [f"Formula: {f}" for f in summary.formula] + [f"Family: {summary.family}", *(f"Link: {link}" for link in summary.links)]
     versions = {"brim": __version__, **{name: metadata.version(name) for name in ("jax", "numpy")}}
