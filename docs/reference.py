@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
 import brim
+from brim.api.method import Method
+from brim.lme4.mer import AbstractMer
+from brim.rstanarm.fit import StanFit
 
-#: Methods of what ``lmer``, ``glmer`` and ``nlmer`` return.
+#: What ``lmer``, ``glmer`` and ``nlmer`` return can be asked.
 MER = (
-    "summary fixef vcov VarCorr ranef ranef_frame coef sigma logLik nobs ngrps fitted residuals predict simulate refit bootMer confint "
-    "anova drop1 ranova isSingular rePCA hatvalues cooks_distance all_fit to_bayes"
+    "summary fixef vcov VarCorr ranef ranef_frame coef sigma theta formula logLik AIC BIC nobs ngrps df_residual fitted residuals predict "
+    "simulate refit refit_ml bootMer confint anova drop1 ranova isSingular rePCA hatvalues cooks_distance all_fit to_bayes"
 ).split()
 
 
@@ -20,8 +24,8 @@ def page() -> str:
     for home, public in sorted(exported().items()):
         parts += [f"\n## {', '.join(f'`{shown}`' for _, shown in public)}\n", *(entry(f"{home}.{name}") for name, _ in public)]
     parts += ["\n## What a fit can be asked\n", *(entry(path) for path in methods())]
-    parts += ["\n## What `lmer`, `glmer` and `nlmer` return\n", entry("brim.lme4.mer.AbstractMer", members=MER)]
-    parts += ["\n## What the functions of `rstanarm` return\n", entry("brim.rstanarm.fit.StanFit")]
+    parts += ["\n## What `lmer`, `glmer` and `nlmer` return\n", *shown(AbstractMer, MER)]
+    parts += ["\n## What the functions of `rstanarm` return\n", *shown(StanFit, [n for n in vars(StanFit) if not n.startswith("_")])]
     return "".join(parts)
 
 
@@ -29,6 +33,16 @@ def entry(path: str, members: list[str] | None = None) -> str:
     """What mkdocstrings reads: a name, and how it is shown."""
     chosen = f"      members: {members}\n" if members else ""
     return f"\n::: {path}\n    options:\n      heading_level: 3\n{chosen}"
+
+
+def shown(cls: type, names: list[str]) -> Iterator[str]:
+    """A class with those of these names that stand in it, then the functions elsewhere that are its methods."""
+    inside = [name for name in names if not isinstance(inspect.getattr_static(cls, name), Method)]
+    yield entry(f"{cls.__module__}.{cls.__qualname__}", inside)
+    for name in names:
+        if name not in inside:
+            value = getattr(cls, name).__wrapped__
+            yield entry(f"{value.__module__}.{value.__qualname__}")
 
 
 def exported() -> dict[str, list[tuple[str, str]]]:

@@ -2,15 +2,19 @@
 
 import ast
 import gzip
+import importlib
 import importlib.util
 import inspect
 import json
 import re
+from functools import cached_property
 from pathlib import Path
 
 import pytest
 
 import brim
+from brim.lme4.mer import AbstractMer
+from brim.rstanarm.fit import StanFit
 
 ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "docs" / "pages"
@@ -100,10 +104,32 @@ def test_every_public_method_of_a_fit_has_a_docstring_with_an_example():
     assert [name for name, _, value in methods() if callable(value) and not example(value)] == []
 
 
-def test_the_reference_has_every_public_name_and_method():
+def reference_page():
     spec = importlib.util.spec_from_file_location("reference", ROOT / "docs" / "reference.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("kind", ["lmer.LmerFit", "glmer.GlmerFit", "nlmer.NlmerFit"])
+def test_every_method_of_a_mixed_model_has_a_docstring_with_an_example(kind):
+    module, name = kind.split(".")
+    fit = getattr(importlib.import_module(f"brim.lme4.{module}"), name)
+    own = [n for n, v in vars(fit).items() if not n.startswith("_") and inspect.isfunction(v) and n not in dir(AbstractMer)]
+    for name in [*reference_page().MER, *own]:
+        if isinstance(inspect.getattr_static(fit, name), property | cached_property):
+            assert inspect.getdoc(inspect.getattr_static(AbstractMer, name)), name
+        else:
+            assert example(getattr(fit, name)), name
+
+
+def test_every_method_of_a_fit_of_rstanarm_has_a_docstring_with_an_example():
+    names = [name for name in vars(StanFit) if not name.startswith("_") and callable(getattr(StanFit, name))]
+    assert [name for name in names if not example(getattr(StanFit, name))] == []
+
+
+def test_the_reference_has_every_public_name_and_method():
+    module = reference_page()
     listed = set(re.findall(r"^::: (\S+)$", module.page(), re.MULTILINE))
     homes = {f"{home}.{name}" for name, home in brim._HOMES.items()}
     assert homes <= listed

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from brim.lme4.mer import AbstractMer
 
-__all__ = ["Anova", "compare", "drop1", "ranova", "terms_table"]
+__all__ = ["Anova", "anova", "compare", "drop1", "ranova", "terms_table"]
 
 Array = np.ndarray
 
@@ -54,6 +54,44 @@ class Anova:
         return "\n".join([*self.heading, *lines])
 
     __repr__ = __str__
+
+
+def anova(
+    fit: AbstractMer, *others: AbstractMer, refit: bool = True, type: Any = 1, ddf: str | None = None, names: tuple[str, ...] = ()
+) -> Anova:
+    """Tests of the terms of a model, or likelihood ratio tests of models.
+
+    Parameters
+    ----------
+    fit
+        A fitted mixed model.
+    others
+        Models of the same rows. Without any: sequential sums of squares of each term, ``(R beta)^2``, over ``sigma^2``.
+    refit
+        Whether REML fits that are compared are fitted again by maximum likelihood.
+    type, ddf
+        Of linear models without others: F tests of type 1, 2 or 3 with ``"Satterthwaite"`` or ``"Kenward-Roger"`` denominators.
+    names
+        What the models are called in the table.
+
+    Returns
+    -------
+    Anova
+        ``.table`` is a data frame; of models ``npar AIC BIC logLik deviance Chisq Df Pr(>Chisq)``, ordered by their number of
+        parameters, each tested against the one before.
+
+    Examples
+    --------
+    >>> import brim
+    >>> m = brim.lmer("Reaction ~ Days + (Days | Subject)", brim.load_data("sleepstudy"))
+    >>> one = brim.lmer("Reaction ~ Days + (1 | Subject)", brim.load_data("sleepstudy"))
+    >>> table = m.anova(one, names=("slopes", "intercepts")).table
+    >>> table["Chisq"].round(2).to_dict()
+    {'intercepts': nan, 'slopes': 42.14}
+    >>> m.anova(ddf="Satterthwaite").table["F value"].round(2).to_dict()
+    {'Days': 45.85}
+    """
+    return compare((fit, *others), refit, names) if others else terms_table(fit, type, ddf)
 
 
 def compare(fits: Sequence[AbstractMer], refit: bool, names: Sequence[str]) -> Anova:
@@ -179,7 +217,15 @@ def _with_formula(observed: Observed, formula: MixedFormula) -> Observed:
 
 
 def drop1(fit: AbstractMer) -> Anova:
-    """Each term left out that no other contains."""
+    """The model without each term that no other contains: ``npar AIC LRT Pr(Chi)``, likelihood ratio tests by maximum likelihood.
+
+    Examples
+    --------
+    >>> import brim
+    >>> m = brim.lmer("Reaction ~ Days + (Days | Subject)", brim.load_data("sleepstudy"))
+    >>> m.drop1().table["LRT"].round(2).to_dict()
+    {'<none>': nan, 'Days': 23.54}
+    """
     import pandas as pd
 
     full = fit.refit_ml()
@@ -199,7 +245,17 @@ def drop1(fit: AbstractMer) -> Anova:
 
 
 def ranova(fit: AbstractMer) -> Anova:
-    """Each group term left out, or reduced to its intercept, one effect at a time."""
+    """The model without each group term, or without one of its effects: likelihood ratio tests by the criterion of the fit.
+
+    The table has ``npar logLik AIC LRT Df Pr(>Chisq)``. A variance of zero is at the edge of what is possible, so its p value is too large.
+
+    Examples
+    --------
+    >>> import brim
+    >>> m = brim.lmer("Reaction ~ Days + (Days | Subject)", brim.load_data("sleepstudy"))
+    >>> m.ranova().table[["npar", "LRT", "Df"]].round(2).iloc[1].to_dict()
+    {'npar': 4.0, 'LRT': 42.84, 'Df': 2.0}
+    """
     import pandas as pd
 
     formula = fit.observed.design.formula

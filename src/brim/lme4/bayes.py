@@ -14,8 +14,20 @@ if TYPE_CHECKING:
 __all__ = ["to_bayes"]
 
 
-def to_bayes(fit: AbstractMer, prior: Any, arguments: dict[str, Any]) -> Fit:
-    """See ``AbstractMer.to_bayes``."""
+def to_bayes(fit: AbstractMer, prior: Any = None, **arguments: Any) -> Fit:
+    """The Bayesian fit of the same formula and data: ``brim.brm`` with these priors and its defaults for the rest.
+
+    Chains start at draws around the mode of the posterior, with a metric from there (``init="laplace"``); ``arguments`` are those of
+    ``brim.brm``. Of a nonlinear model the formula is ``bf(y ~ curve, parameter ~ 1 + (1 | g), nl=True)``, whose parameters need priors.
+
+    Examples
+    --------
+    >>> import brim
+    >>> m = brim.lmer("Reaction ~ Days + (Days | Subject)", brim.load_data("sleepstudy"))
+    >>> fit = m.to_bayes(chains=1, iter=200, seed=1, progress=False)
+    >>> list(fit.fixef().index)
+    ['Intercept', 'Days']
+    """
     from brim.api.brm import brm
 
     formula, family = _formula(fit)

@@ -57,16 +57,49 @@ def parameter_values(fit: AbstractMer) -> Array:
 
 
 def confint(
-    fit: AbstractMer, parm: Any, level: float, method: str, old: bool, nsim: int, seed: int | None, executor: Any = None
+    fit: AbstractMer,
+    parm: Any = None,
+    level: float = 0.95,
+    method: str = "profile",
+    oldNames: bool = True,
+    nsim: int = 500,
+    seed: int | None = None,
+    executor: Any = None,
 ) -> pd.DataFrame:
-    """See ``AbstractMer.confint``."""
+    """Confidence intervals of ``.sig01 ... .sigma`` and the coefficients, a row a parameter.
+
+    Parameters
+    ----------
+    fit
+        A fitted mixed model.
+    parm
+        Names of the parameters wanted; all by default; ``"beta_"`` for the coefficients, ``"theta_"`` for the rest.
+    level
+        Confidence.
+    method
+        ``"profile"``: where the profiled deviance (by maximum likelihood) is ``qchisq(level, 1)`` above its minimum; ``"Wald"``:
+        coefficients only, normal; ``"boot"``: percentiles of ``nsim`` parametric bootstrap fits.
+    oldNames
+        ``False``: ``sd_Days|Subject``, ``cor_Days.(Intercept)|Subject``, ``sigma``.
+    nsim, seed, executor
+        Of the bootstrap: how many fits, which responses, and where the fits run (see ``brim.brm``).
+
+    Examples
+    --------
+    >>> import brim
+    >>> m = brim.lmer("Reaction ~ Days + (Days | Subject)", brim.load_data("sleepstudy"))
+    >>> print(m.confint("beta_").round(2))
+                  2.5 %  97.5 %
+    (Intercept)  237.68  265.13
+    Days           7.36   13.58
+    """
     import pandas as pd
 
     if method not in METHODS:
         raise BrimError(f"unknown method '{method}'", hint=suggest(method, METHODS, "methods"))
     if not 0 < level < 1:
         raise BrimError(f"level = {level} must lie between 0 and 1")
-    names = parameter_names(fit, old)
+    names = parameter_names(fit, oldNames)
     wanted = _wanted(names, parm, len(fit.beta))
     if method == "profile":
         rows = profile_intervals(fit, wanted, level)

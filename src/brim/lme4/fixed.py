@@ -18,8 +18,33 @@ __all__ = ["DDF", "fixef"]
 DDF = ("Satterthwaite", "Kenward-Roger", "normal")
 
 
-def fixef(fit: AbstractMer, ddf: str | None) -> pd.DataFrame:
-    """Estimates, standard errors and tests."""
+def fixef(fit: AbstractMer, ddf: str | None = None) -> pd.DataFrame:
+    """Population-level coefficients ``beta``, their standard errors, and the ratios of the two.
+
+    Parameters
+    ----------
+    fit
+        A fitted mixed model.
+    ddf
+        For linear models, where the degrees of freedom of t tests come from: ``"Satterthwaite"``, ``"Kenward-Roger"`` (by REML
+        only, and with its own standard errors) or ``"normal"`` add columns ``df`` and ``Pr(>|t|)``; ``None`` gives none, as lme4.
+
+    Returns
+    -------
+    DataFrame
+        A row a coefficient: ``Estimate``, ``Std. Error``, ``t value``; for generalized models ``z value`` and ``Pr(>|z|)``.
+
+    Examples
+    --------
+    >>> import brim
+    >>> m = brim.lmer("Reaction ~ Days + (Days | Subject)", brim.load_data("sleepstudy"))
+    >>> print(m.fixef().round(3))
+                 Estimate  Std. Error  t value
+    (Intercept)   251.405       6.825   36.838
+    Days           10.467       1.546    6.771
+    >>> m.fixef(ddf="Satterthwaite")["df"].round(2).to_dict()
+    {'(Intercept)': 17.0, 'Days': 17.0}
+    """
     import pandas as pd
     from scipy.stats import norm, t
 

@@ -186,11 +186,27 @@ class GlmerFit(AbstractMer):
         return self.family.link.inverse(linear_predictor)
 
     def deviance(self) -> float:
-        """The sum of the squared deviance residuals, given the effects."""
+        """The sum of the squared deviance residuals, given the effects.
+
+        Examples
+        --------
+        >>> import brim
+        >>> m = brim.glmer("cbind(incidence, size - incidence) ~ period + (1 | herd)", brim.load_data("cbpp"), family="binomial")
+        >>> round(m.deviance(), 1)
+        73.5
+        """
         return float(self.family.deviances(self.laplace.y, self.fitted(), self.laplace.weights).sum())
 
     def residuals(self, kind: str = "deviance") -> Array:
-        """Residuals of the rows that were used: ``"deviance"``, ``"pearson"``, ``"working"`` or ``"response"``."""
+        """Residuals of the rows that were used, ``(n,)``: ``"deviance"``, ``"pearson"``, ``"working"`` or ``"response"``.
+
+        Examples
+        --------
+        >>> import brim
+        >>> m = brim.glmer("cbind(incidence, size - incidence) ~ period + (1 | herd)", brim.load_data("cbpp"), family="binomial")
+        >>> m.residuals()[:2].round(2), m.residuals("pearson")[:2].round(2)
+        (array([-1.44,  0.99]), array([-1.34,  1.08]))
+        """
         mu, y, w = self.fitted(), self.laplace.y, self.laplace.weights
         if kind == "response":
             return y - mu
@@ -220,7 +236,6 @@ class GlmerFit(AbstractMer):
         return self.covariance, np.full(len(self.beta), np.inf)
 
     def refit(self, y: Any) -> GlmerFit:
-        """The same model for another response, a number (for binomial responses a proportion) for each row that was used."""
         values = np.asarray(y, float)
         if values.shape != (self.observed.n,) or not np.isfinite(values).all():
             raise BrimError(f"refit() needs {self.observed.n} finite numbers, one for each row that was used")
@@ -228,7 +243,6 @@ class GlmerFit(AbstractMer):
         return fit_glmer(replace(self.observed, y=values), family, self.nAGQ)
 
     def refit_ml(self) -> GlmerFit:
-        """Itself: it is fitted by maximum likelihood."""
         return self
 
 

@@ -152,12 +152,19 @@ class LmerFit(AbstractMer):
         return linear_predictor
 
     def residuals(self, kind: str = "response") -> Array:
-        """Residuals of the rows that were used.
+        """Residuals of the rows that were used, ``(n,)``.
 
         Parameters
         ----------
         kind
             ``"response"``: ``y - fitted()``; ``"pearson"``: times the square root of the weights.
+
+        Examples
+        --------
+        >>> import brim
+        >>> m = brim.lmer("Reaction ~ Days + (Days | Subject)", brim.load_data("sleepstudy"))
+        >>> m.residuals()[:2].round(2)
+        array([ -4.1 , -14.63])
         """
         raw = self.observed.y - self.fitted()
         w = self.observed.weights
@@ -183,14 +190,12 @@ class LmerFit(AbstractMer):
     # ------------------------------------------------------------------ other fits
 
     def refit(self, y: Any) -> LmerFit:
-        """The same model for another response, a number for each row that was used."""
         values = np.asarray(y, float)
         if values.shape != (self.observed.n,) or not np.isfinite(values).all():
             raise BrimError(f"refit() needs {self.observed.n} finite numbers, one for each row that was used")
         return fit_lmer(replace(self.observed, y=values), self.reml)
 
     def refit_ml(self) -> LmerFit:
-        """The model fitted by maximum likelihood."""
         return fit_lmer(self.observed, False) if self.reml else self
 
 

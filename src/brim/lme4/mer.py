@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from brim.api.method import Method
 from brim.errors import warn
 from brim.lme4.observed import Observed
 from brim.lme4.optimise import Minimum
@@ -133,15 +134,40 @@ class AbstractMer(ABC):
 
     @abstractmethod
     def residuals(self, kind: str = "response") -> Array:
-        """Residuals of the rows that were used."""
+        """Residuals of the rows that were used, ``(n,)``: ``"response"``, ``"pearson"``, ``"working"`` or ``"deviance"``.
+
+        Examples
+        --------
+        >>> import brim
+        >>> m = brim.lmer("Reaction ~ Days + (Days | Subject)", brim.load_data("sleepstudy"))
+        >>> m.residuals()[:2].round(2)
+        array([ -4.1 , -14.63])
+        """
 
     @abstractmethod
     def refit(self, y: Any) -> Any:
-        """The same model for another response."""
+        """The same model for another response: a number for each row that was used (of binomial responses a proportion).
+
+        Examples
+        --------
+        >>> import brim
+        >>> m = brim.lmer("Reaction ~ Days + (Days | Subject)", brim.load_data("sleepstudy"))
+        >>> twice = m.refit(2 * m.observed.y)
+        >>> (twice.beta / m.beta).round(6)
+        array([2., 2.])
+        """
 
     @abstractmethod
     def refit_ml(self) -> Any:
-        """The model fitted by maximum likelihood."""
+        """The model fitted by maximum likelihood: itself, unless the criterion is REML's.
+
+        Examples
+        --------
+        >>> import brim
+        >>> m = brim.lmer("Reaction ~ Days + (Days | Subject)", brim.load_data("sleepstudy"))
+        >>> m.reml, m.refit_ml().reml
+        (True, False)
+        """
 
     @abstractmethod
     def scaled_residuals(self) -> Array:
@@ -184,77 +210,102 @@ class AbstractMer(ABC):
         """The formula, as lme4 prints it."""
         return str(self.observed.design.formula)
 
-    def fixef(self, ddf: str | None = None) -> pd.DataFrame:
-        """Population-level coefficients.
-
-        Parameters
-        ----------
-        ddf
-            For linear models, where the degrees of freedom of t tests come from: ``"Satterthwaite"``, ``"Kenward-Roger"`` (by REML
-            only) or ``"normal"`` add columns ``df`` and ``Pr(>|t|)``; ``None`` gives none, as lme4.
-
-        Returns
-        -------
-        DataFrame
-            ``Estimate``, ``Std. Error``, ``t value``; for generalized models ``z value`` and ``Pr(>|z|)``.
-        """
-        from brim.lme4.fixed import fixef
-
-        return fixef(self, ddf)
+    fixef = Method("brim.lme4.fixed")
 
     def vcov(self) -> pd.DataFrame:
-        """The covariance of the population-level coefficients, (p, p)."""
+        """The covariance of the population-level coefficients, ``(p, p)``, rows and columns named.
+
+        Examples
+        --------
+        >>> import brim
+        >>> m = brim.lmer("Reaction ~ Days + (Days | Subject)", brim.load_data("sleepstudy"))
+        >>> print(m.vcov().round(2))
+                     (Intercept)  Days
+        (Intercept)        46.57 -1.45
+        Days               -1.45  2.39
+        """
         import pandas as pd
 
         return pd.DataFrame(self.covariance, index=list(self.names), columns=list(self.names))
 
     def VarCorr(self) -> VarCorr:
-        """Covariances of the group effects. See ``VarCorr``."""
+        """Standard deviations and correlations of the group effects, a mapping that prints lme4's table. See ``VarCorr``.
+
+        Examples
+        --------
+        >>> import brim
+        >>> m = brim.lmer("Reaction ~ Days + (Days | Subject)", brim.load_data("sleepstudy"))
+        >>> m.VarCorr()["Subject"]["sd"]["Estimate"].round(2).to_dict()
+        {'(Intercept)': 24.74, 'Days': 5.92}
+        """
         from brim.lme4.random import varcorr
 
         return varcorr(self)
 
-    def ranef(self, condVar: bool = True) -> dict[str, pd.DataFrame]:
-        """Group effects given the response (conditional modes): for each grouping factor a data frame of levels x coefficients.
-
-        With ``condVar``, ``.attrs["postVar"]`` holds their conditional covariances, (levels, k, k).
-        """
-        from brim.lme4.random import ranef
-
-        return ranef(self, condVar)
-
-    def ranef_frame(self) -> pd.DataFrame:
-        """The group effects as one table: ``grpvar term grp condval condsd``."""
-        from brim.lme4.random import ranef_frame
-
-        return ranef_frame(self)
-
-    def coef(self) -> dict[str, pd.DataFrame]:
-        """Coefficients of each level: population-level coefficients plus the effects of the level."""
-        from brim.lme4.random import coef
-
-        return coef(self)
+    ranef = Method("brim.lme4.random")
+    ranef_frame = Method("brim.lme4.random")
+    coef = Method("brim.lme4.random")
 
     # ------------------------------------------------------------------ fit
 
     def logLik(self) -> float:
-        """The log likelihood (restricted, where the criterion is REML's)."""
+        """The log likelihood (restricted, where the criterion is REML's), ``-criterion / 2``.
+
+        Examples
+        --------
+        >>> import brim
+        >>> m = brim.lmer("Reaction ~ Days + (Days | Subject)", brim.load_data("sleepstudy"))
+        >>> round(m.logLik(), 2)
+        -871.81
+        """
         return -0.5 * self.criterion
 
     def AIC(self) -> float:
-        """``criterion + 2 npar``."""
+        """``criterion + 2 npar``.
+
+        Examples
+        --------
+        >>> import brim
+        >>> m = brim.lmer("Reaction ~ Days + (Days | Subject)", brim.load_data("sleepstudy"))
+        >>> round(m.AIC(), 2)
+        1755.63
+        """
         return self.criterion + 2.0 * self.npar
 
     def BIC(self) -> float:
-        """``criterion + log(n) npar``."""
+        """``criterion + log(n) npar``.
+
+        Examples
+        --------
+        >>> import brim
+        >>> m = brim.lmer("Reaction ~ Days + (Days | Subject)", brim.load_data("sleepstudy"))
+        >>> round(m.BIC(), 2)
+        1774.79
+        """
         return self.criterion + float(np.log(self.nobs())) * self.npar
 
     def nobs(self) -> int:
-        """Number of rows that were used."""
+        """Number of rows that were used.
+
+        Examples
+        --------
+        >>> import brim
+        >>> m = brim.lmer("Reaction ~ Days + (Days | Subject)", brim.load_data("sleepstudy"))
+        >>> m.nobs()
+        180
+        """
         return self.observed.n
 
     def ngrps(self) -> dict[str, int]:
-        """Number of levels of each grouping factor."""
+        """Number of levels of each grouping factor.
+
+        Examples
+        --------
+        >>> import brim
+        >>> m = brim.lmer("Reaction ~ Days + (Days | Subject)", brim.load_data("sleepstudy"))
+        >>> m.ngrps()
+        {'Subject': 18}
+        """
         return {g.label: len(g.levels) for g in self.observed.design.groupings}
 
     @property
@@ -269,13 +320,35 @@ class AbstractMer(ABC):
         return o.x @ self.beta + o.groups.predict(self.effects) + o.offset
 
     def fitted(self) -> Array:
-        """Means of the rows that were used, group effects included."""
+        """Means of the rows that were used, ``(n,)``, on the scale of the response and with group effects.
+
+        Examples
+        --------
+        >>> import brim
+        >>> m = brim.lmer("Reaction ~ Days + (Days | Subject)", brim.load_data("sleepstudy"))
+        >>> m.fitted()[:3].round(1)
+        array([253.7, 273.3, 293. ])
+        """
         return self.mean(self.linear_predictor)
 
     def summary(self, correlation: bool = True, ddf: str | None = None) -> Summary:
         """lme4's summary: prints its layout, and holds its tables.
 
         ``correlation=False`` leaves the correlations of the coefficients out; ``ddf`` adds degrees of freedom and p values (``fixef``).
+
+        Examples
+        --------
+        >>> import brim
+        >>> m = brim.lmer("Reaction ~ Days + (Days | Subject)", brim.load_data("sleepstudy"))
+        >>> print(m.summary(correlation=False))
+        Linear mixed model fit by REML ['lmerMod']
+        Formula: Reaction ~ Days + (Days | Subject)
+           Data: data
+        ...
+        Fixed effects:
+                    Estimate Std. Error t value
+        (Intercept)  251.405      6.825  36.838
+        Days          10.467      1.546   6.771
         """
         from brim.lme4.summary import summarise
 
@@ -296,132 +369,64 @@ class AbstractMer(ABC):
         return self
 
     def isSingular(self, tol: float = 1e-4) -> bool:
-        """Whether the fit lies on the boundary: a standard deviation of zero, or effects of a term that determine one another."""
+        """Whether the fit lies on the boundary: a standard deviation of zero, or effects of a term that determine one another.
+
+        That is, whether an element of ``theta`` on the diagonal of a covariance factor is below ``tol``.
+
+        Examples
+        --------
+        >>> import brim
+        >>> m = brim.lmer("Reaction ~ Days + (Days | Subject)", brim.load_data("sleepstudy"))
+        >>> m.isSingular()
+        False
+        """
         from brim.lme4.random import is_singular
 
         return is_singular(self, tol)
 
-    def rePCA(self) -> dict[str, dict[str, Array]]:
-        """Principal components of the group effects: ``sdev`` over ``sigma``, and ``rotation``, for each grouping factor."""
-        from brim.lme4.random import rePCA
-
-        return rePCA(self)
+    rePCA = Method("brim.lme4.random")
 
     # ------------------------------------------------------------------ tests
 
-    def anova(self, *others: AbstractMer, refit: bool = True, type: Any = 1, ddf: str | None = None, names: tuple[str, ...] = ()) -> Any:
-        """Tests of terms, or likelihood ratio tests of models.
-
-        Without other models: sequential sums of squares of each term, ``(R beta)^2``, over ``sigma^2``; with ``ddf`` (linear models) F
-        tests of type 1, 2 or 3 with ``"Satterthwaite"`` or ``"Kenward-Roger"`` denominators. With others, named ``names``:
-        ``npar AIC BIC logLik deviance Chisq Df Pr(>Chisq)``, models ordered by parameters, REML fits fitted again by maximum
-        likelihood unless ``refit=False``.
-        """
-        from brim.lme4.anova import compare, terms_table
-
-        return compare((self, *others), refit, names) if others else terms_table(self, type, ddf)
-
-    def drop1(self, test: str = "Chisq") -> Any:
-        """The model without each term that no other contains: ``npar AIC LRT Pr(Chi)``, by maximum likelihood."""
-        from brim.lme4.anova import drop1
-
-        return drop1(self)
-
-    def ranova(self) -> Any:
-        """The model without each group term, or without one of its effects: likelihood ratio tests by the same criterion."""
-        from brim.lme4.anova import ranova
-
-        return ranova(self)
-
-    def confint(
-        self,
-        parm: Any = None,
-        level: float = 0.95,
-        method: str = "profile",
-        oldNames: bool = True,
-        nsim: int = 500,
-        seed: int | None = None,
-        executor: Any = None,
-    ) -> pd.DataFrame:
-        """Confidence intervals of ``.sig01 ... .sigma`` and the coefficients.
-
-        Parameters
-        ----------
-        parm
-            Names of the parameters wanted; all by default; ``"beta_"`` for the coefficients, ``"theta_"`` for the rest.
-        level
-            Confidence.
-        method
-            ``"profile"``: where the profiled deviance (by maximum likelihood) is ``qchisq(level, 1)`` above its minimum; ``"Wald"``:
-            coefficients only, normal; ``"boot"``: percentiles of ``nsim`` parametric bootstrap fits.
-        oldNames
-            ``False``: ``sd_Days|Subject``, ``cor_Days.(Intercept)|Subject``, ``sigma``.
-        nsim, seed, executor
-            Of the bootstrap: how many fits, which responses, and where the fits run (see ``brim.brm``).
-        """
-        from brim.lme4.confint import confint
-
-        return confint(self, parm, level, method, oldNames, nsim, seed, executor)
+    anova = Method("brim.lme4.anova")
+    drop1 = Method("brim.lme4.anova")
+    ranova = Method("brim.lme4.anova")
+    confint = Method("brim.lme4.confint")
 
     # ------------------------------------------------------------------ predictions
 
-    def predict(
-        self, newdata: Any = None, re_form: Any = None, type: str = "link", allow_new_levels: bool = False, se_fit: bool = False
-    ) -> Any:
-        """Predictions.
-
-        Parameters
-        ----------
-        newdata
-            A data frame; the rows that were used by default.
-        re_form
-            Group effects: ``None`` for all, ``False`` for none, a formula (``"~ (0 + Days | Subject)"``) for some.
-        type
-            ``"link"`` or ``"response"``, the same for linear models.
-        allow_new_levels
-            Levels that were not fitted have effects of zero; an error otherwise.
-        se_fit
-            Also standard errors on the scale of the predictor, from the joint covariance of coefficients and effects given ``theta``.
-
-        Returns
-        -------
-        ndarray, or DataFrame with ``fit`` and ``se_fit``
-        """
-        from brim.lme4.predict import predict
-
-        return predict(self, newdata, re_form, type, allow_new_levels, se_fit)
-
-    def simulate(self, nsim: int = 1, seed: int | None = None, re_form: Any = False) -> Array:
-        """Responses drawn from the model, (nsim, rows); group effects are new draws, or with ``re_form=None`` those of the fit."""
-        from brim.lme4.simulate import simulate
-
-        return simulate(self, nsim, seed, re_form)
-
-    def bootMer(self, function: Any, nsim: int = 100, seed: int | None = None, executor: Any = None) -> Array:
-        """A parametric bootstrap: ``function(fit)`` of fits to simulated responses, (nsim, ...).
-
-        With an ``executor`` (see ``brim.brm``) the fits run there: ``function`` must be one of a module.
-        """
-        from brim.lme4.simulate import boot
-
-        return boot(self, function, nsim, seed, executor)
+    predict = Method("brim.lme4.predict")
+    simulate = Method("brim.lme4.simulate")
+    bootMer = Method("brim.lme4.simulate")
 
     # ------------------------------------------------------------------ checks
 
     def hatvalues(self) -> Array:
-        """Leverages of the rows."""
+        """Leverages of the rows: the diagonal of the matrix that takes the (working) response to its fitted values, ``(n,)``.
+
+        Examples
+        --------
+        >>> import brim
+        >>> m = brim.lmer("Reaction ~ Days + (Days | Subject)", brim.load_data("sleepstudy"))
+        >>> float(m.hatvalues().sum().round(2))  # the effective number of parameters
+        29.02
+        """
         return self.leverages()
 
     def cooks_distance(self) -> Array:
-        """``(r / (1 - h))^2 h / (sigma^2 p)`` with Pearson residuals r and leverages h."""
+        """Cook's distance of the rows: ``(r / (1 - h))^2 h / (sigma^2 p)`` with Pearson residuals r and leverages h.
+
+        Examples
+        --------
+        >>> import brim
+        >>> m = brim.lmer("Reaction ~ Days + (Days | Subject)", brim.load_data("sleepstudy"))
+        >>> int(m.cooks_distance().argmax())
+        59
+        """
         h, r = self.leverages(), self.residuals("pearson")
         return (r / (1.0 - h)) ** 2 * h / (self.sigma**2 * len(self.beta))
 
-    def all_fit(self) -> pd.DataFrame:
-        """Whether other optimizers agree: criterion and largest difference of ``theta`` by SciPy's, started where the search starts."""
-        from brim.lme4.simulate import all_fit
-
-        return all_fit(self)
+    all_fit = Method("brim.lme4.simulate")
 
     # ------------------------------------------------------------------ Bayes
 
@@ -429,12 +434,4 @@ class AbstractMer(ABC):
     def bayes_family(self) -> Any:
         """The family that ``brim.brm`` takes."""
 
-    def to_bayes(self, prior: Any = None, **arguments: Any) -> Any:
-        """The Bayesian fit of the same formula and data: ``brim.brm`` with these priors and its defaults for the rest.
-
-        Chains start at draws around the mode of the posterior, with a metric from there (``init="laplace"``); ``arguments`` are those of
-        ``brim.brm``.
-        """
-        from brim.lme4.bayes import to_bayes
-
-        return to_bayes(self, prior, arguments)
+    to_bayes = Method("brim.lme4.bayes")

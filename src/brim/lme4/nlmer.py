@@ -229,7 +229,6 @@ class NlmerFit(AbstractMer):
         return self.observed.y - self.mode.residuals
 
     def residuals(self, kind: str = "response") -> Array:
-        """``y - fitted()``, whatever the kind."""
         return self.mode.residuals
 
     def scaled_residuals(self) -> Array:
@@ -246,7 +245,6 @@ class NlmerFit(AbstractMer):
     def predict(
         self, newdata: Any = None, re_form: Any = None, type: str = "link", allow_new_levels: bool = False, se_fit: bool = False
     ) -> Array:
-        """Means for new rows; ``re_form=False`` leaves the group effects out. There are no standard errors."""
         if se_fit or not (re_form is None or isinstance(re_form, bool)):
             raise BrimError("predictions of a nonlinear model have no se_fit, and re_form is None or False")
         frame = self.law.frame if newdata is None else Frame.read(newdata)
@@ -262,7 +260,6 @@ class NlmerFit(AbstractMer):
         return self.law.curve(frame, parameters)
 
     def simulate(self, nsim: int = 1, seed: int | None = None, re_form: Any = False) -> Array:
-        """Responses drawn from the model, (nsim, rows)."""
         rng = np.random.default_rng(seed)
         low = self.law.covariances.loadings(self.theta)
         out = np.empty((nsim, self.nobs()))
@@ -276,7 +273,6 @@ class NlmerFit(AbstractMer):
         return self.linear.leverages()
 
     def refit(self, y: Any) -> NlmerFit:
-        """The same model for another response."""
         values = np.asarray(y, float)
         if values.shape != (self.nobs(),) or not np.isfinite(values).all():
             raise BrimError(f"refit() needs {self.nobs()} finite numbers, one for each row that was used")
@@ -284,7 +280,6 @@ class NlmerFit(AbstractMer):
         return _fit(law, replace(self.observed, y=values), self.nonlinear, self.beta, 1e-9)
 
     def refit_ml(self) -> NlmerFit:
-        """Itself: it is fitted by maximum likelihood."""
         return self
 
     def free_coefficients(self) -> Array:
@@ -312,7 +307,6 @@ class NlmerFit(AbstractMer):
         return "gaussian"
 
     def to_bayes(self, prior: Any = None, **arguments: Any) -> Any:
-        """The Bayesian fit: ``bf(y ~ curve, parameter ~ 1 + (1 | g), nl=True)``; the parameters need priors."""
         from brim.api.brm import brm
         from brim.language.brms import bf
 

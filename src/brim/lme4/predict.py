@@ -19,12 +19,47 @@ Array = np.ndarray
 _CHUNK = 256  # rows whose standard errors are solved for at once
 
 
-def predict(fit: AbstractMer, newdata: Any, re_form: Any, kind: str, allow_new_levels: bool, se_fit: bool) -> Any:
-    """See ``AbstractMer.predict``."""
+def predict(
+    fit: AbstractMer,
+    newdata: Any = None,
+    re_form: Any = None,
+    type: str = "link",
+    allow_new_levels: bool = False,
+    se_fit: bool = False,
+) -> Any:
+    """Predictions ``X beta + Z b`` and their inverse link, ``(rows,)``.
+
+    Parameters
+    ----------
+    fit
+        A fitted mixed model.
+    newdata
+        A data frame; the rows that were used by default.
+    re_form
+        Group effects: ``None`` for all, ``False`` for none, a formula (``"~ (0 + Days | Subject)"``) for some.
+    type
+        ``"link"`` or ``"response"``, the same for linear models.
+    allow_new_levels
+        Levels that were not fitted have effects of zero; an error otherwise.
+    se_fit
+        Also standard errors on the scale of the predictor, from the joint covariance of coefficients and effects given ``theta``;
+        not of nonlinear models.
+
+    Returns
+    -------
+    ndarray, or DataFrame with ``fit`` and ``se_fit``
+
+    Examples
+    --------
+    >>> import brim
+    >>> m = brim.lmer("Reaction ~ Days + (Days | Subject)", brim.load_data("sleepstudy"))
+    >>> m.predict({"Days": [10, 10], "Subject": ["308", "nobody"]}, allow_new_levels=True).round(1)
+    array([450.3, 356.1])
+    """
     import pandas as pd
 
-    if kind not in ("link", "response"):
-        raise BrimError(f"unknown type '{kind}' of predictions", hint="types: link, response")
+    if type not in ("link", "response"):
+        raise BrimError(f"unknown type '{type}' of predictions", hint="types: link, response")
     frame = fit.observed.frame if newdata is None else Frame.read(newdata)
     design = fit.observed.design
     x = _complete(design.matrix(frame), "the population-level terms")
@@ -33,7 +68,7 @@ def predict(fit: AbstractMer, newdata: Any, re_form: Any, kind: str, allow_new_l
     for g, codes, columns in parts:
         known = codes >= 0
         eta[known] += np.einsum("kn,nk->n", columns[:, known], fit.effects[g][codes[known]])
-    out = fit.mean(eta) if kind == "response" else eta
+    out = fit.mean(eta) if type == "response" else eta
     if not se_fit:
         return out
     return pd.DataFrame({"fit": out, "se_fit": _errors(fit, x, parts)})

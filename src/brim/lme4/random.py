@@ -128,21 +128,48 @@ def _coefs(fit: AbstractMer, grouping: int) -> list[str]:
     return [name for v in fit.observed.design.terms_of(grouping) for name in v.names]
 
 
-def ranef(fit: AbstractMer, cond_var: bool) -> dict[str, pd.DataFrame]:
-    """Conditional modes, with their covariances in ``attrs``."""
+def ranef(fit: AbstractMer, condVar: bool = True) -> dict[str, pd.DataFrame]:
+    """Group effects given the response (conditional modes): for each grouping factor a data frame of levels x coefficients.
+
+    With ``condVar``, ``.attrs["postVar"]`` holds their conditional covariances, ``(levels, k, k)``.
+
+    Examples
+    --------
+    >>> import brim
+    >>> m = brim.lmer("Reaction ~ Days + (Days | Subject)", brim.load_data("sleepstudy"))
+    >>> effects = m.ranef()["Subject"]
+    >>> print(effects.head(2).round(2))
+         (Intercept)  Days
+    308         2.26  9.20
+    309       -40.40 -8.62
+    >>> effects.attrs["postVar"].shape
+    (18, 2, 2)
+    """
     import pandas as pd
 
     out = {}
     for i, g in enumerate(fit.observed.design.groupings):
         frame = pd.DataFrame(fit.effects[i], index=list(g.levels), columns=_coefs(fit, i))
-        if cond_var:
+        if condVar:
             frame.attrs["postVar"] = fit.conditional[i]
         out[g.label] = frame
     return out
 
 
 def ranef_frame(fit: AbstractMer) -> pd.DataFrame:
-    """One row for each effect."""
+    """The group effects as one table: ``grpvar term grp condval condsd``, a row an effect.
+
+    ``condval`` is the effect, ``condsd`` its standard deviation given the response.
+
+    Examples
+    --------
+    >>> import brim
+    >>> m = brim.lmer("Reaction ~ Days + (Days | Subject)", brim.load_data("sleepstudy"))
+    >>> print(m.ranef_frame().head(2).round(2))
+        grpvar         term  grp  condval  condsd
+    0  Subject  (Intercept)  308     2.26   12.07
+    1  Subject  (Intercept)  309   -40.40   12.07
+    """
     import pandas as pd
 
     rows = []
@@ -155,7 +182,19 @@ def ranef_frame(fit: AbstractMer) -> pd.DataFrame:
 
 
 def coef(fit: AbstractMer) -> dict[str, pd.DataFrame]:
-    """Coefficients of levels; effects without a population-level coefficient stand for themselves."""
+    """Coefficients of each level, population-level coefficients plus the level's effects: for each grouping factor levels x coefficients.
+
+    Effects without a population-level coefficient stand for themselves.
+
+    Examples
+    --------
+    >>> import brim
+    >>> m = brim.lmer("Reaction ~ Days + (Days | Subject)", brim.load_data("sleepstudy"))
+    >>> print(m.coef()["Subject"].head(2).round(2))
+         (Intercept)   Days
+    308       253.66  19.67
+    309       211.01   1.85
+    """
     import pandas as pd
 
     out = {}
@@ -184,7 +223,18 @@ def is_singular(fit: AbstractMer, tol: float) -> bool:
 
 
 def rePCA(fit: AbstractMer) -> dict[str, dict[str, Array]]:
-    """Singular values (``sdev``) and vectors (``rotation``) of the relative covariance factor of each grouping factor."""
+    """Principal components of the group effects, for each grouping factor.
+
+    Singular values (``sdev``, over ``sigma``) and vectors (``rotation``) of the relative covariance factor: one that is zero says that an
+    effect too many is asked for.
+
+    Examples
+    --------
+    >>> import brim
+    >>> m = brim.lmer("Reaction ~ Days + (Days | Subject)", brim.load_data("sleepstudy"))
+    >>> m.rePCA()['Subject']['sdev'].round(2)
+    array([0.97, 0.23])
+    """
     out: dict[str, dict[str, Array]] = {}
     for i, g in enumerate(fit.observed.design.groupings):
         blocks = [low for v, low in _loadings(fit) if v.grouping == i]

@@ -16,13 +16,21 @@ if TYPE_CHECKING:
 
     from brim.lme4.mer import AbstractMer
 
-__all__ = ["all_fit", "boot", "simulate"]
+__all__ = ["all_fit", "bootMer", "simulate"]
 
 Array = np.ndarray
 
 
-def simulate(fit: AbstractMer, nsim: int, seed: int | None, re_form: Any) -> Array:
-    """See ``AbstractMer.simulate``."""
+def simulate(fit: AbstractMer, nsim: int = 1, seed: int | None = None, re_form: Any = False) -> Array:
+    """Responses drawn from the model, ``(nsim, rows)``; group effects are new draws, or with ``re_form=None`` those of the fit.
+
+    Examples
+    --------
+    >>> import brim
+    >>> m = brim.lmer("Reaction ~ Days + (Days | Subject)", brim.load_data("sleepstudy"))
+    >>> m.simulate(2, seed=1).shape
+    (2, 180)
+    """
     if not isinstance(nsim, int) or nsim < 1:
         raise BrimError(f"nsim = {nsim!r} must be a whole number from 1")
     rng = np.random.default_rng(seed)
@@ -40,8 +48,19 @@ def simulate(fit: AbstractMer, nsim: int, seed: int | None, re_form: Any) -> Arr
     return out
 
 
-def boot(fit: AbstractMer, function: Callable[[Any], Any], nsim: int, seed: int | None, executor: Any = None) -> Array:
-    """See ``AbstractMer.bootMer``."""
+def bootMer(fit: AbstractMer, function: Callable[[Any], Any], nsim: int = 100, seed: int | None = None, executor: Any = None) -> Array:
+    """A parametric bootstrap: ``function(fit)`` of fits to simulated responses, ``(nsim, ...)``.
+
+    With an ``executor`` (see ``brim.brm``) the fits run there: ``function`` must be one of a module.
+
+    Examples
+    --------
+    >>> import brim
+    >>> m = brim.lmer("Reaction ~ Days + (Days | Subject)", brim.load_data("sleepstudy"))
+    >>> sigmas = m.bootMer(lambda fit: fit.sigma, nsim=10, seed=1)
+    >>> sigmas.shape, bool(abs(sigmas.mean() - m.sigma) < 2)
+    ((10,), True)
+    """
     ys = simulate(fit, nsim, seed, False)
     calls = [(fit, function, ys[share.start : share.stop]) for share in shares(nsim, executor)]
     return np.concatenate(ordered(executor, _refits, calls, "share"))
@@ -55,7 +74,15 @@ def _refits(fit: AbstractMer, function: Callable[[Any], Any], ys: Array) -> Arra
 
 
 def all_fit(fit: AbstractMer) -> pd.DataFrame:
-    """Criterion and ``theta`` by SciPy's optimizers."""
+    """Whether other optimizers agree: criterion and largest difference of ``theta`` by SciPy's, started where the search starts.
+
+    Examples
+    --------
+    >>> import brim
+    >>> m = brim.lmer("Reaction ~ Days + (Days | Subject)", brim.load_data("sleepstudy"))
+    >>> m.all_fit()["criterion"].round(1).to_dict()
+    {'quasi-Newton': 1743.6, 'L-BFGS-B': 1743.6, 'BFGS': 1743.6, 'Nelder-Mead': 1743.6, 'Powell': 1743.6}
+    """
     import pandas as pd
     from scipy.optimize import minimize
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, final
 from brim.errors import BrimError
 from brim.fit.draws import Posterior
 from brim.frames.frame import Frame
+from brim.language.brms import as_formula
+from brim.language.update import updated
 
 if TYPE_CHECKING:
     from brim.rstanarm.fit import StanFit
@@ -58,7 +60,7 @@ def changed(again: Again, formula: str | None, newdata: Any, changes: Mapping[st
     if "sample_prior" in own:
         own["prior_PD"] = own.pop("sample_prior") == "only"
     if formula is not None:
-        own["formula"] = formula
+        own["formula"] = _filled(again.arguments.get("formula"), formula)
     if newdata is not None:
         own["data"] = newdata
         names = Frame.read(newdata).names
@@ -72,6 +74,13 @@ def changed(again: Again, formula: str | None, newdata: Any, changes: Mapping[st
         if name in own and name not in again.arguments:
             raise BrimError(f"a fit of {again.function}() has no argument '{name}'", hint=f"it takes {', '.join(again.arguments)}")
     return again.call({"empty": False, **own})
+
+
+def _filled(old: Any, new: Any) -> Any:
+    """The new formula, ``.`` in it standing for what was there."""
+    if not (isinstance(old, str) and isinstance(new, str)) or old.count("~") > 1:
+        return new
+    return str(updated(as_formula(old), new))
 
 
 def rebuilt(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, final
 import numpy as np
 
 from brim.api.fit import Fit
+from brim.api.method import Method
 from brim.errors import BrimError, warn
 from brim.fit.record import FitRecord, draw_columns
 from brim.parameters.prior import Priors
@@ -16,13 +17,12 @@ from brim.post.summaries.tables import statistics
 from brim.rstanarm.again import Again, changed, rebuilt
 from brim.rstanarm.names import Names
 from brim.rstanarm.prior_text import prior_text
-from brim.rstanarm.summaries import chosen, summary
+from brim.rstanarm.summaries import summary
 from brim.rstanarm.text import fit_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from brim.post.plots.figures import BaseFigure
 
 __all__ = ["Call", "StanFit"]
 
@@ -90,6 +90,13 @@ class StanFit(Fit):
         """Make the call again with another formula, other data, or other arguments (``prior``, ``iter``, ``seed``, ...).
 
         Priors that are scaled to the data are scaled to the new ones.
+
+        Examples
+        --------
+        >>> import brim
+        >>> fit = brim.rstanarm.stan_glm("Reaction ~ Days", brim.load_data("sleepstudy"), empty=True)
+        >>> fit.update("~ . + I(Days^2)").variables()
+        ['(Intercept)', 'Days', 'I(Days^2)', 'sigma']
         """
         if self.again is None:
             raise BrimError("this fit does not know the call that made it", hint="call the stan_* function again")
@@ -98,14 +105,32 @@ class StanFit(Fit):
         return found
 
     def save(self, path: Any) -> None:
-        """Not built: brim's files hold a formula and brms' priors."""
+        """Not built: brim's files hold a formula and brms' priors.
+
+        Examples
+        --------
+        >>> import brim
+        >>> fit = brim.rstanarm.stan_glm("Reaction ~ Days", brim.load_data("sleepstudy"), empty=True)
+        >>> fit.save("fit.nc")
+        Traceback (most recent call last):
+        brim.errors.BrimError: fits of rstanarm's functions are not saved in brim's files
+        pickle the fit, or keep fit.as_draws_df() for with_draws()
+        """
         raise BrimError(
             "fits of rstanarm's functions are not saved in brim's files", hint="pickle the fit, or keep fit.as_draws_df() for with_draws()"
         )
 
     @classmethod
     def wrap(cls, record: FitRecord, call: Call) -> Self:
-        """A record with the names of its call."""
+        """A record with the names of its call.
+
+        Examples
+        --------
+        >>> import brim
+        >>> fit = brim.rstanarm.stan_glm("Reaction ~ Days", brim.load_data("sleepstudy"), empty=True)
+        >>> type(fit).wrap(fit, fit.stan).variables()
+        ['(Intercept)', 'Days', 'sigma']
+        """
         return cls(**{f.name: getattr(record, f.name) for f in fields(FitRecord)}, call=call)
 
     @property
@@ -120,6 +145,15 @@ class StanFit(Fit):
         """The same model with draws from a data frame whose columns have rstanarm's names, such as exported from R.
 
         Columns that the model has no use for (``mean_PPD``, ``log-posterior``, ``R2``) are ignored.
+
+        Examples
+        --------
+        >>> import brim
+        >>> fit = brim.rstanarm.stan_glm("Reaction ~ Days", brim.load_data("sleepstudy"), empty=True)
+        >>> import pandas as pd
+        >>> draws = pd.DataFrame({"(Intercept)": [250.0, 252.0], "Days": [10.0, 11.0], "sigma": [47.0, 48.0]})
+        >>> fit.with_draws(draws).fixef()["Estimate"].to_dict()
+        {'(Intercept)': 251.0, 'Days': 10.5}
         """
         import pandas as pd
 
@@ -130,7 +164,16 @@ class StanFit(Fit):
         return super().with_draws(pd.DataFrame(self.stan.names.to_brms(columns)), chains)
 
     def stan_draws(self, effects: bool = True) -> dict[str, np.ndarray]:
-        """Draws by rstanarm's names, each ``(chains, draws)``; ``effects=False`` leaves out group effects."""
+        """Draws by rstanarm's names, each ``(chains, draws)``; ``effects=False`` leaves out group effects.
+
+        Examples
+        --------
+        >>> import brim
+        >>> given = {"chains": 1, "iter": 400, "seed": 1, "progress": False}
+        >>> fit = brim.rstanarm.stan_glm("Reaction ~ Days", brim.load_data("sleepstudy"), **given)
+        >>> {name: values.shape for name, values in fit.stan_draws().items()}
+        {'(Intercept)': (1, 200), 'Days': (1, 200), 'sigma': (1, 200)}
+        """
         posterior = self.draws
         out = self.stan.names.to_stan(lambda name: np.asarray(posterior[name]), effects)
         if self.stan.explained is not None:
@@ -147,12 +190,29 @@ class StanFit(Fit):
         return {"log-fit_ratio": 0.5 * np.log(total) - np.log(sd_y), "R2": v / total}
 
     def variables(self) -> list[str]:
-        """Names of the parameters, rstanarm's."""
+        """Names of the parameters, rstanarm's.
+
+        Examples
+        --------
+        >>> import brim
+        >>> fit = brim.rstanarm.stan_glm("Reaction ~ Days", brim.load_data("sleepstudy"), empty=True)
+        >>> fit.variables()
+        ['(Intercept)', 'Days', 'sigma']
+        """
         last = ["log-fit_ratio", "R2"] if self.stan.explained is not None else []
         return [*self.stan.names.to_stan(lambda name: np.zeros(()) + 1.0), *last]
 
     def as_draws_df(self, variable: str | Iterable[str] | None = None) -> pd.DataFrame:
-        """Draws as a data frame under rstanarm's names, one row a draw, then ``.chain``, ``.iteration``, ``.draw`` (from 1)."""
+        """Draws as a data frame under rstanarm's names, one row a draw, then ``.chain``, ``.iteration``, ``.draw`` (from 1).
+
+        Examples
+        --------
+        >>> import brim
+        >>> given = {"chains": 1, "iter": 400, "seed": 1, "progress": False}
+        >>> fit = brim.rstanarm.stan_glm("Reaction ~ Days", brim.load_data("sleepstudy"), **given)
+        >>> list(fit.as_draws_df("Days").columns), len(fit.as_draws_df())
+        (['Days', '.chain', '.iteration', '.draw'], 200)
+        """
         import pandas as pd
 
         draws = self.stan_draws()
@@ -168,7 +228,16 @@ class StanFit(Fit):
     # ------------------------------------------------------------------ tables
 
     def fixef(self, summary: bool = True, robust: bool = True, probs: tuple[float, ...] = (0.025, 0.975)) -> Any:
-        """Coefficients: medians and MAD_SD (``robust=False``: means and sds) with quantiles; ``summary=False`` the draws."""
+        """Coefficients: medians and MAD_SD (``robust=False``: means and sds) with quantiles; ``summary=False`` the draws.
+
+        Examples
+        --------
+        >>> import brim
+        >>> given = {"chains": 1, "iter": 400, "seed": 1, "progress": False}
+        >>> fit = brim.rstanarm.stan_glm("Reaction ~ Days", brim.load_data("sleepstudy"), **given)
+        >>> fit.fixef()["Estimate"].round(-1).to_dict()
+        {'(Intercept)': 250.0, 'Days': 10.0}
+        """
         import pandas as pd
 
         draws = self.stan_draws(effects=False)
@@ -179,57 +248,44 @@ class StanFit(Fit):
         return pd.DataFrame(statistics(own.to_numpy(), robust, probs).T, index=own.columns, columns=columns)
 
     def se(self) -> pd.Series:
-        """MAD_SD of coefficients and group effects, ``1.4826 median |x - median(x)|``."""
+        """MAD_SD of coefficients and group effects, ``1.4826 median |x - median(x)|``.
+
+        Examples
+        --------
+        >>> import brim
+        >>> given = {"chains": 1, "iter": 400, "seed": 1, "progress": False}
+        >>> fit = brim.rstanarm.stan_glm("Reaction ~ Days", brim.load_data("sleepstudy"), **given)
+        >>> bool(0.5 < fit.se()["Days"] < 2)
+        True
+        """
         import pandas as pd
 
         draws = self.stan_draws()
         wanted = [*self.stan.coefs, *(stan for g in self.stan.names.groups for stan, _ in g.effect_pairs())]
         return pd.Series({name: statistics(np.ravel(draws[name]), robust=True)[1] for name in wanted})
 
-    def posterior_interval(
-        self, prob: float = 0.9, pars: Iterable[str] | None = None, regex_pars: str | Iterable[str] | None = None
-    ) -> pd.DataFrame:
-        """Central intervals of the parameters: one row a parameter, the two quantiles as columns.
-
-        Parameters
-        ----------
-        prob
-            The probability inside; rstanarm's default is 0.9.
-        pars, regex_pars
-            Some parameters only: names, and regular expressions.
-        """
-        import pandas as pd
-
-        ends = _ends(prob)
-        draws = self.stan_draws()
-        table = {name: np.quantile(np.ravel(draws[name]), ends) for name in chosen(list(draws), pars, regex_pars)}
-        return pd.DataFrame.from_dict(table, orient="index", columns=[f"{100 * p:g}%" for p in ends])
-
-    def predictive_interval(self, prob: float = 0.9, newdata: Any = None, **kwargs: Any) -> pd.DataFrame:
-        """Central intervals of new responses: one row an observation, the two quantiles as columns.
-
-        ``kwargs``: further arguments of ``posterior_predict`` (``seed``, ``ndraws``, ``re_formula``).
-        """
-        import pandas as pd
-
-        ends = _ends(prob)
-        found = np.quantile(self.posterior_predict(newdata, **kwargs), ends, axis=0)
-        return pd.DataFrame(found.T, columns=[f"{100 * p:g}%" for p in ends])
-
-    def mean_ppd(self) -> dict[str, np.ndarray]:
-        """``mean_PPD``, the mean of the new responses of each draw, ``(chains, draws)``; of shares of trials; of each category's share."""
-        return _mean_ppd(self)
-
-    def mean_squares(self) -> dict[str, np.ndarray]:
-        """``stan_aov``: mean squares of the terms, ``|(R b)_term|^2 / df``, one value a draw."""
-        assert self.stan.explained is not None
-        draws, root = self.stan_draws(effects=False), self.stan.explained[2]
-        b = np.stack([np.ravel(draws[c]) for c in self.stan.coefs if c != "(Intercept)"])
-        effects = (root @ b) ** 2
-        return {term: effects[list(at)].mean(axis=0) for term, at in self.stan.squares.items()}
+    posterior_interval = Method("brim.rstanarm.intervals")
+    predictive_interval = Method("brim.rstanarm.intervals")
+    mean_ppd = Method("brim.rstanarm.intervals")
+    mean_squares = Method("brim.rstanarm.intervals")
 
     def prior_summary(self, all: bool = True) -> Any:
-        """The priors, specified and adjusted: a mapping that prints rstanarm's text."""
+        """The priors, specified and adjusted: a mapping that prints rstanarm's text.
+
+        Examples
+        --------
+        >>> import brim
+        >>> fit = brim.rstanarm.stan_glm("Reaction ~ Days", brim.load_data("sleepstudy"), empty=True)
+        >>> print(fit.prior_summary())
+        Priors
+        ------
+        Intercept (after predictors centered)
+          Specified prior:
+            ~ normal(location = 298.51, scale = 2.5)
+          Adjusted prior:
+            ~ normal(location = 298.51, scale = 140.82)
+        ...
+        """
         return PriorSummary(self.stan.priors, prior_text(self.stan.priors))
 
     def summary(  # type: ignore[override]
@@ -249,91 +305,89 @@ class StanFit(Fit):
             Quantiles.
         pars, regex_pars
             Some parameters only: names, and regular expressions.
+
+        Examples
+        --------
+        >>> import brim
+        >>> given = {"chains": 1, "iter": 400, "seed": 1, "progress": False}
+        >>> fit = brim.rstanarm.stan_glm("Reaction ~ Days", brim.load_data("sleepstudy"), **given)
+        >>> table = fit.summary()
+        >>> list(table.columns)
+        ['mean', 'mcse', 'sd', '10%', '50%', '90%', 'n_eff', 'Rhat']
         """
         return summary(self, (3 if self.stan.prefixes else 1) if digits is None else digits, probs, pars, regex_pars)
 
     def print(self, digits: int | None = None) -> None:
-        """Print with so many decimals."""
+        """Print with so many decimals.
+
+        Examples
+        --------
+        >>> import brim
+        >>> given = {"chains": 1, "iter": 400, "seed": 1, "progress": False}
+        >>> fit = brim.rstanarm.stan_glm("Reaction ~ Days", brim.load_data("sleepstudy"), **given)
+        >>> fit.print(digits=0)
+        stan_glm
+         family:       gaussian [identity]
+         formula:      Reaction ~ Days
+         observations: 180
+         predictors:   2
+        ------
+                    Median MAD_SD
+        (Intercept) 252      7
+        Days         10      1
+        ...
+        """
         print(self.text(digits))
 
     def text(self, digits: int | None = None) -> str:
-        """What ``print`` shows; decimals are 1 by default, 3 for several responses."""
+        """What ``print`` shows; decimals are 1 by default, 3 for several responses.
+
+        Examples
+        --------
+        >>> import brim
+        >>> given = {"chains": 1, "iter": 400, "seed": 1, "progress": False}
+        >>> fit = brim.rstanarm.stan_glm("Reaction ~ Days", brim.load_data("sleepstudy"), **given)
+        >>> fit.text().splitlines()[0]
+        'stan_glm'
+        """
         if self.stan.prefixes:
             from brim.rstanarm.joint.text import joint_text
 
             return joint_text(self, 3 if digits is None else digits)
         return fit_text(self, 1 if digits is None else digits)
 
-    def plot(
-        self,
-        plotfun: str = "intervals",
-        pars: str | Iterable[str] | None = None,
-        regex_pars: str | Iterable[str] | None = None,
-        prob: float = 0.5,
-        prob_outer: float = 0.9,
-        **kwargs: Any,
-    ) -> BaseFigure:
-        """A plot of the draws under rstanarm's names.
-
-        Parameters
-        ----------
-        plotfun
-            ``"intervals"``, ``"areas"``, ``"hist"``, ``"trace"``, ``"acf"``, ``"rhat"``, ...: see ``mcmc_plot``.
-        pars, regex_pars
-            Some parameters: names, and regular expressions; by default all but group effects.
-        prob, prob_outer
-            Probabilities of the thick and the thin interval.
-        kwargs
-            ``point_est``, ``ncol``, ``ax``, ``figsize``.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-        """
-        from brim.post.plots.posterior import plot_of_draws
-
-        every = self.stan_draws(effects=pars is not None or regex_pars is not None)
-        names = chosen(list(every), pars, regex_pars)
-        kind = plotfun.removeprefix("mcmc_")
-        return plot_of_draws({n: every[n] for n in names}, self.stats, kind, prob=prob, prob_outer=prob_outer, **kwargs)
-
-    def posterior_vs_prior(
-        self,
-        pars: str | Iterable[str] | None = None,
-        regex_pars: str | Iterable[str] | None = None,
-        prob: float = 0.9,
-        *,
-        ax: Any = None,
-        figsize: tuple[float, float] | None = None,
-    ) -> BaseFigure:
-        """Medians and central intervals of parameters under the posterior and, sampled for it, the prior.
-
-        Parameters
-        ----------
-        pars, regex_pars
-            Some parameters; the coefficients by default.
-        prob
-            Probability of the intervals.
-        ax, figsize
-            As in ``mcmc_plot``.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-        """
-        from brim.rstanarm.plots import posterior_vs_prior
-
-        return posterior_vs_prior(self, pars, regex_pars, _ends(prob), ax, figsize)
+    plot = Method("brim.rstanarm.plots")
+    posterior_vs_prior = Method("brim.rstanarm.plots")
 
     def prior_draws(self) -> dict[str, np.ndarray]:
-        """Draws of the parameters from the model's prior, by rstanarm's names, each ``(chains, draws)``."""
+        """Draws of the parameters from the model's prior, by rstanarm's names, each ``(chains, draws)``.
+
+        Examples
+        --------
+        >>> import brim
+        >>> given = {"chains": 1, "iter": 400, "seed": 1, "progress": False}
+        >>> fit = brim.rstanarm.stan_glm("Reaction ~ Days", brim.load_data("sleepstudy"), **given)
+        >>> prior = fit.prior_draws()["sigma"]
+        >>> prior.shape, bool(prior.min() > 0)
+        ((1, 200), True)
+        """
         from brim.fit.run import sample
 
         empty = replace(self, model=replace(self.model, prior_only=True), posterior=None, stats={}, info={}, criteria={})
         return sample(empty, progress=False).stan_draws()
 
     def launch_shinystan(self, *_: Any, **__: Any) -> None:
-        """rstanarm's browser of draws is not here: ``fit.report(path)`` writes diagnostics, predictions and plots into one page."""
+        """rstanarm's browser of draws is not here: ``fit.report(path)`` writes diagnostics, predictions and plots into one page.
+
+        Examples
+        --------
+        >>> import brim
+        >>> fit = brim.rstanarm.stan_glm("Reaction ~ Days", brim.load_data("sleepstudy"), empty=True)
+        >>> fit.launch_shinystan()
+        Traceback (most recent call last):
+        brim.errors.BrimError: there is no shinystan here
+        fit.report('report.html') writes diagnostics, checks and plots into one page
+        """
         raise BrimError("there is no shinystan here", hint="fit.report('report.html') writes diagnostics, checks and plots into one page")
 
     def __str__(self) -> str:
@@ -343,29 +397,6 @@ class StanFit(Fit):
         from html import escape
 
         return f"<pre>{escape(str(self))}</pre>"
-
-
-def _ends(prob: float) -> tuple[float, float]:
-    if not 0 < prob < 1:
-        raise BrimError(f"prob = {prob}", hint="give a probability between 0 and 1")
-    return (1 - prob) / 2, (1 + prob) / 2
-
-
-def _mean_ppd(fit: StanFit) -> dict[str, np.ndarray]:
-    """See ``StanFit.mean_ppd``; ``{}`` where responses are drawn given their sums (strata)."""
-    shape, out = (fit.draws.chains, fit.draws.draws), {}
-    many = len(fit.model.responses) > 1
-    for response, prefix in zip(fit.model.responses, fit.stan.prefixes or ("",) * len(fit.model.responses), strict=True):
-        if response.residual is not None:
-            continue
-        y = fit.posterior_predict(resp=response.name if many else None, seed=fit.settings.seed or 1)
-        if response.family.kind == "ordinal":
-            levels = response.response.levels or tuple(str(i + 1) for i in range(len(response.family.categories)))
-            out.update({f"mean_PPD:{level}": (y == i + 1).mean(axis=1).reshape(shape) for i, level in enumerate(levels)})
-            continue
-        trials = response.response.design(response.response.kept(fit.frame), response.family).get("trials")
-        out[f"{prefix}mean_PPD"] = (y if trials is None else y / trials).mean(axis=1).reshape(shape)
-    return out
 
 
 class PriorSummary(dict[str, Any]):

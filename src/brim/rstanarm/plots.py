@@ -1,4 +1,4 @@
-"""Figures of rstanarm's fits: posterior beside prior, smooths."""
+"""Figures of rstanarm's fits: draws under its names, posterior beside prior, smooths."""
 
 from __future__ import annotations
 
@@ -9,28 +9,95 @@ import numpy as np
 
 from brim.errors import BrimError, suggest
 from brim.language.expand import deparse
+from brim.rstanarm.intervals import ends
 from brim.rstanarm.smooths import labels_of, smooths_of
+from brim.rstanarm.summaries import chosen
 
 if TYPE_CHECKING:
     from brim.post.plots.figures import BaseFigure
     from brim.rstanarm.fit import StanFit
 
-__all__ = ["plot_nonlinear", "posterior_vs_prior"]
+__all__ = ["plot", "plot_nonlinear", "posterior_vs_prior"]
+
+
+def plot(
+    fit: StanFit,
+    plotfun: str = "intervals",
+    pars: str | Iterable[str] | None = None,
+    regex_pars: str | Iterable[str] | None = None,
+    prob: float = 0.5,
+    prob_outer: float = 0.9,
+    **kwargs: Any,
+) -> BaseFigure:
+    """A plot of the draws under rstanarm's names.
+
+    Parameters
+    ----------
+    plotfun
+        ``"intervals"``, ``"areas"``, ``"hist"``, ``"trace"``, ``"acf"``, ``"rhat"``, ...: see ``mcmc_plot``.
+    pars, regex_pars
+        Some parameters: names, and regular expressions; by default all but group effects.
+    prob, prob_outer
+        Probabilities of the thick and the thin interval.
+    kwargs
+        ``point_est``, ``ncol``, ``ax``, ``figsize``.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> import brim
+    >>> given = {"chains": 1, "iter": 400, "seed": 1, "progress": False}
+    >>> fit = brim.rstanarm.stan_glm("Reaction ~ Days", brim.load_data("sleepstudy"), **given)
+    >>> fit.plot("areas", pars=["Days"]).axes[0].get_yticklabels()[0].get_text()
+    'Days'
+    """
+    from brim.post.plots.posterior import plot_of_draws
+
+    every = fit.stan_draws(effects=pars is not None or regex_pars is not None)
+    names = chosen(list(every), pars, regex_pars)
+    kind = plotfun.removeprefix("mcmc_")
+    return plot_of_draws({n: every[n] for n in names}, fit.stats, kind, prob=prob, prob_outer=prob_outer, **kwargs)
 
 
 def posterior_vs_prior(
     fit: StanFit,
-    pars: str | Iterable[str] | None,
-    regex_pars: str | Iterable[str] | None,
-    ends: tuple[float, float],
-    ax: Any,
-    figsize: tuple[float, float] | None,
+    pars: str | Iterable[str] | None = None,
+    regex_pars: str | Iterable[str] | None = None,
+    prob: float = 0.9,
+    *,
+    ax: Any = None,
+    figsize: tuple[float, float] | None = None,
 ) -> BaseFigure:
-    """See ``StanFit.posterior_vs_prior``."""
+    """Medians and central intervals of parameters under the posterior and, sampled for it, the prior.
+
+    Parameters
+    ----------
+    pars, regex_pars
+        Some parameters; the coefficients by default.
+    prob
+        Probability of the intervals.
+    ax, figsize
+        As in ``mcmc_plot``.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> import brim
+    >>> given = {"chains": 1, "iter": 400, "seed": 1, "progress": False}
+    >>> fit = brim.rstanarm.stan_glm("Reaction ~ Days", brim.load_data("sleepstudy"), **given)
+    >>> len(fit.posterior_vs_prior().axes)
+    2
+    """
     from brim.post.plots.figures import Canvas, drawing
     from brim.post.plots.style import BLUE, GREY
-    from brim.rstanarm.summaries import chosen
 
+    below, above = ends(prob)
     draws = {"prior": fit.prior_draws(), "posterior": fit.stan_draws()}
     asked = fit.stan.coefs if pars is None and regex_pars is None else pars
     names = chosen(list(draws["posterior"]), asked, regex_pars)
@@ -39,7 +106,7 @@ def posterior_vs_prior(
         figure, axes = canvas.panels(len(names), share="", height=2.6)
         for name, panel in zip(names, axes, strict=True):
             for i, (kind, colour) in enumerate((("prior", GREY), ("posterior", BLUE))):
-                low, middle, high = np.quantile(draws[kind][name], [ends[0], 0.5, ends[1]])
+                low, middle, high = np.quantile(draws[kind][name], [below, 0.5, above])
                 panel.plot([i, i], [low, high], color=colour, lw=2)
                 panel.plot([i], [middle], "o", color=colour)
             panel.set_xticks([0, 1], ["prior", "posterior"])
