@@ -1,5 +1,6 @@
 """The command line: what is asked of brm, what is written, and what is said when something is wrong."""
 
+import inspect
 import re
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from click.testing import CliRunner
 
 import brim
 from brim.cli import cli
+from brim.cli.settings import ELSEWHERE, SETTINGS
 
 pytestmark = pytest.mark.default_precision
 
@@ -259,3 +261,30 @@ def test_fit_and_summary(tmp_path):
     # the prior of the slope is flat, so its posterior mean is the least-squares slope, within four Monte Carlo errors
     row = fit.summary().fixed.loc["x"]
     assert abs(row["Estimate"] - np.polyfit(data.x, data.y, 1)[0]) < 4 * row["Est.Error"] / np.sqrt(row["Bulk_ESS"])
+
+
+def test_every_argument_of_brm_has_an_option_or_a_reason():
+    assert set(inspect.signature(brim.brm).parameters) == set(SETTINGS) | set(ELSEWHERE)
+
+
+def test_options_for_the_rest_of_brm(asked, tmp_path):
+    matrix = tmp_path / "A.csv"
+    matrix.write_text("level,a,b\na,1,0.5\nb,0.5,1\n")
+    given = ["--knots", "x=0,0.5,1", "--knots", "z=1,2", "--thin", "2", "--init", "b_x=0.5,sigma=1", "--control", "metric=dense"]
+    given += ["--sample-prior", "yes", "--algorithm", "map", "--marginalize", "false", "--keep-unused-levels", "--keep", "r_g,s_x"]
+    call = asked("gpa ~ occasion", "--data", "gpa", "--data2", f"A={matrix}", "--adapt-delta", "0.9", "--devices", "all", *given)
+    assert call["knots"] == {"x": [0, 0.5, 1], "z": [1, 2]}
+    assert call["init"] == {"b_x": 0.5, "sigma": 1}
+    assert call["control"] == {"adapt_delta": 0.9, "metric": "dense"}
+    assert call["thin"] == 2
+    assert (call["sample_prior"], call["algorithm"], call["marginalize"]) == ("yes", "map", False)
+    assert call["drop_unused_levels"] is False
+    assert call["keep"] == ["r_g", "s_x"]
+    assert call["devices"] == "all"
+    assert call["data2"]["A"].loc["a", "b"] == 0.5
+    plain = asked("gpa ~ occasion", "--data", "gpa", "--init", "0", "--keep", "parameters")
+    assert plain["init"] == 0
+    assert plain["keep"] == "parameters"
+    assert "knots" not in plain
+    assert plain["control"] == {}
+    assert "--knots 'x' is not NAME=VALUE" in refused("fit", "gpa ~ occasion", "--data", "gpa", "--knots", "x")

@@ -15,6 +15,7 @@ import brim
 from brim.design.splines.bspline import BSplines
 from brim.design.splines.knots import read_knots
 from brim.design.splines.places import sampled
+from brim.frames.frame import Frame
 from references import reference
 from smooth_columns import columns
 
@@ -174,7 +175,7 @@ def test_a_smooth_is_zero_at_its_point(pc):
         ("s(x, pc = c(1, 2))", "pc is one number for each of 1 covariate"),
         ("s(x, z, pc = 1)", "pc is one number for each of 2 covariate"),
         ('s(x, g, bs = "fs", pc = 1)', 'pc has no meaning for bs = "fs"'),
-        ("t2(x, z, pc = c(0, 0))", r"the argument pc of t2\(\) is not built yet"),
+        ("t2(x, z, pc = c(0, 0))", r"t2\(\) has no pc, in brms neither"),
         ('s(x, bs = "sz", k = 5)', 'bs = "sz" is not built: .* a penalty for each'),
         ('s(x, z, bs = "so")', 'bs = "so" is not built: soap films have two penalties'),
         ("s(x, bs = 'bs', m = c(3, 2, 1))", 'bs = "bs" with several penalties has no form'),
@@ -230,3 +231,47 @@ def test_regions_without_data_are_drawn_towards_their_neighbours(tmp_path):
     fit.save(tmp_path / "fit.nc")
     again = brim.load(tmp_path / "fit.nc")
     np.testing.assert_array_equal(again.posterior_epred(NEW), fit.posterior_epred(NEW))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Regions without data, arguments of margins, arguments that are not read
+
+#: mgcv 1.8-41: ``smoothCon(s(r, bs = "mrf", k = k, xt = list(nb = nb)), knots = list(r = regions), absorb.cons = TRUE,
+#: diagonal.penalty = TRUE, modCon = 3)``, ``smooth2random(type = 2)``, ``PredictMat``: row q of
+#: ``Z Z'`` for the regions a, b, c, d, e, q.
+WITHOUT_DATA = {
+    6: [-3.591836734694, -2.448979591837, -0.734693877551, 1.551020408163, 4.408163265306, 8.408163265306],
+    4: [-0.856560617303, -0.523336690784, -0.172064010914, 0.296457465771, 1.056032235267, 1.940786015609],
+}
+
+
+@pytest.mark.parametrize("k", WITHOUT_DATA)
+def test_a_region_without_data_is_predicted_as_by_mgcv(k):
+    chain = "abcdeq"
+    nb = {r: [chain[j] for j in (i - 1, i + 1) if 0 <= j < len(chain)] for i, r in enumerate(chain)}
+    data = {"y": np.arange(7.0), "r": list("aabcdee")}
+    fit = brim.brm(f"y ~ s(r, bs = 'mrf', k = {k}, xt = list(nb = W))", data, data2={"W": nb}, knots={"r": list(chain)}, empty=True)
+    (term,) = [t for t in fit.model.responses[0].predictor("mu").terms if t.key.startswith("smooth")]
+    z = term.basis(term.design(Frame.read({"r": list(chain)})))
+    np.testing.assert_allclose(z @ z[-1], WITHOUT_DATA[k], rtol=1e-10)
+    with pytest.raises(brim.BrimError, match="known levels: a, b, c, d, e, q"):
+        term.design(Frame.read({"r": ["z"]}))
+
+
+def test_margins_have_their_own_extras():
+    places = rows_of(smooth("t2(x, z, k = 4, bs = 'tp', xt = list(list(max.knots = 5), NULL))"))
+    plain = rows_of(smooth("t2(x, z, k = 4, bs = 'tp')"))
+    assert [p.shape for p in places] == [p.shape for p in plain]
+    assert abs(places[1] @ places[1].T - plain[1] @ plain[1].T).max() > 1e-3
+    same = rows_of(smooth("t2(x, z, k = 4, bs = 'tp', xt = list(NULL, NULL))"))
+    np.testing.assert_array_equal(same[1], plain[1])
+    with pytest.raises(brim.BrimError, match="xt has 1 lists for 2 margins"):
+        smooth("t2(x, z, k = 4, xt = list(list(max.knots = 5)))")
+    with pytest.raises(brim.BrimError, match=r"(?s)t2\(\) has no pc, in brms neither.*pc = 0"):
+        smooth("t2(x, z, k = 4, pc = 0)")
+
+
+def test_what_brms_does_not_read_is_told():
+    with pytest.warns(brim.BrimWarning, match="sp of .* is not read"):
+        given = rows_of(smooth("s(x, k = 5, sp = 2)"))
+    np.testing.assert_array_equal(given[1], rows_of(smooth("s(x, k = 5)"))[1])

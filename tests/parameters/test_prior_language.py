@@ -9,6 +9,7 @@ from scipy import stats
 
 import brim
 from brim import BrimError, BrimWarning, bf, brm, default_prior, prior
+from brim.language.update import updated
 from brim.parameters.text import parse_prior
 
 D = pd.DataFrame(
@@ -228,11 +229,26 @@ def test_update_merges_priors():
 
 def test_update_of_formulas():
     fit = brm(bf("y ~ x", "sigma ~ x"), D, empty=True)
-    assert str(fit.update(bf(". ~ . + z", "sigma ~ . + z"), empty=True).formula) == "y ~ (x) + z\nsigma ~ (x) + z"
-    assert str(fit.update("~ . + z", empty=True).formula) == "y ~ (x) + z\nsigma ~ x"
+    assert str(fit.update(bf(". ~ . + z", "sigma ~ . + z"), empty=True).formula) == "y ~ x + z\nsigma ~ x + z"
+    assert str(fit.update("~ . + z", empty=True).formula) == "y ~ x + z\nsigma ~ x"
     assert str(fit.update(bf("y ~ z", sigma=1), empty=True).formula) == "y ~ z\nsigma = 1"
     curve = brm(bf("y ~ a + exp(b)", "a + b ~ x", nl=True), D, empty=True)
     assert str(curve.update(". ~ . + 1", empty=True).formula).startswith("y ~ (a + exp(b)) + 1\na ~ x")
     assert curve.update(bf("y ~ a * x", "a ~ 1", nl=True), empty=True).formula.parameters == ("mu", "a")
     with pytest.raises(BrimError, match="several responses"):
         brm(brim.mvbf("y ~ x", "z ~ x"), D, empty=True).update("~ . + h", empty=True)
+
+
+def test_updated_formulas_are_written_as_one_would():
+    """Parentheses around the old sum go, and terms that are taken away, where the formula says the same without them."""
+    fit = brm("y ~ x * z + (1 | h)", D, empty=True)
+    for text, written in (
+        ("~ . + w", "y ~ x * z + (1 | h) + w"),
+        ("~ . - (1 | h)", "y ~ x * z"),
+        ("~ . - x * z", "y ~ (1 | h)"),
+        ("~ . - x:z", "y ~ x * z + (1 | h) - x:z"),
+        ("~ . - 1", "y ~ x * z + (1 | h) - 1"),
+        ("log(y) ~ .", "log(y) ~ x * z + (1 | h)"),
+        ("~ . - x * z - (1 | h)", "y ~ 1"),
+    ):
+        assert str(updated(fit.formula, text)) == written

@@ -60,3 +60,12 @@ def test_make_conditions():
     compare("make_conditions", fit.conditional_effects(effects="zAge", resolution=6, conditions=conditions))
     with pytest.raises(brim.BrimError, match="no variable 'Trx'"):
         fit.make_conditions("Trx")
+
+
+def test_conditions_of_groups():
+    """A level of a grouping factor each, also of one whose levels are numbers."""
+    data = brim.load_data("epilepsy")
+    fit = brim.brm("count ~ zAge + (1 | patient)", data, family="poisson", empty=True)
+    conditions = fit.make_conditions(["patient"])
+    assert len(conditions) == data["patient"].nunique()
+    assert conditions["cond__"].iloc[0] == "patient = 1"

@@ -454,3 +454,15 @@ def test_places_in_the_formula_of_another_parameter():
     values = {"b_Intercept": 0.0, "b_sigma_Intercept": 0.5, "car_sigma": 0.5, "sdcar_sigma": 1.0, **dict(zip(effects, r, strict=True))}
     one = fit.with_draws(pd.DataFrame(values, index=[0]))
     np.testing.assert_allclose(one.posterior_epred(dpar="sigma")[0], np.exp(0.5 + np.tile(r, 2)), rtol=1e-6)
+
+
+def test_lagged_residuals_that_brms_refuses():
+    """``cov = FALSE`` with known standard errors, and moving averages of latent residuals: what to write works."""
+    d = {"y": [1.0, 2, 3, 5], "k": [1, 0, 2, 3], "se": [0.5] * 4, "t": [1, 2, 3, 4]}
+    with pytest.raises(BrimError, match=r"(?s)known standard errors.*\^.*write ma\(t, q = 1, cov = TRUE\)"):
+        brim.brm("y | se(se) ~ ma(t, q = 1, cov = FALSE)", d, empty=True)
+    assert brim.brm("y | se(se) ~ ma(t, q = 1, cov = TRUE)", d, empty=True).nobs() == 4
+    for term in ("ma(t)", "arma(t)"):
+        with pytest.raises(BrimError, match=r"(?s)ma\(\) cannot be told from.*write ar\(\), or"):
+            brim.brm(f"k ~ {term}", d, "poisson", empty=True)
+    assert brim.brm("k ~ ma(t, cov = TRUE)", d, "poisson", empty=True).nobs() == 4

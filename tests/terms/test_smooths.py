@@ -313,7 +313,6 @@ def test_arguments_in_other_words(one, other):
     [
         ("s(x):z", "a smooth cannot be part of an interaction"),
         ('s(x, bs = "tq")', "unknown basis 'tq'"),
-        ("s(x, id = 1)", r"the argument id of s\(\) is not built yet"),
         ("s(x, k = 80)", "distinct values of the covariates for k = 80"),
         ("s(g)", "g is a factor"),
         ('s(x, bs = "fs")', "needs one factor"),

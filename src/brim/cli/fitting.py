@@ -12,6 +12,7 @@ import brim
 from brim.cli.group import cli
 from brim.cli.places import check_places
 from brim.cli.reading import Reading, data_name, data_options
+from brim.cli.settings import brm_options, given
 from brim.errors import BrimError, printable, suggest
 
 __all__ = ["data", "demo", "fit", "resume"]
@@ -36,6 +37,7 @@ _PRIOR_KEYS = ("class", "coef", "group", "resp", "dpar", "nlpar", "lb", "ub")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the fit to this netCDF file.")
 @click.option("--plots", type=click.Path(path_type=Path), help="Write conditional effects and pp_check into this folder as PNG.")
 @click.option("--checkpoint", type=click.Path(path_type=Path), help="Keep the chains in this folder while they run; see brim resume.")
+@brm_options
 @click.option("--stop-ess", type=float, help="Stop when every parameter has this effective sample size.")
 @click.option("--stop-rhat", type=float, help="Stop when no parameter has a larger R-hat.")
 @click.option("--stop-seconds", type=float, help="Stop after so many seconds.")
@@ -63,6 +65,7 @@ def fit(
     stop_rhat: float | None,
     stop_seconds: float | None,
     quiet: bool,
+    **settings: Any,
 ) -> None:
     """Fit a model and print its summary.
 
@@ -72,7 +75,9 @@ def fit(
     """
     check_places(out, plots)
     table = Reading(sep, decimal, encoding, sheet).table(source)
-    given = {"adapt_delta": adapt_delta, "max_treedepth": max_treedepth}
+    more = given(settings)
+    sampler = {"adapt_delta": adapt_delta, "max_treedepth": max_treedepth}
+    more["control"] = {name: value for name, value in sampler.items() if value is not None} | more.get("control", {})
     result = brim.brm(
         brim.bf(*formulas),
         data=table,
@@ -83,8 +88,8 @@ def fit(
         warmup=warmup,
         cores=cores,
         seed=seed,
-        control={name: value for name, value in given.items() if value is not None},
         progress=not quiet,
+        **more,
         **_ending(checkpoint, stop_ess, stop_rhat, stop_seconds),
         data_name=data_name(source),
     )

@@ -436,12 +436,13 @@ def sample_in(
     elsewhere: Elsewhere | None = None,
     placed: Placed | None = None,
     wide: Coordinates | None = None,
+    points: np.ndarray | None = None,
 ) -> tuple[Coordinates, Draws]:
     """``sample`` with chains that start from an approximation of the posterior where there is one (and ``near``), with its metric.
 
     Then at most ``adaptation`` iterations of warm-up are made: see ``FromStart`` for what is learned in them. ``elsewhere`` runs the chains
     in other places; ``placed``: devices that they run on as one program,
-    with the rows of ``wide``.
+    with the rows of ``wide``. ``points`` are first points of the chains, (chains, dim).
 
     Returns
     -------
@@ -452,12 +453,12 @@ def sample_in(
     clock = time.perf_counter()
     compiling = precompile(coordinates.target, control)
     reused = compiling.done()
-    start = None
+    start = None if points is None else Start(points, None)
     if near and warmup:
         coordinates, start = coordinates.approach(control, chains, seed)
     program = compiling.result()
     seconds = time.perf_counter() - clock
-    made = warmup if start is None else min(warmup, coordinates.adaptation)
+    made = warmup if start is None or points is not None else min(warmup, coordinates.adaptation)
     plan: dict[str, Any] = {"warmup": made, "draws": draws, "thin": thin, "seed": seed, "control": control}
     if elsewhere is not None:
         out = elsewhere(coordinates, start, chains, plan)
@@ -475,7 +476,7 @@ def sample_in(
         out = sample(target, chains=chains, start=start, **plan, **run)
     compiled = 0.0 if reused else program.seconds
     found = {
-        "start": "random" if start is None else "laplace",
+        "start": "random" if start is None else "laplace" if points is None else "given",
         "start_seconds": float(np.maximum(seconds - compiled, 0.0)),
         "compile_seconds": compiled,
     }

@@ -70,6 +70,15 @@ class Expression:
             state[_result(self.node)] = _Known("factor", value.levels_used, value.ordered)
         return Expression(self.node, state)
 
+    def with_levels(self, more: tuple[str, ...]) -> Expression:
+        """The same factor, which knows levels besides those of the training data, listed after them."""
+        state = dict(self.state or {})
+        for key in (self.node, _result(self.node)):
+            known = state.get(key)
+            if isinstance(known, _Known) and known.kind == "factor":
+                state[key] = replace(known, levels=(*known.levels, *more))
+        return Expression(self.node, state)
+
     def value(self, frame: Frame) -> Value:
         """The value: a column, a ``Matrix`` of columns, or a constant where no column is used.
 

@@ -17,6 +17,7 @@ from brim.compile.session import float64
 from brim.coordinates import choose
 from brim.coordinates.base import Coordinates, Learned, model_target, sample_in
 from brim.coordinates.distinct import distinct_rows
+from brim.coordinates.given import given_points
 from brim.coordinates.padded import padded, row_counts
 from brim.errors import BrimError, suggest, warn
 from brim.executors import WorkerError, check_executor, ordered
@@ -31,6 +32,7 @@ from brim.infer.nuts.checkpoint import Checkpoint
 from brim.infer.nuts.control import Control
 from brim.infer.nuts.merged import merged
 from brim.infer.nuts.program import precompile
+from brim.infer.nuts.sampling import fresh_seed
 from brim.infer.nuts.sampling import sample as nuts
 from brim.infer.nuts.stopping import StopWhen
 from brim.infer.nuts.warmup import Start
@@ -110,7 +112,7 @@ def _run(
     placed: Placed | None = None,
 ) -> tuple[Coordinates, Draws]:
     """What the engine gives, and the coordinates that it is in."""
-    s, given = fit.settings, read_init(init)
+    s, given = fit.settings, read_init(init, fit.settings.chains)
     dropped(fit.model, s.keep)  # names are checked before anything is done
     plain = s.algorithm == "sampling" and not given.approximate
     placed = _placed(fit, placed, plain and executor is None)
@@ -230,7 +232,12 @@ def _drawn(fit: FitRecord, space: Coordinates, given: Init, near: bool, argument
     if s.algorithm == "sampling" and not given.approximate:
         control = Control.read({**space.advised, **s.control} if near else dict(s.control))
         _precompile(fit, space, control)
+        if given.values:
+            arguments["seed"] = fresh_seed() if s.seed is None else s.seed
+            arguments["points"] = given_points(space, given.values, arguments["seed"])
         return sample_in(space, control=control, near=near, **arguments)
+    if given.values:
+        raise BrimError(f"init: algorithm '{s.algorithm}' does not start from values of parameters", hint="algorithm='sampling' does")
     start = start_of(given, space.target, s.chains, s.seed, s.algorithm)
     control = Control.read({**space.advised, **s.control} if s.algorithm in choose.NESTED else dict(s.control))
     return space.run(s.algorithm, control=control, start=start, **arguments)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,11 +33,14 @@ class Init:
         The approximation that chains start from, if any.
     info
         What the engine of an earlier fit told, to start from it.
+    values
+        Values of parameters, by name, for each chain, or for all.
     """
 
     spread: float = 1.0
     algorithm: str = ""
     info: Mapping[str, Any] | None = None
+    values: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
 
     @property
     def approximate(self) -> bool:
@@ -48,8 +52,11 @@ class Init:
 _WORDS = {"random": Init(), "0": Init(spread=0.0)}
 
 
-def read_init(init: Any) -> Init:
+def read_init(init: Any, chains: int = 1) -> Init:
     """``None``, a number, the name of an approximation, or a fit (anything with the ``info`` of one); brms' ``"random"`` and ``"0"``.
+
+    Values of parameters are a dict for all ``chains``, a list with one for each, or a function that gives one (of the chain's number,
+    from 1, where it takes an argument).
 
     Examples
     --------
@@ -59,6 +66,8 @@ def read_init(init: Any) -> Init:
     0.5
     >>> read_init("random") == read_init(None)
     True
+    >>> read_init(lambda: {"sigma": 1.0}, chains=2).values
+    ({'sigma': 1.0}, {'sigma': 1.0})
     """
     if init is None:
         return Init()
@@ -73,7 +82,32 @@ def read_init(init: Any) -> Init:
     info = getattr(init, "info", None)
     if isinstance(info, Mapping):
         return Init(info=info)
-    raise BrimError(f"init = {init!r}", hint="give a number >= 0, 'laplace', 'pathfinder', 'meanfield', 'fullrank', or a fit")
+    if isinstance(init, Mapping):
+        return Init(values=(init,) * chains)
+    if inspect.isroutine(init):
+        return Init(values=_from_function(init, chains))
+    if isinstance(init, list | tuple) and init and all(isinstance(one, Mapping) for one in init):
+        if len(init) != chains:
+            raise BrimError(f"init has values for {len(init)} chains of {chains}", hint="give a dict for each chain, or one for all")
+        return Init(values=tuple(init))
+    raise BrimError(
+        f"init = {init!r}",
+        hint="give a number >= 0, 'laplace', 'pathfinder', 'meanfield', 'fullrank', a fit, or values: {'b_x': 1.0}, a list of such dicts",
+    )
+
+
+def _from_function(init: Callable[..., Any], chains: int) -> tuple[Mapping[str, Any], ...]:
+    """The values that a function gives for each chain."""
+    places = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    own = [p for p in inspect.signature(init).parameters.values() if p.default is p.empty and p.kind in places]
+    hint = "it returns a dict: lambda: {'b_x': 1.0}, or lambda chain: {'b_x': chain / 10}"
+    if len(own) > 1:
+        raise BrimError(f"init: the function takes {len(own)} arguments", hint=hint)
+    found = [init(number + 1) if own else init() for number in range(chains)]
+    wrong = [one for one in found if not isinstance(one, Mapping)]
+    if wrong:
+        raise BrimError(f"init: the function returned {wrong[0]!r}", hint=hint)
+    return tuple(found)
 
 
 def start_of(init: Init, target: Target, chains: int, seed: int | None, algorithm: str) -> Start | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from brim.errors import BrimError
 from brim.language.brms import Formula, MvFormula, as_formula
-from brim.language.expand import Binary, Call, Name, Node, Paren, Unary, deparse, parse, walk
+from brim.language.expand import Binary, Call, Name, Node, Paren, Unary, deparse, expand, parse, walk
 from brim.language.formula import Fixed, Predictor, Predictors
 
 __all__ = ["updated"]
@@ -21,8 +21,8 @@ def updated(old: Formula | MvFormula, new: Any) -> Any:
 
     Examples
     --------
-    >>> print(updated(as_formula("y ~ x + z"), ". ~ . - z"))
-    y ~ (x + z) - z
+    >>> print(updated(as_formula("y ~ x + z"), ". ~ . - z + w"))
+    y ~ x + w
     """
     if new is None:
         return old
@@ -34,16 +34,17 @@ def updated(old: Formula | MvFormula, new: Any) -> Any:
     if old.nl and not _dotted(made.main.node):
         return made
     flags = made.main if made.main != replace(Predictor("mu", made.main.node)) else old.main
-    main = replace(flags, node=_main(made.main.node, old), nl=old.nl or made.nl)
+    nl = old.nl or made.nl
+    main = replace(flags, node=_main(made.main.node, old, nl), nl=nl)
     predictors = tuple(_predictor(one, old) for one in made.predictors)
     found = replace(old, main=main, family=made.family if made.family is not None else old.family)
     found = replace(found, autocor=made.autocor or old.autocor, unused=made.unused or old.unused)
     return Fixed(made.fixed).joined(Predictors(predictors).joined(found))
 
 
-def _main(new: Node, old: Formula) -> Node:
+def _main(new: Node, old: Formula, nl: bool) -> Node:
     assert isinstance(new, Binary)
-    return parse(f"{deparse(_fill(new.left, old.left_node))} ~ {deparse(_fill(new.right, Paren(old.main.rhs)))}")
+    return _written(deparse(_fill(new.left, old.left_node)), _fill(new.right, Paren(old.main.rhs)), nl)
 
 
 def _predictor(new: Predictor, old: Formula) -> Predictor:
@@ -52,7 +53,41 @@ def _predictor(new: Predictor, old: Formula) -> Predictor:
         return new
     if new.par not in old.parameters:
         raise BrimError(f"'.' in the formula of {new.par} stands for its old formula, and there is none", source=str(new))
-    return replace(new, node=parse(f"{new.par} ~ {deparse(_fill(new.rhs, Paren(old.predictor(new.par).rhs)))}"))
+    return replace(new, node=_written(new.par, _fill(new.rhs, Paren(old.predictor(new.par).rhs)), new.nl))
+
+
+def _written(left: str, right: Node, nl: bool) -> Node:
+    """The whole formula; terms that are taken away again are left out, as are the parentheses around a sum, where that changes nothing."""
+    whole = parse(f"{left} ~ {deparse(right)}")
+    if nl:
+        return whole
+    kept: list[tuple[bool, Node]] = []
+    for plus, node in _summands(right, True):
+        same = [item for item in kept if item == (True, node)]
+        kept = [item for item in kept if item not in same]
+        if plus or not same:
+            kept.append((plus, node))
+    text = "".join(f" {'+' if plus else '-'} {deparse(node)}" for plus, node in kept)
+    short = parse(f"{left} ~ {text.removeprefix(' + ') or '1'}")
+    return short if _said(short) == _said(whole) else whole
+
+
+def _summands(node: Node, plus: bool) -> list[tuple[bool, Node]]:
+    """The summands of a formula's right-hand side with their signs; a sum in parentheses is taken apart."""
+    match node:
+        case Binary("+", left, right):
+            return [*_summands(left, plus), *_summands(right, plus)]
+        case Binary("-", left, right) if plus:
+            return [*_summands(left, True), *_summands(right, False)]
+        case Paren(inner) if not (isinstance(inner, Binary) and inner.op in ("|", "||")):
+            return _summands(inner, plus)
+    return [(plus, node)]
+
+
+def _said(formula: Node) -> tuple[bool, frozenset[frozenset[str]], frozenset[str]]:
+    """What a formula says, whatever the order of its terms."""
+    terms = expand(formula)
+    return terms.intercept, frozenset(frozenset(map(deparse, t)) for t in terms.terms), frozenset(deparse(g.node) for g in terms.groups)
 
 
 def _dotted(*nodes: Node) -> bool:

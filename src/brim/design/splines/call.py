@@ -15,13 +15,15 @@ from brim.design.splines.basis import AbstractBasis
 from brim.design.splines.effects import Independent
 from brim.design.splines.mixed import AbstractSmooth, Single
 from brim.design.splines.tensor import Margin, Separate, Summed
-from brim.errors import suggest
+from brim.errors import suggest, warn
 from brim.language.expand import Call, Constant, Name, Node, Number, Paren, Text, Unary, arguments, deparse, fault
 from brim.limits import within
 
 __all__ = ["SmoothCall"]
 
-NOT_BUILT = ("id", "sp", "mc")
+NOT_BUILT = ("mc",)
+#: Arguments that say how mgcv would estimate smoothness; brms takes them and leaves them unread.
+UNREAD = ("id", "sp")
 
 
 @final
@@ -45,6 +47,11 @@ class SmoothCall:
         if not dots:
             raise fault(call, f"{call.fn}() has no covariate", f"write {call.fn}(x)")
         return SmoothCall(call, dots, named)
+
+    def warn_of_unread(self) -> None:
+        """Tell which arguments change nothing."""
+        for name in (n for n in UNREAD if n in self.options and not _is_null(self.options[n])):
+            warn(f"{name} of {deparse(self.call)} is not read: each smooth has its own standard deviation sds, which is sampled")
 
     @property
     def by(self) -> Node | None:
@@ -102,7 +109,7 @@ class SmoothCall:
             Matrices that ``xt = list(nb = W)`` names.
         """
         if self.call.fn != "s":
-            return self._tensor(levels, centred, knots)
+            return self._tensor(levels, centred, knots, data2)
         name, *more = self.bs
         if more:
             raise fault(self.options["bs"], "s() has one basis", "t2() takes one for each covariate")
@@ -156,7 +163,18 @@ class SmoothCall:
 
     def _extras(self, data2: Mapping[str, Any]) -> dict[str, Any]:
         """``xt = list(nb = W, max.knots = 100)``; ``xt = "cr"`` is ``xt = list(bs = "cr")``."""
+        return self._members(self.options.get("xt"), data2)
+
+    def _extras_of_each(self, n: int, data2: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """``xt`` of each margin: ``list(list(max.knots = 20), NULL)``, or one for all."""
         node = self.options.get("xt")
+        if isinstance(node, Call) and node.fn == "list" and node.args and not node.kwargs:
+            if len(node.args) != n:
+                raise fault(node, f"xt has {len(node.args)} lists for {n} margins")
+            return [self._members(one, data2) for one in node.args]
+        return [self._members(node, data2)] * n
+
+    def _members(self, node: Node | None, data2: Mapping[str, Any]) -> dict[str, Any]:
         if node is None or _is_null(node):
             return {}
         if not (isinstance(node, Call) and node.fn == "list"):
@@ -190,31 +208,36 @@ class SmoothCall:
             raise fault(node, f"pc is one number for each of {d} covariate(s)", "pc = c(0, 1)")
         return tuple(float(v) for v in values)
 
-    def _tensor(self, levels: tuple[tuple[str, ...], ...], centred: bool, knots: Mapping[str, np.ndarray]) -> AbstractSmooth:
-        for name in ("xt", "fx", "pc"):
-            if name in self.options and (name == "xt" or self.flag(name) if name != "pc" else not _is_null(self.options[name])):
-                raise fault(self.options[name], f"the argument {name} of {self.call.fn}() is not built yet", "leave it out")
-        margins = self._margins(levels, knots)
+    def _tensor(
+        self, levels: tuple[tuple[str, ...], ...], centred: bool, knots: Mapping[str, np.ndarray], data2: Mapping[str, Any]
+    ) -> AbstractSmooth:
+        for name in ("fx", "pc"):
+            if name in self.options and (self.flag(name) if name == "fx" else not _is_null(self.options[name])):
+                what = f"{self.call.fn}() has no {name}, in brms neither"
+                raise fault(self.options[name], what, "leave it out; s() has one")
+        margins = self._margins(levels, knots, data2)
         if self.call.fn == "t2":
             orders = tuple(int(v or 0) for v in self.numbers("ord")) or None
             return Separate(margins, self.flag("full"), orders, centred)
         return Summed(margins, self.call.fn == "ti", centred)
 
-    def _margins(self, levels: tuple[tuple[str, ...], ...], knots: Mapping[str, np.ndarray]) -> tuple[Margin, ...]:
+    def _margins(
+        self, levels: tuple[tuple[str, ...], ...], knots: Mapping[str, np.ndarray], data2: Mapping[str, Any]
+    ) -> tuple[Margin, ...]:
         d = [int(v or 1) for v in self.numbers("d")] or [1] * len(levels)
         if sum(d) != len(levels):
             raise fault(self.options["d"], f"the dimensions d sum to {sum(d)}, and there are {len(levels)} covariates")
         bs, k, m = self._each("bs", self.bs, len(d)), self._each("k", self.numbers("k"), len(d)), self._each("m", self._m_list(), len(d))
         out, at = [], 0
         within("basis", math.prod(size or 5.0**width for size, width in zip(k, d, strict=True)), f"k of {deparse(self.call)}")
-        for name, size, order, width in zip(bs, k, m, d, strict=True):
+        for name, size, order, width, extras in zip(bs, k, m, d, self._extras_of_each(len(d), data2), strict=True):
             columns = tuple(range(at, at + width))
             mine = tuple(levels[c] for c in columns)
             names = tuple(deparse(self.covariates[c]) for c in columns)
             at += width
             if (name in OVER_FACTORS and name != "re") or (any(mine) and name != "re"):
                 raise fault(self.call, f'a margin with bs = "{name}" cannot be built here', 'a factor makes a margin with bs = "re"')
-            asked = self._with_knots(Asked(self.call, name, names, mine, int(size or 5**width), order or ()), knots)
+            asked = self._with_knots(Asked(self.call, name, names, mine, int(size or 5**width), order or (), extras=extras), knots)
             out.append(Margin(Independent(tuple(len(v) for v in mine)) if name == "re" else self._basis(asked), columns))
         return tuple(out)
 

@@ -97,7 +97,7 @@ def sample(
     control
         Step size target, tree depth and metric.
     start
-        First points and metric from an approximation; then warm-up only adapts the step size.
+        First points and metric from an approximation; then warm-up only adapts the step size. Or first points alone.
     progress
         Show a progress bar (a terminal) or lines (a file) on stderr.
     callback
@@ -332,7 +332,8 @@ _KINDS: dict[str, type] = {"n_steps": np.int64, "diverging": np.bool_, "tree_dep
 
 def warm_up(chain: Chain, plan: Plan, number: int) -> None:
     """Place the chain, find a first step size, and adapt."""
-    strategy: AbstractWarmup = Windows() if plan.start is None else FromStart()
+    known = plan.start is not None and plan.start.inv_mass is not None
+    strategy: AbstractWarmup = FromStart() if known else Windows()
     if hasattr(chain, "state"):  # continued
         strategy.run(chain, plan.warmup)
         return
@@ -342,8 +343,11 @@ def warm_up(chain: Chain, plan: Plan, number: int) -> None:
         climb(chain)
     else:
         given = plan.start
-        first_point(chain, replace(plan.target, init=lambda _: given.q[number]), rng, plan.first + number)
-        chain.state = chain.state._replace(scale=chain.program.metric.begin(given.inv_mass))
+        first_point(chain, replace(plan.target, init=lambda _: given.q[number]), rng, plan.first + number, fixed=not known)
+        if known:
+            chain.state = chain.state._replace(scale=chain.program.metric.begin(given.inv_mass))
+        elif plan.warmup:
+            climb(chain)
     first_step_size(chain, plan.control.step_size if plan.start is None else plan.start.step_size or plan.control.step_size)
     strategy.run(chain, plan.warmup)
 
@@ -360,5 +364,6 @@ def _check_counts(target: Target, *, chains: int, warmup: int, draws: int, thin:
     square = (target.dim, target.dim)
     if start is None or isinstance(start.inv_mass, tuple):
         return
-    if np.shape(start.q) != (chains, target.dim) or np.shape(start.inv_mass) not in (square[:1], square):
+    metric = square[:1] if start.inv_mass is None else np.shape(start.inv_mass)
+    if np.shape(start.q) != (chains, target.dim) or metric not in (square[:1], square):
         raise BrimError(f"start must have q ({chains}, {target.dim}) and inv_mass ({target.dim},) or {square}")

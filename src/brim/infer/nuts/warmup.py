@@ -33,7 +33,8 @@ class Start:
         First point of each chain, ``(chains, dim)``.
     inv_mass
         Inverse mass matrix, ``(dim,)`` if diagonal, ``(dim, dim)``, or for the metric ``split`` a pair of the covariance of the first
-        coordinates and the variances of the others: about the posterior (co)variances.
+        coordinates and the variances of the others: about the posterior (co)variances. ``None``: it is not known, the usual warm-up
+        follows.
     step_size
         First step size; found by the usual search when ``None``.
     """
@@ -137,19 +138,22 @@ def learn_metric(chain: Chain) -> None:
     chain.state = state._replace(scale=scale, moments=metric.moments(len(state.point.q)), step=step)
 
 
-def first_point(chain: Chain, target: Target, rng: np.random.Generator, number: int) -> None:
-    """Place the chain where log density and gradient are finite, trying ``target.first`` up to 100 times.
+def first_point(chain: Chain, target: Target, rng: np.random.Generator, number: int, fixed: bool = False) -> None:
+    """Place the chain where log density and gradient are finite, trying ``target.first`` up to 100 times; a ``fixed`` point once.
 
     Raises
     ------
     NowhereError
         When no try succeeds.
     """
-    for attempt in range(TRIES):
+    for attempt in range(1 if fixed else TRIES):
         q = target.first(rng, attempt)
         if np.isfinite(chain.place(q).point.lp):
             return
     what = "gradient of the log density" if np.isfinite(target.log_prob(q, chain.data)) else "log density"
+    if fixed:
+        hint = "parameters without values in init start at random: give them, too, or others"
+        raise NowhereError(f"chain {number + 1}: the {what} is not finite at the values of init", hint=hint)
     raise NowhereError(
         f"chain {number + 1} found no place to start: the {what} is not finite at any of {TRIES} starting points",
         hint="check bounds and priors against the data (a response outside its support, a prior of zero density), or give init",

@@ -27,7 +27,7 @@ def make_conditions(
     Parameters
     ----------
     vars
-        The variables: every level of factors, mean and one standard deviation around it of numbers.
+        The variables: every level of factors and of grouping factors, mean and one standard deviation around it of numbers.
     incl_vars
         Whether labels name the variables (``"x = 1 & f = a"``) or give values only.
     digits
@@ -51,10 +51,11 @@ def make_conditions(
 
     known = variables_of(fit, resp)
     names = [vars] if isinstance(vars, str) else list(vars)
+    there = list(dict.fromkeys([*known.known, *known.groups]))
     for name in names:
-        if name not in known.known:
-            raise BrimError(f"make_conditions: the model has no variable '{name}'", hint=suggest(name, known.known, "variables"))
-    values = {name: known.known[name].few() for name in names}
+        if name not in there:
+            raise BrimError(f"make_conditions: the model has no variable '{name}'", hint=suggest(name, there, "variables"))
+    values = {name: known.known[name].few() if name in known.known else known[name].distinct for name in names}
     places = np.array(list(product(*(range(c.n) for c in values.values()))), dtype=int)
     columns = {name: c.take(places[:, i]) for i, (name, c) in enumerate(values.items())}
 

@@ -43,6 +43,7 @@ def read(terms: tuple[tuple[Node, ...], ...], context: Context) -> Read:
             raise fault(calls[0], "a smooth cannot be part of an interaction", "write s(x, by = z)")
         scale = f"student_t(3, 0, {context.scale:g})"
         smooth = Smooth(calls[0], context.where, i + 1, scale, context.knots, context.data2).learn(context.frame)
+        SmoothCall.read(calls[0]).warn_of_unread()
         for other in out:
             if set(smooth.labels) & set(other.labels):
                 raise fault(calls[0], f"two smooths are called '{smooth.labels[0]}'", f"the other is {deparse(other.call)}: leave one out")
@@ -117,6 +118,9 @@ class Smooth(AbstractTerm, AbstractCurve):
         draft = replace(self, covariates=covariates, by=by, levels=_levels(by, frame))
         weight = draft._weight(frame)
         of_each = tuple(_level_names(c, frame) for c in covariates)
+        extra = tuple(self._without_data(node, levels) for node, levels in zip(call.covariates, of_each, strict=True))
+        of_each = tuple((*levels, *more) for levels, more in zip(of_each, extra, strict=True))
+        draft = replace(draft, covariates=tuple(c.with_levels(more) for c, more in zip(covariates, extra, strict=True)))
         for node, values in zip(call.covariates, draft._values(frame), strict=True):
             if not np.isfinite(values).all():  # rows with missing values of columns are out: it is the formula's own
                 raise fault(node, f"{deparse(node)} has no value")
@@ -129,6 +133,11 @@ class Smooth(AbstractTerm, AbstractCurve):
         except BrimError as error:
             raise error if error.source is not None else fault(self.call, error.what, error.hint) from None
         return draft
+
+    def _without_data(self, covariate: Node, levels: tuple[str, ...]) -> tuple[str, ...]:
+        """Levels of a factor that its knots name beside those of the data: regions that can be predicted without data."""
+        knots = self.knots.get(deparse(covariate)) if levels else None
+        return () if knots is None or knots.dtype.kind in "fiu" else tuple(str(k) for k in knots if str(k) not in levels)
 
     @property
     def _by_factor(self) -> bool:

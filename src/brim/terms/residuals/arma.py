@@ -23,10 +23,20 @@ __all__ = ["Autoregression", "read"]
 def read(call: Call, context: Context) -> Read:
     """``ar()``, ``ma()`` or ``arma()`` of a response with residuals of its own."""
     if context.link != "identity":
-        raise fault(call, f"{deparse(call)} with the link {context.link} is not built yet", "use the identity link")
+        what = f"{deparse(call)} with the link {context.link}: the scale of the residuals, the response's or the link's, is not settled"
+        raise fault(call, what, "use the identity link, or log(y) as the response")
+    if "se" in context.response_additions:
+        what = f"{deparse(call)} with known standard errors: the residuals of a row are not those of its series"
+        raise fault(call, what, f"write {_with_cov(call)}")
     series, columns = Series.read(call), context.response_columns
     term = Autoregression(series, context.where, *orders(call), context.family, context.response, columns, context.imputed)
     return Read((term.learn(context.frame),))
+
+
+def _with_cov(call: Call) -> str:
+    """The same call with correlated residuals."""
+    kept = replace(call, kwargs=tuple((k, v) for k, v in call.kwargs if k != "cov"))
+    return f"{deparse(kept)[:-1]}{', ' * bool(kept.args or kept.kwargs)}cov = TRUE)"
 
 
 @final

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from brim.frames.frame import Frame
-from brim.language.expand import Call
+from brim.language.expand import Call, deparse, fault
 from brim.linalg import cholesky, solve_lower
 from brim.parameters.param import Param, Piece, Shrinks, Slot, Where
 from brim.parameters.reported import LATENT, Reported
@@ -29,6 +29,9 @@ def read(call: Call, context: Context) -> Read:
     correlated = call.fn in ("cosy", "unstr") or flag(call, "cov")
     correlation = read_correlation(call, context.where) if correlated else None
     p, q = (0, 0) if correlated else orders(call)
+    if q:
+        what = f"{deparse(call)}: lagged residuals of the predictor are those of ar(), which ma() cannot be told from"
+        raise fault(call, what, f"write ar(), or {call.fn}(..., cov = TRUE)")
     default = f"student_t(3, 0, {context.scale:g})"
     term = LatentResiduals(Series.read(call), context.where, correlation, p, q, default)
     return Read((term.learn(context.frame),))
