@@ -113,7 +113,7 @@ def _flagged(name: str) -> str:
 
 def brm_options(function: F) -> F:
     """Options of the table, as arguments of a command under their names in ``brm``."""
-    for name, row in reversed(SETTINGS.items()):
+    for name, row in reversed(list(SETTINGS.items())):
         more: dict[str, Any] = {"is_flag": True} if row.flag else {"metavar": row.metavar, "multiple": row.multiple}
         function = click.option(_flagged(name), name, help=row.help, **more)(function)
     return function

@@ -26,24 +26,22 @@ def given_points(space: Coordinates, values: tuple[Mapping[str, Any], ...], seed
     """
     plan = space.plan
     read = [_by_parameter(plan.model, one) for one in values]
-    followed = {
-        v.standardised for a in (plan.adapted, plan.measured) if a is not None for v in (a.latents if a is plan.adapted else a.vectors)
-    }
+    vectors = (*(plan.adapted.latents if plan.adapted is not None else ()), *(plan.measured.vectors if plan.measured is not None else ()))
+    followed = {v.standardised for v in vectors}
     data = space.target.data["inner"] if plan.moves else space.target.data
     out = []
     with float64():
         for number, given in enumerate(read):
             q = np.asarray(space.target.init(np.random.default_rng([seed, number])), float)
-            maps = None if plan.whitened is None else space.target.data["whitened"]
             if plan.whitened is not None:
-                q = np.array(plan.whitened.follow(jnp.asarray(q), maps)[0])
+                q = np.array(plan.whitened.follow(jnp.asarray(q), space.target.data["whitened"])[0])
             at = 0
             for p in plan.order:
                 n = unconstrained_size(p)
                 if n and p.name in given and p.name not in followed:
                     q[at : at + n] = _placed(p, q[at : at + n], data["fixed"].get(p.name, ()), given[p.name])
                 at += n
-            out.append(q if plan.whitened is None else plan.whitened.back(q, maps))
+            out.append(q if plan.whitened is None else plan.whitened.back(q, space.target.data["whitened"]))
     return np.stack(out)
 
 
