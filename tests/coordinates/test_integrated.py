@@ -23,7 +23,22 @@ STRUCTURES = {
     "by": ("y ~ x + (1 + x | gr(g, by = sex))", {}),
     "cov": ("y ~ x + (1 | gr(g, cov = A))", {"data2": {"A": A}}),
     "nested": ("y ~ x + (1 | g2 / f3)", {}),
-    "another group": ("y ~ x + (1 | g) + (1 | g2)", {}),
+    "crossed": ("y ~ x + (1 | g) + (1 | g2)", {}),
+    "crossed slopes": ("y ~ x + (1 + x | g) + (1 + z || g2)", {}),
+    "crossed with the nested": ("y ~ x + (1 | g2 / f3) + (1 + x | g)", {}),
+    "three crossed": ("y ~ x + (1 + x | g) + (1 | g2) + (1 | f3)", {}),
+    "crossed by": ("y ~ x + (1 | h1) + (1 + x | gr(g, by = sex)) + (1 | g2)", {}),
+    "crossed and cov": ("y ~ x + (1 + x | gr(g, cov = A)) + (1 | g2)", {"data2": {"A": A}}),
+    "cov of slopes": ("y ~ x + (1 + x | gr(g, cov = A))", {"data2": {"A": A}}),
+    "memberships": ("y ~ x + (1 | mm(h1, h2))", {}),
+    "memberships with slopes": ("y ~ x + (1 + x | mm(h1, h2, weights = cbind(w1, w2))) + (1 | g)", {}),
+    "crossed, known errors": ("y | se(se) + weights(w) ~ x + (1 | g) + (1 + x | g2)", {}),
+    "crossed, predicted sigma": (bf("y ~ x + (1 + x | g) + (1 + z | g2) + (1 | mm(h1, h2))", "sigma ~ z"), {}),
+    "crossed, not linear": ("y ~ mo(xo) + (1 + x | g) + (1 | g2) + (1 | mm(h1, h2))", {}),
+    "crossed and smooth": ("y ~ s(x, k = 5) + (1 + x | g) + (1 + x | g2)", {}),
+    "crossed, smooth, predicted sigma": (bf("y ~ s(x, k = 5) + (1 | g2 / f3) + (1 | g)", "sigma ~ z"), {}),
+    "crossed and process": ("y ~ gp(x) + (1 | g) + (1 | g2)", {}),
+    "two terms of a block": ("y ~ x + (1 | p | g2) + (0 + x | p | g2) + (1 | g)", {}),
     "known errors": ("y | se(se) ~ x + (1 | g)", {}),
     "known errors and sigma": ("y | se(se, sigma = TRUE) ~ x + (1 | g)", {}),
     "predicted sigma": (bf("y ~ x + (1 + x | g)", "sigma ~ z"), {}),
@@ -105,7 +120,7 @@ def test_density_is_the_integral(name):
     assert mine == pytest.approx(written_out(fit, marginal, q), rel=1e-9)
 
 
-@pytest.mark.parametrize("name", ["slopes", "by", "nested", "predicted sigma", "another group"])
+@pytest.mark.parametrize("name", ["slopes", "by", "nested", "predicted sigma", "crossed with the nested", "crossed, predicted sigma"])
 def test_gradient_is_that_of_finite_differences(name):
     _, marginal = built(name)
     rng = np.random.default_rng(5)
@@ -188,7 +203,7 @@ def test_effects_follow_their_conditional_law():
     [
         ("ycount ~ x + (1 | g)", "poisson", "gaussian"),
         ("y ~ x", "gaussian", "no group effects"),
-        ("y ~ x + (1 | mm(h1, h2))", "gaussian", "several levels"),
+        ("y ~ mo(xo) + (mo(xo) | g)", "gaussian", "special effects vary"),
         ("y ~ x + (1 | gr(g, dist = 'student'))", "gaussian", "not normally distributed"),
         ("y ~ x + ar(t, person) + (1 | g)", "gaussian", "not a sum of effects"),
         ("y ~ x + (1 | g) + cosy(gr = g)", "gaussian", "residuals are correlated"),

@@ -39,7 +39,7 @@ from brim.infer.nuts.stopping import StopWhen
 from brim.infer.nuts.warmup import Start
 from brim.infer.target import Draws, Target, UnsuitedError
 from brim.model.model import Model, log_jacobian_function
-from brim.terms.latent import AbstractLatent, Incidence
+from brim.terms.latent import AbstractLatent
 
 __all__ = ["Block", "Coordinates", "Elsewhere", "Learned", "ends", "model_target", "sample_in"]
 
@@ -373,11 +373,9 @@ def _moving_data(plan: Plan, frame: Frame, inner: Any, integral: Integral | None
 
 def _around(plan: Plan, inner: Any, integral: Integral | None, rows: Rows | None) -> tuple[Around, ...]:
     """What is known of the parts of other vectors in the means of responses, in the order of ``around_of``."""
-    out = []
+    out: list[Around] = []
     if integral is not None:
-        own = integral.data["integral"]
-        for b, (z, design) in enumerate(zip(own.columns, own.designs, strict=True)):
-            out.append(Around(Incidence(own.level if b == 0 else own.parents[0, b][own.level], z), design))
+        out += [Around(i, design) for i, design in integral.incidences(inner["design"])]
     if plan.adapted is not None and rows is not None:
         t = plan.adapted
         for v, seats, incidences in zip(t.latents, t.seats, rows.seats, strict=True):

@@ -185,7 +185,7 @@ class Plan:
 
 def around_of(integrated: Integrated | None, adapted: Adapted | None) -> tuple[tuple[int, Part], ...]:
     """The parts of these vectors in the means of responses."""
-    out = [] if integrated is None else [(0, Part(b, 0, b.shape[0])) for b in integrated.blocks]
+    out = [] if integrated is None else [(0, Part(v, 0, v.shape[0])) for v in integrated.latents]
     if adapted is not None:
         seats = ((adapted.at(s), s.part) for own in adapted.seats for s in own)
         out += [(place.response, part) for place, part in seats if place.name == "mu"]

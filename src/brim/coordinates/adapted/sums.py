@@ -7,20 +7,18 @@ the vectors reads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from brim.coordinates.adapted.expansion import Expansion, Rows, linear_design
 from brim.coordinates.adapted.law import Border, ByRow, Lookup, Sums, Working, on_rows
 from brim.coordinates.adapted.which import Adapted
-from brim.linalg import sum_by
+from brim.coordinates.quadratic.meetings import KNOWN, Arithmetic, between, flat
 from brim.terms.latent import Incidence
 
-__all__ = ["KNOWN", "TRACED", "border_of", "gram", "no_working", "working"]
+__all__ = ["border_of", "gram", "no_working", "working"]
 
 
 def no_working(t: Adapted, rows: Rows) -> Working:
@@ -90,29 +88,6 @@ def _sums(t: Adapted, rows: Rows, e: Expansion, own: tuple[tuple[np.ndarray, ...
     return Sums(e.ref, tuple(tuple(cross(i, k) for k in range(len(seats))) for i, seats in enumerate(t.seats)))
 
 
-@dataclass(frozen=True)
-class _Arithmetic:
-    """Sums over rows, of numbers that are known (NumPy) or in a compiled program.
-
-    Attributes
-    ----------
-    numpy
-        The module of array functions.
-    sums
-        As ``Incidence.sums``.
-    cells
-        ``(values, cell of each, number of cells) ->`` sums by cell.
-    """
-
-    numpy: Any
-    sums: Callable[[Incidence, Any, int], Any]
-    cells: Callable[[Any, Any, int], Any]
-
-
-KNOWN = _Arithmetic(np, Incidence.known_sums, lambda values, cell, n: np.bincount(cell, values, n))
-TRACED = _Arithmetic(jnp, Incidence.sums, sum_by)
-
-
 def _meetings(t: Adapted, seats: Any, precision: Any, i: int, j: int) -> Iterator[tuple[slice, slice, Incidence, Incidence, Any]]:
     """Seats of two vectors in the same unit: which coefficients, where they stand, and the precision between their places."""
     for one, left in zip(t.seats[i], seats[i], strict=True):
@@ -122,7 +97,7 @@ def _meetings(t: Adapted, seats: Any, precision: Any, i: int, j: int) -> Iterato
                 yield *at, left, right, precision[one.unit][one.place, other.place]
 
 
-def gram(t: Adapted, seats: Any, precision: Any, i: int, j: int, by: _Arithmetic = KNOWN) -> Any:
+def gram(t: Adapted, seats: Any, precision: Any, i: int, j: int, by: Arithmetic = KNOWN) -> Any:
     """``Z_i' W Z_j`` of each level of ``i``, (k_i, k_j, levels); ``seats``: the incidences of each vector."""
     levels = t.shapes[i][1]
     pieces = []
@@ -131,7 +106,7 @@ def gram(t: Adapted, seats: Any, precision: Any, i: int, j: int, by: _Arithmetic
     return _assembled(pieces, t.shapes[i][0], t.shapes[j][0], (levels,), by)
 
 
-def _assembled(pieces: list[tuple[slice, slice, Any]], rows: int, columns: int, tail: tuple[int, ...], by: _Arithmetic) -> Any:
+def _assembled(pieces: list[tuple[slice, slice, Any]], rows: int, columns: int, tail: tuple[int, ...], by: Arithmetic) -> Any:
     """An array (rows, columns, ...) of its pieces, zeros between them: those in the same place are added."""
     out = by.numpy.zeros((rows, columns, *tail))
     for one, other, piece in pieces:
@@ -146,7 +121,7 @@ def _rotation(gram: np.ndarray, root: np.ndarray | None) -> tuple[np.ndarray, np
     return np.maximum(values, 0.0), vectors
 
 
-def border_of(t: Adapted, seats: Any, precision: Any, by: _Arithmetic = KNOWN) -> Border:
+def border_of(t: Adapted, seats: Any, precision: Any, by: Arithmetic = KNOWN) -> Border:
     """What the border says of itself and of the chain."""
     _, border, chain = t.parts
     block = by.numpy.block([[_joint(t, seats, precision, i, j, by) for j in border] for i in border])
@@ -154,40 +129,11 @@ def border_of(t: Adapted, seats: Any, precision: Any, by: _Arithmetic = KNOWN) -
     return Border(block, tuple(by.numpy.moveaxis(c, 0, 1) for c in to_chain))
 
 
-def _joint(t: Adapted, seats: Any, precision: Any, i: int, j: int, by: _Arithmetic = KNOWN) -> Any:
+def _joint(t: Adapted, seats: Any, precision: Any, i: int, j: int, by: Arithmetic = KNOWN) -> Any:
     """``Z_i' W Z_j`` of all effects of two vectors, (effects of i, effects of j), levels within coefficients."""
     (k, n), (other_k, m) = t.shapes[i], t.shapes[j]
     pieces = []
     for one, other, left, right, w in _meetings(t, seats, precision, i, j):
-        pieces.append((one, other, _between(left, right, w, n, m, by)))
+        pieces.append((one, other, between(left, right, w, n, m, by)))
     out = _assembled(pieces, k, other_k, (n, m), by)
-    return by.numpy.moveaxis(out, 2, 1).reshape(k * n, other_k * m)
-
-
-def _between(left: Incidence, right: Incidence, w: Any, n: int, m: int, by: _Arithmetic) -> Any:
-    """The same of one seat each, (coefficients, other coefficients, n, m)."""
-    if left.level is None and right.level is None:
-        return ((left.columns * w) @ right.columns.T)[None, None]
-    if left.level is None:
-        return by.numpy.stack([by.sums(right, x * w, m) for x in left.columns], axis=1)[None]
-    if right.level is None:
-        return by.numpy.stack([by.sums(left, y * w, n) for y in right.columns], axis=-1)[:, None]
-    parts: dict[tuple[int, int], Any] = {}
-    for one, x in _memberships(left):
-        for two, y in _memberships(right):
-            cell = one.astype(np.int64) * m + two
-            for c, xc in enumerate(x):
-                for d, yd in enumerate(y):
-                    found = by.cells(xc * w * yd, cell, n * m).reshape(n, m)
-                    parts[c, d] = parts[c, d] + found if (c, d) in parts else found
-    c, d = (max(at) + 1 for at in zip(*parts, strict=True))
-    return by.numpy.stack([by.numpy.stack([parts[i, j] for j in range(d)]) for i in range(c)])
-
-
-def _memberships(incidence: Incidence) -> Iterator[tuple[Any, Any]]:
-    """Level (rows,) and columns (coefficients, rows), for each membership of the rows."""
-    level, z = incidence
-    if level.ndim == 1:
-        yield level, z
-    else:
-        yield from ((level[m], z[:, m]) for m in range(len(level)))
+    return flat(out, by)

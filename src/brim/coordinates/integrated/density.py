@@ -25,26 +25,30 @@ from brim.coordinates.integrated.sums import (
     Known,
     Sums,
     basis_of,
+    border_columns,
+    border_levels,
     coefficient_columns,
     compressed,
-    curve_columns,
+    couplings_of,
     group_columns,
     known_precision,
     known_rows,
     padded,
     rotated,
     row_sums,
+    squares_of,
     turned,
 )
 from brim.coordinates.integrated.which import Integrated
 from brim.coordinates.quadratic.bordered import Bordered
-from brim.coordinates.quadratic.nested_levels import AbstractQuadratic, Chain, Dense, Nothing, Separate, parents_of, weighted_sum
+from brim.coordinates.quadratic.meetings import TRACED
+from brim.coordinates.quadratic.nested_levels import AbstractQuadratic, Chain, Nothing, Separate, parents_of, weighted_sum
 from brim.frames.frame import Frame
 from brim.infer.nuts.random import normals, substream
 from brim.infer.target import Draws
 from brim.linalg import sum_by
 from brim.parameters.prior import prior_args
-from brim.terms.latent import spread, spread_together
+from brim.terms.latent import Incidence, spread_together
 
 __all__ = ["Integral", "integral_of", "log_marginal_function"]
 
@@ -58,17 +62,17 @@ class Reduced(NamedTuple):
     Attributes
     ----------
     designs
-        The design of each vector integrated out, as its loadings read it.
+        The design of each block integrated out, as its loadings read it.
     parents, counts
         As ``parents`` and ``count`` of ``Chain``.
     sums
         All that the data say, or ``None``: then
-    level, columns, curves
-        the innermost level of each row, the columns of each block (k, rows), and those of all curves (rows, width);
+    level, columns, border
+        the innermost level of each row, the columns of each block of the chain (k, rows), and where the border stands in the rows;
     known
         what does not depend on parameters, ``None`` where the rows' precisions do;
     told
-        the prior of population coefficients, whose columns take the place of the curves'.
+        the prior of population coefficients, whose columns take the place of the border's.
     """
 
     designs: tuple[dict[str, Any], ...]
@@ -77,7 +81,7 @@ class Reduced(NamedTuple):
     sums: Sums | None = None
     level: Any = None
     columns: tuple[Any, ...] = ()
-    curves: Any = None
+    border: tuple[Incidence, ...] = ()
     known: Known | None = None
     told: Told | None = None
 
@@ -94,7 +98,7 @@ class Evidence(NamedTuple):
     gram, cross
         ``G`` and ``u`` of the blocks.
     squares, right, couplings
-        ``G`` (m, m) and ``u`` (m,) of the curves or population coefficients, and ``G`` between each block and these, (k, m, levels).
+        ``G`` (m, m) and ``u`` (m,) of the border or population coefficients, and ``G`` between each block and these, (k, m, levels).
     """
 
     log_lik: Any
@@ -132,6 +136,12 @@ class Integral:
     completion: dict[str, Any]
     rotation: np.ndarray | None = None
     basis: Basis | None = None
+
+    def incidences(self, design: Arrays) -> list[tuple[Incidence, dict[str, Any]]]:
+        """Where each vector stands in the rows, and what its loadings read; ``design``: that of all else."""
+        e, own = self.which, self.data["integral"]
+        designs = (*own.designs[: len(e.blocks)], *(design[c.key] for c in e.curves), *own.designs[len(e.blocks) :])
+        return list(zip((*_incidences(e, own), *own.border), designs, strict=True))
 
     def program(self, size: int) -> Future[Compiled]:
         """The compiled draw of ``z`` for ``size`` draws at once."""
@@ -195,21 +205,21 @@ def _with_sums(e: Integrated, frame: Frame) -> Integral:
 def _with_rows(e: Integrated, frame: Frame) -> Integral:
     inputs = e.model.data(frame)
     design = inputs["design"]
-    groups = [group_columns(e, b, design) for b in range(len(e.blocks))]
+    groups = [group_columns(e, b, design) for b in e.blocks]
     own = basis_of(e, frame)
     if own is not None:
         x = coefficient_columns(e, design) @ own.map
         own = own.turned(x.T @ (known_precision(design[e.response.data_key], len(x))[0][:, None] * x))[0]
-    curves = curve_columns(e, design, own)
-    keys = {effect.key for b in e.blocks for effect in e.effects(b)} | {b.key for b in e.blocks}
+    border = border_columns(e, design, own)
+    keys = {effect.key for b in e.groups for effect in e.effects(b)} | {b.key for b in e.groups}
     rows = Reduced(
         _designs(e, design),
         _parents(e, frame),
         _once(e),
-        level=groups[0][0] if groups else np.zeros(len(curves), np.int32),
-        columns=tuple(z for _, z in groups),
-        curves=curves,
-        known=known_rows(e, groups, curves, design[e.response.data_key]) if e.likelihood == "rows" else None,
+        level=groups[0].level if groups else None,
+        columns=tuple(group.columns for group in groups),
+        border=border,
+        known=known_rows(e, groups, border, design[e.response.data_key]) if e.likelihood == "rows" else None,
         told=None if own is None else own.told,
     )
     data = {**_other_data(e, {key: value for key, value in design.items() if key not in keys}, own), "integral": rows}
@@ -229,8 +239,8 @@ def _other_data(e: Integrated, design: dict[str, Any], own: Basis | None) -> dic
 
 
 def _designs(e: Integrated, design: Arrays) -> tuple[dict[str, Any], ...]:
-    """What the loadings of each vector read: of curves what they read is among the others' design."""
-    return tuple(dict(design[b.key]) for b in e.blocks)
+    """What the loadings of each block read: of curves what they read is among the others' design."""
+    return tuple(dict(design[b.key]) for b in e.groups)
 
 
 def _once(e: Integrated) -> np.ndarray:
@@ -239,8 +249,8 @@ def _once(e: Integrated) -> np.ndarray:
 
 
 def _parents(e: Integrated, frame: Frame) -> dict[tuple[int, int], np.ndarray]:
-    """For each pair of blocks, the level of the outer one around each level of the inner one."""
-    if len(e.blocks) == 1:
+    """For each pair of blocks of the chain, the level of the outer one around each level of the inner one."""
+    if len(e.blocks) < 2:
         return {}
     codes = [b.grouping.codes(frame) for b in e.blocks]
     return {(b, c): parents_of(codes[b], codes[c], e.blocks[b].shape[1]) for b in range(len(codes)) for c in range(b + 1, len(codes))}
@@ -268,25 +278,23 @@ def _likelihood(e: Integrated, full: Arrays, data: Arrays) -> tuple[Any, Abstrac
     """``log p(y | z) = log p(y | 0) + u' r - 1/2 r' G r``: the first term, and the quadratic form of the others in ``z``."""
     found = {"sums": _from_sums, "rows": _from_rows, "precisions": _from_precisions}[e.likelihood](e, full, data)
     own: Reduced = data["integral"]
-    loadings = [b.loadings(full, design) for b, design in zip(e.blocks, own.designs, strict=True)]
-    if e.levels == "dense":
-        whole = spread(loadings[0]._replace(within=loadings[0].within / found.sigma), e.blocks[0].shape)
-        return found.log_lik, Dense(whole.reshape(*e.blocks[0].shape, -1), found.gram[0, 0], found.cross[0])
     if own.told is not None:
         precision = own.told.precision + jnp.diagonal(found.squares) / found.sigma**2
         return found.log_lik + own.told.constant, Separate(precision, found.right / found.sigma + own.told.shift)
-    cells, within = tuple(b.cells for b in e.blocks), tuple(t.within / found.sigma for t in loadings)
+    cells = tuple(b.cells for b in e.blocks)
+    within = tuple(b.loadings(full, design).within / found.sigma for b, design in zip(e.blocks, own.designs, strict=False))
     if not e.latents:
         return found.log_lik, Nothing()
     chain = Chain(cells, within, found.gram, found.cross, own.parents, own.counts)
-    if not e.curves:
+    if not e.border:
         return found.log_lik, chain
-    return found.log_lik, Bordered(chain, _of_curves(e, full, data) / found.sigma, found.squares, found.right, found.couplings)
+    return found.log_lik, Bordered(chain, _of_border(e, full, data) / found.sigma, found.squares, found.right, found.couplings)
 
 
-def _of_curves(e: Integrated, full: Arrays, data: Arrays) -> Any:
-    """Loadings of all curves together: a diagonal, if each has one."""
-    return spread_together((c.loadings(full, data["design"][c.key]), c.shape) for c in e.curves)
+def _of_border(e: Integrated, full: Arrays, data: Arrays) -> Any:
+    """Loadings of the whole border together: a diagonal, if each vector has one."""
+    designs = (*(data["design"][c.key] for c in e.curves), *data["integral"].designs[len(e.blocks) :])
+    return spread_together((v.loadings(full, design), v.shape) for v, design in zip(e.border, designs, strict=True))
 
 
 def _sigma(e: Integrated, full: Arrays) -> Any:
@@ -299,20 +307,20 @@ def _sigma(e: Integrated, full: Arrays) -> Any:
 def _from_sums(e: Integrated, full: Arrays, data: Arrays) -> Evidence:
     """Residuals in units of sigma are ``V v``, ``v = (1, ref - coefficients) / sigma``: ``log p = c - n log sigma - 1/2 v' V'V v``.
 
-    Coefficients of curves are 0 there: the residual is what they and the effects are to explain.
+    Coefficients of curves are 0 there: the residual is what they and all effects are to explain.
     """
     sums: Sums = data["integral"].sums
     sigma, mu = _sigma(e, full), e.response.predictor("mu")
     assert mu is not None
     kept = ((t.coefficients(full), e.apart(t)) for t in mu.terms)
     beta = jnp.concatenate(
-        [*(jnp.delete(c, np.array(gone, int)) if gone else c for c, gone in kept), jnp.zeros(0 if e.coefficients else e.width)]
+        [*(jnp.delete(c, np.array(gone, int)) if gone else c for c, gone in kept), jnp.zeros(sum(c.width for c in e.curves))]
     )
-    n = 1 + len(beta)  # behind stand population coefficients, 0 there
+    n = 1 + len(beta)  # behind stand crossed effects or population coefficients, of which the reference is 0
     v = jnp.concatenate([jnp.ones(1), sums.ref[: n - 1] - beta]) / sigma
     squares = weighted_sum(v, sums.squares[:n])
     log_lik = sums.constant - sums.log_sigma * jnp.log(sigma) - 0.5 * jnp.sum(v * squares[:n])
-    at = 1 + len(sums.ref) - e.width  # where the curves' columns begin
+    at = 1 + len(sums.ref) - e.width  # where the border's columns begin
     couplings = tuple(jnp.swapaxes(cross[at:], 0, 1) for cross in sums.cross)
     cross = tuple(weighted_sum(v, own[:n]) for own in sums.cross)
     return Evidence(log_lik, sigma, sums.gram, cross, sums.squares[at:, at:], squares[at:], couplings)
@@ -331,7 +339,7 @@ def _from_rows(e: Integrated, full: Arrays, data: Arrays) -> Evidence:
     assert rows is not None
     scaled = residual * (rows.precision / sigma)
     log_lik = rows.constant - rows.log_sigma * jnp.log(sigma) - 0.5 * jnp.sum(scaled * residual) / sigma
-    return Evidence(log_lik, sigma, rows.gram, _cross(e, scaled, own), rows.squares, own.curves.T @ scaled, rows.couplings)
+    return Evidence(log_lik, sigma, rows.gram, _cross(e, scaled, own), rows.squares, _right(e, scaled, own), rows.couplings)
 
 
 def _from_precisions(e: Integrated, full: Arrays, data: Arrays) -> Evidence:
@@ -344,10 +352,20 @@ def _from_precisions(e: Integrated, full: Arrays, data: Arrays) -> Evidence:
     precision = weights / scale**2
     scaled = residual * precision
     log_lik = -jnp.sum(weights * jnp.log(scale)) - 0.5 * math.log(2 * math.pi) * jnp.sum(weights) - 0.5 * jnp.sum(scaled * residual)
-    weighted = precision[:, None] * own.curves
-    couplings = tuple(_to_levels(e, b, z[:, None] * weighted.T, own) for b, z in enumerate(own.columns)) if e.curves else ()
+    couplings = tuple(couplings_of(e, b, group, own.border, precision, TRACED) for b, group in enumerate(_incidences(e, own)))
     gram, cross = _gram(e, precision, own), _cross(e, scaled, own)
-    return Evidence(log_lik, 1.0, gram, cross, own.curves.T @ weighted, own.curves.T @ scaled, couplings)
+    return Evidence(log_lik, 1.0, gram, cross, squares_of(e, own.border, precision, TRACED), _right(e, scaled, own), couplings)
+
+
+def _incidences(e: Integrated, own: Reduced) -> tuple[Incidence, ...]:
+    """Where the blocks of the chain stand in the rows."""
+    return tuple(Incidence(own.level if b == 0 else own.parents[0, b][own.level], z) for b, z in enumerate(own.columns))
+
+
+def _right(e: Integrated, scaled: Any, own: Reduced) -> Any:
+    """``S' scaled`` of the border, (m,)."""
+    levels = border_levels(e)
+    return jnp.concatenate([jnp.zeros(0), *(jnp.ravel(i.sums(scaled, n)) for i, n in zip(own.border, levels, strict=True))])
 
 
 def _cross(e: Integrated, scaled: Any, own: Reduced) -> tuple[Any, ...]:

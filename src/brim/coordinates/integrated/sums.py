@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from brim.coordinates.integrated.coefficients import Basis, basis, normal_priors
 from brim.coordinates.integrated.which import Integrated
+from brim.coordinates.quadratic.meetings import KNOWN, Arithmetic, between, flat
 from brim.errors import BrimError
 from brim.frames.frame import Frame
 from brim.infer.target import NowhereError
 from brim.language.expand import deparse
 from brim.terms.base import AbstractTerm
+from brim.terms.groups.group import GroupBlock
+from brim.terms.latent import Incidence
 
 __all__ = [
     "Known",
     "Sums",
     "basis_of",
+    "border_columns",
+    "border_levels",
     "coefficient_columns",
     "compressed",
+    "couplings_of",
     "curve_columns",
     "group_columns",
     "known_rows",
     "padded",
     "rotated",
     "row_sums",
+    "squares_of",
     "turned",
 ]
 
@@ -47,7 +54,7 @@ class Sums(NamedTuple):
     Attributes
     ----------
     ref
-        Reference coefficients (p,), 0 of population coefficients that are integrated out.
+        Reference coefficients (p,), 0 of crossed effects and of population coefficients that are integrated out.
     squares
         ``V'V`` (1 + p, 1 + p).
     cross
@@ -76,7 +83,7 @@ class Known(NamedTuple):
     gram
         ``Z_b'WZ_c`` of every level of ``b``: (k_b, k_c, levels of b) for ``b <= c``.
     squares, couplings
-        ``S'WS`` of the curves' columns, and ``Z_b'WS`` of every level, (k, width, levels).
+        ``S'WS`` of the border's columns, and ``Z_b'WS`` of every level, (k, width, levels).
     """
 
     precision: np.ndarray
@@ -133,7 +140,7 @@ def basis_of(e: Integrated, frame: Frame) -> Basis | None:
 
 
 def row_sums(e: Integrated, frame: Frame, own: Basis | None = None) -> Sums:
-    """Sums over rows of products of residual, columns (the curves' last) and group design, weighted with the known precision of each row.
+    """Sums over rows of products of residual, columns (the border's last) and group design, weighted with the known precision of each row.
 
     The residual ``y - X ref`` is that of (penalised) least-squares coefficients ``ref`` from some of the rows. With these taken off
     first, no large numbers cancel in the quadratic form, however large the mean of ``y`` or good the fit.
@@ -152,7 +159,7 @@ def _sums(e: Integrated, frame: Frame, blocks: Iterator[Frame], own: Basis | Non
         if frame.whole is not None:
             e.response.response.check(block, e.response.family)
         for part in _Chunks.of(e, block, own):
-            total = _add(total, part, levels)
+            total = _add(total, part, levels, e)
     return total
 
 
@@ -162,7 +169,7 @@ def _question(e: Integrated) -> str:
     assert mu is not None
     left = "|".join([deparse(e.response.response.node), *(deparse(call) for call in e.response.response.additions)])
     columns = [f"{t.key}({', '.join(slot.coef for p in t.params() for slot in p.slots)})" for t in mu.terms]
-    return f"the sums of {left} by {'; '.join(columns)}; {'; '.join(f'{b.grouping.label}({chr(44).join(b.coefs)})' for b in e.blocks)}"
+    return f"the sums of {left} by {'; '.join(columns)}; {'; '.join(f'{b.grouping.label}({chr(44).join(b.coefs)})' for b in e.groups)}"
 
 
 def _answer(sums: Sums) -> dict[str, np.ndarray]:
@@ -179,29 +186,39 @@ def _from_answer(found: Mapping[str, np.ndarray], blocks: int) -> Sums:
 
 
 def _reference(rows: _Rows, e: Integrated) -> np.ndarray:
-    """Coefficients of least squares; those of the last columns, the curves', with a penalty, 0 of population coefficients there.
+    """Coefficients of least squares; those of the curves with a penalty, 0 of population coefficients and crossed effects behind these.
 
     Columns of curves may be nearly collinear. Coefficients of 1e8 that cancel each other would cost all digits, since the curves'
     coefficients, unlike the others, are not measured from the reference: here they stay below some hundred times what they explain.
     """
     root = np.sqrt(rows.precision)
-    width, apart = (0, e.width) if e.coefficients else (e.width, 0)
+    width = sum(c.width for c in e.curves)
+    apart = e.width if e.coefficients else 0
     x = rows.x[:, : rows.x.shape[1] - apart] * root[:, None]
     free = x.shape[1] - width
     penalty = np.diag(_RIDGE * np.linalg.norm(x, axis=0))[free:]
     found = np.linalg.lstsq(np.concatenate([x, penalty]), np.append(rows.y * root, np.zeros(width)), rcond=None)[0]
-    return np.concatenate([found, np.zeros(apart)])
+    return np.concatenate([found, np.zeros(e.width - width)])
 
 
 class _Rows:
-    """Some rows of a linear Gaussian model: response, columns, precisions, and (level, columns) of each block."""
+    """Some rows of a linear Gaussian model: response, columns, precisions, and where the effects of blocks stand."""
 
     def __init__(self, e: Integrated, design: Mapping[str, Any], own: Basis | None) -> None:
         data = design[e.response.data_key]
         self.y = data["y"] if own is None else data["y"] - coefficient_columns(e, design) @ own.ref
         self.x = np.concatenate([_other_columns(e, design), curve_columns(e, design, own)], axis=1)
         self.precision, self.log_sigma, self.constant = known_precision(data, len(self.y))
-        self.groups = [group_columns(e, b, design) for b in range(len(e.blocks))]
+        self.groups = [group_columns(e, b, design) for b in e.blocks]
+        self.crossed = [group_columns(e, b, design) for b in e.crossed]
+
+
+def border_columns(e: Integrated, design: Mapping[str, Any], own: Basis | None = None) -> tuple[Incidence, ...]:
+    """What the effects of the border, or ``e`` of population coefficients, multiply in the rows."""
+    if own is not None:
+        return (Incidence(None, curve_columns(e, design, own).T),)
+    curves = (Incidence(None, c.basis(design[c.key]).T) for c in e.curves)
+    return (*curves, *(group_columns(e, b, design) for b in e.crossed))
 
 
 def curve_columns(e: Integrated, design: Mapping[str, Any], own: Basis | None = None) -> np.ndarray:
@@ -231,27 +248,51 @@ def _terms(e: Integrated) -> tuple[AbstractTerm, ...]:
     return mu.terms
 
 
-def group_columns(e: Integrated, b: int, design: Mapping[str, Any]) -> tuple[Any, Any]:
-    """Level of each row in block ``b`` and what its effects multiply, (k, rows)."""
-    parts = [effect.parts(design[effect.key]) for effect in e.effects(e.blocks[b])]
-    return parts[0][0], np.concatenate([z for _, z in parts])
+def group_columns(e: Integrated, block: GroupBlock, design: Mapping[str, Any]) -> Incidence:
+    """Level of each row in a block, and what its effects multiply."""
+    parts = [effect.parts(design[effect.key]) for effect in e.effects(block)]
+    return Incidence(parts[0][0], np.concatenate([z for _, z in parts]))
 
 
-def known_rows(e: Integrated, groups: list[tuple[Any, Any]], s: np.ndarray, data: Mapping[str, Any]) -> Known:
-    """The products of columns of blocks (``groups``) and curves (``s``) that do not depend on parameters."""
-    precision, log_sigma, constant = known_precision(data, len(s))
+def known_rows(e: Integrated, groups: Sequence[Incidence], border: Sequence[Incidence], data: Mapping[str, Any]) -> Known:
+    """The products of columns of blocks and of the border that do not depend on parameters."""
+    n = len(data["y"])
+    precision, log_sigma, constant = known_precision(data, n)
     pairs = [(b, c) for b in range(len(groups)) for c in range(b, len(groups))]
-    gram = {(b, c): _by_level(e, b, groups[b], groups[c][1] * precision) for b, c in pairs}
-    weighted = s.T * precision
-    couplings = tuple(_by_level(e, b, group, weighted) for b, group in enumerate(groups))
-    return Known(precision, log_sigma, constant, gram, weighted @ s, couplings)
+    gram = {(b, c): _by_level(e, b, groups[b], groups[c].columns * precision) for b, c in pairs}
+    couplings = tuple(couplings_of(e, b, group, border, precision) for b, group in enumerate(groups))
+    return Known(precision, log_sigma, constant, gram, squares_of(e, border, precision), couplings)
 
 
-def _by_level(e: Integrated, b: int, group: tuple[Any, Any], others: np.ndarray) -> np.ndarray:
+def _by_level(e: Integrated, b: int, group: Incidence, others: np.ndarray) -> np.ndarray:
     """Sums over the rows of each level of block ``b`` of the products of its columns and ``others``: (k, len(others), levels)."""
-    (level, z), n = group, e.blocks[b].grouping.n_levels
-    cells = [np.bincount(level, zi * other, n) for zi in z for other in others]
-    return np.reshape(cells, (len(z), len(others), n))
+    n = e.blocks[b].grouping.n_levels
+    return np.stack([group.known_sums(other, n) for other in others], axis=1)
+
+
+def squares_of(e: Integrated, border: Sequence[Incidence], w: Any, by: Arithmetic = KNOWN) -> Any:
+    """``S' diag(w) S`` of the border's columns, (m, m)."""
+    if not border:
+        return np.zeros((0, 0))
+    levels = border_levels(e)
+    blocks: dict[tuple[int, int], Any] = {}
+    for i, one in enumerate(border):
+        for j in range(i, len(border)):
+            blocks[i, j] = flat(between(one, border[j], w, levels[i], levels[j], by), by)
+            blocks[j, i] = blocks[i, j].T
+    return by.numpy.block([[blocks[i, j] for j in range(len(border))] for i in range(len(border))])
+
+
+def couplings_of(e: Integrated, b: int, group: Incidence, border: Sequence[Incidence], w: Any, by: Arithmetic = KNOWN) -> Any:
+    """``Z_b' diag(w) S`` of every level of block ``b``, (k, m, levels)."""
+    k, n = e.blocks[b].shape
+    parts = (between(one, group, w, m, n, by) for one, m in zip(border, border_levels(e), strict=True))
+    return by.numpy.concatenate([np.zeros((k, 0, n)), *(by.numpy.moveaxis(p, 1, 0).reshape(k, -1, n) for p in parts)], axis=1)
+
+
+def border_levels(e: Integrated) -> tuple[int, ...]:
+    """Numbers of levels of the border's vectors; of population coefficients, which are one vector, their number."""
+    return (e.width,) if e.coefficients else tuple(v.shape[1] for v in e.border)
 
 
 @dataclass(frozen=True)
@@ -268,24 +309,25 @@ class _Chunks:
 
     @property
     def levels(self) -> int:
-        """The largest number of levels: sums by level of fewer rows would take longer to add up than to make."""
-        return max((b.grouping.n_levels for b in self.e.blocks), default=0)
+        """The largest number of levels, or some of their pairs: sums by level of fewer rows would take longer to add up than to make."""
+        largest = max((b.grouping.n_levels for b in self.e.blocks), default=0)
+        return max(largest, sum(b.size for b in self.e.crossed) * (1 + largest) // 16)
 
     @staticmethod
     def of(e: Integrated, frame: Frame, own: Basis | None = None) -> _Chunks:
         """The rows that the response keeps."""
         frame = e.response.response.kept(frame)
-        return _Chunks(e, frame, tuple(b.grouping.codes(frame) for b in e.blocks), own)
+        return _Chunks(e, frame, tuple(b.grouping.codes(frame) for b in e.groups), own)
 
     def some(self) -> _Rows:
         """About ``REFERENCE`` rows, evenly spread."""
         rows = self._spread(REFERENCE)
-        return self._design(self.frame.take(rows), [codes[rows] for codes in self.codes])
+        return self._design(self.frame.take(rows), [codes[..., rows] for codes in self.codes])
 
     def designs(self, most: float) -> Iterator[dict[str, Any]]:
         """Designs of all else than blocks, of about ``most`` rows, evenly spread."""
         rows = self._spread(most)
-        gone = frozenset(effect.key for b in self.e.blocks for effect in self.e.effects(b))
+        gone = frozenset(effect.key for b in self.e.groups for effect in self.e.effects(b))
         size = max(2**12, CHUNK // (self.e.width + 4))
         for start in range(0, len(rows), size):
             yield self.e.model.design(self.frame.take(rows[start : start + size]), skip=gone)
@@ -294,7 +336,7 @@ class _Chunks:
         return np.arange(0, self.frame.n, max(1, int(self.frame.n // most)))
 
     def _design(self, part: Frame, codes: Iterable[np.ndarray]) -> _Rows:
-        effects = [(effect, level) for b, level in zip(self.e.blocks, codes, strict=True) for effect in self.e.effects(b)]
+        effects = [(effect, level) for b, level in zip(self.e.groups, codes, strict=True) for effect in self.e.effects(b)]
         design = self.e.model.design(part, skip=frozenset(effect.key for effect, _ in effects))
         return _Rows(self.e, {**design, **{effect.key: effect.design(part, level) for effect, level in effects}}, self.own)
 
@@ -302,10 +344,10 @@ class _Chunks:
         start, size = 0, 2**12
         while start < self.frame.n:
             stop = min(start + size, self.frame.n)
-            part = self._design(self.frame.part(start, stop), [codes[start:stop] for codes in self.codes])
+            part = self._design(self.frame.part(start, stop), [codes[..., start:stop] for codes in self.codes])
             yield part
             start = stop
-            width = part.x.shape[1] + sum(len(z) for _, z in part.groups) + 4
+            width = part.x.shape[1] + sum(len(z) for _, z in (*part.groups, *part.crossed)) + 4
             size = max(2**12, CHUNK // width, 2 * self.levels)
 
 
@@ -319,10 +361,11 @@ def _zeros(ref: np.ndarray, coefs: list[int], levels: list[int]) -> Sums:
     )
 
 
-def _add(total: Sums, rows: _Rows, levels: list[int]) -> Sums:
+def _add(total: Sums, rows: _Rows, levels: list[int], e: Integrated) -> Sums:
     """With the products of some rows; arrays are added to in place."""
-    columns = np.concatenate([(rows.y - rows.x @ total.ref)[None], rows.x.T])
-    total.squares[...] += (columns * rows.precision) @ columns.T
+    n = 1 + rows.x.shape[1]  # behind stand crossed effects
+    columns = np.concatenate([(rows.y - rows.x @ total.ref[: n - 1])[None], rows.x.T])
+    total.squares[:n, :n] += (columns * rows.precision) @ columns.T
     for b, (codes, z) in enumerate(rows.groups):
         level = codes.astype(np.intp)  # what bincount would make of it each time
         for i, zi in enumerate(z):
@@ -332,7 +375,22 @@ def _add(total: Sums, rows: _Rows, levels: list[int]) -> Sums:
             for c in range(b, len(levels)):
                 for j, other in enumerate(rows.groups[c][1]):
                     total.gram[b, c][i, j] += np.bincount(level, weighted * other, levels[b])
+    if rows.crossed:
+        _add_crossed(total, rows, columns, e)
     return total._replace(log_sigma=total.log_sigma + rows.log_sigma, constant=total.constant + rows.constant)
+
+
+def _add_crossed(total: Sums, rows: _Rows, columns: np.ndarray, e: Integrated) -> None:
+    """The products of the columns of crossed effects, most of which are zeros."""
+    n = len(columns)
+    only = replace(e, curves=())
+    for b, group in enumerate(rows.groups):
+        total.cross[b][n:] += np.swapaxes(couplings_of(only, b, group, rows.crossed, rows.precision), 0, 1)
+    total.squares[n:, n:] += squares_of(only, rows.crossed, rows.precision)
+    sums = [[np.ravel(i.known_sums(x * rows.precision, b.shape[1])) for x in columns] for b, i in zip(e.crossed, rows.crossed, strict=True)]
+    across = np.concatenate([np.array(s) for s in sums], axis=1)
+    total.squares[:n, n:] += across
+    total.squares[n:, :n] += across.T
 
 
 def turned(sums: Sums, map_: np.ndarray) -> Sums:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -35,13 +35,14 @@ __all__ = [
 ]
 
 ADDITIONS = ("weights", "se", "subset", "mi", "index")  # with these the likelihood of a row stays that of a normal distribution
-LARGEST_DENSE = 300  # effects whose joint covariance is factorised at every gradient
+LARGEST_BORDER = 300  # effects whose joint covariance is factorised at every gradient
 LARGEST_ROTATED = 1000  # levels whose covariance is diagonalised once
 MOST_COLUMNS = 200  # linear columns of the predictor for which sums over rows are kept
 MOST_CURVES = 200  # coefficients of curves, whose joint covariance is factorised at every gradient
 MOST_COEFFICIENTS = 1000  # population coefficients, whose directions are found once
 MOST_PRODUCTS = 1e11  # products of their columns, taken once
-MOST_WORK = 2e6  # products that their coupling to the effects, or to rows of unknown precision, takes at every gradient
+MOST_WORK = 2e6  # products that the coupling of coefficients to the effects, or to rows of unknown precision, takes at every gradient
+MOST_CROSSED = 1e7  # products that the coupling of all that crosses the chain to it takes at every gradient
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class Integrated:
         The blocks integrated out, a chain: every level of one lies within one level of the next. None, where only curves are.
     curves
         Curves of the mean that are integrated out: smooths and Gaussian processes.
+    crossed
+        Blocks that cross the chain, or whose levels depend on each other (``gr(cov = )``) or share rows (``mm()``).
     coefficients
         Population coefficients of the mean, integrated out where nothing else is: beside effects they are sampled, of which the integral
         over both would make each gradient dearer than it saves gradients.
@@ -63,7 +66,7 @@ class Integrated:
         ``"sums"``: all that the data say is in sums over the rows, taken once; ``"rows"``: the predictor has other parts, whose
         residuals are computed at every gradient; ``"precisions"``: the residual precision of a row depends on parameters too.
     levels
-        ``"independent"``; or correlated by ``gr(cov = )``: ``"rotated"`` to be independent, or ``"dense"``.
+        ``"independent"``; or correlated by ``gr(cov = )`` and ``"rotated"`` to be independent.
     """
 
     model: Model
@@ -72,6 +75,7 @@ class Integrated:
     levels: str = "independent"
     curves: tuple[AbstractCurve, ...] = ()
     coefficients: tuple[Coefficients, ...] = ()
+    crossed: tuple[GroupBlock, ...] = ()
 
     @property
     def response(self) -> ResponseModel:
@@ -84,9 +88,19 @@ class Integrated:
         return self.model.without(self.latents).holding({c.name: c.index for c in self.coefficients})
 
     @property
+    def groups(self) -> tuple[GroupBlock, ...]:
+        """All blocks."""
+        return (*self.blocks, *self.crossed)
+
+    @property
+    def border(self) -> tuple[AbstractLatent, ...]:
+        """What any row may belong to, whose joint law is dense: curves and crossed blocks."""
+        return (*self.curves, *self.crossed)
+
+    @property
     def width(self) -> int:
-        """Number of coefficients of the curves, or of population coefficients."""
-        return sum(c.width for c in self.curves) + sum(len(c.index) for c in self.coefficients)
+        """Number of effects of the border, or of population coefficients."""
+        return sum(v.size for v in self.border) + sum(len(c.index) for c in self.coefficients)
 
     @property
     def named(self) -> str:
@@ -114,7 +128,7 @@ class Integrated:
     @property
     def latents(self) -> tuple[AbstractLatent, ...]:
         """All that is integrated out, in the order of its draws."""
-        return (*self.blocks, *self.curves)
+        return (*self.blocks, *self.border)
 
     @property
     def information(self) -> str:
@@ -125,7 +139,7 @@ class Integrated:
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Of the standardised effects of each block, and of the curves (or the population coefficients) together."""
+        """Of the standardised effects of each block, and of the border (or the population coefficients) together."""
         blocks = (b.shape for b in self.blocks)
         return (*blocks, (self.width,)) if self.width else tuple(blocks)
 
@@ -146,20 +160,19 @@ def find(model: Model, frame: Frame) -> Integrated:
     _check_response(model)
     curves = _curves(model)
     if not model.blocks and not curves:
-        alone = _with_likelihood(Integrated(model, (), "rows"), frame) if frame.whole is not None else None
+        nothing = Integrated(model, (), "rows")
+        alone = replace(nothing, likelihood=_likelihood(nothing, frame)) if frame.whole is not None else None
         if alone is not None and alone.likelihood == "sums":
             return alone
         raise _cannot("it has no group effects, and no smooths")
     reasons = {b.key: unfit(b, model) for b in model.blocks}
-    able = sorted((b for b in model.blocks if not reasons[b.key]), key=lambda b: b.size, reverse=True)
-    for first in able:
-        found = _from(first, able, curves, model, frame)
+    able = tuple(sorted((b for b in model.blocks if not reasons[b.key]), key=lambda b: b.size, reverse=True))
+    for e in sorted(_ways(able, curves, model, frame), key=lambda e: -sum(v.size for v in e.latents)):
+        found = _affordable(e, frame)
         if found is not None:
             return found
-        reasons[first.key] = f"the levels of '{first.grouping.label}' are correlated, and too many"
-    alone = _with_likelihood(Integrated(model, (), "rows", curves=curves), frame) if curves else None
-    if alone is not None and alone.curves:
-        return alone
+    if able:
+        raise _cannot(f"the levels of '{able[0].grouping.label}' depend on each other, and are too many")
     largest = max(model.blocks, key=lambda b: b.size, default=None)
     raise _cannot(reasons[largest.key] if largest else "its smooths have too many coefficients for the number of rows")
 
@@ -194,7 +207,8 @@ def why_not(latent: AbstractLatent, found: Integrated) -> str:
     """Why a vector is not integrated out, where others are."""
     block = next((b for b in found.model.blocks if b.key == latent.key), None)
     if block is not None:
-        return unfit(block, found.model) or f"its levels and those of {named(found.latents)} lie across each other"
+        crosses = f"its levels and those of {named(found.latents)} lie across each other, and are too many"
+        return unfit(block, found.model) or crosses
     mu = found.model.responses[0].predictor("mu")
     inside = mu is not None and any(c.key == latent.key for c in mu.curves())
     return "it would take too many products" if inside else "it is not part of the mean"
@@ -221,15 +235,13 @@ def _check_response(model: Model) -> None:
 def unfit(block: GroupBlock, model: Model) -> str:
     """Why a block cannot be integrated out; empty if it can."""
     label = block.grouping.label
-    if block.grouping.is_mm:
-        return f"rows belong to several levels of '{label}'"
     if block.grouping.dist != "gaussian":
         return f"the effects of '{label}' are not normally distributed"
     if block.unusual:
         return block.unusual
     if not in_mean(block):
         return f"the effects of '{label}' enter other parameters than the mean"
-    if not all(e.plain for e in model.responses[0].effects() if e.block.key == block.key):
+    if not all(e.known for e in model.responses[0].effects() if e.block.key == block.key):
         return f"special effects vary by '{label}'"
     return ""
 
@@ -256,33 +268,39 @@ def _curves(model: Model) -> tuple[AbstractCurve, ...]:
     return tuple(out)
 
 
-def _from(first: GroupBlock, able: list[GroupBlock], curves: tuple[AbstractCurve, ...], model: Model, frame: Frame) -> Integrated | None:
-    """The elimination of a block, those around it and the curves; ``None`` if its levels are correlated and too many."""
-    if first.grouping.cov is None:
-        seen = model.responses[0].response.kept(frame)
-        chain = chain_of(first, able, lambda block: block.grouping.codes(seen))
-        return _with_likelihood(Integrated(model, chain, "rows", curves=curves), frame)
-    out = _with_likelihood(Integrated(model, (first,), "rows", "dense"), frame)
-    if len(first.coefs) == 1 and not first.grouping.by_name and out.likelihood == "sums" and first.size <= LARGEST_ROTATED:
-        return replace(out, levels="rotated")
-    return out if first.size <= LARGEST_DENSE else None
+def _ways(able: tuple[GroupBlock, ...], curves: tuple[AbstractCurve, ...], model: Model, frame: Frame) -> Iterator[Integrated]:
+    """The eliminations to choose from: the largest block whose levels are independent, those around it, and some or all of the others."""
+    free = [b for b in able if not b.tied]
+    seen = model.responses[0].response.kept(frame)
+    chain = chain_of(free[0], free, lambda block: block.grouping.codes(seen)) if free else ()
+    crossed = tuple(b for b in able if b not in chain)
+    for block in crossed:
+        if block.grouping.cov is not None and block.one_scale and block.size <= LARGEST_ROTATED:
+            yield Integrated(model, (block,), "rows", "rotated")
+    yield from dict.fromkeys(Integrated(model, chain, "rows", curves=c, crossed=b) for c in (curves, ()) for b in (crossed, ()))
 
 
-def _with_likelihood(e: Integrated, frame: Frame) -> Integrated:
-    """How the likelihood is computed; curves whose products would take too long stay parameters."""
+def _affordable(e: Integrated, frame: Frame) -> Integrated | None:
+    """With how its likelihood is computed; ``None`` where nothing is integrated out, or at each gradient it would take too long."""
+    if not e.latents:
+        return None
     out = replace(e, likelihood=_likelihood(e, frame))
-    width, effects = out.width, sum(b.size for b in out.blocks)
+    if out.levels == "rotated":
+        return out if out.likelihood == "sums" else None
+    width, effects = sum(c.width for c in out.curves), sum(b.size for b in out.blocks)
     rows = frame.n if out.likelihood == "precisions" else 0
-    if not e.curves or width * width * max(effects, rows) <= MOST_WORK:
-        return out
-    return _with_likelihood(replace(e, curves=()), frame)
+    if width * width * max(effects, rows) > MOST_WORK:
+        return None
+    if out.crossed and (out.width > LARGEST_BORDER or out.width * out.width * effects > MOST_CROSSED):
+        return None
+    return out
 
 
 def chain_of(first: GroupBlock, able: list[GroupBlock], codes: Callable[[GroupBlock], np.ndarray]) -> tuple[GroupBlock, ...]:
     """``first`` and every block that has the one before within its levels, largest first; ``codes`` gives the level of each row."""
     chain, inner = [first], codes(first)
     for block in able:
-        if block.key == first.key or block.grouping.cov is not None:
+        if block.key == first.key or block.tied:
             continue
         outer = codes(block)
         within = np.zeros(inner.max() + 1, outer.dtype)

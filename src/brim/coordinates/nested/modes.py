@@ -12,10 +12,11 @@ from jax import lax
 
 from brim.coordinates.adapted.expansion import positive, score_and_curvature
 from brim.coordinates.adapted.law import Border, effects_of, on_rows
-from brim.coordinates.adapted.sums import TRACED, border_of, gram
+from brim.coordinates.adapted.sums import border_of, gram
 from brim.coordinates.adapted.which import Adapted
 from brim.coordinates.nested.structure import Known
 from brim.coordinates.quadratic.bordered import Bordered
+from brim.coordinates.quadratic.meetings import TRACED
 from brim.coordinates.quadratic.nested_levels import Chain
 from brim.terms.latent import Loadings, spread_together
 

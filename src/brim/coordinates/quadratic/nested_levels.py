@@ -23,9 +23,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from brim.linalg import SMALL, AbstractBatch, Cells, Stacked, batch, sparse, sum_by
+from brim.linalg import SMALL, AbstractBatch, Cells, batch, sparse, sum_by
 
-__all__ = ["AbstractQuadratic", "Chain", "Dense", "Nothing", "Rotated", "Separate", "integrate", "log_normal", "parents_of", "weighted_sum"]
+__all__ = ["AbstractQuadratic", "Chain", "Nothing", "Rotated", "Separate", "integrate", "log_normal", "parents_of", "weighted_sum"]
 
 Pairs = Mapping[tuple[int, int], Any]
 
@@ -128,39 +128,6 @@ class Chain(AbstractQuadratic):
                 if d >= c:
                     gram[c, d] = gram[c, d] - sum_by((coupling.t @ other).array(), within, levels)
         return replace(self, gram=gram, cross=tuple(cross))
-
-
-@final
-@dataclass(frozen=True)
-class Dense(AbstractQuadratic):
-    """The quadratic form of one block whose levels are correlated.
-
-    Attributes
-    ----------
-    loadings
-        The map from all standardised effects to the effects, (k, levels, k * levels).
-    gram, cross
-        ``G`` (k, k, levels) and ``u`` (k, levels) as in a chain.
-    """
-
-    loadings: Any
-    gram: Any
-    cross: Any
-
-    def stage(self) -> Stage:
-        """The block integrated out."""
-        flat = self.loadings.reshape(self.cross.size, -1)
-        weighted = jnp.einsum("abj,bjm->ajm", self.gram, self.loadings).reshape(flat.shape)
-        low = Stacked((flat.T @ weighted)[None]).plus_identity().cholesky()
-        return Stage(low, {}, low.solve(Stacked((flat.T @ jnp.ravel(self.cross))[None, :, None])))
-
-    def log_integral(self) -> Any:
-        return self.stage().log_integral()
-
-    def draw(self, normals: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
-        stage, e = self.stage(), jnp.ravel(normals[0])
-        drawn = stage.low.solve_transposed(stage.half + Stacked(e[None, :, None]))
-        return (drawn.array().reshape(normals[0].shape),), stage.log_density(e)
 
 
 @final

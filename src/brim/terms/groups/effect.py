@@ -120,10 +120,15 @@ class GroupEffect(AbstractTerm):
         return eta
 
     @property
-    def plain(self) -> bool:
-        """Whether each row has one level and known columns: no memberships, special effects or thresholds."""
+    def known(self) -> bool:
+        """Whether what its coefficients multiply is known: no special effects or thresholds."""
         member = self.block.members[self.member]
-        return not (self.block.grouping.is_mm or member.given or member.nthres)
+        return not (member.given or member.nthres)
+
+    @property
+    def plain(self) -> bool:
+        """Whether each row has one level, too: no memberships."""
+        return self.known and not self.block.grouping.is_mm
 
     def incidence(self, frame: Frame, codes: Any, known: Params) -> Incidence:
         return Incidence(*map(np.asarray, self.parts(self.design(frame, codes), known)))
