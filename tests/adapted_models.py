@@ -34,7 +34,6 @@ STRUCTURES = {
     "shape": ("ycount ~ x + (1 | g)", "negbinomial", (0, 0, 1), True),
     "predicted shape": (bf("ycount ~ x + (1 | g)", "shape ~ z + (1 | g2)"), "negbinomial", (0, 1, 1), True),
     "tails": ("y ~ x + (1 + x | g) + (1 | g2)", "student", (0, 1, 1), True),
-    "beyond the integral": ("y ~ x + (1 | g) + (1 + x | g2)", "gaussian", (0, 0, 1), True),
     "scale": (bf("y ~ x + (1 | g)", "sigma ~ z + (1 | g2)"), "gaussian", (0, 1, 1), True),
     "scale, correlated": (bf("y ~ x + (1 + x | p | g)", "sigma ~ (1 | p | g)"), "student", (0, 0, 1), True),
     "inflation": (bf("zcount ~ mo(xo) + (1 | g)", "zi ~ (1 | g)"), "zero_inflated_poisson", (0, 0, 2), False),
@@ -52,7 +51,6 @@ STRUCTURES = {
     "special": ("ycount ~ mo(xo) * x + (1 + mo(xo):x | g)", "poisson", (0, 0, 1), False),
     "two terms of a block": ("ycount ~ mo(xo) + (1 | p | g) + (0 + x | p | g)", "poisson", (0, 0, 1), False),
     "widths": ("ycount ~ x + (1 + x | gr(g, dist = 'student'))", "poisson", (0, 0, 1), True),
-    "beyond the curves": ("y ~ s(x, k = 5) + (1 | g) + (1 + x | g2)", "gaussian", (0, 0, 1), True),
 }
 
 

@@ -24,12 +24,18 @@ TABLE = [
     ("y ~ s(x, k = 5)", "gaussian", {"s(x, k = 5)": OUT}),
     ("y ~ gp(x) + s(z, k = 4) + (1 | g)", "gaussian", {"g effects": OUT, "gp(x)": OUT, "s(z, k = 4)": OUT}),
     (bf("y ~ s(x, k = 5) + (1 | g)", "sigma ~ z"), "gaussian", {"g effects": OUT, "s(x, k = 5)": OUT}),
+    # factors that cross, too
+    ("y ~ x + (1 | g) + (1 | g2)", "gaussian", {"g effects": OUT, "g2 effects": OUT}),
+    ("y ~ s(x, k = 5) + (1 | g) + (1 + x | g2)", "gaussian", {"g effects": OUT, "g2 effects": OUT, "s(x, k = 5)": OUT}),
+    ("y ~ x + (1 | g2 / f3) + (1 | g)", "gaussian", {"g2 effects": OUT, "g2:f3 effects": OUT, "g effects": OUT}),
+    ("y ~ x + (1 | mm(h1, h2))", "gaussian", {"mmh1h2 effects": OUT}),
+    ("y ~ x + (1 | gr(g, cov = A)) + (1 + x | g2)", "gaussian", {"g effects": OUT, "g2 effects": OUT}),
+    (bf("y ~ x + (1 | g) + (1 | g2)", "sigma ~ z"), "gaussian", {"g effects": OUT, "g2 effects": OUT}),
     # some integrated out, some adapted, some sampled
-    ("y ~ x + (1 | g) + (1 | g2)", "gaussian", {"g effects": OUT, "g2 effects": A}),
-    ("y ~ s(x, k = 5) + (1 | g) + (1 + x | g2)", "gaussian", {"g effects": A, "g2 effects": OUT, "s(x, k = 5)": OUT}),
+    ("y ~ x + (1 | g) + (1 | gr(g2, dist = 'student'))", "gaussian", {"g effects": A, "g2 effects": A}),
+    ("y ~ s(x, k = 5) + (1 | gr(g2, dist = 'student'))", "gaussian", {"g2 effects": A, "s(x, k = 5)": A}),
     (bf("y ~ s(x, k = 5)", "sigma ~ s(z, k = 4)"), "gaussian", {"s(x, k = 5)": OUT, "s(z, k = 4)": S}),
     (bf("y ~ x + (1 | g)", "sigma ~ (1 | g2)"), "gaussian", {"g effects": A, "g2 effects": A}),
-    ("y ~ x + (1 | mm(h1, h2))", "gaussian", {"mmh1h2 effects": A}),
     ("y ~ x + (1 | gr(g, dist = 'student'))", "gaussian", {"g effects": A}),
     ("y ~ mo(xo) + (mo(xo) | g)", "gaussian", {"g effects": A}),
     # adapted: all else
@@ -50,7 +56,7 @@ TABLE = [
     ("ycount ~ me(x, sdx)", "poisson", {"noise-free values": A}),
     ("y ~ me(x, sdx) + (1 | g)", "gaussian", {"noise-free values": A, "g effects": OUT}),
     ("ycount ~ me(x, sdx) + (1 | g)", "poisson", {"noise-free values": A, "g effects": A}),
-    ("y ~ me(x, sdx) + (1 | g) + (1 | g2)", "gaussian", {"noise-free values": A, "g effects": OUT, "g2 effects": A}),
+    ("y ~ me(x, sdx) + (1 | g) + (1 | g2)", "gaussian", {"noise-free values": A, "g effects": OUT, "g2 effects": OUT}),
     ("y ~ me(x, sdx) + me(gx, gs, gr = g)", "gaussian", {"noise-free values": A, "noise-free values by g": A}),
     # sampled as they are
     ("yord ~ x + (cs(x) | g)", "acat", {"g effects": S}),
@@ -73,15 +79,26 @@ def test_what_is_done_with_each_vector(formula, family, expected):
     assert all(t.why or t.how == OUT or t.latent.startswith("noise") for t in found)  # why not more
 
 
+def test_crossed_factors_that_are_too_many_have_a_law_of_their_own(monkeypatch):
+    """Beside the integral over the largest; where they are few enough for a joint law, all follow that."""
+    monkeypatch.setattr("brim.coordinates.integrated.which.MOST_CROSSED", 0)
+    assert {t.how for t in plan("y ~ x + (1 | g) + (1 | g2)").treatments} == {A}
+    monkeypatch.setattr("brim.coordinates.adapted.which.MOST_BORDER", 0)
+    found = {t.latent: t for t in plan("y ~ x + (1 | g) + (1 | g2)").treatments}
+    assert {name: t.how for name, t in found.items()} == {"g effects": OUT, "g2 effects": A}
+    assert found["g2 effects"].why == "its levels and those of g effects lie across each other, and are too many"
+
+
 @pytest.mark.parametrize(
     ("formula", "family", "wish", "text"),
     [
         ("y ~ x + (1 | g)", "gaussian", {}, "g effects: integrated, sums over rows, taken once"),
+        ("y ~ x + (1 | g) + (1 | g2)", "gaussian", {}, "g2 effects: integrated, sums over rows, taken once"),
         (
-            "y ~ x + (1 | g) + (1 | g2)",
+            "y ~ x + (1 | g) + (1 | gr(g2, dist = 'student'))",
             "gaussian",
             {},
-            "g2 effects: adapted, the likelihood, expanded at the data (its levels and those of g effects lie across each other)",
+            "g effects: adapted, the likelihood, expanded at the data (group effects are adapted together with those that cannot be)",
         ),
         (
             "ycount ~ x + (1 | g)",
@@ -108,7 +125,8 @@ def test_a_treatment_says_why(formula, family, wish, text):
     ("algorithm", "formula", "family", "expected"),
     [
         ("map", "y ~ x + (1 | g)", "gaussian", [OUT]),
-        ("map", "y ~ x + (1 | g) + (1 | g2)", "gaussian", [A, A]),
+        ("map", "y ~ x + (1 | g) + (1 | g2)", "gaussian", [OUT, OUT]),
+        ("map", bf("y ~ x + (1 | g)", "sigma ~ (1 | g2)"), "gaussian", [A, A]),
         ("map", "ycount ~ s(x, k = 5)", "poisson", [A]),
         ("laplace", "ycount ~ x + (1 | gr(g, dist = 'student'))", "poisson", [S]),
         ("pathfinder", "y ~ x + (1 | g)", "gaussian", [OUT]),

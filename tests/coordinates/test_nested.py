@@ -46,7 +46,7 @@ def test_mode_with_a_shape_is_the_maximum_likelihood_estimate():
 
 
 def test_crossed_gaussian_mode_is_the_maximum_likelihood_estimate():
-    """Not one chain of factors: both are integrated out by the nested approximation, exact for normal responses."""
+    """Not one chain of factors: both are integrated out, one in the border of the other."""
     fit = mode("diameter ~ 1 + (1 | plate) + (1 | sample)", "penicillin", "gaussian", FLAT + prior("", class_="sigma"))
     assert estimates(fit, "sigma") == pytest.approx(PENICILLIN, abs=2e-5)
 

@@ -66,7 +66,7 @@ def check_jacobian(space):
 
 #: Structures whose parts other ones have too.
 ALSO = (
-    *("uncorrelated", "by", "nested and crossed", "tails", "beyond the curves", "scale", "memberships beside", "correlated levels beside"),
+    *("uncorrelated", "by", "nested and crossed", "tails", "scale", "memberships beside", "correlated levels beside"),
     *("smooth of the scale", "smooth and memberships", "process of a basis"),
 )
 
@@ -81,13 +81,24 @@ def test_density_has_the_jacobian_of_the_map(name):
     check_jacobian(space)
 
 
+@pytest.mark.parametrize("formula", ["y ~ x + (1 | g) + (1 + x | g2)", "y ~ s(x, k = 5) + (1 | g) + (1 + x | g2)"])
+def test_the_law_beside_an_integral_has_the_jacobian_of_the_map(formula, monkeypatch):
+    """Crossed factors that are too many for one integral: the largest is integrated out, the other follows its own law."""
+    monkeypatch.setattr("brim.coordinates.integrated.which.MOST_CROSSED", 0)
+    monkeypatch.setattr("brim.coordinates.adapted.which.MOST_BORDER", 0)
+    space = anywhere(formula, "gaussian")
+    assert len(space.plan.integrated.blocks) == len(space.plan.adapted.chain) == 1
+    assert not space.plan.integrated.crossed
+    check_jacobian(space)
+
+
 @pytest.mark.parametrize(
     ("formula", "family"), [("ycount ~ x + (1 + x | g) + (1 | g2)", "poisson"), ("y ~ x + (1 | g) + (1 | g2)", "gaussian")]
 )
 @pytest.mark.parametrize("law", ["horseshoe", "R2D2"])
 def test_density_with_standard_deviations_that_are_computed(formula, family, law):
     """Under a joint shrinkage prior ``sd`` is no parameter: ``theta`` holds what it follows from."""
-    space = anywhere(formula, family, prior=prior(f"{law}(main = TRUE)") + prior(f"{law}()", class_="sd"))
+    space = anywhere(formula, family, prior=prior(f"{law}(main = TRUE)") + prior(f"{law}()", class_="sd"), marginalize=False)
     names = [p.name for p in space.plan.adapted.rest.params]
     assert not [n for n in names if n.startswith("sd_")]
     assert {"horseshoe": "hs_local", "R2D2": "R2D2_phi"}[law] in names

@@ -330,7 +330,8 @@ def _needs_rows(plan: Plan, frame: Frame) -> BrimError:
     why = f" ({plan.integrated.information})" if plan.integrated is not None else ""
     return BrimError(
         f"the density of this model needs each of {frame.total:,} rows{why}, which are not in memory",
-        hint="sums are enough for gaussian models with one sigma, sampled, whose terms are linear and whose groups lie within each other; "
+        hint="sums are enough for gaussian models with one sigma, sampled, whose terms are linear and whose groups lie within each other "
+        "or, crossed, are few; "
         "for others take some of the rows, round or cut predictors so that few rows are distinct, or read all: "
         "brim.limits.set_limits(values=...)",
     )

@@ -65,8 +65,8 @@ def assign(model: Model, frame: Frame, wish: Wish) -> Plan:
     if integrated is not None and wish.marginalize is not True:
         if nested and integrated.rest.blocks:
             integrated, why = None, "all group effects have one approximation"
-        elif follows and better_together(integrated):
-            integrated, why = None, "group effects are adapted together with those of other predictors"
+        elif follows and better_together(integrated, frame):
+            integrated, why = None, "group effects are adapted together with those that cannot be"
     adapted = find_adapted(model, frame, integrated) if follows else None
     if adapted is not None and nested and not adapted.nests:
         adapted = None

@@ -155,9 +155,17 @@ def _is_linear(rest: Model, model: Model, latents: tuple[AbstractLatent, ...], f
     return columns is not None and columns <= MOST_COLUMNS
 
 
-def better_together(exact: Integrated) -> bool:
-    """Whether effects of the mean, which could be integrated out, are better adapted with those of other predictors."""
-    return not exact.curves and any(not why_not(b, exact.model, None) and not in_mean(b) for b in exact.rest.blocks)
+def better_together(exact: Integrated, frame: Frame) -> bool:
+    """Whether effects that could be integrated out are better adapted with those that are not.
+
+    With those of other predictors; and in the mean where all have one joint law. (A law of its own, beside an integral or not, does not
+    see that what it follows may be due to others: the intercept then takes long walks. With very many levels that counts for little.)
+    """
+    left = [b for b in exact.rest.blocks if not why_not(b, exact.model, None)]
+    if any(not in_mean(b) for b in left):
+        return not exact.curves
+    together = find(exact.model, frame, None) if left else None
+    return together is not None and together.joint and set(exact.latents) <= set(together.latents)
 
 
 def _alone(latent: AbstractLatent, every: tuple[AbstractLatent, ...]) -> bool:
