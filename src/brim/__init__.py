@@ -20,12 +20,12 @@ from brim.fit.version import __version__
 if TYPE_CHECKING:
     from brim.api.brm import brm as brm
     from brim.api.brm import default_prior as default_prior
-    from brim.api.checkpoints import resume as resume
     from brim.api.fit import Fit as Fit
     from brim.api.fit import load as load
     from brim.api.imported import from_brms as from_brms
     from brim.api.multiple import brm_multiple as brm_multiple
     from brim.api.multiple import combine_models as combine_models
+    from brim.api.resume import resume as resume
     from brim.api.sbc import sbc as sbc
     from brim.data import load_data as load_data
     from brim.errors import BrimError as BrimError
@@ -161,7 +161,7 @@ _HOMES = {
     "rmvnorm": "brim.lme4.mvnorm",
     "lmer": "brim.lme4.lmer",
     "load": "brim.api.fit",
-    "resume": "brim.api.checkpoints",
+    "resume": "brim.api.resume",
     "stop_when": "brim.infer.nuts.stopping",
     "load_data": "brim.data",
     "loo": "brim.post.comparison.loo",

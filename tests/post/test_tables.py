@@ -6,7 +6,7 @@ import pytest
 
 import brim
 from brim.errors import BrimError
-from brim.post.summaries.prior_table import print_priors, prior_lines
+from brim.post.summaries.prior_text import print_priors, prior_lines
 from brim.post.summaries.tables import combine, statistics
 from fits import POSTERIORS, fit, names, r_array, random_draws, small
 from references import data, draws, reference

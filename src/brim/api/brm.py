@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from brim.api.fit import Fit
+from brim.api.fit import Fit, chains_left
 from brim.api.perform import perform, requested
 from brim.arguments import named
 from brim.infer.nuts.stopping import StopWhen
@@ -184,23 +184,24 @@ def brm(
         drop_unused_levels=drop_unused_levels,
         keep=keep,
     )
-    return Fit.of(
-        perform(
-            request,
-            data,
-            cores=cores,
-            init=init,
-            file=file,
-            file_refit=file_refit,
-            progress=progress,
-            empty=empty,
-            checkpoint=checkpoint,
-            stop_when=stop_when,
-            executor=executor,
-            device=device,
-            devices=devices,
+    with chains_left():
+        return Fit.of(
+            perform(
+                request,
+                data,
+                cores=cores,
+                init=init,
+                file=file,
+                file_refit=file_refit,
+                progress=progress,
+                empty=empty,
+                checkpoint=checkpoint,
+                stop_when=stop_when,
+                executor=executor,
+                device=device,
+                devices=devices,
+            )
         )
-    )
 
 
 @named

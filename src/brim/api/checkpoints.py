@@ -8,69 +8,30 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from brim.api.fit import Fit
-from brim.arguments import flag, named, place, whole
+from brim.arguments import place, whole
 from brim.disk import check_place, lock, write_whole
 from brim.errors import BrimError
 from brim.fit.record import FitRecord
 from brim.fit.run import coordinates, sample
 from brim.infer.nuts.checkpoint import Checkpoint
 from brim.infer.nuts.sampling import fresh_seed
-from brim.infer.nuts.stopping import StopWhen
 from brim.post.files.io import differences, read, save
 
-__all__ = ["resume", "sample_kept"]
+__all__ = ["kept", "sample_kept"]
 
 _ASKED, _RUN = "request.nc", "run.json"
 
 
-@named
-def resume(
-    path: str | os.PathLike[str],
-    *,
-    iter: int | None = None,
-    cores: int | None = None,
-    progress: bool = True,
-    stop_when: StopWhen | None = None,
-    family: Any = None,
-) -> Fit:
-    """Continue a fit that ``brm(checkpoint=path)`` began: to the draws, bit for bit, that it would have given uninterrupted.
-
-    Parameters
-    ----------
-    path
-        The folder.
-    iter
-        More iterations than were asked for, warm-up included; warm-up stays as it was.
-    cores, progress, stop_when
-        As in ``brm``.
-    family
-        The family, if it was made by ``custom_family()``.
-
-    Raises
-    ------
-    BrimError
-        There is no checkpoint, it is damaged, another process works on it, or this machine computes otherwise than the one that began.
-
-    Examples
-    --------
-    >>> import brim, tempfile
-    >>> data = brim.load_data("sleepstudy")
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     first = brim.brm("Reaction ~ Days", data, chains=1, iter=200, seed=1, progress=False, checkpoint=folder)
-    ...     brim.resume(folder, iter=300, progress=False).draws.draws
-    200
-    """
+def kept(path: str | os.PathLike[str], iterations: int | None, family: Any) -> tuple[FitRecord, Path, Any]:
+    """What was asked for in a folder (with more iterations), the folder, and where the chains began."""
     folder = place("path", path)
     if not (folder / _ASKED).is_file():
         raise BrimError(f"there is no checkpoint in '{folder}'", hint="brm(..., checkpoint=folder) makes one")
-    cores, progress = None if cores is None else whole("cores", cores, least=1), flag("progress", progress)
     record = read(folder / _ASKED, family)
-    if iter is not None:
-        wanted = whole("iter", iter, least=record.settings.iter)
+    if iterations is not None:
+        wanted = whole("iter", iterations, least=record.settings.iter)
         record = replace(record, request=replace(record.request, settings=replace(record.settings, iter=wanted)))
-    init = _told(folder)["init"]
-    return Fit.of(sample_kept(record, folder, cores=cores, init=init, progress=progress, stop_when=stop_when))
+    return record, folder, _told(folder)["init"]
 
 
 def sample_kept(record: FitRecord, folder: Path, *, init: Any, executor: Any = None, **run: Any) -> FitRecord:

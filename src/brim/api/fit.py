@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from brim.api.method import Method
+from brim.api.perform import updated_record
 from brim.arguments import named_methods
+from brim.executors import WorkerError
 from brim.fit.record import FitRecord
 from brim.post import predictions as predicted
 
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from brim.post.summaries.grouped import ByGroup, Variances
     from brim.post.summaries.summary import Summary
 
-__all__ = ["Fit", "load"]
+__all__ = ["Fit", "chains_left", "load"]
 
 
 @named_methods
@@ -298,9 +301,8 @@ class Fit(FitRecord):
         >>> fit.update("~ . + (1 | Subject)", family="student", empty=True).variables()[:4]
         ['b_Intercept', 'b_Days', 'sd_Subject__Intercept', 'sigma']
         """
-        from brim.api.perform import updated_record
-
-        return self.of(updated_record(self, formula, newdata, kwargs))
+        with chains_left():
+            return self.of(updated_record(self, formula, newdata, kwargs))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fit to one netCDF file; ``brim.load`` reads it back.
@@ -328,6 +330,16 @@ class Fit(FitRecord):
 
     def _repr_html_(self) -> str:
         return self.summary()._repr_html_() if self.posterior is not None else f"<pre>{self}</pre>"
+
+
+@contextmanager
+def chains_left() -> Iterator[None]:
+    """Where an executor lost some chains, the error has the fit of the others: a record within, the user's ``Fit`` outside."""
+    try:
+        yield
+    except WorkerError as error:
+        error.finished = Fit.of(error.finished) if error.finished else None
+        raise
 
 
 def load(path: str | os.PathLike[str], family: Any = None) -> Fit:

@@ -16,7 +16,7 @@ from brim.arguments import flag, one_of, place, unknown, whole
 from brim.compile.placed import placement
 from brim.compile.session import check_process
 from brim.errors import BrimError, warn
-from brim.executors import WorkerError, check_executor
+from brim.executors import check_executor
 from brim.families.registry import CONSTRUCTORS
 from brim.fit.record import FitRecord, Request, Settings
 from brim.fit.run import sample
@@ -98,21 +98,10 @@ def perform(
         if saved is not None:
             return saved
     run = {"cores": cores, "init": init, "progress": progress, "stop_when": stop_when, "executor": executor, "placed": placed}
-    try:
-        record = sample(record, **run) if checkpoint is None else sample_kept(record, place("checkpoint", checkpoint), **run)
-    except WorkerError as error:
-        raise _with_fit(error) from error.__cause__
+    record = sample(record, **run) if checkpoint is None else sample_kept(record, place("checkpoint", checkpoint), **run)
     if path is not None and not record.info.get("interrupted"):
         _keep(record, path)
     return record
-
-
-def _with_fit(error: WorkerError) -> WorkerError:
-    """The error with what it has of the fit in the user's form."""
-    from brim.api.fit import Fit
-
-    error.finished = Fit.of(error.finished) if error.finished else None
-    return error
 
 
 def _read(data: Any, formula: Formula | MvFormula) -> Frame:

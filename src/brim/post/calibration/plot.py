@@ -12,20 +12,18 @@ from brim.post.plots.figures import BaseFigure, Canvas, drawing
 from brim.post.plots.style import BLUE, GREY, LIGHT
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
-
-    from brim.post.calibration.result import SBC
 
 __all__ = ["draw"]
 
 
-def draw(found: SBC, kind: str, variables: list[str], prob: float, canvas: Canvas) -> BaseFigure:
-    """One panel a variable."""
+def draw(ranks: pd.DataFrame, draws: int, kind: str, prob: float, canvas: Canvas) -> BaseFigure:
+    """One panel a variable: a column of ranks among so many draws."""
     with drawing():
-        figure, axes = canvas.panels(len(variables))
-        for axis, name in zip(axes, variables, strict=True):
-            ranks = found.ranks[name].to_numpy()
-            (_ecdf if kind == "ecdf" else _histogram)(axis, ranks, found.draws, prob)
+        figure, axes = canvas.panels(len(ranks.columns))
+        for axis, name in zip(axes, ranks, strict=True):
+            (_ecdf if kind == "ecdf" else _histogram)(axis, ranks[name].to_numpy(), draws, prob)
             axis.set_title(name)
         what = "ECDF difference" if kind == "ecdf" else "simulations"
         canvas.label(figure, axes, "fraction of draws below the true value", what)

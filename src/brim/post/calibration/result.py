@@ -81,7 +81,7 @@ class SBC:
 
         one_of("kind", kind, ("ecdf", "hist"))
         number("prob", prob, above=0, below=1)
-        return draw(self, kind, self._chosen(variables), prob, Canvas.of(ax, figsize))
+        return draw(self.ranks[self._chosen(variables)], self.draws, kind, prob, Canvas.of(ax, figsize))
 
     def _chosen(self, variables: str | Iterable[str] | None) -> list[str]:
         known = [str(c) for c in self.ranks.columns]

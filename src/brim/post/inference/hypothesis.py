@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -13,6 +13,7 @@ from brim.arguments import number, one_of
 from brim.errors import BrimError, suggest
 from brim.parameters.draws import prior_name
 from brim.post.inference.arithmetic import evaluate
+from brim.post.inference.tested import Tested
 from brim.post.plots.density import bandwidth
 from brim.post.summaries.tables import statistics
 
@@ -22,22 +23,10 @@ if TYPE_CHECKING:
 
     from brim.fit.record import FitRecord
 
-__all__ = ["Hypotheses", "Tested", "hypothesis"]
+__all__ = ["Hypotheses", "hypothesis"]
 
 _SCOPES = ("standard", "ranef", "coef")
 _COMPARISON = re.compile(r"[<>=]")
-
-
-@final
-@dataclass(frozen=True)
-class Tested:
-    """One hypothesis: ``values`` (draws,) are to be above 0 (``>``), below (``<``) or 0 (``=``); ``prior`` are draws from the prior."""
-
-    name: str
-    sign: str
-    values: np.ndarray = field(repr=False)
-    prior: np.ndarray | None = field(default=None, repr=False)
-    group: str = ""
 
 
 @final

@@ -12,7 +12,7 @@ from brim.post.plots.figures import BaseFigure, Canvas, drawing
 from brim.post.plots.style import BLUE, GREY
 
 if TYPE_CHECKING:
-    from brim.post.inference.hypothesis import Tested
+    from brim.post.inference.tested import Tested
 
 __all__ = ["plot_hypotheses"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from brim.post.summaries.prior_text import COLUMNS, print_priors, prior_cells
 from brim.post.summaries.text import html_table
 
 __all__ = ["PriorFrame"]
@@ -17,13 +18,9 @@ class PriorFrame(pd.DataFrame):
         return PriorFrame
 
     def __repr__(self) -> str:
-        from brim.post.summaries.prior_table import COLUMNS, print_priors
-
         return print_priors(self) if tuple(self.columns) == COLUMNS else repr(pd.DataFrame(self))
 
     __str__ = __repr__
 
     def _repr_html_(self) -> str:
-        from brim.post.summaries.prior_table import COLUMNS, prior_cells
-
         return html_table(COLUMNS, prior_cells(self)) if tuple(self.columns) == COLUMNS else str(pd.DataFrame(self).to_html())

@@ -16,7 +16,8 @@ from brim.frames.columns import format_number
 from brim.infer.diagnostics import ess_bulk, ess_tail, rhat
 from brim.infer.engines import EXACT
 from brim.parameters.reported import Reported, Section
-from brim.post.summaries.prior_table import prior_lines, prior_table
+from brim.post.summaries.prior_table import prior_table
+from brim.post.summaries.prior_text import prior_lines
 from brim.post.summaries.tables import statistics
 from brim.post.summaries.text import format_table, html_table
 from brim.terms.groups.group import COR, DF, SD
