@@ -52,7 +52,7 @@ class Frame:
     functions: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     factors: Mapping[str, Factor] = field(default_factory=dict)
     counts: np.ndarray | None = None
-    whole: Whole | None = None
+    whole: Whole[Frame] | None = None
 
     @staticmethod
     def read(data: Any) -> Frame:

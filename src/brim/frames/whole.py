@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, final
 
 import numpy as np
 
 from brim.errors import BrimError
 
 if TYPE_CHECKING:
-    from brim.frames.frame import Frame
     from brim.frames.lazy import Stream
 
 __all__ = ["Answer", "Moments", "Whole"]
 
 Answer = dict[str, np.ndarray]
+Rows = TypeVar("Rows")  # frames, which know of this
 
 
 @final
@@ -32,7 +32,7 @@ class Moments:
 
 @final
 @dataclass(frozen=True, eq=False)
-class Whole:
+class Whole(Generic[Rows]):
     """The complete rows that a frame holds some of.
 
     Each question is asked once: answers are kept, and are saved with a fit, so that the fit needs the data no more.
@@ -54,16 +54,16 @@ class Whole:
     n: int
     random: int
     answers: dict[str, Answer] = field(default_factory=dict)
-    blocks: Callable[[], Iterator[Frame]] | None = None
+    blocks: Callable[[], Iterator[Rows]] | None = None
     source: Stream | None = None
 
-    def ask(self, question: str, answer: Callable[[Iterator[Frame]], Mapping[str, Any]]) -> Answer:
+    def ask(self, question: str, answer: Callable[[Iterator[Rows]], Mapping[str, Any]]) -> Answer:
         """The answer to a question, computed from all rows when it is first asked."""
         if question not in self.answers:
             self.answers[question] = {name: np.asarray(value) for name, value in answer(self.rows(question)).items()}
         return self.answers[question]
 
-    def rows(self, question: str) -> Iterator[Frame]:
+    def rows(self, question: str) -> Iterator[Rows]:
         """The rows in frames, or an error where they are out of reach."""
         if self.blocks is None:
             what = f"the rows of the data are not with the fit, and are needed for {question}"

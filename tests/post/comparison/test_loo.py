@@ -11,7 +11,7 @@ import brim
 import fits
 from brim.post import predictions
 from brim.post.comparison.expectations import tail_shape
-from brim.post.comparison.loo import log_weights
+from brim.post.comparison.importance import log_weights
 from brim.post.comparison.pointwise import Pointwise
 from brim.post.comparison.weights import pseudo_bma, stacking
 from brim.post.observed import observed_values

@@ -10,7 +10,7 @@ from brim.arguments import one_of
 from brim.errors import BrimError
 from brim.infer.approximate.psis import smooth_weights
 from brim.post import predictions
-from brim.post.comparison.loo import log_weights
+from brim.post.comparison.importance import log_weights
 from brim.post.comparison.pointwise import Pointwise
 from brim.post.observed import observed_values
 from brim.post.summaries.tables import statistic_names, statistics

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, Protocol, cast, final
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from brim.post.comparison.pointwise import Pointwise, log_mean_exp
 from brim.post.predictions import log_lik
 
 if TYPE_CHECKING:
-    from brim.api.fit import Fit
+    from brim.fit.record import FitRecord
     from brim.frames.frame import Frame
     from brim.post.comparison.elpd import Elpd
 
@@ -60,6 +60,12 @@ def _frame(rows: Pointwise) -> Frame:
     return response.response.kept(rows.fit.frame.every("cross-validation"))
 
 
+class _Updatable(Protocol):
+    """The user's face of a record: it can be fitted again."""
+
+    def update(self, formula: Any = None, *, newdata: Any = None, **kwargs: Any) -> FitRecord: ...
+
+
 @final
 @dataclass(frozen=True)
 class Again:
@@ -68,7 +74,7 @@ class Again:
     ``fit`` has no draws, so that little is sent to a worker.
     """
 
-    fit: Fit
+    fit: FitRecord
     frame: Frame
     resp: str | None
     seed: int | None
@@ -83,7 +89,7 @@ class Again:
         own = {name: value for name, value in arguments.items() if name != "executor"}
         given = {"prior": priors, **({} if seed is None else {"seed": seed}), **({} if executor is None else {"cores": 1}), **own}
         bare = replace(rows.fit, posterior=None, stats={}, info={}, criteria={})
-        return Again(bare, frame, rows.resp, seed, {"progress": False, **given}, executor)  # type: ignore[arg-type]
+        return Again(bare, frame, rows.resp, seed, {"progress": False, **given}, executor)
 
     def left_out(self, outs: Sequence[np.ndarray], what: str) -> list[np.ndarray]:
         """Log likelihood ``(draws, rows)`` of the rows of each mask, given the others; by the executor, a fit a call."""
@@ -93,11 +99,11 @@ class Again:
 
 def _without(again: Again, out: np.ndarray) -> np.ndarray:
     """Fit without these rows: their log likelihood."""
-    refit = again.fit.update(newdata=again.frame.take(~out), **again.arguments)
+    refit = cast("_Updatable", again.fit).update(newdata=again.frame.take(~out), **again.arguments)
     return _held_out(refit, again.frame.take(out), again.resp, again.seed)
 
 
-def _held_out(fit: Fit, frame: Frame, resp: str | None, seed: int | None) -> np.ndarray:
+def _held_out(fit: FitRecord, frame: Frame, resp: str | None, seed: int | None) -> np.ndarray:
     """Log likelihood ``(draws, rows)`` of rows that a fit has not seen; their new groups come from the estimated law."""
     found = log_lik(
         fit, frame, resp=resp, allow_new_levels=True, sample_new_levels="gaussian", seed=drawn_seed(1 if seed is None else seed)
@@ -108,7 +114,7 @@ def _held_out(fit: Fit, frame: Frame, resp: str | None, seed: int | None) -> np.
 
 
 def kfold(
-    fit: Fit,
+    fit: FitRecord,
     K: int | None = None,
     *,
     folds: str | Sequence[int] | None = None,

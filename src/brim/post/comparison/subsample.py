@@ -10,6 +10,7 @@ import numpy as np
 from brim.arguments import whole
 from brim.errors import BrimError
 from brim.fit.record import FitRecord
+from brim.post.comparison.importance import importance_loo
 from brim.post.comparison.pointwise import Pointwise
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ __all__ = ["subsampled_loo"]
 
 def subsampled_loo(rows: Pointwise, m: int, seed: int | None) -> Elpd:
     """``elpd = sum_i a_i + N / m sum_S (elpd_i - a_i)`` with ``a_i = log p(y_i | posterior mean)`` and ``m`` rows ``S`` drawn at random."""
-    from brim.post.comparison.loo import importance_loo
-
     fit = rows.fit
     frame = rows.rows()
     if frame is None:

@@ -170,7 +170,7 @@ def _approximation(fit: FitRecord) -> Iterator[Finding]:
 
 
 def _pareto(fit: FitRecord) -> Finding:
-    from brim.post.comparison.loo import importance_loo
+    from brim.post.comparison.importance import importance_loo
     from brim.post.comparison.pointwise import Pointwise
 
     try:

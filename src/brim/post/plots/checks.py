@@ -15,7 +15,7 @@ from brim.frames.frame import Frame, Numeric
 from brim.language.expand import deparse
 from brim.model.model import ResponseModel
 from brim.post.censoring import Censoring
-from brim.post.comparison.loo import log_weights
+from brim.post.comparison.importance import log_weights
 from brim.post.comparison.pointwise import Pointwise
 from brim.post.observed import observed_frame
 from brim.post.plots.figures import BaseFigure, Canvas, drawing

@@ -86,7 +86,8 @@ class JmFit(StanFit):
         -------
         Elpd
         """
-        from brim.post.comparison.loo import importance_loo, warn_of_k
+        from brim.post.comparison.importance import importance_loo
+        from brim.post.comparison.loo import warn_of_k
 
         result = importance_loo(Subjectwise(self, options={"marginal": marginal}), k_threshold, save_psis)
         warn_of_k(result, moment_match=True, reloo=True)
@@ -94,7 +95,7 @@ class JmFit(StanFit):
 
     def waic(self, *, marginal: bool = True) -> Elpd:
         """The widely applicable information criterion over subjects; arguments as for ``loo``, which tells when it fails."""
-        from brim.post.comparison.loo import waic_of
+        from brim.post.comparison.importance import waic_of
 
         return waic_of(Subjectwise(self, options={"marginal": marginal}))
 
