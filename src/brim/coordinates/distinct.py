@@ -28,4 +28,4 @@ def _independent(model: Model) -> bool:
     """Whether each row has a likelihood of its own, given the parameters, that depends on its own values alone."""
     if any(r.residual is not None or r.imputed or r.family.components for r in model.responses):
         return False
-    return all(t.rowwise for t in model.terms())
+    return all(t.traits.rowwise for t in model.terms())

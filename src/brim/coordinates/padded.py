@@ -44,7 +44,7 @@ def _obstacle(model: Model) -> str:
         return "subset() takes some"
     if any(r.imputed for r in model.responses):
         return "missing values of single rows are estimated"
-    if any(r.residual is not None for r in model.responses) or any(t.autocor for t in model.terms()):
+    if any(r.residual is not None for r in model.responses) or any(t.traits.autocor for t in model.terms()):
         return "their residuals depend on each other"
-    odd = next((t for t in model.terms() if not t.rowwise), None)
+    odd = next((t for t in model.terms() if not t.traits.rowwise), None)
     return "" if odd is None else f"'{odd.key}' has values of single rows, or of several at once"

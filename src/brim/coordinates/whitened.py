@@ -20,6 +20,7 @@ from brim.frames.frame import Frame
 from brim.model.model import Model, Predictor, ResponseModel
 from brim.parameters.laws import LAWS
 from brim.parameters.param import Param, unconstrained_size
+from brim.terms.base import linear_of
 
 __all__ = ["Group", "Map", "Whitened", "find"]
 
@@ -106,7 +107,7 @@ def _map(model: Model, r: ResponseModel, predictor: Predictor, own: tuple[Coeffi
     mine = r.response.kept(frame)
     rows = np.arange(0, mine.n, max(1, mine.n * len(chosen) ** 2 // WORK))
     part = mine.take(rows)
-    x = np.concatenate([terms[c.term].columns(terms[c.term].design(part))[:, list(c.columns)] for c in own], axis=1)
+    x = np.concatenate([linear_of(terms[c.term]).columns(terms[c.term].design(part))[:, list(c.columns)] for c in own], axis=1)
     x = x if part.counts is None else x * np.sqrt(part.counts)[:, None]
     with np.errstate(over="ignore", invalid="ignore"):
         found = directions(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -46,6 +46,8 @@ from brim.terms.shrinkage import Shrinkage, Shrunk, main_arguments
 from brim.terms.special.mi import Imputed
 
 __all__ = ["build", "read_data2"]
+
+T = TypeVar("T", bound="AbstractTerm | None")
 
 
 def build(
@@ -91,7 +93,7 @@ def build(
 def _check_countable(model: Model, frame: Frame) -> None:
     """Of data whose rows are not all in memory, nothing may be learned that depends on each of them."""
     tied = any(r.residual is not None or r.imputed or r.family.learned for r in model.responses)
-    term = next((t for t in model.terms() if not t.countable), None)
+    term = next((t for t in model.terms() if not t.traits.countable), None)
     if term is None and not tied:
         return
     what = f"'{_written(term)}' learns from" if term is not None else "the law of the response ties together, or is learned from,"
@@ -160,9 +162,9 @@ def _with_shrinkage(model: Model, frame: Frame) -> Model:
     return replace(model, responses=responses, shared=(*model.shared, *terms), params=params)
 
 
-def _shrunk(term: AbstractTerm, priors: list[Shrinkage]) -> AbstractTerm:
+def _shrunk(term: T, priors: list[Shrinkage]) -> T:
     """Coefficients that know what their scales depend on."""
-    own = next((s for s in priors if s.vector == term.key), None)
+    own = next((s for s in priors if term is not None and s.vector == term.key), None)
     return replace(term, shrunk=own.scaling) if own is not None and isinstance(term, Population) else term
 
 
@@ -299,7 +301,7 @@ class _Builder:
             functions = {k: f for k, f in self.data2.items() if callable(f)}
             curve = Nonlinear(Elementwise(part.formula.rhs, part.nlpars, functions), part.where).learn(self.frame)
             structure = Read(()) if part.structure is None else self.special(replace(part, terms=part.structure))
-            return Read(tuple(sorted((curve, *structure.terms), key=lambda t: t.stage)), structure.shared, structure.residual)
+            return Read(tuple(sorted((curve, *structure.terms), key=lambda t: t.traits.stage)), structure.shared, structure.residual)
         plain, _ = _by_kind(part.terms)
         found = self.special(part)
         own, shared, residual = found.terms, found.shared, found.residual
@@ -307,7 +309,8 @@ class _Builder:
         _check_given(effects, own, part.terms)
         taken = residual is not None and residual.takes_intercept
         population = self.population(part, replace(part.terms, terms=plain, groups=()), taken)
-        return Read(tuple(sorted((population, *_offsets(part.terms, self.frame), *own, *effects), key=lambda t: t.stage)), shared, residual)
+        terms = (population, *_offsets(part.terms, self.frame), *own, *effects)
+        return Read(tuple(sorted(terms, key=lambda t: t.traits.stage)), shared, residual)
 
     def special(self, part: Part) -> Read:
         """The special terms of a predictor."""
@@ -362,7 +365,8 @@ class _Builder:
 
     def extras(self, predictors: tuple[Predictor, ...]) -> tuple[FamilyExtra, ...]:
         """The family's parameters without a predictor, as terms; they know the centring of the main predictor."""
-        mains = {p.name: t for p in predictors if p.name in self.plan.family.mus for t in p.terms if isinstance(t, Population | Nonlinear)}
+        mus = (p for p in predictors if p.name in self.plan.family.mus)
+        mains = {p.name: next((t for t in p.terms if isinstance(t, Population)), None) for p in mus}
         first = next(iter(mains.values()))
         known = {part.name for part in self.plan.parts} | {name for name, _ in self.plan.formula.fixed}
         kept = [e for e in self.plan.family.extras if not known & set(e.provides)]
@@ -423,7 +427,7 @@ def _offsets(terms: Terms | None, frame: Frame) -> tuple[Offset, ...]:
 
 def _check_given(effects: Iterable[GroupEffect], own: Iterable[AbstractTerm], terms: Terms) -> None:
     """What varies by group among special effects must also be a term of the predictor itself."""
-    known = {key for t in own for key in t.gives()}
+    known = {key for t in own for key in t.traits.gives}
     for e in effects:
         member = e.block.members[e.member]
         for key in member.given:

@@ -10,6 +10,8 @@ from brim.frames.frame import Frame
 from brim.parameters.param import Param, Where
 from brim.parameters.reported import Reported
 from brim.terms.base import AbstractTerm, Design, Params
+from brim.terms.facets import COUNTABLE, Traits
+from brim.terms.population import Population
 
 __all__ = ["FamilyExtra"]
 
@@ -19,36 +21,39 @@ __all__ = ["FamilyExtra"]
 class FamilyExtra(AbstractTerm):
     """One ``Extra`` of a response's family. It adds nothing to a predictor; the family's distribution reads it.
 
-    ``main`` is the main predictor's population term: thresholds are sampled where its columns have their mean.
+    ``main`` is the main predictor's population term, if it has one: thresholds are sampled where its columns have their mean.
     """
 
     extra: Extra
     where: Where
     index: int
-    main: AbstractTerm
+    main: Population | None
 
     @property
     def key(self) -> str:
         return f"extra{self.index}{self.where.suffix}"
 
     @property
-    def countable(self) -> bool:
-        return True
+    def traits(self) -> Traits:
+        return COUNTABLE
 
     def learn(self, frame: Frame) -> Self:
         return self
 
     def design(self, frame: Frame) -> Design:
-        return self.main.constants()
+        return {} if self.main is None else self.main.constants()
 
     def params(self) -> tuple[Param, ...]:
         return self.extra.params(self.where)
 
     def transform(self, params: Params, design: Design) -> dict[str, Any]:
-        return self.extra.transform(params, self.where, self.main.shift(params, design))
+        return self.extra.transform(params, self.where, self._shift(params, design))
+
+    def _shift(self, params: Params, design: Design) -> Any:
+        return 0.0 if self.main is None else self.main.shift(params, design)
 
     def invert(self, reported: Params, design: Design) -> dict[str, Any]:
-        return self.extra.invert(reported, self.where, self.main.shift(reported, design))
+        return self.extra.invert(reported, self.where, self._shift(reported, design))
 
     def dpars(self, params: Params, data: Design) -> dict[str, Dpar]:
         """What the family's distribution takes."""

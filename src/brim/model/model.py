@@ -60,7 +60,7 @@ class Predictor:
     @property
     def reads(self) -> tuple[str, ...]:
         """What its terms read of other distributional parameters."""
-        return tuple(dict.fromkeys(name for t in self.terms for name in t.reads))
+        return tuple(dict.fromkeys(name for t in self.terms for name in t.traits.reads))
 
     def given(self, params: Arrays, design: Arrays) -> dict[str, Any]:
         """What its terms hand to each other: quantities of each row."""
@@ -342,7 +342,8 @@ class Model:
         gone = frozenset(v.standardised for v in latents)
 
         def left(p: Predictor) -> Predictor:
-            return replace(p, terms=tuple(t for term in p.terms if (t := term.without(gone)) is not None))
+            terms = (t if t.latent is None else t.latent.without(gone) for t in p.terms)
+            return replace(p, terms=tuple(t for t in terms if t is not None))
 
         return replace(
             self,

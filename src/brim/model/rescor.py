@@ -20,6 +20,7 @@ from brim.linalg import cholesky, whitened
 from brim.parameters.param import Param, Slot
 from brim.parameters.reported import FAMILY, Kind, Reported, Section, called
 from brim.terms.base import AbstractTerm, Design, Params
+from brim.terms.facets import COUNTABLE, Traits
 
 __all__ = ["ResidualCorrelation"]
 
@@ -69,8 +70,8 @@ class ResidualCorrelation(AbstractTerm):
         return ResidualCorrelation(names, kinds == {"student"})
 
     @property
-    def countable(self) -> bool:
-        return True
+    def traits(self) -> Traits:
+        return COUNTABLE
 
     def learn(self, frame: Frame) -> Self:
         return self

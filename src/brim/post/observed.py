@@ -38,7 +38,7 @@ def independent_rows(fit: FitRecord, resp: str | None, newdata: Any = None) -> F
     """The rows, if each can be evaluated without the others; ``None`` where residuals or several responses tie them together."""
     model = fit.model
     responses = model.responses if resp is None else (model.response(resp),)
-    if len(responses) > 1 or model.joint is not None or any(t.autocor for t in model.terms()):
+    if len(responses) > 1 or model.joint is not None or any(t.traits.autocor for t in model.terms()):
         return None
     return observed_frame(fit, responses[0], newdata)
 

@@ -230,7 +230,7 @@ def chunks(ids: np.ndarray, held: int) -> Iterator[tuple[np.ndarray, int]]:
 
 def log_prior(model: Model, posterior: Posterior, data: dict[str, Any]) -> np.ndarray:
     """``lprior`` of every draw, recomputed from the reported quantities; as stored where it depends on others; ``(draws,)``."""
-    if any(t.hides_prior for t in model.terms()):
+    if any(t.traits.hides_prior for t in model.terms()):
         return np.ravel(posterior["lprior"])
 
     def one(reported: Any, data: Any) -> Any:
@@ -268,7 +268,7 @@ def predict(
     posterior = fit.draws
     seed = drawn_seed(seed)
     ids = pick_draws(posterior.chains * posterior.draws, ndraws, draw_ids, seed)
-    left_out = frozenset() if incl_autocor else frozenset(t.key for t in fit.model.terms() if t.autocor)
+    left_out = frozenset() if incl_autocor else frozenset(t.key for t in fit.model.terms() if t.traits.autocor)
 
     with_y = what in ("log_lik", "component") or (what in OUTPUTS and at is None)
 

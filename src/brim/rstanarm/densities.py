@@ -16,6 +16,7 @@ from brim.families.links import LINKS
 from brim.frames.frame import Frame
 from brim.parameters.param import Param, Piece
 from brim.terms.base import AbstractTerm, Design, Params
+from brim.terms.facets import Traits
 
 __all__ = ["AbstractPriorTerm", "Covariance", "Explained", "ExplainedOrdinal", "Rotated", "Shrunken", "root_of"]
 
@@ -38,6 +39,10 @@ class AbstractPriorTerm(AbstractTerm):
     def computes(self) -> tuple[str, ...]:
         """The model's parameters that ``transform`` gives, which are not sampled then."""
         return ()
+
+    def constants(self) -> Design:
+        """The arrays that the prior reads."""
+        return {}
 
     def learn(self, frame: Frame) -> Self:
         return self
@@ -236,8 +241,8 @@ class Shrunken(AbstractPriorTerm):
         return ("b",)
 
     @property
-    def hides_prior(self) -> bool:
-        return True
+    def traits(self) -> Traits:
+        return Traits(hides_prior=True)
 
     def constants(self) -> Design:
         return {"location": self.location, "scale": self.scale}

@@ -14,9 +14,10 @@ from brim.frames.frame import Frame
 from brim.language.expand import Terms
 from brim.parameters.param import Param, Where
 from brim.parameters.reported import Reported
-from brim.terms.facets import Design, LatentFacet, LinearFacet, Params, Traits
+from brim.terms.facets import Design, LinearFacet, Params, Traits
+from brim.terms.latent import Part
 
-__all__ = ["AbstractTerm", "Context", "Design", "Imputable", "Imputing", "Params", "Read", "completed", "given_key"]
+__all__ = ["AbstractTerm", "Context", "Design", "Imputable", "Imputing", "Params", "Read", "completed", "given_key", "linear_of"]
 
 
 @dataclass(frozen=True)
@@ -151,21 +152,36 @@ class Read:
     residual: Any = None
 
 
-class AbstractTerm(Traits, LinearFacet, LatentFacet, ABC):
+class AbstractTerm(ABC):
     """One kind of term of a linear predictor.
 
     Every subclass is a final frozen dataclass. Fields that are learned from data are declared with ``compare=False``:
     ``apply`` and ``transform`` read only the others and their arguments, so that two models of the same structure are
     equal and share one compiled program.
 
-    This is what every term says. What some say besides stands in ``terms.facets``: ``Traits``, and, for terms that are linear in known
-    columns or in a latent vector (these can be integrated out), ``LinearFacet`` and ``LatentFacet``.
+    This is what every term says. What some say besides stands in ``terms.facets``: terms that are linear in known columns are
+    ``LinearFacet`` too, those that add part of a latent vector (which can be integrated out) ``LatentFacet``.
     """
 
     @property
     @abstractmethod
     def key(self) -> str:
         """Unique name in the model; the term's place in the design."""
+
+    @property
+    def traits(self) -> Traits:
+        """What others must know of it before they use it."""
+        return Traits()
+
+    @property
+    def linear(self) -> LinearFacet | None:
+        """Itself, where it is linear in known columns."""
+        return None
+
+    @property
+    def latent(self) -> Part | None:
+        """The part of a latent vector that it adds to its predictor."""
+        return None
 
     @abstractmethod
     def learn(self, frame: Frame) -> Self:
@@ -191,6 +207,13 @@ class AbstractTerm(Traits, LinearFacet, LatentFacet, ABC):
         """Quantities computed once from the parameters, which ``apply`` and the report read (``r`` from ``sd``, ``L``, ``z``)."""
         return {}
 
+    def unpenalised(self, frame: Frame) -> tuple[tuple[str, Any, bool], ...]:
+        """The columns (rows, columns) that elements of its parameters multiply as they are, where their prior may be flat.
+
+        Each with the parameter's name, and whether what is constant in them is left to an intercept.
+        """
+        return ()
+
     def log_prior(self, params: Params, design: Design) -> Any:
         """What it adds to ``lprior`` besides the priors of its parameters (laws whose scale is another parameter)."""
         return 0.0
@@ -211,10 +234,6 @@ class AbstractTerm(Traits, LinearFacet, LatentFacet, ABC):
         """The standardised parameters without a prior row that ``invert`` leaves out, from all others and the reported quantities."""
         return {}
 
-    def constants(self) -> Design:
-        """The arrays of the design that are the same for all rows and all data (means of columns)."""
-        return {}
-
     def apply(self, eta: Any, params: Params, design: Design) -> Any:
         """The linear predictor with this term in it: pure JAX, ``eta -> eta``."""
         return eta
@@ -233,3 +252,9 @@ class AbstractTerm(Traits, LinearFacet, LatentFacet, ABC):
     def reported(self) -> tuple[Reported, ...]:
         """What the user sees, under brms' names."""
         return ()
+
+
+def linear_of(term: AbstractTerm) -> LinearFacet:
+    """A term of which it is known that it is linear."""
+    assert term.linear is not None
+    return term.linear

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Self, final
+from typing import Any, Self, final
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from brim.language.expand import Call, Node, Terms, arguments, deparse, expand, 
 from brim.parameters.param import COEFFICIENTS, Param, Slot, Where
 from brim.parameters.reported import COEFFICIENT, Reported
 from brim.terms.base import AbstractTerm, Context, Design, Params, Read
+from brim.terms.facets import COUNTABLE, Traits
 
 __all__ = ["CategorySpecific", "check_taken", "inner_terms", "read", "without_cs"]
 
@@ -81,15 +82,14 @@ class CategorySpecific(AbstractTerm):
     nthres: int
     coefs: tuple[str, ...] = ()
     matrix: ModelMatrix | None = field(compare=False, default=None, repr=False)
-    stage: ClassVar[int] = 2
 
     @property
     def key(self) -> str:
         return f"bcs{self.where.suffix}"
 
     @property
-    def countable(self) -> bool:
-        return True
+    def traits(self) -> Traits:
+        return replace(COUNTABLE, stage=2)
 
     def learn(self, frame: Frame) -> Self:
         matrix = ModelMatrix(self.terms).learn(frame)

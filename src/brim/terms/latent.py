@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Self
 
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +14,18 @@ from jax.scipy.linalg import block_diag
 from brim.frames.frame import Frame
 from brim.linalg import Cells, lower_cells, sum_by
 
-__all__ = ["AbstractCurve", "AbstractLatent", "Incidence", "Loadings", "Part", "named", "scales_of", "spread", "spread_together"]
+__all__ = [
+    "AbstractCurve",
+    "AbstractLatent",
+    "Incidence",
+    "LatentFacet",
+    "Loadings",
+    "Part",
+    "named",
+    "scales_of",
+    "spread",
+    "spread_together",
+]
 
 
 EFFECTS = " effects"  # behind the name of a grouping factor
@@ -67,6 +78,21 @@ class Incidence(NamedTuple):
         return np.stack([np.bincount(level, np.ravel(z * values), n) for z in self.columns])
 
 
+class LatentFacet(ABC):
+    """A term that adds part of a latent vector, standard normal given the rest."""
+
+    @abstractmethod
+    def incidence(self, frame: Frame, codes: Any, known: Mapping[str, Any]) -> Incidence:
+        """Where its part of the latent vector stands in these rows.
+
+        ``codes`` are those that the vector found; ``known`` has what earlier terms of the predictor give.
+        """
+
+    @abstractmethod
+    def without(self, gone: frozenset[str]) -> Self | None:
+        """What is left of the term without the latent vectors ``z`` of these names; ``None``: nothing."""
+
+
 @dataclass(frozen=True)
 class Part:
     """The part of a latent vector that a term adds to its predictor.
@@ -79,12 +105,25 @@ class Part:
         Which of its coefficients.
     given
         Keys of what the predictor gives the last of these to multiply (special effects).
+    term
+        The term, where it stands in a predictor.
     """
 
     vector: AbstractLatent
     start: int
     stop: int
     given: tuple[str, ...] = ()
+    term: LatentFacet | None = field(default=None, compare=False, repr=False)
+
+    def incidence(self, frame: Frame, codes: Any, known: Mapping[str, Any]) -> Incidence:
+        """Where it stands in these rows, as its term says."""
+        assert self.term is not None
+        return self.term.incidence(frame, codes, known)
+
+    def without(self, gone: frozenset[str]) -> Any:
+        """What is left of its term without the latent vectors ``z`` of these names."""
+        assert self.term is not None
+        return self.term.without(gone)
 
 
 class AbstractLatent(ABC):

@@ -9,6 +9,7 @@ from brim.frames.frame import Frame
 from brim.parameters.param import Where
 from brim.terms.base import AbstractTerm, Design, Params
 from brim.terms.elementwise import Elementwise
+from brim.terms.facets import COUNTABLE, Traits
 
 __all__ = ["Nonlinear"]
 
@@ -34,8 +35,8 @@ class Nonlinear(AbstractTerm):
         return f"nl{self.where.suffix}"
 
     @property
-    def countable(self) -> bool:
-        return True
+    def traits(self) -> Traits:
+        return COUNTABLE
 
     def learn(self, frame: Frame) -> Self:
         return replace(self, expression=self.expression.learn(frame))

@@ -11,6 +11,7 @@ from brim.errors import BrimError
 from brim.frames.frame import Frame
 from brim.parameters.param import Param
 from brim.terms.base import AbstractTerm, Design, Params
+from brim.terms.facets import COUNTABLE, Traits
 
 __all__ = ["OrderedIntercepts"]
 
@@ -44,8 +45,8 @@ class OrderedIntercepts(AbstractTerm):
         return f"ordered_{self.parts[0].name}"
 
     @property
-    def countable(self) -> bool:
-        return True
+    def traits(self) -> Traits:
+        return COUNTABLE
 
     def learn(self, frame: Frame) -> Self:
         return self

@@ -17,14 +17,15 @@ from brim.linalg import solve_lower
 from brim.parameters.param import COEFFICIENTS, Param, Slot, Where
 from brim.parameters.reported import COEFFICIENT, INTERCEPT, Reported
 from brim.terms.base import AbstractTerm, Design, Params
-from brim.terms.latent import AbstractCurve, Incidence, Loadings, Part, scales_of
+from brim.terms.facets import COUNTABLE, LinearFacet, Traits
+from brim.terms.latent import AbstractCurve, Incidence, LatentFacet, Loadings, Part, scales_of
 
 __all__ = ["Population"]
 
 
 @final
 @dataclass(frozen=True)
-class Population(AbstractTerm, AbstractCurve):
+class Population(AbstractTerm, AbstractCurve, LinearFacet, LatentFacet):
     """The population-level part of one predictor.
 
     The intercept is sampled as the value of the predictor at the mean of the columns (brms' ``Intercept``, which its
@@ -75,12 +76,8 @@ class Population(AbstractTerm, AbstractCurve):
         return f"b{self.where.suffix}"
 
     @property
-    def countable(self) -> bool:
-        return not self._rotated
-
-    @property
-    def rowwise(self) -> bool:
-        return True
+    def traits(self) -> Traits:
+        return Traits(countable=not self._rotated, rowwise=True)
 
     @property
     def intercept_key(self) -> str:
@@ -138,6 +135,7 @@ class Population(AbstractTerm, AbstractCurve):
         return solve_lower(jnp.asarray(design["upper"]).T, params[self.sampled][:, None], transposed=True)[:, 0]
 
     def shift(self, params: Params, design: Design) -> Any:
+        """How far the predictor's zero was moved by centring its columns: ``mean(X) b``."""
         left_out = self.bare or (self.shrunk and self.key not in params)
         return design["means"] @ self._b(params, design) if self.coefs and not left_out else 0.0
 
@@ -175,11 +173,15 @@ class Population(AbstractTerm, AbstractCurve):
             eta = eta + design["X"] @ params[self.key]
         return eta
 
+    @property
+    def linear(self) -> Self:
+        return self
+
     def coefficients(self, params: Params) -> Any:
         parts = [params[self.intercept_key][None]] if self.intercept else []
         return jnp.concatenate([*parts, *([params[self.key]] if self._own else [])] or [jnp.zeros(0)])
 
-    def linear(self) -> tuple[tuple[str, int], ...]:
+    def sampled_as(self) -> tuple[tuple[str, int], ...]:
         parts = [*([(self.intercept_key, 1)] if self.intercept else []), *([(self.key, len(self.coefs))] if self._own else [])]
         return () if self._rotated else tuple(parts)
 
@@ -192,7 +194,7 @@ class Population(AbstractTerm, AbstractCurve):
 
     @property
     def latent(self) -> Part | None:
-        return Part(self, 0, 1) if self.shrunk and not self.bare else None
+        return Part(self, 0, 1, term=self) if self.shrunk and not self.bare else None
 
     def incidence(self, frame: Frame, codes: Any, known: Params) -> Incidence:
         return Incidence(None, np.ascontiguousarray(self.basis(self.design(frame)).T))
@@ -260,7 +262,7 @@ def _check_names(coefs: tuple[str, ...], terms: Terms) -> None:
 
 @final
 @dataclass(frozen=True)
-class Offset(AbstractTerm):
+class Offset(AbstractTerm, LinearFacet):
     """``offset(expr)``: a known addition to the predictor, ``eta + expr``."""
 
     expression: Any = field(compare=False)
@@ -272,8 +274,8 @@ class Offset(AbstractTerm):
         return f"offset:{self.name}"
 
     @property
-    def countable(self) -> bool:
-        return True
+    def traits(self) -> Traits:
+        return COUNTABLE
 
     def learn(self, frame: Frame) -> Self:
         out = replace(self, learned=Expression(self.expression).learn(frame))
@@ -295,6 +297,10 @@ class Offset(AbstractTerm):
 
     def apply(self, eta: Any, params: Params, design: Design) -> Any:
         return eta + jnp.asarray(design["offset"])
+
+    @property
+    def linear(self) -> Self:
+        return self
 
     def coefficients(self, params: Params) -> Any:
         return jnp.ones(1)

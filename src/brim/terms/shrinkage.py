@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self, final
 
 import jax.numpy as jnp
@@ -19,6 +19,7 @@ from brim.parameters.param import Param, Piece, Where
 from brim.parameters.reported import FAMILY, Reported
 from brim.parameters.text import parse_prior
 from brim.terms.base import AbstractTerm, Design, Params
+from brim.terms.facets import COUNTABLE, Traits
 from brim.terms.latent import scales_of
 
 __all__ = ["SHRINKAGE", "Shrinkage", "Shrunk", "main_arguments"]
@@ -141,10 +142,6 @@ class Shrinkage(AbstractTerm):
     def key(self) -> str:
         return f"shrinkage{self.where.suffix}"
 
-    @property
-    def hides_prior(self) -> bool:
-        return self.name == "horseshoe"
-
     @staticmethod
     def of(name: str, given: dict[str, Any], parts: tuple[Shrunk, ...], where: Where, sigma: str, rows: int) -> Shrinkage:
         """From the arguments a user gave; ``par_ratio`` sets the global scale to ``par_ratio / sqrt(rows)``."""
@@ -168,8 +165,8 @@ class Shrinkage(AbstractTerm):
         return Shrinkage(name, tuple(float(v) for v in values.values() if v is not None), parts, where, sigma if scaled else "", shares)
 
     @property
-    def countable(self) -> bool:
-        return True
+    def traits(self) -> Traits:
+        return replace(COUNTABLE, hides_prior=self.name == "horseshoe")
 
     def learn(self, frame: Frame) -> Self:
         return self

@@ -21,6 +21,7 @@ from brim.frames.frame import Frame
 from brim.linalg import SMALL, batch
 from brim.model.model import Model
 from brim.parameters.param import Param, unconstrained_size
+from brim.terms.base import linear_of
 from brim.terms.latent import Incidence
 
 __all__ = [
@@ -109,7 +110,7 @@ def rows_of(t: Adapted, frame: Frame) -> Rows:
     for vector, seats in zip(t.latents, t.seats, strict=True):
         # levels are known by their text, which takes long
         codes = {u: vector.codes(frames[u]) for u in {s.unit for s in seats}}
-        incidences.append(tuple(s.term.incidence(frames[s.unit], codes[s.unit], known[s.unit][s.place]) for s in seats))
+        incidences.append(tuple(s.part.incidence(frames[s.unit], codes[s.unit], known[s.unit][s.place]) for s in seats))
     first, chain = t.parts[2].start, range(len(t.chain))
     parents = {(b, c): _parents(t, incidences, first + b, first + c) for b in chain for c in chain if c > b}
     return Rows(data["design"], tuple(rows.n for rows in frames), tuple(incidences), parents, _other_coordinates(t))
@@ -154,7 +155,7 @@ def linear_design(t: Adapted, rows: Rows) -> list[list[np.ndarray]]:
     """For each place of each unit, the columns of the rest of its predictor, (columns, rows)."""
 
     def columns(place: Place, n: int) -> np.ndarray:
-        parts = [np.asarray(term.columns(rows.design[term.key])) for term in place.predictor(t.rest).terms]
+        parts = [np.asarray(linear_of(term).columns(rows.design[term.key])) for term in place.predictor(t.rest).terms]
         return np.concatenate([np.zeros((n, 0)), *parts], axis=1).T
 
     return [[columns(p, n) for p in unit.places] for unit, n in zip(t.units, rows.sizes, strict=True)]

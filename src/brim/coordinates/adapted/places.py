@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from brim.frames.frame import Frame
 from brim.model.model import Model, Predictor
-from brim.terms.base import AbstractTerm
+from brim.terms.base import AbstractTerm, linear_of
 from brim.terms.latent import AbstractLatent, Part
 
 __all__ = ["Place", "Seat", "Unit", "frames_of", "seats_of", "units_of"]
@@ -41,7 +41,7 @@ class Place:
 
     def coefficients(self, model: Model, params: Arrays) -> Any:
         """The coefficients of its terms there, all of them linear."""
-        return jnp.concatenate([term.coefficients(params) for term in self.predictor(model).terms] or [jnp.zeros(0)])
+        return jnp.concatenate([linear_of(term).coefficients(params) for term in self.predictor(model).terms] or [jnp.zeros(0)])
 
     def leads(self, model: Model) -> bool:
         """Whether it is (part of) the main predictor of its response: a single row says little of the others, of scales and shapes."""

@@ -190,7 +190,7 @@ def obstacle(model: Model) -> str:
 def why_not(latent: AbstractLatent, model: Model, exact: Integrated | None) -> str:
     """Why a vector cannot follow the likelihood; empty if it can (as long as there are not too many effects)."""
     places = [p.predictor(model) for unit in units_of(model, (latent,)) for p in unit.places]
-    if any(t.stage != 0 for p in places for t in p.terms):
+    if any(t.traits.stage != 0 for p in places for t in p.terms):
         return "its predictor is not a sum of terms"
     # where effects are integrated out of the mean, the likelihood is not expanded in other predictors: it would lack these effects
     if exact is not None and any(p.where.dpar or p.where.nlpar for p in places):

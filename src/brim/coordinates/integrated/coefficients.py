@@ -105,7 +105,7 @@ def linear_coefficients(model: Model, terms: Iterable[AbstractTerm], which: Call
     by_name, out = {p.name: p for p in model.params}, []
     for term in terms:
         at = 0
-        for name, size in term.linear():
+        for name, size in term.linear.sampled_as() if term.linear is not None else ():
             able = which(by_name[name]) if name in by_name else ()  # others are made up of parameters: those of shrinkage priors
             if able:
                 out.append(Coefficients(name, able, term.key, tuple(at + i for i in able)))

@@ -48,6 +48,7 @@ from brim.infer.nuts.random import normals, substream
 from brim.infer.target import Draws
 from brim.linalg import sum_by
 from brim.parameters.prior import prior_args
+from brim.terms.base import linear_of
 from brim.terms.latent import Incidence, spread_together
 
 __all__ = ["Integral", "integral_of", "log_marginal_function"]
@@ -312,7 +313,7 @@ def _from_sums(e: Integrated, full: Arrays, data: Arrays) -> Evidence:
     sums: Sums = data["integral"].sums
     sigma, mu = _sigma(e, full), e.response.predictor("mu")
     assert mu is not None
-    kept = ((t.coefficients(full), e.apart(t)) for t in mu.terms)
+    kept = ((linear_of(t).coefficients(full), e.apart(t)) for t in mu.terms)
     beta = jnp.concatenate(
         [*(jnp.delete(c, np.array(gone, int)) if gone else c for c, gone in kept), jnp.zeros(sum(c.width for c in e.curves))]
     )

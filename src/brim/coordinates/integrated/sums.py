@@ -16,7 +16,7 @@ from brim.errors import BrimError
 from brim.frames.frame import Frame
 from brim.infer.target import NowhereError
 from brim.language.expand import deparse
-from brim.terms.base import AbstractTerm
+from brim.terms.base import AbstractTerm, linear_of
 from brim.terms.groups.group import GroupBlock
 from brim.terms.latent import Incidence
 
@@ -232,12 +232,12 @@ def curve_columns(e: Integrated, design: Mapping[str, Any], own: Basis | None = 
 def coefficient_columns(e: Integrated, design: Mapping[str, Any]) -> np.ndarray:
     """What population coefficients that are integrated out multiply, (rows, m)."""
     terms = {t.key: t for t in _terms(e)}
-    return np.concatenate([terms[c.term].columns(design[c.term])[:, list(c.columns)] for c in e.coefficients], axis=1)
+    return np.concatenate([linear_of(terms[c.term]).columns(design[c.term])[:, list(c.columns)] for c in e.coefficients], axis=1)
 
 
 def _other_columns(e: Integrated, design: Mapping[str, Any]) -> np.ndarray:
     """What coefficients that are sampled multiply, (rows, p)."""
-    parts = [np.delete(t.columns(design[t.key]), e.apart(t), axis=1) for t in _terms(e)]
+    parts = [np.delete(linear_of(t).columns(design[t.key]), e.apart(t), axis=1) for t in _terms(e)]
     return np.concatenate([np.zeros((len(design[e.response.data_key]["y"]), 0)), *parts], axis=1)
 
 

@@ -16,7 +16,7 @@ from brim.errors import BrimError
 from brim.frames.frame import Frame
 from brim.model.model import Model, ResponseModel
 from brim.parameters.param import unconstrained_size
-from brim.terms.base import AbstractTerm
+from brim.terms.base import AbstractTerm, linear_of
 from brim.terms.groups.effect import GroupEffect
 from brim.terms.groups.group import GroupBlock
 from brim.terms.latent import AbstractCurve, AbstractLatent, named
@@ -223,7 +223,7 @@ def _check_response(model: Model) -> None:
     if model.prior_only:
         raise _cannot("its likelihood is left out (sample_prior = 'only')")
     mu = r.predictor("mu")
-    if mu is None or any(t.stage != 0 for t in mu.terms):
+    if mu is None or any(t.traits.stage != 0 for t in mu.terms):
         raise _cannot("the mean is not a sum of effects")
     if r.residual is not None:
         raise _cannot("its residuals are correlated")
@@ -339,11 +339,13 @@ def reads_rows(rest: Model, frame: Frame) -> bool:
 
 def linear_columns(rest: Model, terms: tuple[AbstractTerm, ...], frame: Frame) -> int | None:
     """Number of columns of these terms of a model; ``None`` if one of them is not linear."""
+    if any(t.linear is None for t in terms):
+        return None
 
     def coefficients(q: Any, data: Any) -> list[Any]:
         full = rest.transform(rest.layout.constrain(q, data["fixed"])[0], data["design"])
-        return [t.coefficients(full) for t in terms]
+        return [linear_of(t).coefficients(full) for t in terms]
 
     with float64():
         shapes = jax.eval_shape(coefficients, np.zeros(rest.layout.dim), rest.data(frame.take(np.arange(1))))
-    return None if any(s is None for s in shapes) else sum(s.shape[0] for s in shapes)
+    return sum(s.shape[0] for s in shapes)

@@ -22,7 +22,7 @@ def tagged_log_prior(fit: FitRecord, tag: str) -> np.ndarray:
     tags = {row.tag for row in model.rows if row.tag}
     if tag not in tags:
         raise BrimError(f"no prior has the tag '{tag}'", hint=suggest(tag, tags, "tags"))
-    if any(t.hides_prior for t in model.terms()):
+    if any(t.traits.hides_prior for t in model.terms()):
         raise BrimError("priors of this model depend on others and have no density of their own")
     rows = {row.key: row for row in model.rows}
     chosen = replace(model, params=tuple(_only(p, rows, tag) for p in model.params))

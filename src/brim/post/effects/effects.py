@@ -219,7 +219,7 @@ def conditional_effects(
 def _read_by_terms(response: ResponseModel) -> list[str]:
     """The columns of its terms that its own formulas may not name: the measurement error of ``x | mi(sd)`` behind ``mi(x)``."""
     by_group = {e.key for e in response.effects()}
-    terms = [t for p in response.predictors for t in p.terms if not t.autocor and t.key not in by_group]
+    terms = [t for p in response.predictors for t in p.terms if not t.traits.autocor and t.key not in by_group]
     return [name for t in terms for name in t.variables()]
 
 

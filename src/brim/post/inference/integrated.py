@@ -92,7 +92,7 @@ def _numbers(grouping: Any) -> tuple[str, ...]:
 
 
 def _quadrature(fit: FitRecord, response: ResponseModel, frame: Frame, holder: str, dpar: str | None, ids: np.ndarray) -> np.ndarray:
-    left_out = frozenset(t.key for t in fit.model.terms() if t.autocor)
+    left_out = frozenset(t.key for t in fit.model.terms() if t.traits.autocor)
     model, design, skip = design_for(fit.model, fit.frame, frame, response, None, True, False, left_out)
     scoped = model.response(response.name)
     if dpar is not None and dpar != holder:

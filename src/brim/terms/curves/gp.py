@@ -24,7 +24,8 @@ from brim.parameters.param import Param, Piece, Shrinks, Slot, Where
 from brim.parameters.reported import Kind, Reported, Section, called
 from brim.terms.base import AbstractTerm, Context, Design, Params, Read
 from brim.terms.curves.kernels import KERNELS, NAMES, correlation, lscale_prior, root_spectral_density
-from brim.terms.latent import AbstractCurve, Incidence, Loadings, Part
+from brim.terms.facets import LinearFacet
+from brim.terms.latent import AbstractCurve, Incidence, LatentFacet, Loadings, Part
 
 __all__ = ["GaussianProcess", "read"]
 
@@ -142,7 +143,7 @@ class Process:
 
 @final
 @dataclass(frozen=True)
-class GaussianProcess(AbstractTerm, AbstractCurve):
+class GaussianProcess(AbstractTerm, AbstractCurve, LinearFacet, LatentFacet):
     """``eta + sum_j C_j f_j(x)`` with ``f_j ~ GP(0, sdgp_j^2 k(x, x' | lscale_j))``.
 
     Exact: ``f = L z`` at the distinct points, ``L L' = K``. Reported is ``z``; sampled is ``u`` of ``f = P R u``, ``R R' = P' K P``, with
@@ -383,15 +384,19 @@ class GaussianProcess(AbstractTerm, AbstractCurve):
 
     # ------------------------------------------------------------------ as columns and coefficients
 
+    @property
+    def linear(self) -> Self | None:
+        return self if self.bare else None
+
     def coefficients(self, params: Params) -> Any:
-        return jnp.zeros(0) if self.bare else None
+        return jnp.zeros(0)
 
     def columns(self, design: Design) -> Any:
-        return np.zeros((len(design["at0" if self.k is None else "Phi0"]), 0)) if self.bare else None
+        return np.zeros((len(design["at0" if self.k is None else "Phi0"]), 0))
 
     @property
     def latent(self) -> Part | None:
-        return None if self.bare else Part(self, 0, 1)
+        return None if self.bare else Part(self, 0, 1, term=self)
 
     def incidence(self, frame: Frame, codes: Any, known: Params) -> Incidence:
         return Incidence(None, np.ascontiguousarray(self.basis(self.design(frame)).T))

@@ -23,7 +23,8 @@ from brim.language.expand import Call, Node, deparse, fault, variables
 from brim.parameters.param import COEFFICIENTS, Param, Piece, Shrinks, Slot, Where
 from brim.parameters.reported import COEFFICIENT, Kind, Reported, Section, called
 from brim.terms.base import AbstractTerm, Context, Design, Params, Read
-from brim.terms.latent import AbstractCurve, Incidence, Loadings, Part
+from brim.terms.facets import LinearFacet, Traits
+from brim.terms.latent import AbstractCurve, Incidence, LatentFacet, Loadings, Part
 
 __all__ = ["PENALISED", "SDS", "Smooth", "read"]
 
@@ -53,7 +54,7 @@ def read(terms: tuple[tuple[Node, ...], ...], context: Context) -> Read:
 
 @final
 @dataclass(frozen=True)
-class Smooth(AbstractTerm, AbstractCurve):
+class Smooth(AbstractTerm, AbstractCurve, LinearFacet, LatentFacet):
     """One smooth, or one for each level of a factor ``by``.
 
     Attributes
@@ -108,8 +109,8 @@ class Smooth(AbstractTerm, AbstractCurve):
     # ------------------------------------------------------------------ learning
 
     @property
-    def rowwise(self) -> bool:
-        return True
+    def traits(self) -> Traits:
+        return Traits(rowwise=True)
 
     def learn(self, frame: Frame) -> Self:
         call = SmoothCall.read(self.call)
@@ -273,6 +274,10 @@ class Smooth(AbstractTerm, AbstractCurve):
 
     # ------------------------------------------------------------------ as columns and coefficients
 
+    @property
+    def linear(self) -> Self:
+        return self
+
     def coefficients(self, params: Params) -> Any:
         names = [*(["bs"] if self.smooth is not None and self.smooth.n_fixed else []), *(["s"] if self._wiggles else [])]
         return jnp.concatenate([params[self._name(n)] for n in names] or [jnp.zeros(0)])
@@ -297,7 +302,7 @@ class Smooth(AbstractTerm, AbstractCurve):
 
     @property
     def latent(self) -> Part | None:
-        return Part(self, 0, 1) if self._wiggles else None
+        return Part(self, 0, 1, term=self) if self._wiggles else None
 
     def incidence(self, frame: Frame, codes: Any, known: Params) -> Incidence:
         return Incidence(None, np.ascontiguousarray(self.basis(self.design(frame)).T))

@@ -13,8 +13,9 @@ import numpy as np
 
 from brim.frames.frame import Frame
 from brim.terms.base import AbstractTerm, Design, Params
+from brim.terms.facets import COUNTABLE, LinearFacet, Traits
 from brim.terms.groups.member import Member, Term
-from brim.terms.latent import Incidence, Part
+from brim.terms.latent import Incidence, LatentFacet, Part
 
 if TYPE_CHECKING:
     from brim.terms.groups.group import GroupBlock
@@ -24,7 +25,7 @@ __all__ = ["GroupEffect"]
 
 @final
 @dataclass(frozen=True)
-class GroupEffect(AbstractTerm):
+class GroupEffect(AbstractTerm, LinearFacet, LatentFacet):
     """A block's part in one predictor: ``eta_i + sum_k Z_ik r_k[J_i]`` (a weighted sum over memberships for ``mm()``)."""
 
     block: GroupBlock
@@ -34,10 +35,6 @@ class GroupEffect(AbstractTerm):
     @property
     def key(self) -> str:
         return f"{self.block.key}{self.block.members[self.member].where.suffix}_{self.member}"
-
-    @property
-    def stage(self) -> int:
-        return 2 if self.block.members[self.member].nthres else 0
 
     @property
     def label(self) -> str:
@@ -64,8 +61,8 @@ class GroupEffect(AbstractTerm):
         return tuple(dict.fromkeys([*self.block.grouping.variables(), *self._member.variables()]))
 
     @property
-    def countable(self) -> bool:
-        return True
+    def traits(self) -> Traits:
+        return replace(COUNTABLE, stage=2) if self.block.members[self.member].nthres else COUNTABLE
 
     def learn(self, frame: Frame) -> Self:
         return self
@@ -76,7 +73,7 @@ class GroupEffect(AbstractTerm):
 
     @property
     def latent(self) -> Part:
-        return Part(self.block, self._start, self._start + len(self.coefs), self.block.members[self.member].given)
+        return Part(self.block, self._start, self._start + len(self.coefs), self.block.members[self.member].given, self)
 
     @property
     def _start(self) -> int:
@@ -149,9 +146,11 @@ class GroupEffect(AbstractTerm):
             return j, z
         return j, (z[:, None] if z.ndim == 2 else np.swapaxes(z, 0, 1)) * design["W"]
 
+    @property
+    def linear(self) -> Self | None:
+        return self if self.plain else None
+
     def coefficients(self, params: Params) -> Any:
-        if not self.plain:
-            return None
         return jnp.ravel(self._effects(params))
 
     def columns(self, design: Design) -> Any:

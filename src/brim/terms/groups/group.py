@@ -23,6 +23,7 @@ from brim.linalg import cholesky, solve
 from brim.parameters.param import Param, Piece, Shrinks, Slot
 from brim.parameters.reported import Kind, Reported, Section
 from brim.terms.base import AbstractTerm, Design, Params
+from brim.terms.facets import COUNTABLE, Traits
 from brim.terms.groups.effect import GroupEffect
 from brim.terms.groups.grouping import Grouping
 from brim.terms.groups.member import Member
@@ -85,8 +86,8 @@ class GroupBlock(AbstractTerm, AbstractLatent):
         return self.correlated and len(self.coefs) > 1
 
     @property
-    def countable(self) -> bool:
-        return True
+    def traits(self) -> Traits:
+        return COUNTABLE
 
     def learn(self, frame: Frame) -> Self:
         members = tuple(m.learn(frame, self.grouping) for m in self.members)

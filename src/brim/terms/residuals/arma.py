@@ -15,6 +15,7 @@ from brim.language.expand import Call, deparse, fault
 from brim.parameters.param import Param, Where
 from brim.parameters.reported import Reported
 from brim.terms.base import AbstractTerm, Context, Design, Imputing, Params, Read, completed
+from brim.terms.facets import Traits
 from brim.terms.residuals.series import Series, lag_params, lag_reported, orders
 
 __all__ = ["Autoregression", "read"]
@@ -58,16 +59,8 @@ class Autoregression(AbstractTerm):
     imputed: Imputing | None = None
 
     @property
-    def reads(self) -> tuple[str, ...]:
-        return ("sigma",) if self.family == "gaussian" else ("sigma", "nu")
-
-    @property
-    def autocor(self) -> bool:
-        return True
-
-    @property
-    def stage(self) -> int:
-        return 1
+    def traits(self) -> Traits:
+        return Traits(stage=1, autocor=True, reads=("sigma",) if self.family == "gaussian" else ("sigma", "nu"))
 
     @property
     def key(self) -> str:

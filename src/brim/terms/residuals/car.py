@@ -17,6 +17,7 @@ from brim.language.expand import Call, Constant, Node, Text, arguments, deparse,
 from brim.parameters.param import Param, Piece, Shrinks, Slot, Where
 from brim.parameters.reported import LATENT, Reported
 from brim.terms.base import AbstractTerm, Context, Design, Params, Read
+from brim.terms.facets import Traits
 from brim.terms.residuals.law import AUTOCOR
 from brim.terms.residuals.matrices import named_matrix, square_matrix
 
@@ -78,8 +79,8 @@ class ConditionalAutoregression(AbstractTerm):
     arrays: Any = field(compare=False, default=None, repr=False)
 
     @property
-    def autocor(self) -> bool:
-        return True
+    def traits(self) -> Traits:
+        return Traits(autocor=True)
 
     @property
     def key(self) -> str:

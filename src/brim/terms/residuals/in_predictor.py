@@ -16,6 +16,7 @@ from brim.linalg import cholesky, solve_lower
 from brim.parameters.param import Param, Piece, Shrinks, Slot, Where
 from brim.parameters.reported import LATENT, Reported
 from brim.terms.base import AbstractTerm, Context, Design, Params, Read
+from brim.terms.facets import Traits
 from brim.terms.residuals.correlation import AbstractCorrelation, blocks, read_correlation
 from brim.terms.residuals.law import AUTOCOR
 from brim.terms.residuals.past import Past
@@ -56,12 +57,8 @@ class LatentResiduals(AbstractTerm):
     past: Any = field(compare=False, default=None, repr=False)
 
     @property
-    def autocor(self) -> bool:
-        return True
-
-    @property
-    def stage(self) -> int:
-        return 1
+    def traits(self) -> Traits:
+        return Traits(stage=1, autocor=True)
 
     @property
     def key(self) -> str:

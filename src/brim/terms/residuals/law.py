@@ -14,6 +14,7 @@ from jax.scipy.special import gammaln
 from brim.linalg import cholesky, inverse_lower, solve
 from brim.parameters.reported import Kind, Section
 from brim.terms.base import AbstractTerm, Design, Params
+from brim.terms.facets import Traits
 
 __all__ = ["AUTOCOR", "NATURAL", "AbstractJointLaw", "AbstractResidual", "Margin", "whiten"]
 
@@ -42,12 +43,8 @@ class AbstractJointLaw(AbstractTerm, ABC):
     """The law of all rows of a response together, in place of the product of the family's laws of each row."""
 
     @property
-    def autocor(self) -> bool:
-        return True
-
-    @property
-    def stage(self) -> int:
-        return 1
+    def traits(self) -> Traits:
+        return Traits(stage=1, autocor=True)
 
     @property
     def what(self) -> str:

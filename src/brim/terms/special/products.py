@@ -14,6 +14,7 @@ from brim.language.expand import Call, Name, Node, Terms, deparse, fault, specia
 from brim.parameters.param import COEFFICIENTS, Param, Slot, Where
 from brim.parameters.reported import COEFFICIENT, Reported
 from brim.terms.base import AbstractTerm, Context, Design, Params, Read, given_key
+from brim.terms.facets import Traits
 from brim.terms.registry import variable_reader
 from brim.terms.special.variable import Place, SpecialVariable
 
@@ -82,8 +83,9 @@ class SpecialEffects(AbstractTerm):
     # ------------------------------------------------------------------ learning
 
     @property
-    def countable(self) -> bool:
-        return all(v.countable for v in self.variable)
+    def traits(self) -> Traits:
+        apart = all(v.countable for v in self.variable)
+        return Traits(countable=apart, rowwise=apart, gives=tuple(given_key(self.where, c) for c in self.coefs))
 
     def learn(self, frame: Frame) -> Self:
         learned = tuple(v.learn(frame) for v in self.variable)
@@ -161,11 +163,8 @@ class SpecialEffects(AbstractTerm):
             value = value * v.value(params, own, place)
         return value
 
-    def gives(self) -> tuple[str, ...]:
-        return tuple(given_key(self.where, c) for c in self.coefs)
-
     def given(self, params: Params, design: Design) -> dict[str, Any]:
-        return {key: self._values(p, params, design) for key, p in zip(self.gives(), self.products, strict=True)}
+        return {key: self._values(p, params, design) for key, p in zip(self.traits.gives, self.products, strict=True)}
 
     def apply(self, eta: Any, params: Params, design: Design) -> Any:
         for k, product in enumerate(self.products):
