@@ -35,8 +35,7 @@ def main() -> None:
             warm, run = _programs(blackjax, goal, job)
         with result.timed("sampling"):
             q, stats, warm_steps = _chains(goal, job, warm, run)
-        info = {"engine": "blackjax", "seed": job.seed}
-        fit = with_engine_draws(empty, own, Draws(q, stats, info))
+        fit = with_engine_draws(empty, own, Draws(q, stats, {"engine": "blackjax", "seed": job.seed}))
     result.summarised(fit.summary())
     result.told |= {
         "steps": int(stats["n_steps"].sum()),

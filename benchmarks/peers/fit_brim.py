@@ -30,10 +30,10 @@ def main() -> None:
         )
     result.summarised(fit.summary())
     info = fit.info
-    stages = ("start_seconds", "warmup_seconds", "sampling_seconds", "completion_seconds")
+    begun = info.get("start_seconds", 0.0) + info["warmup_seconds"]
     result.told |= {
         "compile_seconds": float(info["compile_seconds"]),
-        "sampling_seconds": float(sum(info.get(stage, 0.0) for stage in stages)),
+        "sampling_seconds": begun + info["sampling_seconds"] + info.get("completion_seconds", 0.0),
         "steps": int(np.sum(fit.stats["n_steps"])),
         "warmup_steps": int(np.sum(info["warmup_steps"])),
         "divergences": int(np.sum(fit.stats["diverging"])),

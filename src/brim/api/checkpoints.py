@@ -13,6 +13,7 @@ from brim.disk import check_place, lock, write_whole
 from brim.errors import BrimError
 from brim.fit.record import FitRecord
 from brim.fit.run import coordinates, sample
+from brim.fit.running import Running
 from brim.infer.nuts.checkpoint import Checkpoint
 from brim.infer.nuts.sampling import fresh_seed
 from brim.post.files.io import differences, read, save
@@ -34,9 +35,10 @@ def kept(path: str | os.PathLike[str], iterations: int | None, family: Any) -> t
     return record, folder, _told(folder)["init"]
 
 
-def sample_kept(record: FitRecord, folder: Path, *, init: Any, executor: Any = None, **run: Any) -> FitRecord:
+def sample_kept(record: FitRecord, folder: Path, how: Running) -> FitRecord:
     """Sample a built model, or go on sampling it, with its chains in a folder."""
-    if executor is not None:
+    init = how.init
+    if how.executor is not None:
         raise BrimError("executor and checkpoint: chains are kept where they run in this process", hint="leave one of them out")
     if init is not None and (isinstance(init, bool) or not isinstance(init, int | float)):
         raise BrimError(
@@ -53,7 +55,7 @@ def sample_kept(record: FitRecord, folder: Path, *, init: Any, executor: Any = N
         if record.frame.whole is not None:
             coordinates(record)  # what is asked of all rows is saved with the request: these may be out of reach later
         record = _begun(record, folder, init)
-        return sample(record, init=init, checkpoint=Checkpoint(folder), **run)
+        return sample(record, replace(how, checkpoint=Checkpoint(folder)))
 
 
 def _begun(record: FitRecord, folder: Path, init: Any) -> FitRecord:

@@ -12,6 +12,7 @@ from brim.api.brm import brm
 from brim.api.fit import Fit
 from brim.arguments import place
 from brim.errors import BrimError, warn
+from brim.infer.info import Info
 from brim.terms.curves.smooth import PENALISED
 
 __all__ = ["from_brms"]
@@ -62,5 +63,5 @@ def from_brms(draws: Any, formula: Any, data: Any, family: Any = "gaussian", pri
     extra = {c: np.asarray(frame[c], float).reshape(chains, -1) for c in frame.columns if c.startswith("prior_")}
     if any(q.kind == PENALISED for q in fit.model.reported()):
         warn("the basis of a smooth is unique up to the sign of its functions: compare fitted() with R's before you rely on these draws")
-    info = {"engine": "draws by brms"}
+    info: Info = {"engine": "draws by brms"}
     return replace(fit, posterior=replace(fit.draws, extra=extra), info=info)

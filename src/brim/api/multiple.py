@@ -16,6 +16,7 @@ from brim.executors import ordered
 from brim.fit.checks import parameters_checked
 from brim.fit.draws import Posterior
 from brim.infer.diagnostics import rhat
+from brim.infer.info import Info
 
 __all__ = ["brm_multiple", "combine_models"]
 
@@ -153,5 +154,5 @@ def _stats(fits: list[Fit]) -> dict[str, np.ndarray]:
     return {name: np.concatenate([np.asarray(f.stats[name]) for f in fits]) for name in fits[0].stats if name in names}
 
 
-def _told(first: Fit, rhats: np.ndarray) -> dict[str, Any]:
+def _told(first: Fit, rhats: np.ndarray) -> Info:
     return {"engine": f"{first.engine}; draws of {len(rhats)} fits pooled", "rhat_by_set": rhats}

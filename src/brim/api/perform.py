@@ -20,6 +20,7 @@ from brim.executors import check_executor
 from brim.families.registry import CONSTRUCTORS
 from brim.fit.record import FitRecord, Request, Settings
 from brim.fit.run import sample
+from brim.fit.running import Running
 from brim.frames.frame import Frame
 from brim.frames.lazy import stream_of
 from brim.frames.reduced import read_stream
@@ -97,8 +98,8 @@ def perform(
         saved = _saved(path, record, file_refit)
         if saved is not None:
             return saved
-    run = {"cores": cores, "init": init, "progress": progress, "stop_when": stop_when, "executor": executor, "placed": placed}
-    record = sample(record, **run) if checkpoint is None else sample_kept(record, place("checkpoint", checkpoint), **run)
+    how = Running(cores, init, progress, stop_when, None, executor, placed)
+    record = sample(record, how) if checkpoint is None else sample_kept(record, place("checkpoint", checkpoint), how)
     if path is not None and not record.info.get("interrupted"):
         _keep(record, path)
     return record

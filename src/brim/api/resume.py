@@ -8,6 +8,7 @@ from typing import Any
 from brim.api.checkpoints import kept, sample_kept
 from brim.api.fit import Fit
 from brim.arguments import flag, named, whole
+from brim.fit.running import Running
 from brim.infer.nuts.stopping import StopWhen
 
 __all__ = ["resume"]
@@ -52,4 +53,4 @@ def resume(
     """
     cores, progress = None if cores is None else whole("cores", cores, least=1), flag("progress", progress)
     record, folder, init = kept(path, iter, family)
-    return Fit.of(sample_kept(record, folder, cores=cores, init=init, progress=progress, stop_when=stop_when))
+    return Fit.of(sample_kept(record, folder, Running(cores, init, progress, stop_when)))

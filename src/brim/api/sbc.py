@@ -17,6 +17,7 @@ from brim.executors import ordered, shares
 from brim.fit.draws import Posterior
 from brim.fit.record import FitRecord
 from brim.fit.run import sample
+from brim.fit.running import Running
 from brim.frames.frame import Frame
 from brim.infer.diagnostics import ess_bulk
 from brim.parameters.simulate import flat_slots
@@ -191,7 +192,7 @@ def _simulation(plan: Plan, truth: Posterior, frame: Frame, number: int) -> dict
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            fit = sample(record, cores=1, progress=False)
+            fit = sample(record, Running(cores=1, progress=False))
         except BrimError as error:
             return {"failed": str(error)}
     rng = np.random.default_rng([seed, 1])

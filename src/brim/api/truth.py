@@ -16,6 +16,7 @@ from brim.errors import BrimError
 from brim.fit.draws import Posterior
 from brim.fit.record import FitRecord
 from brim.fit.run import sample
+from brim.fit.running import Running
 from brim.frames.columns import Factor
 from brim.frames.frame import Frame
 from brim.language.nodes import Call, Name, Node
@@ -71,7 +72,7 @@ def drawn_from_prior(record: FitRecord, n: int, seed: int) -> Truth:
     asked = replace(record.request, settings=replace(settings, seed=seed))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        fit = sample(replace(record, request=asked, model=replace(record.model, prior_only=True)), cores=1, progress=False)
+        fit = sample(replace(record, request=asked, model=replace(record.model, prior_only=True)), Running(cores=1, progress=False))
     keys = {q.key for q in fit.draws.reported}
     return Truth(replace(fit.draws, arrays={k: a for k, a in fit.draws.arrays.items() if k in keys}), "the prior, sampled")
 

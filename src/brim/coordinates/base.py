@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
@@ -31,6 +31,7 @@ from brim.errors import BrimError
 from brim.frames.frame import Frame
 from brim.infer.approximate.laplace import best_start, laplace_start
 from brim.infer.engines import engine
+from brim.infer.info import Info
 from brim.infer.nuts.checkpoint import Checkpoint
 from brim.infer.nuts.control import Control
 from brim.infer.nuts.program import precompile
@@ -312,7 +313,7 @@ class Coordinates:
         q, gain = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
         return replace(draws, q=q.reshape(*shape, -1), stats={**draws.stats, "lp": draws.stats["lp"] + gain.reshape(shape)})
 
-    def told(self, draws: Draws) -> Mapping[str, Any]:
+    def told(self, draws: Draws) -> Info:
         """What a fit keeps of ``draws.info``: where another may start, in coordinates that do not depend on these data.
 
         Population coefficients are among them: whether they are integrated out depends on the data, too.
@@ -394,7 +395,7 @@ def _way_back(plan: Plan) -> Any:
     return run
 
 
-def ends(draws: Draws, size: int, move: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> dict[str, np.ndarray]:
+def ends(draws: Draws, size: int, move: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Info:
     """Where another fit may start, in other coordinates: each chain's last draw there, and variances of draws spread over all.
 
     ``move: (draws (size, dim), their flat numbers) -> (size, dim)``.
@@ -474,7 +475,7 @@ def sample_in(
         target = coordinates.target if wide is None else coordinates.on(wide)
         out = sample(target, chains=chains, start=start, **plan, **run)
     compiled = 0.0 if reused else program.seconds
-    found = {
+    found: Info = {
         "start": "random" if start is None else "laplace" if points is None else "given",
         "start_seconds": float(np.maximum(seconds - compiled, 0.0)),
         "compile_seconds": compiled,

@@ -16,6 +16,7 @@ from brim.errors import BrimError
 from brim.fit.draws import Posterior
 from brim.frames.frame import Frame
 from brim.infer.engines import check_algorithm
+from brim.infer.info import Info
 from brim.infer.nuts.control import Control
 from brim.language.brms import Formula, MvFormula
 from brim.model.build import build, read_data2
@@ -172,7 +173,7 @@ class FitRecord:
     frame: Frame = field(repr=False)
     posterior: Posterior | None = field(default=None, repr=False)
     stats: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
-    info: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    info: Info = field(default_factory=Info, repr=False)
     criteria: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __reduce__(self) -> tuple[Any, ...]:

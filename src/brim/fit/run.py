@@ -25,9 +25,11 @@ from brim.fit.checks import warn_about
 from brim.fit.draws import Posterior
 from brim.fit.nowhere import explained
 from brim.fit.record import FitRecord
+from brim.fit.running import Running
 from brim.frames.frame import Frame
 from brim.infer.approximate.psis import USABLE
 from brim.infer.engines import AUTO
+from brim.infer.info import Info
 from brim.infer.nuts.checkpoint import Checkpoint
 from brim.infer.nuts.control import Control
 from brim.infer.nuts.merged import merged
@@ -51,47 +53,36 @@ def target(fit: F, init: Any = None) -> Target:
     return model_target(fit.model, fit.frame, 1.0 if init is None else float(init))
 
 
-def sample(
-    fit: F,
-    *,
-    cores: int | None = None,
-    init: Any = None,
-    progress: bool = True,
-    stop_when: StopWhen | None = None,
-    checkpoint: Checkpoint | None = None,
-    executor: Any = None,
-    placed: Placed | None = None,
-) -> F:
+def sample(fit: F, how: Running | None = None) -> F:
     """Run the engine on a built model; returns the fit with draws.
 
     ``"auto"`` is ``"nested_laplace"`` where that suits the model and its k-hat is good enough, else ``"sampling"``.
     """
-    run: dict[str, Any] = {"cores": cores, "init": init, "progress": progress, "stop_when": stop_when, "checkpoint": checkpoint}
-    run |= {"executor": executor, "placed": placed}
+    how = Running() if how is None else how
     if fit.settings.algorithm != AUTO:
-        return with_engine_draws(fit, *_run(fit, **run))
-    why = _chains_only(fit, run)
+        return with_engine_draws(fit, *_run(fit, how))
+    why = _chains_only(fit, how)
     if not why:
         try:
-            space, draws = _run(_by(fit, "nested_laplace"), **run)
+            space, draws = _run(_by(fit, "nested_laplace"), how)
         except UnsuitedError as error:
             why = error.what
         else:
             if draws.info["khat"] <= USABLE:
-                return with_engine_draws(fit, space, replace(draws, info={**draws.info, "algorithm": "nested_laplace"}))
+                return with_engine_draws(fit, space, draws.telling(algorithm="nested_laplace"))
             why = draws.info["verdict"]
-    space, draws = _run(_by(fit, "sampling"), **run)
+    space, draws = _run(_by(fit, "sampling"), how)
     engine = f"{draws.info['engine']}. algorithm='auto' took it, not 'nested_laplace': {why}"
-    return with_engine_draws(fit, space, replace(draws, info={**draws.info, "algorithm": "sampling", "engine": engine}))
+    return with_engine_draws(fit, space, draws.telling(algorithm="sampling", engine=engine))
 
 
-def _chains_only(fit: FitRecord, run: Mapping[str, Any]) -> str:
+def _chains_only(fit: FitRecord, how: Running) -> str:
     """Why only chains can do what is asked for; empty if others can."""
-    given = [name for name in ("init", "stop_when", "checkpoint", "executor", "placed") if run[name] is not None]
+    given = how.only_chains()
     if Control.read(dict(fit.settings.control)).precision != "float64":
         given.append("precision")
     if given:
-        return f"{' and '.join('devices' if name == 'placed' else name for name in given)} are for chains"
+        return f"{' and '.join(given)} are for chains"
     return "the rows are not in memory" if fit.frame.whole is not None else ""
 
 
@@ -100,22 +91,13 @@ def _by(fit: F, algorithm: str) -> F:
     return replace(fit, request=replace(fit.request, settings=replace(fit.settings, algorithm=algorithm)))
 
 
-def _run(
-    fit: FitRecord,
-    *,
-    cores: int | None = None,
-    init: Any = None,
-    progress: bool = True,
-    stop_when: StopWhen | None = None,
-    checkpoint: Checkpoint | None = None,
-    executor: Any = None,
-    placed: Placed | None = None,
-) -> tuple[Coordinates, Draws]:
+def _run(fit: FitRecord, how: Running) -> tuple[Coordinates, Draws]:
     """What the engine gives, and the coordinates that it is in."""
-    s, given = fit.settings, read_init(init, fit.settings.chains)
+    s, given = fit.settings, read_init(how.init, fit.settings.chains)
+    stop_when, checkpoint, executor = how.stop_when, how.checkpoint, how.executor
     dropped(fit.model, s.keep)  # names are checked before anything is done
     plain = s.algorithm == "sampling" and not given.approximate
-    placed = _placed(fit, placed, plain and executor is None)
+    placed = _placed(fit, how.placed, plain and executor is None)
     if placed is not None:
         _check_together(stop_when, checkpoint)
     space = coordinates(fit, given.spread, "" if given.approximate else s.algorithm)
@@ -127,9 +109,9 @@ def _run(
         "warmup": s.warmup,
         "draws": s.iter - s.warmup,
         "thin": s.thin,
-        "cores": cores,
+        "cores": how.cores,
         "seed": s.seed,
-        "progress": progress,
+        "progress": how.progress,
     }
     if plain:
         arguments |= {"stop": stop_when, "measure": partial(_looked_at, fit.model), "checkpoint": checkpoint, "placed": placed}
@@ -142,10 +124,10 @@ def _run(
             "stop_when, checkpoint and executor are for algorithm='sampling' without an approximation in init", hint="leave them out"
         )
     try:
-        space, draws = _drawn(fit, space, given, init is None, arguments)
+        space, draws = _drawn(fit, space, given, how.init is None, arguments)
     except NowhereError as error:
         raise explained(error, fit.model, fit.frame) from None
-    draws = replace(draws, info={**draws.info, "engine": f"{s.algorithm}, {draws.info['note']}" if "note" in draws.info else note})
+    draws = draws.telling(engine=f"{s.algorithm}, {draws.info['note']}" if "note" in draws.info else note)
     if draws.info.get("stopped"):
         warn(f"sampling was {draws.info['stopped']}" if draws.info["interrupted"] else draws.info["stopped"])
     if checkpoint is not None and checkpoint.failure is not None:
@@ -207,8 +189,8 @@ def _elsewhere(
     except WorkerError as error:
         if error.finished:
             draws = merged(list(error.finished.values()))
-            told = {"engine": note, "stopped": f"{len(error.finished)} of {chains} chains are here", "interrupted": True}
-            error.finished = with_engine_draws(fit, space, replace(draws, info={**draws.info, **told}))
+            draws = draws.telling(engine=note, stopped=f"{len(error.finished)} of {chains} chains are here", interrupted=True)
+            error.finished = with_engine_draws(fit, space, draws)
         raise
 
 
@@ -276,7 +258,7 @@ def with_engine_draws(fit: F, space: Coordinates, draws: Draws) -> F:
     """The fit with what an engine gave in these coordinates, reported under brms' names, and its warnings raised."""
     arrays, seconds = report(fit.model, space, draws, dropped(fit.model, fit.settings.keep))
     posterior = Posterior(fit.model.reported(), arrays, _prior_draws(fit, draws))
-    info = {**space.told(draws), "completion_seconds": seconds}
+    info: Info = {**space.told(draws), "completion_seconds": seconds}
     out = replace(fit, posterior=posterior, stats={**draws.stats, "lp": arrays["lp__"]}, info=info)
     warn_about(out)
     return out

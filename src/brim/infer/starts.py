@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from brim.errors import BrimError, suggest
 from brim.infer.engines import engine
+from brim.infer.info import Info
 from brim.infer.nuts.sampling import fresh_seed
 from brim.infer.nuts.warmup import Start
 from brim.infer.target import Target
@@ -39,7 +40,7 @@ class Init:
 
     spread: float = 1.0
     algorithm: str = ""
-    info: Mapping[str, Any] | None = None
+    info: Info | None = None
     values: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
 
     @property
@@ -81,7 +82,7 @@ def read_init(init: Any, chains: int = 1) -> Init:
         return Init(spread=float(init))
     info = getattr(init, "info", None)
     if isinstance(info, Mapping):
-        return Init(info=info)
+        return Init(info=cast("Info", info))
     if isinstance(init, Mapping):
         return Init(values=(init,) * chains)
     if inspect.isroutine(init):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Unpack
 
 import numpy as np
 
 from brim.errors import BrimError
+from brim.infer.info import Info
 
 __all__ = ["Draws", "NowhereError", "Target", "UnsuitedError"]
 
@@ -83,10 +84,13 @@ class Draws:
         Arrays ``(chains, draws)``: ``lp`` (log density of ``q``), ``acceptance_rate``, ``n_steps`` (leapfrog steps), ``diverging``,
         ``tree_depth``, ``step_size``, ``energy`` (Hamiltonian of the draw); other engines give those of them that they have.
     info
-        ``engine`` (name), ``seed``, ``warmup_seconds``, ``sampling_seconds``, ``compile_seconds``, ``warmup_steps`` (leapfrog steps
-        spent in warm-up, per chain), ``max_treedepth``, ...
+        What the engine tells of the run.
     """
 
     q: np.ndarray
     stats: dict[str, np.ndarray]
-    info: dict[str, Any] = field(default_factory=dict)
+    info: Info = field(default_factory=Info)
+
+    def telling(self, **more: Unpack[Info]) -> Draws:
+        """The draws with more told of them."""
+        return replace(self, info={**self.info, **more})

@@ -12,6 +12,7 @@ from brim.api.perform import perform, requested
 from brim.errors import BrimError
 from brim.fit.record import FitRecord
 from brim.fit.run import sample
+from brim.fit.running import Running
 from brim.model.model import Model
 from brim.parameters.param import Piece
 from brim.rstanarm.densities import AbstractPriorTerm, Covariance
@@ -148,4 +149,4 @@ def fitted(draft: Draft, model: Model, call: Call) -> StanFit:
     """Sampled, unless ``empty=True``."""
     fit = StanFit.wrap(replace(draft.record, model=model), call)
     run = {k: v for k, v in draft.run.items() if k != "empty"}
-    return fit if draft.run.get("empty") else sample(fit, **run)
+    return fit if draft.run.get("empty") else sample(fit, Running(**run))

@@ -372,9 +372,10 @@ class StanFit(Fit):
         ((1, 200), True)
         """
         from brim.fit.run import sample
+        from brim.fit.running import Running
 
         empty = replace(self, model=replace(self.model, prior_only=True), posterior=None, stats={}, info={}, criteria={})
-        return sample(empty, progress=False).stan_draws()
+        return sample(empty, Running(progress=False)).stan_draws()
 
     def launch_shinystan(self, *_: Any, **__: Any) -> None:
         """rstanarm's browser of draws is not here: ``fit.report(path)`` writes diagnostics, predictions and plots into one page.

@@ -28,6 +28,7 @@ from brim.infer.approximate.mode import warn_about_mode
 from brim.infer.approximate.newton import Optimum, climb, escape
 from brim.infer.approximate.normal import counted, judged
 from brim.infer.approximate.psis import psis
+from brim.infer.info import Info
 from brim.infer.nuts.control import Control
 from brim.infer.nuts.program import precompile
 from brim.infer.nuts.sampling import fresh_seed
@@ -62,7 +63,7 @@ def nested_mode(
     warn_about_mode(best)
     q = np.concatenate([theta, np.zeros(plan.dim - len(theta))])
     apart = "" if search.t.joint else ", in which large crossed factors are integrated out as if apart"
-    info = {
+    info: Info = {
         "engine": "map",
         "seed": seed,
         "thin": thin,
@@ -98,7 +99,7 @@ def nested_laplace(
     q = np.concatenate([found.mode + z[:, : len(theta)] @ low.T, z[:, len(theta) :]], axis=1)
     lp = Density(replace(target, data={**target.data, "working": work})).values(q)
     verdict = judged("Nested Laplace approximation", psis(lp - log_q)[1])
-    info = {"engine": "laplace", "seed": seed, "thin": thin, "sampling_seconds": time.perf_counter() - clock, **verdict}
+    info: Info = {"engine": "laplace", "seed": seed, "thin": thin, "sampling_seconds": time.perf_counter() - clock, **verdict}
     return work, Draws(q.reshape(chains, n, -1), {"lp": lp.reshape(chains, n)}, info)
 
 

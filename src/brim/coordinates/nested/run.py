@@ -23,6 +23,7 @@ from brim.infer.approximate.importance import importance_sample, resampled
 from brim.infer.approximate.normal import counted, judged
 from brim.infer.approximate.proposal import Split
 from brim.infer.approximate.surface import settled_mode
+from brim.infer.info import Info
 from brim.infer.nuts.control import Control
 from brim.infer.nuts.sampling import fresh_seed
 from brim.infer.target import Draws, Target, UnsuitedError
@@ -92,7 +93,7 @@ def nested_draws(
     chosen = resampled(sample.log_weights, n, rng)
     q, lp = _drawn(plan, sample.q, kept, chosen)
     q = q.reshape(chains, n // chains, -1)
-    info = {
+    info: Info = {
         "engine": "nested_laplace",
         "note": f"{plan.head} parameters by importance, {points.nest}",
         "seed": seed,

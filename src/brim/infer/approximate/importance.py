@@ -14,6 +14,7 @@ from brim.infer.approximate.evaluate import Density
 from brim.infer.approximate.normal import counted, judged, mode_of
 from brim.infer.approximate.proposal import Split
 from brim.infer.approximate.psis import psis
+from brim.infer.info import Info
 from brim.infer.nuts.sampling import fresh_seed
 from brim.infer.target import Draws, Target
 
@@ -167,7 +168,7 @@ def sample_importance(target: Target, *, chains: int, draws: int, thin: int = 1,
     chosen = resampled(sample.log_weights, n, rng)
     q = sample.q[chosen].reshape(chains, -1, target.dim)
     lp = sample.values[chosen].reshape(q.shape[:2])
-    info = {
+    info: Info = {
         "engine": "nested_laplace",
         "note": f"{target.dim} parameters by importance",
         "seed": seed,

@@ -12,6 +12,7 @@ from brim.errors import warn
 from brim.infer.approximate.ascent import Evaluate, Path, ascend, scales
 from brim.infer.approximate.evaluate import Density, finite_point, without_jacobian
 from brim.infer.approximate.newton import Optimum, climb, escape
+from brim.infer.info import Info
 from brim.infer.nuts.sampling import fresh_seed
 from brim.infer.target import Draws, Target
 
@@ -115,7 +116,7 @@ def maximum(target: Target, *, seed: int | None = None, thin: int = 1, **_: Any)
     rng = np.random.default_rng(seed)
     found = highest(density, lambda: finite_point(density, rng), target.nonlinear)
     warn_about_mode(found)
-    info = {
+    info: Info = {
         "engine": "map",
         "seed": seed,
         "thin": thin,

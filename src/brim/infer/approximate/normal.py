@@ -15,6 +15,7 @@ import numpy as np
 from brim.infer.approximate.evaluate import Density, finite_point
 from brim.infer.approximate.laplace import Laplace, laplace
 from brim.infer.approximate.psis import psis, verdict
+from brim.infer.info import Info
 from brim.infer.nuts.sampling import fresh_seed
 from brim.infer.target import Draws, UnsuitedError
 
@@ -49,12 +50,12 @@ def counted(draws: int, thin: int) -> int:
     return -(-draws // thin)
 
 
-def judged(what: str, k: float) -> dict[str, Any]:
+def judged(what: str, k: float) -> Info:
     """``info`` about an approximation: its k-hat and the sentence that the summary prints."""
     return {"khat": k, "verdict": f"{what}: Pareto k-hat {k:.2f}, {verdict(k)}"}
 
 
-def as_draws(density: Density, law: Normal, *, what: str, rng: np.random.Generator, shape: tuple[int, int], info: dict[str, Any]) -> Draws:
+def as_draws(density: Density, law: Normal, *, what: str, rng: np.random.Generator, shape: tuple[int, int], info: Info) -> Draws:
     """Draws ``shape = (chains, draws)`` from an approximation of a target, and how good it is.
 
     ``stats`` has ``lp``, the target's log density; ``info`` gets ``khat`` and ``verdict``, and what chains may start from.
@@ -107,7 +108,7 @@ def sample_laplace(target: Any, *, chains: int, draws: int, thin: int = 1, seed:
     density, rng = Density(target), np.random.default_rng(seed)
     found = mode_of(density, rng)
     law = Normal(found.mode, np.linalg.cholesky(found.covariance))
-    info = {"engine": "laplace", "seed": seed, "thin": thin}
+    info: Info = {"engine": "laplace", "seed": seed, "thin": thin}
     out = as_draws(density, law, what="Laplace approximation", rng=rng, shape=(chains, counted(draws, thin)), info=info)
     out.info["sampling_seconds"] = time.perf_counter() - clock
     return out

@@ -17,6 +17,7 @@ from brim.infer.approximate.ascent import Path, ascend, scales
 from brim.infer.approximate.evaluate import Density, finite_point
 from brim.infer.approximate.normal import counted, judged
 from brim.infer.approximate.psis import psis
+from brim.infer.info import Info
 from brim.infer.nuts.sampling import fresh_seed
 from brim.infer.target import Draws, Target
 
@@ -100,7 +101,7 @@ def sample_pathfinder(target: Target, *, chains: int, draws: int, thin: int = 1,
     kept = counted(draws, thin)
     q, lp, k = _resample(density, laws, chains * kept, rng)
     q, lp = q.reshape(chains, kept, -1), lp.reshape(chains, kept)
-    info = {"engine": "pathfinder", "seed": seed, "thin": thin, "paths": len(laws), "sampling_seconds": time.perf_counter() - clock}
+    info: Info = {"engine": "pathfinder", "seed": seed, "thin": thin, "paths": len(laws), "sampling_seconds": time.perf_counter() - clock}
     variance = np.mean([law.variance for law in laws], axis=0)
     return Draws(q, {"lp": lp}, {**info, **judged("Pathfinder", k), "last_q": q[:, -1], "covariance": variance})
 

@@ -22,6 +22,7 @@ from brim.errors import warn
 from brim.infer.approximate.ascent import ascend, scales
 from brim.infer.approximate.evaluate import Density, compiled, finite_point
 from brim.infer.approximate.normal import Normal, as_draws, counted
+from brim.infer.info import Info
 from brim.infer.nuts.random import chain_stream, normals, substream
 from brim.infer.nuts.sampling import fresh_seed
 from brim.infer.target import Draws, Target
@@ -81,7 +82,7 @@ def _sample(target: Target, *, name: str, full: bool, chains: int, draws: int, t
     if not converged:
         warn(f"algorithm='{name}': the evidence lower bound still rose after {steps} steps")
     approximation = _normal(law, origin, unit)
-    info = {"engine": name, "seed": seed, "thin": thin, "elbo": elbo, "steps": steps, "converged": converged}
+    info: Info = {"engine": name, "seed": seed, "thin": thin, "elbo": elbo, "steps": steps, "converged": converged}
     title = {"meanfield": "Mean-field", "fullrank": "Full-rank"}[name] + " variational approximation"
     out = as_draws(density, approximation, what=title, rng=rng, shape=(chains, counted(draws, thin)), info=info)
     out.info["sampling_seconds"] = time.perf_counter() - clock

@@ -23,6 +23,7 @@ from brim.compile.xla import options
 from brim.errors import BrimError
 from brim.infer.approximate.ascent import ascend
 from brim.infer.approximate.evaluate import Density, finite_point
+from brim.infer.info import Info
 from brim.infer.nuts.control import Control
 from brim.infer.nuts.sampling import fresh_seed, processors
 from brim.infer.target import Draws, Target
@@ -73,7 +74,7 @@ def sample_nutpie(
     q, stats = np.asarray(trace.posterior["q"]), {name: raw[theirs] for name, theirs in _NUTPIE.items()}
     # nutpie's depth leaves out a last doubling that turned before its end, whose steps it counts
     stats["tree_depth"] = np.ceil(np.log2(stats["n_steps"] + 1.0))
-    return _draws("nutpie", q, stats, None, {"seed": seed, "thin": thin, "seconds": seconds, "warmup": warmup, "control": control})
+    return _draws("nutpie", q, stats, None, {"seed": seed, "thin": thin, "warmup": warmup, "control": control}, seconds)
 
 
 #: Our statistics -> nutpie's.
@@ -131,7 +132,7 @@ def _run_programs(
         results = list(pool.map(chain, range(chains)))
     seconds = time.perf_counter() - clock
     q, stats, inv_mass = jax.tree.map(lambda *x: np.stack(x), *results)
-    return _draws(name, q, stats, inv_mass, {"seed": seed, "thin": thin, "seconds": seconds, "warmup": warmup, "control": control})
+    return _draws(name, q, stats, inv_mass, {"seed": seed, "thin": thin, "warmup": warmup, "control": control}, seconds)
 
 
 @lru_cache(maxsize=8)
@@ -228,11 +229,17 @@ def _first_point(density: Density, seed: int, number: int) -> np.ndarray:
     return ascend(density, finite_point(density, rng)).q[-1]
 
 
-def _draws(name: str, q: np.ndarray, stats: dict[str, np.ndarray], inv_mass: np.ndarray | None, told: dict[str, Any]) -> Draws:
+def _draws(name: str, q: np.ndarray, stats: dict[str, np.ndarray], inv_mass: np.ndarray | None, told: Info, seconds: float) -> Draws:
     """Thinned draws with our statistics; the diagonal of the metric is told by the draws where the package does not tell it."""
-    thin, control, seconds = told["thin"], told["control"], told.pop("seconds")
+    thin, control = told["thin"], told["control"]
     q = np.ascontiguousarray(q[:, ::thin])
     stats = {k: np.ascontiguousarray(v[:, ::thin]).astype(_TYPES.get(k, np.float64)) for k, v in stats.items()}
     inv_mass = q.var(1) if inv_mass is None else inv_mass
-    info = {"engine": name, "max_treedepth": control.max_treedepth, "sampling_seconds": seconds, "inv_mass": inv_mass, "last_q": q[:, -1]}
+    info: Info = {
+        "engine": name,
+        "max_treedepth": control.max_treedepth,
+        "sampling_seconds": seconds,
+        "inv_mass": inv_mass,
+        "last_q": q[:, -1],
+    }
     return Draws(q, stats, {**told, **info})

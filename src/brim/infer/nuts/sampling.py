@@ -17,6 +17,7 @@ from brim.arguments import whole
 from brim.compile.placed import Placed
 from brim.compile.session import float64
 from brim.errors import BrimError
+from brim.infer.info import Info
 from brim.infer.nuts.batched import Batch, placed_data, precompile_batched
 from brim.infer.nuts.chain import Chain, Halted
 from brim.infer.nuts.checkpoint import Checkpoint
@@ -286,7 +287,7 @@ class _Run:
         best = max(range(1, len(order) + 1), key=lambda k: k * self.kept[order[k - 1]])
         return np.sort(order[:best]), self.kept[order[best - 1]]
 
-    def told(self, chains: np.ndarray, n: int) -> dict[str, Any]:
+    def told(self, chains: np.ndarray, n: int) -> Info:
         """Why sampling ended early, if it did."""
         if not self.interrupted and self.end is None:
             return {}
@@ -305,7 +306,7 @@ class _Run:
         stats: dict[str, np.ndarray] = {
             name: column.astype(_KINDS.get(name, np.float64)) for name, column in zip(STATS, columns, strict=True)
         }
-        info = {
+        info: Info = {
             "engine": "sampling",
             "seed": plan.seed,
             "warmup": plan.warmup,

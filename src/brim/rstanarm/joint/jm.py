@@ -11,6 +11,7 @@ import numpy as np
 from brim.api.method import Method
 from brim.errors import BrimError
 from brim.fit.run import sample
+from brim.fit.running import Running
 from brim.frames.frame import Frame
 from brim.rstanarm.again import remembered
 from brim.rstanarm.assemble import with_priors
@@ -199,7 +200,7 @@ def stan_jm(
     fit = JmFit.wrap(record, call)
     fit = replace(fit, joint=Joint(process, events, paths, lag_assoc, id_var))
     run = {k: v for k, v in markers.draft.run.items() if k != "empty"}
-    return fit if markers.draft.run.get("empty") else sample(fit, **run)
+    return fit if markers.draft.run.get("empty") else sample(fit, Running(**run))
 
 
 def _long(told: Mapping[str, Any]) -> dict[str, Any]:
