@@ -229,3 +229,22 @@ def test_no_other_search_ends_lower(seed):
     others = [minimize(law, start * s + t, jac=True, method="BFGS").fun for s, t in ((1.0, 0.0), (0.3, 0.05), (2.0, -0.1))]
     assert fit.minimum.converged
     assert fit.criterion < min(others) + 1e-6
+
+
+def test_effects_of_one_level_only():
+    """``dummy(f, level)``: an indicator column, in new data as in old."""
+    sim = data("sim")
+    fit = brim.lmer('y ~ x + (1 | g) + (0 + dummy(f3, "mid") | g2)', sim)
+    own = brim.lmer("y ~ x + (1 | g) + (0 + is_mid | g2)", sim.assign(is_mid=(sim["f3"] == "mid").astype(float)))
+    assert fit.criterion == pytest.approx(own.criterion, abs=1e-9)
+    assert 'dummy(f3, "mid")' in list(fit.VarCorr()["var1"])
+    low = sim[sim["f3"] == "lo"]
+    assert fit.predict(low) == pytest.approx(own.predict(low.assign(is_mid=0.0)), abs=1e-6)
+    with pytest.raises(brim.BrimError, match="'mib' is not a level"):
+        brim.lmer('y ~ x + (0 + dummy(f3, "mib") | g2)', sim)
+
+
+def test_coefficients_of_levels_stand_in_lme4s_order():
+    """Effects without a population-level coefficient first: coef(lmer(score ~ Machine + (0 + Machine | Worker))) does so."""
+    fit = brim.lmer("y ~ f3 + (0 + f3 | g)", data("sim"))
+    assert list(fit.coef()["g"].columns) == ["f3lo", "(Intercept)", "f3mid", "f3hi"]

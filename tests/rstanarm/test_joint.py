@@ -139,7 +139,8 @@ def test_weibull_without_association_is_the_closed_form():
     np.testing.assert_allclose(fit.log_lik()[0], expected + marker, rtol=1e-10)  # the rule is exact for polynomials
 
 
-@pytest.mark.parametrize("kind", ["etavalue", "etaslope", "etaauc", "muvalue", "muauc", "shared_b", "shared_coef"])
+@pytest.mark.parametrize("kind", ["etavalue", "etaslope", "etaauc", "muvalue", "muslope", "muauc", "shared_b", "shared_coef"])
+@pytest.mark.filterwarnings("ignore:.*the same for all subjects")  # a slope without an effect of time
 def test_associations_against_quadrature(kind):
     """A Poisson marker, ``eta(t) = a + b_i + c t``, delayed entry: the cumulative hazard by SciPy's quadrature."""
     long, event = simulated()
@@ -160,6 +161,7 @@ def test_associations_against_quadrature(kind):
         "etaslope": lambda t: c,
         "etaauc": lambda t: (a + b) * t + 0.5 * c * t * t,
         "muvalue": lambda t: np.exp(a + b + c * t),
+        "muslope": lambda t: np.exp(a + b + c * t) * c,
         "muauc": lambda t: np.exp(a + b) * (np.expm1(c * t) / c if c else t),
         "shared_b": lambda t: b,
         "shared_coef": lambda t: a + b,
@@ -174,6 +176,84 @@ def test_associations_against_quadrature(kind):
     rows = long[long["id"] == i]
     marker = stats.poisson.logpmf(rows["n"], np.exp(a + b + c * rows["t"])).sum()
     np.testing.assert_allclose(fit.log_lik()[0, i], event["d"][i] * log_h(end) - hazard + marker, rtol=1e-6)
+
+
+def test_slopes_of_curves_are_exact_to_rounding():
+    """Central differences: ``eta = a + c t + e t^2`` has the slope ``c + 2 e t``."""
+    long, event = simulated()
+    empty = stan_jm(
+        "y ~ t + I(t^2) + (t | id)", long, "Surv(time, d) ~ x", event, "t", assoc="etaslope", basehaz="weibull", qnodes=7, empty=True
+    )
+    fit, given = drawn(empty, {"Event|weibull-shape": 1.0})
+    i, a = 4, given["Assoc|Long1|etaslope"]
+    slope, bend = given["Long1|t"] + given[f"b[Long1|t id:{i}]"], 2 * given["Long1|I(t^2)"]
+    log_h = given["Event|(Intercept)"] + given["Event|x"] * event["x"][i]
+    end = event["time"][i]
+    hazard = np.exp(log_h + a * slope) * np.expm1(a * bend * end) / (a * bend)
+    rows = long[long["id"] == i]
+    mean = given["Long1|(Intercept)"] + given[f"b[Long1|(Intercept) id:{i}]"] + slope * rows["t"] + 0.5 * bend * rows["t"] ** 2
+    expected = event["d"][i] * (log_h + a * (slope + bend * end)) - hazard + stats.norm.logpdf(rows["y"], mean, 0.5).sum()
+    np.testing.assert_allclose(fit.log_lik()[0, i], expected, rtol=1e-9)
+
+
+def test_an_association_that_never_varies_has_a_scale_of_one():
+    """``get_scale_value`` of a constant is 1; rstanarm divides by the rounding of its differences (a coefficient of -6e11)."""
+    long, event = simulated()
+    with pytest.warns(brim.BrimWarning, match="etaslope' multiplies what is the same for all subjects"):
+        fit = stan_jm("y ~ t + (1 | id)", long, "Surv(time, d) ~ x", event, "t", assoc="etaslope", basehaz="weibull", empty=True)
+    told = fit.prior_summary()["priorEvent_assoc"]
+    assert told["scale"] == pytest.approx([2.5])
+    assert told["adjusted_scale"] is None
+
+
+@pytest.mark.slow
+def test_three_markers_of_three_families_by_hand():
+    """rstanarm's log_lik of these is the same sum (2e-11 with pbc's logBili, ybern, ypois, and with platelet, which has missing rows)."""
+    long, event = simulated()
+    long["n"], long["z"] = np.floor(np.exp(0.3 * long["y"])).astype(int), (long["y"] > 1).astype(int)
+    long.loc[[3, 17], "y"] = np.nan
+    formulas = ["y ~ t + (1 | id)", "z ~ 1 + (1 | id)", "n ~ t + (1 | id)"]
+    empty = stan_jm(
+        formulas, long, "Surv(time, d) ~ x", event, "t", family=["gaussian", "binomial", "poisson"], basehaz="weibull", empty=True
+    )
+    fit, given = drawn(empty, {"Event|weibull-shape": 2.0})
+    i, rows = 4, long[long["id"] == 4]
+    b = [given[f"b[Long{m}|(Intercept) id:{i}]"] for m in (1, 2, 3)]
+
+    def eta(m, t):
+        return given[f"Long{m}|(Intercept)"] + b[m - 1] + given.get(f"Long{m}|t", 0.0) * t
+
+    def log_h(t):
+        markers = sum(given[f"Assoc|Long{m}|etavalue"] * eta(m, t) for m in (1, 2, 3))
+        return given["Event|(Intercept)"] + given["Event|x"] * event["x"][i] + np.log(2.0) + np.log(t) + markers
+
+    end = event["time"][i]
+    seen = rows.dropna()
+    expected = stats.norm.logpdf(seen["y"], eta(1, seen["t"]), 0.5).sum() + stats.poisson.logpmf(rows["n"], np.exp(eta(3, rows["t"]))).sum()
+    expected += stats.bernoulli.logpmf(rows["z"], 1 / (1 + np.exp(-eta(2, rows["t"])))).sum() + event["d"][i] * log_h(end)
+    expected -= integrate.quad(lambda t: np.exp(log_h(t)), 0, end, epsabs=1e-11)[0]
+    np.testing.assert_allclose(fit.log_lik()[0, i], expected, rtol=1e-6)
+
+
+def test_rows_at_risk_each_have_their_own_nodes():
+    """A covariate that jumps: each row is integrated by itself. rstanarm has one rule a subject, from 0 (0.6 off on pbc)."""
+    long, event = simulated()
+    first, second = event.assign(start=0.3, time=1.2, d=0, x=0.4), event.assign(start=1.2, x=-1.1)
+    rows = pd.concat([first, second]).sort_values(["id", "start"])
+    fit, given = drawn(
+        stan_jm("y ~ t + (1 | id)", long, "Surv(start, time, d) ~ x", rows, "t", basehaz="weibull", empty=True),
+        {"Event|weibull-shape": 1.3, "Event|x": 0.8},
+    )
+    i, end = 4, event["time"][4]
+    a, c = given["Long1|(Intercept)"] + given[f"b[Long1|(Intercept) id:{i}]"], given["Long1|t"]
+
+    def log_h(t, x):
+        return given["Event|(Intercept)"] + 0.8 * x + np.log(1.3) + 0.3 * np.log(t) + given["Assoc|Long1|etavalue"] * (a + c * t)
+
+    hazard = sum(integrate.quad(lambda t, x=x: np.exp(log_h(t, x)), lo, hi)[0] for lo, hi, x in ((0.3, 1.2, 0.4), (1.2, end, -1.1)))
+    mine = long[long["id"] == i]
+    expected = event["d"][i] * log_h(end, -1.1) - hazard + stats.norm.logpdf(mine["y"], a + c * mine["t"], 0.5).sum()
+    np.testing.assert_allclose(fit.log_lik()[0, i], expected, rtol=1e-9)
 
 
 def test_survival_of_a_constant_hazard():

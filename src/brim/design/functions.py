@@ -223,6 +223,19 @@ def _interaction(*factors: Value, sep: str = ".") -> Factor:
     return result
 
 
+def _dummy(x: Value, *levels: Value) -> Matrix:
+    """lme4's ``dummy(f, "b")``: 1 where a factor has the level; a column each for ``c("a", "b")``."""
+    if not levels:
+        raise BrimError("dummy() needs a level", hint="write dummy(f, 'b'), or f itself for all levels")
+    factor = as_factor(x)
+    named = [level_name(one) for level in levels for one in (level if isinstance(level, tuple | list) else (level,))]
+    unknown = next((name for name in named if name not in factor.levels), None)
+    if unknown is not None:
+        raise BrimError(f"dummy(): '{unknown}' is not a level", hint=suggest(unknown, factor.levels, "levels"))
+    values = np.stack([(factor.codes == factor.levels.index(name)).astype(float) for name in named], axis=1)
+    return Matrix(np.where(factor.missing[:, None], np.nan, values), tuple(named))
+
+
 def _combine(*values: Value) -> Value:
     """``c()`` of constants."""
     if any(is_column(v) for v in values):
@@ -315,6 +328,7 @@ FUNCTIONS: dict[str, Callable[..., Value]] = {
     "pmax": _extreme(np.maximum),
     "relevel": _relevel,
     "interaction": _interaction,
+    "dummy": _dummy,
     "c": _combine,
     "unique": _unique,
     "seq": sequence,

@@ -285,7 +285,7 @@ def _restricted(fit: AbstractMer, formula: MixedFormula) -> tuple[float, int]:
         less = fit.refit_design(_with_formula(fit.observed, formula))
         return less.logLik(), less.npar
     o = fit.observed
-    if not fit.has_sigma:
+    if fit.function != "lmer":
         raise BrimError("a generalized model without group terms is not a mixed model", hint="compare with a model that has one left")
     root = np.ones(o.n) if o.weights is None else np.sqrt(o.weights)
     q, r = np.linalg.qr(o.x * root[:, None])

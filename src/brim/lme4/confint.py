@@ -160,6 +160,8 @@ def profile_intervals(fit: AbstractMer, wanted: Sequence[int], level: float) -> 
     for v in fit.observed.design.varying:
         if v.bar.structure not in ("us", "diag"):
             raise BrimError(f"profiles of {v.bar.structure}() covariances are not built", hint="use method='boot'")
+    if fit.function == "glmer" and fit.has_sigma:
+        raise BrimError("the dispersion of this family is no parameter of the criterion: there is no profile", hint="use method='boot'")
     best = fit.refit_ml()
     values, places = parameter_values(best), _places(best)
     quantile = float(norm.ppf(0.5 + level / 2))

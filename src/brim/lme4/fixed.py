@@ -59,7 +59,7 @@ def fixef(fit: AbstractMer, ddf: str | None = None) -> pd.DataFrame:
     if df is not None:
         out["df"] = df
     out[fit.statistic] = ratio
-    if fit.statistic == "z value":
+    if fit.function == "glmer":
         out["Pr(>|z|)"] = 2.0 * norm.sf(np.abs(ratio))
     elif df is not None:
         out["Pr(>|t|)"] = 2.0 * np.where(np.isinf(df), norm.sf(np.abs(ratio)), t.sf(np.abs(ratio), np.where(np.isinf(df), 1.0, df)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, final
 
 import numpy as np
-from scipy.special import expit, gammaln, logit, ndtr, ndtri, xlog1py, xlogy
+from scipy.special import digamma, expit, gammaln, logit, ndtr, ndtri, xlog1py, xlogy
 
 from brim.errors import BrimError, suggest
 
@@ -54,6 +54,15 @@ LINKS: Mapping[str, Link] = {
             np.log,
         ),
         Link("sqrt", lambda e: e * e, lambda e: 2.0 * e, np.sqrt),
+        Link(
+            "cauchit",
+            lambda e: _inside(0.5 + np.arctan(e) / np.pi),
+            lambda e: np.maximum(1.0 / (np.pi * (1.0 + e * e)), _TINY),
+            lambda m: np.tan(np.pi * (m - 0.5)),
+        ),
+        Link("identity", lambda e: e, np.ones_like, lambda m: m),
+        Link("inverse", lambda e: 1.0 / e, lambda e: -1.0 / (e * e), lambda m: 1.0 / m),
+        Link("1/mu^2", lambda e: 1.0 / np.sqrt(e), lambda e: -0.5 * e**-1.5, lambda m: 1.0 / (m * m)),
     )
 }
 
@@ -70,19 +79,27 @@ class Glm:
     @property
     def label(self) -> str:
         """lme4's name."""
-        return {"negbinomial": f"Negative Binomial({self.shape:.4f})"}.get(self.name, self.name)
+        names = {"negbinomial": f"Negative Binomial({self.shape:.4f})", "gamma": "Gamma", "inverse_gaussian": "inverse.gaussian"}
+        return names.get(self.name, self.name)
+
+    @property
+    def dispersed(self) -> bool:
+        """Whether the variance has a factor that the mean does not give."""
+        return self.name in _POWERS
 
     def with_shape(self, shape: float) -> Glm:
         return replace(self, shape=float(shape))
 
     def variance(self, mu: Array) -> Array:
-        """Variance of one observation with weight 1."""
+        """Variance of one observation with weight 1 and dispersion 1."""
         if self.name == "binomial":
             return mu * (1.0 - mu)
+        if self.dispersed:
+            return mu ** _POWERS[self.name]
         return mu if self.name == "poisson" else mu + mu * mu / self.shape
 
     def log_density(self, y: Array, mu: Array, w: Array) -> Array:
-        """Log density of each row; a binomial ``y`` is a proportion of ``w`` trials."""
+        """Log density of each row; a binomial ``y`` is a proportion of ``w`` trials. Of families without dispersion."""
         if self.name == "binomial":
             k = w * y
             return gammaln(w + 1) - gammaln(k + 1) - gammaln(w - k + 1) + xlogy(k, mu) + xlog1py(w - k, -mu)
@@ -92,13 +109,50 @@ class Glm:
         return w * (gammaln(y + s) - gammaln(s) - gammaln(y + 1) + s * np.log(s / (s + mu)) + xlogy(y, mu / (s + mu)))
 
     def deviances(self, y: Array, mu: Array, w: Array) -> Array:
-        """Twice what the log density lacks of that of the saturated model, each row."""
+        """Twice what the log density lacks of that of the saturated model, each row (with dispersion 1)."""
         if self.name == "binomial":
             return 2.0 * w * (xlogy(y, y) - xlogy(y, mu) + xlogy(1 - y, 1 - y) - xlog1py(1 - y, -mu))
         if self.name == "poisson":
             return 2.0 * w * (xlogy(y, y) - xlogy(y, mu) - (y - mu))
+        if self.name == "gaussian":
+            return w * (y - mu) ** 2
+        if self.name == "gamma":
+            return 2.0 * w * ((y - mu) / mu - np.log(y / mu))
+        if self.name == "inverse_gaussian":
+            return w * (y - mu) ** 2 / (y * mu * mu)
         s = self.shape
         return 2.0 * w * (xlogy(y, y) - xlogy(y, mu) - (y + s) * np.log((y + s) / (mu + s)))
+
+    # ------------------------------------------------------------------ what modes and criteria are made of
+
+    def misfit(self, y: Array, mu: Array, w: Array) -> float:
+        """What the effects' mode makes small with their penalty: ``-2 log p``, or the deviance where there is a dispersion."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            each = self.deviances(y, mu, w) if self.dispersed else -2.0 * self.log_density(y, mu, w)
+            return float(each.sum()) if (mu > 0).all() or self.name == "gaussian" else np.inf
+
+    def minus_two_log(self, y: Array, misfit: float, w: Array) -> float:
+        """``-2 log p(y)`` at this misfit; with the dispersion at ``deviance / sum w``, and 2 for it, as the families' ``aic`` in R."""
+        if not self.dispersed:
+            return misfit
+        total = float(w.sum())
+        if self.name == "gaussian":
+            return len(y) * (np.log(2.0 * np.pi * misfit / len(y)) + 1.0) + 2.0 - float(np.log(w).sum())
+        logs = float(w @ np.log(y))
+        if self.name == "inverse_gaussian":
+            return total * (np.log(2.0 * np.pi * misfit / total) + 1.0) + 3.0 * logs + 2.0
+        k = total / misfit
+        return float(2.0 - 2.0 * (total * (k * np.log(k) - gammaln(k) - k - 0.5) - logs))
+
+    def sharpness(self, y: Array, misfit: float, w: Array) -> float:
+        """The slope of ``minus_two_log`` over the misfit."""
+        if not self.dispersed:
+            return 1.0
+        if self.name == "gaussian":
+            return len(y) / misfit
+        total = float(w.sum())
+        k = total / misfit
+        return float(2.0 * k * k * (np.log(k) - digamma(k))) if self.name == "gamma" else k
 
     # ------------------------------------------------------------------ as functions of the predictor
 
@@ -126,10 +180,18 @@ class Glm:
 
     def start(self, y: Array, w: Array) -> Array:
         """Means to begin iterations with."""
+        if self.dispersed:
+            return np.full_like(y, w @ y / w.sum())
         return (w * y + 0.5) / (w + 1.0) if self.name == "binomial" else y + 0.1
 
-    def sample(self, rng: np.random.Generator, mu: Array, w: Array) -> Array:
-        """New responses."""
+    def sample(self, rng: np.random.Generator, mu: Array, w: Array, sigma: float) -> Array:
+        """New responses; ``sigma^2`` is the dispersion."""
+        if self.name == "gaussian":
+            return rng.normal(mu, sigma / np.sqrt(w))
+        if self.name == "gamma":
+            return rng.gamma(w / sigma**2, mu * sigma**2 / w)
+        if self.name == "inverse_gaussian":
+            return rng.wald(mu, w / sigma**2)
         if self.name == "binomial":
             return rng.binomial(np.round(w).astype(int), mu) / w
         if self.name == "poisson":
@@ -143,8 +205,23 @@ def _slope(function: Callable[[Array], Array], x: Array) -> Array:
     return (8.0 * (function(x + h) - function(x - h)) - (function(x + 2 * h) - function(x - 2 * h))) / (12.0 * h)
 
 
-_KNOWN = {"binomial": ("logit", "probit", "cloglog"), "poisson": ("log", "sqrt"), "negbinomial": ("log", "sqrt")}
-_OTHER_NAMES = {"bernoulli": "binomial", "negbinomial2": "negbinomial", "nbinom2": "negbinomial"}
+#: The power of the mean that the variance is, times a dispersion.
+_POWERS: Mapping[str, int] = {"gaussian": 0, "gamma": 2, "inverse_gaussian": 3}
+_KNOWN = {
+    "binomial": ("logit", "probit", "cloglog", "cauchit", "log"),
+    "poisson": ("log", "sqrt", "identity"),
+    "negbinomial": ("log", "sqrt", "identity"),
+    "gamma": ("inverse", "log", "identity"),
+    "inverse_gaussian": ("1/mu^2", "log", "identity", "inverse"),
+    "gaussian": ("identity", "log", "inverse"),
+}
+_OTHER_NAMES = {
+    "bernoulli": "binomial",
+    "negbinomial2": "negbinomial",
+    "nbinom2": "negbinomial",
+    "inverse.gaussian": "inverse_gaussian",
+    "normal": "gaussian",
+}
 
 
 def read_family(family: Any) -> Glm:
@@ -164,8 +241,6 @@ def read_family(family: Any) -> Glm:
         name, _, rest = str(family).partition("(")
         link = rest.rstrip(")").replace("link", "").strip("=' \"")
     name = _OTHER_NAMES.get(name.lower(), name.lower())
-    if name in ("gaussian", "normal"):
-        raise BrimError("glmer() with a gaussian family is lmer()", hint="call brim.lmer()")
     if name not in _KNOWN:
         raise BrimError(
             f"glmer() has no family '{name}'", hint=suggest(name, _KNOWN, "families") + "; brim.brm(algorithm='map') has every family"
@@ -173,4 +248,6 @@ def read_family(family: Any) -> Glm:
     link = link or _KNOWN[name][0]
     if link not in _KNOWN[name]:
         raise BrimError(f"the family {name} has no link '{link}' here", hint=suggest(link, _KNOWN[name], "links"))
+    if (name, link) == ("gaussian", "identity"):
+        raise BrimError("glmer() with a gaussian family is lmer()", hint="call brim.lmer()")
     return Glm(name, LINKS[link])

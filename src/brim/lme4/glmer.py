@@ -35,9 +35,6 @@ class GlmerFit(AbstractMer):
     """A generalized linear mixed model, fitted. See ``glmer`` for what it is and ``AbstractMer`` for what it tells."""
 
     function: ClassVar[str] = "glmer"
-    statistic: ClassVar[str] = "z value"
-    has_sigma: ClassVar[bool] = False
-
     laplace: Laplace
     nAGQ: int
     estimated_shape: bool
@@ -48,8 +45,16 @@ class GlmerFit(AbstractMer):
         return self.laplace.family
 
     @property
+    def statistic(self) -> str:
+        return "t value" if self.has_sigma else "z value"
+
+    @property
+    def has_sigma(self) -> bool:
+        return self.family.dispersed
+
+    @cached_property
     def sigma(self) -> float:
-        return 1.0
+        return float(np.sqrt(self.laplace.dispersion(self.mode)))
 
     @property
     def theta(self) -> Array:
@@ -71,12 +76,12 @@ class GlmerFit(AbstractMer):
 
     @property
     def npar(self) -> int:
-        return len(self.minimum.x) + int(self.estimated_shape)
+        return len(self.minimum.x) + int(self.estimated_shape) + int(self.has_sigma)
 
     @cached_property
     def covariance(self) -> Array:
         """From the Hessian over ``theta`` and ``beta``; where that is not positive, given ``theta``."""
-        given_theta = np.linalg.inv(self.laplace.fixed_information(self.mode)) if len(self.beta) else np.zeros((0, 0))
+        given_theta = self.sigma**2 * np.linalg.inv(self.laplace.fixed_information(self.mode)) if len(self.beta) else np.zeros((0, 0))
         if self.nAGQ == 0 or not len(self.beta):
             return given_theta
         law = replace(self.laplace, _last=[self.mode])
@@ -111,7 +116,7 @@ class GlmerFit(AbstractMer):
     def conditional(self) -> list[Array]:
         selected = self.mode.factorisation.selected()
         blocks = self._placed([selected.blocks(f) for f in range(len(self.laplace.pattern.order))])
-        return [b / np.multiply.outer(s, s) for b, s in zip(blocks, self.observed.groups.scales, strict=True)]
+        return [self.sigma**2 * b / np.multiply.outer(s, s) for b, s in zip(blocks, self.observed.groups.scales, strict=True)]
 
     @property
     def fixed_information(self) -> Array:
@@ -129,7 +134,7 @@ class GlmerFit(AbstractMer):
 
     def conditional_law(self) -> tuple[Pattern, Factorisation, list[Array], float]:
         w = self.family.information(self.mode.eta, self.laplace.weights)
-        return self.laplace.pattern, self.mode.factorisation, self.laplace.pattern.right(w, self.laplace.x), 1.0
+        return self.laplace.pattern, self.mode.factorisation, self.laplace.pattern.right(w, self.laplace.x), self.sigma**2
 
     def free_coefficients(self) -> Array:
         return self.beta
@@ -176,7 +181,7 @@ class GlmerFit(AbstractMer):
         return (law if self.nAGQ <= 1 else Quadrature(law, self.nAGQ)), np.concatenate([law.covariances.start, start])
 
     def sample(self, rng: np.random.Generator, mean: Array) -> Array:
-        return self.family.sample(rng, mean, self.laplace.weights)
+        return self.family.sample(rng, mean, self.laplace.weights, self.sigma)
 
     def refit_design(self, observed: Observed) -> GlmerFit:
         family = self.family if not self.estimated_shape else self.family.with_shape(np.nan)
@@ -219,7 +224,7 @@ class GlmerFit(AbstractMer):
         raise BrimError(f"unknown kind of residuals '{kind}'", hint="kinds: deviance, pearson, working, response")
 
     def scaled_residuals(self) -> Array:
-        return self.residuals("pearson")
+        return self.residuals("pearson") / self.sigma
 
     def title(self, ddf: str | None = None) -> tuple[str, ...]:
         start = "Generalized linear mixed model fit by maximum likelihood ("
@@ -269,8 +274,11 @@ def glmer(
     data
         Any data frame. Rows with missing values in the model's columns are left out.
     family
-        ``"binomial"`` (links logit, probit, cloglog), ``"poisson"`` (log, sqrt), ``"negbinomial"`` (its shape is estimated, as by
-        ``glmer.nb``), written ``"binomial(probit)"`` or ``brim.bernoulli("probit")``.
+        ``"binomial"`` (links logit, probit, cloglog, cauchit, log), ``"poisson"`` (log, sqrt, identity), ``"negbinomial"`` (its shape is
+        estimated, as by ``glmer.nb``), ``"Gamma"`` (inverse, log, identity), ``"inverse.gaussian"`` (1/mu^2, log, identity, inverse),
+        ``"gaussian"`` (log, inverse), written ``"binomial(probit)"`` or ``brim.bernoulli("probit")``. The last three have a dispersion,
+        treated as lme4 does: effects at their mode for a dispersion of 1, the criterion's dispersion ``deviance / sum w``, and
+        ``sigma^2`` (Pearson residuals and penalty over rows) in ``VarCorr()``. ``brm(algorithm="map")`` has their likelihood proper.
     nAGQ
         1: Laplace. More: nodes of adaptive Gauss-Hermite quadrature, for one varying intercept. 0: coefficients found with the effects.
     weights
@@ -297,6 +305,8 @@ def glmer(
     if not isinstance(nAGQ, int) or not 0 <= nAGQ <= 100:
         raise BrimError(f"nAGQ = {nAGQ!r} must be a whole number from 0 to 100")
     observed = observe(formula, data, weights, offset, data_name)
+    if glm.dispersed and nAGQ > 1:
+        raise BrimError(f"nAGQ = {nAGQ} needs a family without a dispersion", hint="nAGQ=1, Laplace's approximation")
     y, trials = _response(observed, glm)
     if trials is not None:
         observed = replace(observed, weights=trials if observed.weights is None else trials * observed.weights)
@@ -356,17 +366,24 @@ def _joint_search(law: Laplace, start: Array, tolerance: float) -> Minimum:
 
 
 def _plain(law: Laplace) -> Array:
-    """Coefficients without group effects, by a few weighted least squares."""
-    family, beta = law.family, np.zeros(law.x.shape[1])
+    """Coefficients without group effects, by a few weighted least squares with steps that leave means possible."""
+    family, x = law.family, law.x
     eta = family.link.link(family.start(law.y, law.weights))
-    for _ in range(8):
-        w = family.information(eta, law.weights)
-        z = eta - law.offset + family.score(eta, law.y, law.weights) / w
-        root = np.sqrt(w)
-        new = np.linalg.lstsq(law.x * root[:, None], z * root, rcond=None)[0]
-        if not np.isfinite(new).all():
-            return beta
-        beta, eta = new, law.x @ new + law.offset
+    beta = np.linalg.lstsq(x, eta - law.offset, rcond=None)[0]
+    with np.errstate(all="ignore"):
+        for _ in range(8):
+            w = family.information(eta, law.weights)
+            z = eta - law.offset + family.score(eta, law.y, law.weights) / w
+            root = np.sqrt(w)
+            if not np.isfinite(z * root).all():
+                return beta
+            new, t = np.linalg.lstsq(x * root[:, None], z * root, rcond=None)[0], 1.0
+            while not np.isfinite(family.misfit(law.y, family.link.inverse(x @ new + law.offset), law.weights)) and t > 1e-3:
+                t *= 0.5
+                new = beta + 0.5 * (new - beta)
+            if not np.isfinite(new).all():
+                return beta
+            beta, eta = new, x @ new + law.offset
     return beta
 
 
@@ -393,8 +410,12 @@ def _response(observed: Observed, family: Glm) -> tuple[Array, Array | None]:
     if not isinstance(value, Numeric | Logical):
         raise error("is not one column", "give a column or cbind(successes, failures)")
     y = np.array(value.numbers, float)
-    wrong = (y < 0) | (y > 1) if family.name == "binomial" else (y < 0) | (y != np.round(y))
+    if family.name == "binomial":
+        what, wrong = "between 0 and 1", (y < 0) | (y > 1)
+    elif family.dispersed:
+        what, wrong = ("finite", ~np.isfinite(y)) if family.name == "gaussian" else ("positive", ~((y > 0) & np.isfinite(y)))
+    else:
+        what, wrong = "a count", (y < 0) | (y != np.round(y))
     if wrong.any():
-        what = "between 0 and 1" if family.name == "binomial" else "a count"
         raise error(f"is not {what} in {name_rows(observed.rows[wrong])}", "choose the family that the response has")
     return y, trials

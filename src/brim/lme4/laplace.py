@@ -1,7 +1,8 @@
 """Laplace's approximation of a generalized linear mixed model's likelihood, with its gradient over covariances and coefficients.
 
 ``-2 log p(y | beta, theta) ~ -2 log p(y | eta) + ||u||^2 + log det M`` at the ``u`` that minimises the first two terms, with
-``eta = X beta + Z Lambda u + offset``, ``M = Lambda' Z'WZ Lambda + I`` and ``W`` the expected information, as in lme4.
+``eta = X beta + Z Lambda u + offset``, ``M = Lambda' Z'WZ Lambda + I`` and ``W`` the expected information, as in lme4. Where the family has
+a dispersion, ``u`` is the mode for a dispersion of 1 and ``p`` has that at ``deviance / sum w``, as in lme4.
 """
 
 from __future__ import annotations
@@ -73,6 +74,10 @@ class Laplace:
         b = [s @ low.T for s, low in zip(u, loadings, strict=True)]
         zb = self.pattern.predict(b)
         value = self._penalised(fixed + zb, u)
+        if not np.isfinite(value):  # effects of another place may be none here
+            u = [np.zeros_like(s) for s in u]
+            zb = np.zeros_like(zb)
+            value = self._penalised(fixed, u)
         for _ in range(100):
             eta = fixed + zb
             f, sums = self._factorise(eta, loadings, zb, newton=True)
@@ -89,16 +94,18 @@ class Laplace:
             moved = value - tried
             step = max((float(np.max(np.abs(a - c), initial=0.0)) for a, c in zip(u, trial, strict=True)), default=0.0)
             u, b, zb, value = trial, tb, tzb, tried
-            if step < 1e-9 or (abs(moved) < 1e-14 * abs(value) and step < 1e-6):
-                break
+            if step < 1e-9 or (abs(moved) < 1e-14 * abs(value) and step < (1e-8 if self.family.dispersed else 1e-6)):
+                break  # with a dispersion the criterion's slope over u is not 0
         f, sums = self._factorise(fixed + zb, loadings, zb)
         out = Mode(theta, beta, fixed + zb, u, b, sums, f)
         self._last[:] = [out]
         return out
 
     def _penalised(self, eta: Array, u: Sequence[Array]) -> float:
-        density = self.family.log_density(self.y, self.family.link.inverse(eta), self.weights)
-        return float(-2.0 * density.sum() + sum(np.vdot(s, s) for s in u))
+        return self._misfit(eta) + float(sum(np.vdot(s, s) for s in u))
+
+    def _misfit(self, eta: Array) -> float:
+        return self.family.misfit(self.y, self.family.link.inverse(eta), self.weights)
 
     def _factorise(self, eta: Array, loadings: list[Array], zb: Array, newton: bool = False) -> tuple[Factorisation, Sums]:
         """The working linear model; for Newton's method with the observed information, where that is positive."""
@@ -113,14 +120,26 @@ class Laplace:
     # ------------------------------------------------------------------ value and gradient
 
     def value(self, mode: Mode) -> float:
-        return self._penalised(mode.eta, mode.spherical) + mode.factorisation.log_det
+        data = self.family.minus_two_log(self.y, self._misfit(mode.eta), self.weights)
+        return data + mode.penalty + mode.factorisation.log_det
+
+    def dispersion(self, mode: Mode) -> float:
+        """lme4's ``sigma^2``: what the working linear model leaves, penalty included, over the rows."""
+        mu = self.family.link.inverse(mode.eta)
+        rest = float(np.sum(self.weights * (self.y - mu) ** 2 / self.family.variance(mu)))
+        return (rest + mode.penalty) / len(self.y) if self.family.dispersed else 1.0
 
     def gradient(self, mode: Mode) -> Array:
-        """Over ``theta``, then ``beta``: what changes at fixed ``u``, and through the mode what changes ``log det M``."""
+        """Over ``theta``, then ``beta``: what changes at fixed ``u``, and through the mode what changes ``log det M``.
+
+        With a dispersion the criterion's slope over the misfit is not that of which ``u`` is the mode: that too changes through it.
+        """
         family, y, w = self.family, self.y, self.weights
         selected = mode.factorisation.selected()
         score = family.score(mode.eta, y, w)
         c = selected.variances() * family.information_slope(mode.eta, w)
+        if family.dispersed:
+            c = c + 2.0 * (1.0 - family.sharpness(y, self._misfit(mode.eta), w)) * score
         if family.canonical:
             observed, f = family.information(mode.eta, w), mode.factorisation
         else:
@@ -166,7 +185,7 @@ class Laplace:
                 out[i, i] += max(gradient[i] / theta[i], 0.0)
         if self.x.shape[1]:
             out[self.m :, self.m :] = 2.0 * self.fixed_information(mode)
-        return 0.5 * (out + out.T)
+        return 0.5 * self.family.sharpness(self.y, self._misfit(mode.eta), self.weights) * (out + out.T)
 
     def fixed_information(self, mode: Mode) -> Array:
         """``X' V^-1 X`` of the working linear model."""

@@ -31,7 +31,6 @@ class LmerFit(AbstractMer):
     """A linear mixed model, fitted. See ``lmer`` for what it is and ``AbstractMer`` for what it tells."""
 
     function: ClassVar[str] = "lmer"
-    statistic: ClassVar[str] = "t value"
 
     profile: Criterion
 

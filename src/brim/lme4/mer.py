@@ -38,15 +38,21 @@ class AbstractMer(ABC):
     """
 
     function: ClassVar[str]
-    statistic: ClassVar[str]
 
     observed: Observed
     minimum: Minimum
 
     # ------------------------------------------------------------------ what each kind of model computes
 
-    #: Whether there is a residual variance.
-    has_sigma: ClassVar[bool] = True
+    @property
+    def statistic(self) -> str:
+        """What the ratios of coefficients and their standard errors are called."""
+        return "t value"
+
+    @property
+    def has_sigma(self) -> bool:
+        """Whether there is a residual variance or dispersion."""
+        return True
 
     @property
     @abstractmethod

@@ -170,7 +170,6 @@ class NlmerFit(AbstractMer):
     """A nonlinear mixed model, fitted. ``linear`` is the linear mixed model of its slopes at the estimates."""
 
     function: ClassVar[str] = "nlmer"
-    statistic: ClassVar[str] = "t value"
 
     law: NonlinearLaplace
     linear: LmerFit

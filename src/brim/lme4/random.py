@@ -200,9 +200,11 @@ def coef(fit: AbstractMer) -> dict[str, pd.DataFrame]:
     out = {}
     fixed = dict(zip(fit.names, fit.beta, strict=True))
     for i, g in enumerate(fit.observed.design.groupings):
-        frame = pd.DataFrame({n: np.full(len(g.levels), b) for n, b in fixed.items()}, index=list(g.levels))
-        for j, name in enumerate(_coefs(fit, i)):
-            frame[name] = fixed.get(name, 0.0) + fit.effects[i][:, j] if name not in frame else frame[name] + fit.effects[i][:, j]
+        names = _coefs(fit, i)
+        alone = dict.fromkeys(name for name in names if name not in fixed)  # these stand first, as in lme4
+        frame = pd.DataFrame({n: np.full(len(g.levels), fixed.get(n, 0.0)) for n in (*alone, *fixed)}, index=list(g.levels))
+        for j, name in enumerate(names):
+            frame[name] += fit.effects[i][:, j]
         out[g.label] = frame
     return out
 

@@ -66,7 +66,7 @@ class Summary:
 
     def _criteria(self) -> list[str]:
         if "REML" in self.criteria:
-            return [f"REML criterion at convergence: {_rounded(self.criteria['REML'], 1)}"]
+            return [f"REML criterion at convergence: {format_numbers([round(self.criteria['REML'], 1)], 7)[0]}"]
         cells = {k: f"{v:.0f}" if k == "df.resid" else _rounded(v, 1) for k, v in self.criteria.items()}
         return _right_aligned(cells)
 

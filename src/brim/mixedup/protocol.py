@@ -120,13 +120,13 @@ class MerTables(AbstractTables):
         if p_value not in methods:
             raise BrimError(f"unknown p_value '{p_value}'", hint=f"methods: {', '.join(methods)}")
         statistic = self.fit.statistic
-        table = self.fit.fixef() if statistic == "z value" else self.fit.fixef(methods[p_value])
+        table = self.fit.fixef() if self.fit.function == "glmer" else self.fit.fixef(methods[p_value])
         columns = {
             "term": [clean(n) for n in table.index],
             "value": table["Estimate"].to_numpy(),
             "se": table["Std. Error"].to_numpy(),
             statistic[0]: table[statistic].to_numpy(),
-            "p_value": table["Pr(>|z|)" if statistic == "z value" else "Pr(>|t|)"].to_numpy(),
+            "p_value": table[next(c for c in table if str(c).startswith("Pr("))].to_numpy(),
         }
         return _with_normal(pd.DataFrame(columns), level)
 

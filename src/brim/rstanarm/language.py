@@ -181,14 +181,19 @@ def counts_of(node: Node, frame: Frame, weights: str | None) -> Frame | None:
 
 
 def with_columns(data: Any, **columns: Any) -> tuple[Frame, dict[str, str]]:
-    """The data with vectors that were given beside it (``weights``, ``offset``); a name of a column stands for it. Argument -> column."""
+    """The data with vectors that were given beside it (``weights``, ``offset``). Argument -> column.
+
+    Text is a column's name, or an expression of columns as R's calls have it (``offset="log(exposure)"``).
+    """
     frame, names, new = Frame.read(data), {}, {}
     for name, value in columns.items():
         if value is None:
             continue
-        if isinstance(value, str):
+        if isinstance(value, str) and (value in frame or name == "strata"):
             names[name] = value
             continue
+        if isinstance(value, str):
+            value = Expression(parse(value)).learn(frame).numbers(frame)
         names[name] = f".{name}"
         new[names[name]] = np.asarray(value) if name == "strata" else np.asarray(value, float)
         if new[names[name]].shape != (frame.n,):

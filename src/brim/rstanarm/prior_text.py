@@ -113,6 +113,8 @@ def _law(part: Mapping[str, Any], scale: str, digits: int) -> str | None:
     used = part[scale] if part.get(scale) is not None else None
     if used is not None:
         given["scale"] = used
+    if dist in ("hs", "hs_plus"):
+        given = {"df": given["df"]}
     if dist == "gamma":
         given["rate"] = part["rate"]
     return f"{half}{dist}({', '.join(f'{k} = {_numbers(v, digits)}' for k, v in given.items())})"

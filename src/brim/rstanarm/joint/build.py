@@ -10,7 +10,7 @@ import numpy as np
 
 from brim.api.perform import perform, requested
 from brim.compile.session import float64
-from brim.errors import BrimError, suggest
+from brim.errors import BrimError, suggest, warn
 from brim.families.base import Family
 from brim.frames.frame import Frame
 from brim.language.expand import deparse
@@ -106,7 +106,7 @@ def event_process(
     bare = EventProcess(markers.draft.model, baseline, found, labels, events.names, links, shared, {}, {})
     points = bare.points(paths, events.x[rows], subjects, codes, times, lag)
     counted = np.concatenate([np.ones(t.size, bool), events.status == 1])  # nodes and events, as rstanarm counts them
-    values = _initial_values(bare, markers, points)[counted] if labels else np.zeros((1, 0))
+    values = _settled(_initial_values(bare, markers, points)[counted], labels) if labels else np.zeros((1, 0))
     arrays = {
         "points": points,
         "weight": weight,
@@ -117,6 +117,16 @@ def event_process(
     }
     pieces, told = _priors(events, baseline, labels, values, priors)
     return EventProcess(markers.draft.model, baseline, found, labels, events.names, links, shared, arrays, pieces), told
+
+
+def _settled(values: np.ndarray, labels: tuple[str, ...]) -> np.ndarray:
+    """Columns that vary by no more than the rounding of numerical slopes are constant: their scale is 1, as that of any constant."""
+    mean = values.mean(0)
+    flat = values.std(0) <= 1e-6 * np.abs(mean)
+    if flat.any():
+        names = ", ".join(f"'{name}'" for name, is_flat in zip(labels, flat, strict=True) if is_flat)
+        warn(f"{names} multiplies what is the same for all subjects at all times: it cannot be told from the baseline hazard")
+    return np.where(flat, mean, values)
 
 
 def _priors(

@@ -23,7 +23,7 @@ from brim.terms.base import AbstractTerm, Design, Params
 
 __all__ = ["EPS", "EventProcess", "Trajectories"]
 
-EPS = 1e-5  # step of numerical slopes, as rstanarm's
+EPS = 1e-5  # half the step of numerical slopes, as rstanarm's
 AUC_NODES = 15
 
 
@@ -49,17 +49,20 @@ class Trajectories:
     time_var: str
     rows: tuple[Mapping[str, np.ndarray], ...]
 
-    def _seen(self, marker: int, subjects: Sequence[str], times: np.ndarray) -> Frame:
-        """The marker's row of each subject that was last seen at its time (the first one before that), with the time replaced."""
+    def _seen(self, marker: int, subjects: Sequence[str], times: np.ndarray, shift: float = 0.0) -> Frame:
+        """The marker's row of each subject that was last seen at its time (the first one before that), with the time replaced.
+
+        ``shift`` moves the time in that row, without choosing another.
+        """
         clock, chosen = self.frame.numbers(self.time_var), np.empty(len(subjects), int)
         for i, (subject, t) in enumerate(zip(subjects, times, strict=True)):
             mine = self.rows[marker][subject]
             chosen[i] = mine[max(int(np.searchsorted(clock[mine], t, side="right")) - 1, 0)]
-        return self.frame.take(chosen).with_columns({self.time_var: np.asarray(times, float)})
+        return self.frame.take(chosen).with_columns({self.time_var: np.asarray(times, float) + shift})
 
-    def at(self, marker: int, subjects: Sequence[str], times: np.ndarray) -> dict[str, Any]:
+    def at(self, marker: int, subjects: Sequence[str], times: np.ndarray, shift: float = 0.0) -> dict[str, Any]:
         """The design of a marker's predictors for these subjects at these times."""
-        return self.model.design(self._seen(marker, subjects, times), with_y=False, only=self.model.responses[marker].name)
+        return self.model.design(self._seen(marker, subjects, times, shift), with_y=False, only=self.model.responses[marker].name)
 
     def columns(self, formula: str, marker: int, subjects: Sequence[str], times: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
         """The columns of ``~ x`` without the intercept, there, and their names."""
@@ -190,7 +193,7 @@ class EventProcess(AbstractTerm):
             return scale(self.model.responses[marker].etas(params, design)["mu"])
 
         if kind.endswith("slope"):
-            return (at(own["later"]) - at(own["now"])) / EPS
+            return (at(own["later"]) - at(own["sooner"])) / (2.0 * EPS)
         if kind.endswith("auc"):
             return jnp.sum(own["weight"] * at(own["now"]).reshape(own["weight"].shape), axis=1)
         return at(own["now"])
@@ -233,7 +236,6 @@ def _design(paths: Trajectories, marker: int, kind: str, subjects: Sequence[str]
     if kind.endswith("auc"):
         t, weight = nodes_in(np.zeros_like(times), times, AUC_NODES)
         return {"now": paths.at(marker, [s for s in subjects for _ in range(AUC_NODES)], t.ravel()), "weight": weight}
-    out: Design = {"now": paths.at(marker, subjects, times)}
     if kind.endswith("slope"):
-        out["later"] = paths.at(marker, subjects, times + EPS)
-    return out
+        return {"sooner": paths.at(marker, subjects, times, -EPS), "later": paths.at(marker, subjects, times, EPS)}
+    return {"now": paths.at(marker, subjects, times)}
