@@ -1,10 +1,12 @@
 """Steps of the sampler in the units of the data, where these are far from 1: a coefficient of x in millionths of what x in one would have.
 
-Priors stay as they are, and so do parameters; only the unconstrained coordinates and the starts of such models differ.
+Priors stay as they are, and so do parameters; only the unconstrained coordinates and the starts of such models differ. Slopes by group of
+columns that are far from 0 are sampled with the intercepts near the columns' means.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -12,10 +14,13 @@ import numpy as np
 from brim.frames.frame import Frame
 from brim.model.model import Model, ResponseModel
 from brim.parameters.param import Param, Where
+from brim.parameters.shifted import Shift
+from brim.terms.groups.effect import GroupEffect
 
 __all__ = ["in_units"]
 
 NEAR = 1e3  # units between 1 / NEAR and NEAR are left at 1
+FAR = 10.0  # mean of a column in units of its standard deviation, above which effects are sampled near the mean
 INTERCEPT = "Intercept"
 Units = dict[tuple[Where, str], float]
 
@@ -25,9 +30,42 @@ def in_units(model: Model, frame: Frame) -> Model:
     units: Units = {}
     for r in model.responses:
         units |= _of_response(r, frame)
-    if not units:
+    shifts = dict(_shifts(model, frame))
+    if not units and not shifts:
         return model
-    return replace(model, params=tuple(_scaled(p, units) for p in model.params))
+    scaled = (_scaled(p, units) for p in model.params)
+    return replace(model, params=tuple(replace(p, shift=shifts[p.name]) if p.name in shifts else p for p in scaled))
+
+
+def _shifts(model: Model, frame: Frame) -> Iterator[tuple[str, Shift]]:
+    """Where the columns of correlated effects are measured from, by the name of the parameter of correlations."""
+    params = {p.name: p for p in model.params}
+    for block in model.blocks:
+        names = block.correlation
+        if names is None or any(params[name].constants for name in names):
+            continue
+        by = tuple(
+            found for r in model.responses for e in r.effects() if e.block.key == block.key for found in _far(e, r.response.kept(frame))
+        )
+        if by:
+            yield names[1], Shift(names[0], by)
+
+
+def _far(effect: GroupEffect, mine: Frame) -> Iterator[tuple[int, int, float]]:
+    """Intercept and slope, as places in the block, and about the mean of each column that is far from 0."""
+    z = effect.design(mine).get("Z") if INTERCEPT in effect.coefs and effect.plain else None
+    if z is None:
+        return
+    first, (mean, spread) = effect.latent.start, _middle(z)
+    for j in np.flatnonzero((spread > 0.0) & (np.abs(mean) > FAR * spread) & np.isfinite(mean)):
+        step = 10.0 ** round(np.log10(spread[j]))
+        yield first + effect.coefs.index(INTERCEPT), first + int(j), float(round(mean[j] / step) * step)
+
+
+def _middle(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each column (columns, rows); of numbers whose squares overflow these are infinite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return z.mean(axis=1), z.std(axis=1)
 
 
 def _of_response(r: ResponseModel, frame: Frame) -> Units:
@@ -39,7 +77,8 @@ def _of_response(r: ResponseModel, frame: Frame) -> Units:
         base = own if predictor.name in r.family.mus and r.family.links[predictor.name] == "identity" else 1.0
         if predictor.where.nlpar:
             continue
-        out[predictor.where, INTERCEPT] = base
+        # special coefficients (those of mo(x), me(x)) and deviations of their effects are at least in units of the response
+        out |= {(predictor.where, class_): base for class_ in (INTERCEPT, "b", "sd")}
         for term in predictor.terms:
             for key, columns, centred in term.unpenalised(mine):
                 names = [s.coef for p in term.params() if p.name == key for s in p.slots]

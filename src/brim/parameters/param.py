@@ -7,7 +7,7 @@ and the NumPyro model; from a tuple of ``Reported`` the draws' names, their orde
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from brim.errors import BrimError
+from brim.parameters.shifted import Shift
 from brim.parameters.spaces import SPACES
 
 __all__ = ["COEFFICIENTS", "Layout", "Param", "Piece", "Shrinks", "Slot", "Where", "constrain", "unconstrained_size"]
@@ -122,6 +123,8 @@ class Param:
         The prior of the whole array that brings parameters of its own (``horseshoe(1)``), empty if there is none.
     units
         What one step of each unconstrained coordinate is, for elements without bounds; empty: 1. Powers of ten, where data are far from 1.
+    shift
+        Of correlations: that they and their standard deviations are sampled for columns measured from elsewhere.
     """
 
     name: str
@@ -138,6 +141,7 @@ class Param:
     symbols: Mapping[str, float] = field(compare=False, default_factory=dict)
     special: str = ""
     units: tuple[float, ...] = ()
+    shift: Shift | None = None
 
     @property
     def size(self) -> int:
@@ -274,19 +278,34 @@ class Layout:
             out[p.name], logdet = constrain(p, q[at : at + n], fixed.get(p.name, ()))
             total = total + logdet
             at += n
+        for name, shift in self._shifts(out):
+            out[shift.scales], out[name], logdet = shift.follow(out[shift.scales], out[name])
+            total = total + logdet
         return out, total
+
+    def _shifts(self, known: Mapping[str, Any]) -> Iterator[tuple[str, Shift]]:
+        """Correlations, by name, that are sampled with their standard deviations for columns measured from elsewhere."""
+        return ((p.name, p.shift) for p in self.params if p.shift is not None and {p.name, p.shift.scales} <= set(known))
+
+    def _own(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters that coordinates stand for one by one."""
+        out = dict(params)
+        for name, shift in self._shifts(params):
+            out[shift.scales], out[name] = shift.back(jnp.asarray(params[shift.scales]), jnp.asarray(params[name]))
+        return out
 
     def unconstrain(self, params: Mapping[str, Any]) -> Any:
         """The flat unconstrained vector ``(dim,)`` of a dict of parameters."""
-        return jnp.concatenate([jnp.zeros(0), *(unconstrain(p, params[p.name]) for p in self.params)])
+        own = self._own(params)
+        return jnp.concatenate([jnp.zeros(0), *(unconstrain(p, own[p.name]) for p in self.params)])
 
     def point(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
         """The unconstrained vector where chains start, with these parameters at given values where they are inside their bounds."""
-        out, at = self.center(), 0
+        out, own, at = self.center(), self._own(values), 0
         for p in self.params:
             n = unconstrained_size(p)
-            if p.name in values and n:
-                u = np.asarray(unconstrain(p, jnp.asarray(values[p.name])))
+            if p.name in own and n:
+                u = np.asarray(unconstrain(p, jnp.asarray(own[p.name])))
                 out[at : at + n] = np.where(np.isfinite(u), u, out[at : at + n])
             at += n
         return out

@@ -142,6 +142,11 @@ class GroupBlock(AbstractTerm, AbstractLatent):
     def _name(self, base: str) -> str:
         return f"{base}_{self.index}"
 
+    @property
+    def correlation(self) -> tuple[str, str] | None:
+        """The parameters of standard deviations and of correlations; ``None`` where these are not estimated."""
+        return (self._name("sd"), self._name("L")) if self.has_cor else None
+
     def _with_by(self, *shape: int) -> tuple[int, ...]:
         return (len(self.grouping.by_levels), *shape) if self.grouping.by_levels else shape
 
