@@ -20,6 +20,7 @@ from brim.fit.version import __version__
 if TYPE_CHECKING:
     from brim.api.brm import brm as brm
     from brim.api.brm import default_prior as default_prior
+    from brim.api.brm import get_prior as get_prior
     from brim.api.fit import Fit as Fit
     from brim.api.fit import load as load
     from brim.api.imported import from_brms as from_brms
@@ -80,9 +81,11 @@ if TYPE_CHECKING:
     from brim.families import zero_inflated_negbinomial as zero_inflated_negbinomial
     from brim.families import zero_inflated_poisson as zero_inflated_poisson
     from brim.families import zero_one_inflated_beta as zero_one_inflated_beta
+    from brim.families.registry import brmsfamily as brmsfamily
     from brim.infer.nuts.stopping import stop_when as stop_when
     from brim.language.brms import acformula as acformula
     from brim.language.brms import bf as bf
+    from brim.language.brms import brmsformula as brmsformula
     from brim.language.brms import lf as lf
     from brim.language.brms import mvbf as mvbf
     from brim.language.brms import mvbind as mvbind
@@ -96,6 +99,7 @@ if TYPE_CHECKING:
     from brim.lme4.nlmer import nlmer as nlmer
     from brim.mixedup.compare import compare_estimates as compare_estimates
     from brim.parameters.prior import prior as prior
+    from brim.parameters.prior import set_prior as set_prior
     from brim.post.comparison.averages import posterior_average as posterior_average
     from brim.post.comparison.averages import pp_average as pp_average
     from brim.post.comparison.averages import pp_mixture as pp_mixture
@@ -145,6 +149,10 @@ _HOMES = {
     "bridge_sampler": "brim.post.comparison.bridge",
     "brm": "brim.api.brm",
     "brm_multiple": "brim.api.multiple",
+    "brmsfamily": "brim.families.registry",
+    "brmsformula": "brim.language.brms",
+    "get_prior": "brim.api.brm",
+    "set_prior": "brim.parameters.prior",
     "check": "brim.post.diagnose.check",
     "combine_models": "brim.api.multiple",
     "comparisons": "brim.post.inference.comparisons",
@@ -253,9 +261,16 @@ def __getattr__(name: str) -> Any:
     elif name in _FAMILIES:
         value = getattr(_families(), name)
     else:
-        raise AttributeError(f"module 'brim' has no attribute {name!r}", name=name, obj=sys.modules[__name__])
+        raise AttributeError(_missing(name), name=name, obj=sys.modules[__name__])
     globals()[name] = value
     return value
+
+
+def _missing(name: str) -> str:
+    """What is said of a name that is not here; of a name of brms', what to use."""
+    what = f"module 'brim' has no attribute {name!r}"
+    use = "" if name.startswith("_") else _imported("brim.api.elsewhere").of_module(name)
+    return f"{what}: {use}" if use else what
 
 
 def __dir__() -> list[str]:

@@ -62,6 +62,7 @@ _MEANT = {
     "num_chains": "chains",
     "num_samples": "iter",
     "num_warmup": "warmup",
+    "pars": "variable",
     "priors": "prior",
     "progress_bar": "progress",
     "progressbar": "progress",
@@ -78,6 +79,27 @@ _MEANT = {
     "target_accept": "control={'adapt_delta': 0.95}",
     "tune": "warmup",
     "verbose": "progress",
+}
+
+#: Arguments of brms' functions that have no counterpart -> what to do instead.
+_INSTEAD = {
+    "autocor": "write ar(time, g) and the like in the formula, or bf(..., autocor='~ ar(time)')",
+    "cov_ranef": "write (1 | gr(g, cov = A)) in the formula, with data2={'A': matrix}",
+    "sparse": "write bf(..., sparse=True)",
+    **dict.fromkeys(("stanvars", "stan_funs"), "numbers go into the prior's text, matrices into data2={...}, laws into custom_family()"),
+    "fit": "fit.update(newdata=...) fits the same model again",
+    **dict.fromkeys(("save_pars", "save_ranef", "save_mevars", "save_all_pars"), "all is kept; keep= says what is left out"),
+    **dict.fromkeys(("threads", "threading"), "cores= says how many chains run at a time"),
+    "opencl": "device='gpu' runs chains there",
+    "future": "executor= says where chains run",
+    **dict.fromkeys(("save_fits", "recompile", "save_model", "stan_model_args", "rename", "normalize", "ntrys"), "leave it out"),
+    **dict.fromkeys(("theme", "ask", "newpage"), "leave it out; the figure that comes back is matplotlib's"),
+    **dict.fromkeys(("pointwise", "combine", "sort", "env", "check", "force_save"), "leave it out"),
+    **dict.fromkeys(("log_lik", "posterior_epred", "vars"), "the function that gives the distribution says it all"),
+    "flist": "give the formulas one after the other",
+    "probs": "prob=0.95 gives the interval",
+    "fixed": "regex=True takes patterns",
+    "model_names": "write name=fit for each",
 }
 
 
@@ -292,9 +314,12 @@ def unknown(function: str, name: str, known: Iterable[str]) -> BrimError:
     write control={'adapt_delta': 0.95}
     """
     known = [n for n in known if n not in ("self", "args", "kwargs")]
-    meant = _MEANT.get(name.lower().replace(".", "_"), "")
+    plain = name.lower().replace(".", "_")
+    meant = _MEANT.get(plain, "")
     target, _, example = meant.partition("=")
-    if target not in known:
+    if plain in _INSTEAD and target not in known:
+        hint = _INSTEAD[plain]
+    elif target not in known:
         hint = suggest(name, known, "arguments") if near(name, known) else f"arguments: {', '.join(known)}"
     else:
         hint = f"write {meant}" if example else f"did you mean '{target}'?"

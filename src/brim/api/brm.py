@@ -16,7 +16,7 @@ from brim.parameters.prior import Priors
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["brm", "default_prior"]
+__all__ = ["brm", "default_prior", "get_prior"]
 
 
 @named
@@ -92,7 +92,10 @@ def brm(
         (``False``: group effects and curves that are not integrated out are sampled non-centred).
     init
         ``None`` (or ``"random"``) for starting points near the priors' centre, spread at random; ``0`` starts there without spread; a
-        number gives the half-width of the spread. ``"laplace"``, ``"pathfinder"``, ``"meanfield"`` or ``"fullrank"``, or a ``Fit`` of
+        number gives the half-width of the spread. Values of parameters: a dict, ``{"b_x": 0.5, "sigma": 1}``, a list of one for each
+        chain, or a function that gives one (of the chain's number, if it takes an argument); names are those of variables, or of
+        vectors (``b``, ``sd_1``, and ``Intercept`` at the mean of the predictors), and what is not named starts at random.
+        ``"laplace"``, ``"pathfinder"``, ``"meanfield"`` or ``"fullrank"``, or a ``Fit`` of
         the same model (of an earlier state of the data, or by another algorithm): the chains of ``"sampling"`` start at draws from
         there, with a metric from there; warm-up then needs fewer iterations.
     algorithm
@@ -223,3 +226,7 @@ def default_prior(
     'student_t(3, 288.7, 59.3)'
     """
     return brm(formula, data, family, data2=data2, knots=knots, empty=True).prior_summary()
+
+
+#: brms' other name for it.
+get_prior = default_prior

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from brim.api.elsewhere import of_fit
 from brim.api.method import Method
 from brim.api.perform import updated_record
 from brim.arguments import named_methods
@@ -54,12 +55,19 @@ class Fit(FitRecord):
         """
         return cls(**{f.name: getattr(record, f.name) for f in fields(FitRecord)})
 
+    if not TYPE_CHECKING:  # to a type checker, what is not defined is not there
+
+        def __getattr__(self, name: str) -> Any:
+            """What to use for a method of brmsfit that has another name here."""
+            use = "" if name.startswith("_") else of_fit(name)
+            raise AttributeError(f"a fit has no {name!r}" + (f": {use}" if use else ""), name=name, obj=self)
+
     # ------------------------------------------------------------------ draws
 
-    def as_draws_df(self, variable: str | Iterable[str] | None = None) -> pd.DataFrame:
+    def as_draws_df(self, variable: str | Iterable[str] | None = None, regex: bool = False) -> pd.DataFrame:
         """Draws as a data frame: one row a draw, one column a variable, then ``.chain``, ``.iteration``, ``.draw`` (from 1).
 
-        ``variable`` keeps some: names, or what stands before the index of several (``"r_student"``).
+        ``variable`` keeps some: names, or what stands before the index of several (``"r_student"``); with ``regex`` regular expressions.
 
         Examples
         --------
@@ -68,7 +76,7 @@ class Fit(FitRecord):
         >>> list(fit.as_draws_df("b_Days").columns), len(fit.as_draws_df())
         (['b_Days', '.chain', '.iteration', '.draw'], 400)
         """
-        return self.draws.frame(variable)
+        return self.draws.frame(variable, regex)
 
     @property
     def idata(self) -> Any:
@@ -120,8 +128,16 @@ class Fit(FitRecord):
 
         return summarise(self, prob=prob, robust=robust, priors=priors)
 
-    def fixef(self, summary: bool = True, robust: bool = False, probs: tuple[float, ...] = (0.025, 0.975)) -> Any:
+    def fixef(
+        self,
+        summary: bool = True,
+        robust: bool = False,
+        probs: tuple[float, ...] = (0.025, 0.975),
+        pars: str | Iterable[str] | None = None,
+    ) -> Any:
         """Population-level effects: a data frame, or draws ``(draws, coefficients)`` as a data frame with ``summary=False``.
+
+        ``pars`` are the coefficients that are wanted, all by default.
 
         Examples
         --------
@@ -132,10 +148,19 @@ class Fit(FitRecord):
         """
         from brim.post.summaries import tables
 
-        return tables.fixef(self, summary, robust, probs)
+        return tables.fixef(self, summary, robust, probs, pars)
 
-    def ranef(self, summary: bool = True, robust: bool = False, probs: tuple[float, ...] = (0.025, 0.975)) -> ByGroup:
+    def ranef(
+        self,
+        summary: bool = True,
+        robust: bool = False,
+        probs: tuple[float, ...] = (0.025, 0.975),
+        pars: str | Iterable[str] | None = None,
+        groups: str | Iterable[str] | None = None,
+    ) -> ByGroup:
         """Group-level effects: group -> ``DataArray(level, statistic, coef)``, or ``(draw, level, coef)`` with ``summary=False``.
+
+        ``pars`` and ``groups`` are the coefficients and the grouping factors that are wanted, all by default.
 
         Examples
         --------
@@ -149,7 +174,7 @@ class Fit(FitRecord):
         from brim.post.summaries import tables
         from brim.post.summaries.grouped import ByGroup
 
-        return ByGroup(tables.ranef(self, summary, robust, probs))
+        return ByGroup(tables.ranef(self, summary, robust, probs, pars, groups))
 
     def coef(self, summary: bool = True, robust: bool = False, probs: tuple[float, ...] = (0.025, 0.975)) -> ByGroup:
         """Group-level coefficients, population effect plus group effect, in ``ranef``'s form.
@@ -201,6 +226,16 @@ class Fit(FitRecord):
 
         return tables.posterior_summary(self, variable, robust, probs)
 
+    ndraws = Method("brim.post.summaries.sampler")
+    nchains = Method("brim.post.summaries.sampler")
+    niterations = Method("brim.post.summaries.sampler")
+    nvariables = Method("brim.post.summaries.sampler")
+    rhat = Method("brim.post.summaries.sampler")
+    neff_ratio = Method("brim.post.summaries.sampler")
+    vcov = Method("brim.post.summaries.sampler")
+    log_posterior = Method("brim.post.summaries.sampler")
+    nuts_params = Method("brim.post.summaries.sampler")
+    prior_draws = Method("brim.post.summaries.sampler")
     tidy = Method("brim.post.summaries.tidy")
     glance = Method("brim.post.summaries.tidy")
 

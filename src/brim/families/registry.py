@@ -26,7 +26,7 @@ from brim.families.base import Family
 from brim.families.constructor import Constructor
 from brim.families.mixture import mixture_family
 
-__all__ = ["CONSTRUCTORS", "family", "mixture"]
+__all__ = ["CONSTRUCTORS", "brmsfamily", "family", "mixture"]
 
 _MODULES = (continuous, skewed, positive, diffusion, counts, dispersed, bounded, simplex, ordinal, categorical, survival, compound)
 
@@ -59,6 +59,30 @@ def family(given: str | Family | Constructor, /, **links: Any) -> Family:
     if name not in CONSTRUCTORS:
         raise BrimError(f"unknown family '{given}'", hint=suggest(name, CONSTRUCTORS, "families"))
     return CONSTRUCTORS[name](**links)
+
+
+_named = family  # brms' argument below has the same name
+
+
+def brmsfamily(family: str, link: str | None = None, **more: Any) -> Family:
+    """A family by its name, as brms' ``brmsfamily()``: what ``brim.student(...)`` gives for ``"student"``.
+
+    Parameters
+    ----------
+    family
+        The name; R's spellings and brms' are understood.
+    link
+        The link of the mean, the family's own by default.
+    **more
+        What the family's constructor takes: ``link_sigma``, ``threshold``, ``refcat``, ...
+
+    Examples
+    --------
+    >>> import brim
+    >>> brim.brmsfamily("student", "log", link_sigma="identity").links["sigma"]
+    'identity'
+    """
+    return _named(family, **({} if link is None else {"link": link}), **{k: v for k, v in more.items() if v is not None})
 
 
 def _full(name: str) -> str:

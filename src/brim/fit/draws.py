@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -87,13 +88,28 @@ class Posterior:
         a = self.array(q)
         return a.reshape(*a.shape[:2], -1)[:, :, i]
 
-    def expand(self, variable: str | Iterable[str]) -> tuple[str, ...]:
-        """Flat names of variables, each given by its own name or by what stands before its index (``simo_moincome1``)."""
+    def expand(self, variable: str | Iterable[str], regex: bool = False) -> tuple[str, ...]:
+        """Flat names of variables: each by its own, by what stands before its index (``simo_moincome1``), or by a beginning (``b_*``).
+
+        ``regex``: names are regular expressions, found anywhere in a name.
+        """
         out: list[str] = []
         for name in (variable,) if isinstance(variable, str) else variable:
-            elements = [v for v in self.variables if v.startswith(f"{name}[")]
-            out += [name] if name in self.variables or not elements else elements
+            found = self._matching(name, regex)
+            if not found:
+                raise BrimError(f"the fit has no variable '{name}'", hint=suggest(str(name).rstrip("*"), self.variables, "variables"))
+            out += [v for v in found if v not in out]
         return tuple(out)
+
+    def _matching(self, name: str, regex: bool) -> list[str]:
+        if regex:
+            try:
+                return [v for v in self.variables if re.search(name, v)]
+            except re.error as error:
+                raise BrimError(f"variable = {name!r} is no regular expression: {error}", hint="'^b_' matches all that begin so") from None
+        if name in self.variables:
+            return [name]
+        return [v for v in self.variables if v.startswith(name[:-1] if name.endswith("*") else f"{name}[")]
 
     def matrix(self, names: tuple[str, ...] | None = None) -> np.ndarray:
         """``(chains, draws, variables)`` of the named variables (all by default)."""
@@ -121,11 +137,11 @@ class Posterior:
             at += 1
         return out
 
-    def frame(self, variable: str | Iterable[str] | None = None) -> pd.DataFrame:
+    def frame(self, variable: str | Iterable[str] | None = None, regex: bool = False) -> pd.DataFrame:
         """One row a draw (chains in order), one column a variable, then ``.chain``, ``.iteration``, ``.draw`` from 1."""
         import pandas as pd
 
-        names = self.variables if variable is None else self.expand(variable)
+        names = self.variables if variable is None else self.expand(variable, regex)
         flat = self.matrix(names).reshape(self.chains * self.draws, len(names))
         out = pd.DataFrame(flat, columns=list(names), copy=False)
         n = np.arange(self.chains * self.draws)

@@ -32,6 +32,7 @@ __all__ = [
     "acformula",
     "as_formula",
     "bf",
+    "brmsformula",
     "lf",
     "mvbf",
     "mvbind",
@@ -114,6 +115,10 @@ def bf(
     made = [replace(one, main=replace(one.main, **options), **whole) for one in base.formulas]
     made = [Fixed(fixed).joined(Predictors(predictors).joined(one)) for one in made]
     return replace(base, formulas=tuple(made)) if isinstance(base, MvFormula) else made[0]
+
+
+#: brms' long name for it.
+brmsformula = bf
 
 
 def lf(

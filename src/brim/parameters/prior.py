@@ -17,7 +17,7 @@ from brim.parameters.laws import JOINT, LAWS
 from brim.parameters.param import Param
 from brim.parameters.text import parse_prior
 
-__all__ = ["CORRELATIONS", "Key", "PriorRow", "Priors", "log_density", "prior", "prior_args", "read_priors"]
+__all__ = ["CORRELATIONS", "Key", "PriorRow", "Priors", "log_density", "prior", "prior_args", "read_priors", "set_prior"]
 
 #: Classes of correlations and of the Cholesky factors that carry their prior.
 CORRELATIONS = {"cor": "L", "corme": "Lme", "rescor": "Lrescor", "cortime": "Lcortime"}
@@ -157,6 +157,10 @@ def prior(
         if len(values) not in (1, n):
             raise BrimError(f"prior({name.rstrip('_')} = ) has {len(values)} values, another argument {n}", hint=f"give 1 or {n}")
     return Priors(tuple(_row(**{name: v[i if len(v) > 1 else 0] for name, v in columns.items()}) for i in range(n)))
+
+
+#: brms' name for a prior that is text, as all are here.
+set_prior = prior
 
 
 def _row(prior: Any, class_: Any, lb: Any, ub: Any, **words: Any) -> PriorRow:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Self, final
@@ -13,7 +14,7 @@ from brim.api.method import Method
 from brim.errors import BrimError, warn
 from brim.fit.record import FitRecord, draw_columns
 from brim.parameters.prior import Priors
-from brim.post.summaries.tables import statistics
+from brim.post.summaries.tables import statistics, wanted
 from brim.rstanarm.again import Again, changed, rebuilt
 from brim.rstanarm.names import Names
 from brim.rstanarm.prior_text import prior_text
@@ -202,7 +203,7 @@ class StanFit(Fit):
         last = ["log-fit_ratio", "R2"] if self.stan.explained is not None else []
         return [*self.stan.names.to_stan(lambda name: np.zeros(()) + 1.0), *last]
 
-    def as_draws_df(self, variable: str | Iterable[str] | None = None) -> pd.DataFrame:
+    def as_draws_df(self, variable: str | Iterable[str] | None = None, regex: bool = False) -> pd.DataFrame:
         """Draws as a data frame under rstanarm's names, one row a draw, then ``.chain``, ``.iteration``, ``.draw`` (from 1).
 
         Examples
@@ -216,18 +217,26 @@ class StanFit(Fit):
         import pandas as pd
 
         draws = self.stan_draws()
-        wanted = list(draws) if variable is None else [variable] if isinstance(variable, str) else list(variable)
-        missing = next((w for w in wanted if w not in draws), None)
+        names = list(draws) if variable is None else [variable] if isinstance(variable, str) else list(variable)
+        if regex:
+            names = [name for name in draws if any(re.search(w, name) for w in names)]
+        missing = next((w for w in names if w not in draws), None)
         if missing is not None:
             raise BrimError(f"there is no parameter '{missing}'", hint="variables() lists them")
         chains, n = self.draws.chains, self.draws.draws
-        out = pd.DataFrame({name: np.ravel(draws[name]) for name in wanted})
+        out = pd.DataFrame({name: np.ravel(draws[name]) for name in names})
         index = {".chain": np.repeat(np.arange(chains) + 1, n), ".iteration": np.tile(np.arange(n) + 1, chains)}
         return out.assign(**index, **{".draw": np.arange(chains * n) + 1})
 
     # ------------------------------------------------------------------ tables
 
-    def fixef(self, summary: bool = True, robust: bool = True, probs: tuple[float, ...] = (0.025, 0.975)) -> Any:
+    def fixef(
+        self,
+        summary: bool = True,
+        robust: bool = True,
+        probs: tuple[float, ...] = (0.025, 0.975),
+        pars: str | Iterable[str] | None = None,
+    ) -> Any:
         """Coefficients: medians and MAD_SD (``robust=False``: means and sds) with quantiles; ``summary=False`` the draws.
 
         Examples
@@ -241,7 +250,8 @@ class StanFit(Fit):
         import pandas as pd
 
         draws = self.stan_draws(effects=False)
-        own = pd.DataFrame({c: np.ravel(draws[c]) for c in self.stan.coefs})
+        there = {c: np.ravel(draws[c]) for c in self.stan.coefs}
+        own = pd.DataFrame(wanted("pars", pars, there))
         if not summary:
             return own
         columns = ["Estimate", "Est.Error", *(f"Q{100 * p:g}" for p in probs)]
@@ -263,6 +273,20 @@ class StanFit(Fit):
         draws = self.stan_draws()
         wanted = [*self.stan.coefs, *(stan for g in self.stan.names.groups for stan, _ in g.effect_pairs())]
         return pd.Series({name: statistics(np.ravel(draws[name]), robust=True)[1] for name in wanted})
+
+    def vcov(self, correlation: bool = False, variable: str | Iterable[str] | None = None) -> pd.DataFrame:
+        """The covariance (or ``correlation``) matrix of the coefficients over the draws.
+
+        Examples
+        --------
+        >>> import brim
+        >>> given = {"chains": 1, "iter": 400, "seed": 1, "progress": False}
+        >>> fit = brim.rstanarm.stan_glm("Reaction ~ Days", brim.load_data("sleepstudy"), **given)
+        >>> list(fit.vcov().columns)
+        ['(Intercept)', 'Days']
+        """
+        draws: pd.DataFrame = self.fixef(summary=False, pars=variable)
+        return draws.corr() if correlation else draws.cov()
 
     posterior_interval = Method("brim.rstanarm.intervals")
     predictive_interval = Method("brim.rstanarm.intervals")

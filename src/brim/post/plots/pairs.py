@@ -11,7 +11,7 @@ from brim.errors import BrimError
 from brim.fit.record import FitRecord
 from brim.post.plots.figures import BaseFigure, Canvas, drawing
 from brim.post.plots.style import BLUE, LIGHT
-from brim.post.plots.traces import chosen_variables, main_variables
+from brim.post.plots.traces import chosen_variables
 
 __all__ = ["pairs"]
 
@@ -19,7 +19,9 @@ __all__ = ["pairs"]
 _MOST, _POINTS = 6, 2000
 
 
-def pairs(fit: FitRecord, *, variable: str | Sequence[str] | None = None, ax: Any = None, figsize: Any = None) -> BaseFigure:
+def pairs(
+    fit: FitRecord, *, variable: str | Sequence[str] | None = None, regex: bool = False, ax: Any = None, figsize: Any = None
+) -> BaseFigure:
     """Every pair of parameters: draws below the diagonal, histograms on it, correlations above; divergences in orange.
 
     Parameters
@@ -42,7 +44,7 @@ def pairs(fit: FitRecord, *, variable: str | Sequence[str] | None = None, ax: An
     >>> len(fit.pairs().axes)
     9
     """
-    names = main_variables(fit)[:_MOST] if variable is None else chosen_variables(fit, variable)
+    names = chosen_variables(fit, variable, regex, _MOST)
     if not 2 <= len(names) <= 12:
         raise BrimError(f"pairs of {len(names)} parameters", hint="give two to twelve with variable=")
     values = fit.draws.matrix(tuple(names)).reshape(-1, len(names))

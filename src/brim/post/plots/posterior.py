@@ -16,7 +16,7 @@ from brim.infer.diagnostics import ess_bulk, rhat
 from brim.post.plots.density import bandwidth, density
 from brim.post.plots.figures import BaseFigure, Canvas, drawing
 from brim.post.plots.style import BLUE, DARK, GREY, LIGHT, Look, level_axis, looks
-from brim.post.plots.traces import chosen_variables, main_variables
+from brim.post.plots.traces import chosen_variables
 
 __all__ = ["TYPES", "acf", "interval_table", "mcmc_plot", "plot_of_draws", "ranks"]
 
@@ -62,6 +62,7 @@ def mcmc_plot(
     type: str = "intervals",
     *,
     variable: str | Sequence[str] | None = None,
+    regex: bool = False,
     prob: float = 0.5,
     prob_outer: float = 0.9,
     point_est: str = "median",
@@ -84,6 +85,8 @@ def mcmc_plot(
         - ``"nuts_energy"``, ``"nuts_divergence"``, ``"nuts_acceptance"``, ``"nuts_treedepth"``.
     variable
         Names as ``fit.variables()`` gives them, ``"b_*"`` for all that start so; the main parameters by default.
+    regex
+        Names are regular expressions: ``"^b_"``.
     prob, prob_outer
         Probabilities of the thick and the thin interval.
     point_est
@@ -110,7 +113,7 @@ def mcmc_plot(
     1
     """
     kind, prob, prob_outer, point = _checked(type, prob, prob_outer, point_est)
-    names = main_variables(fit) if variable is None else chosen_variables(fit, variable)
+    names = chosen_variables(fit, variable, regex)
     if kind == "pairs":
         from brim.post.plots.pairs import pairs
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from brim.errors import BrimError, suggest
 from brim.fit.record import FitRecord
 from brim.post.plots.density import bandwidth, density
 from brim.post.plots.figures import BaseFigure, Canvas, drawing
@@ -17,7 +16,13 @@ __all__ = ["chosen_variables", "main_variables", "trace_plot"]
 
 
 def trace_plot(
-    fit: FitRecord, *, variable: str | Sequence[str] | None = None, combine: bool = True, ax: Any = None, figsize: Any = None
+    fit: FitRecord,
+    *,
+    variable: str | Sequence[str] | None = None,
+    regex: bool = False,
+    combine: bool = True,
+    ax: Any = None,
+    figsize: Any = None,
 ) -> BaseFigure:
     """Posterior density (left) and draws in order by chain (right) of each parameter.
 
@@ -28,6 +33,8 @@ def trace_plot(
     variable
         Names of variables as ``fit.variables()`` gives them; a name ending in ``*`` stands for all that start so.
         By default the main parameters: all but the effects of single levels and the log densities.
+    regex
+        Names are regular expressions: ``"^b_"``.
     combine
         One density of all chains; ``False``: one a chain.
     ax, figsize
@@ -50,7 +57,7 @@ def trace_plot(
     >>> len(fit.plot(variable="b_Days").axes)
     2
     """
-    names = main_variables(fit) if variable is None else chosen_variables(fit, variable)
+    names = chosen_variables(fit, variable, regex)
     draws = fit.draws.matrix(tuple(names))
     canvas = Canvas.of(ax, figsize)
     with drawing():
@@ -79,17 +86,9 @@ def main_variables(fit: FitRecord) -> list[str]:
     return varying or first
 
 
-def chosen_variables(fit: FitRecord, wanted: str | Sequence[str]) -> list[str]:
-    """Names of variables, or of all that start as one that ends in ``*``."""
-    wanted = [wanted] if isinstance(wanted, str) else wanted
-    names: list[str] = []
-    have = fit.variables()
-    for one in wanted:
-        found = [n for n in have if n.startswith(one[:-1])] if one.endswith("*") else [one] if one in have else []
-        if not found:
-            raise BrimError(f"the fit has no variable '{one}'", hint=suggest(one.rstrip("*"), have, "variables"))
-        names += [n for n in found if n not in names]
-    return names
+def chosen_variables(fit: FitRecord, wanted: str | Sequence[str] | None, regex: bool = False, most: int | None = None) -> list[str]:
+    """Names of variables that ``wanted`` stands for, see ``Posterior.expand``; by default the (``most``) main ones."""
+    return main_variables(fit)[:most] if wanted is None else list(fit.draws.expand(wanted, regex))
 
 
 def _posterior(ax: Any, values: np.ndarray, combine: bool, chains: Sequence[Look]) -> None:

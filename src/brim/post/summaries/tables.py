@@ -8,12 +8,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from brim.arguments import intervals
-from brim.errors import BrimError
+from brim.errors import BrimError, suggest
 from brim.fit.draws import Posterior
 from brim.frames.columns import format_number
 from brim.parameters.reported import FIXED, population_name
@@ -36,7 +36,10 @@ __all__ = [
     "statistics",
     "summarise_array",
     "var_corr",
+    "wanted",
 ]
+
+T = TypeVar("T")
 
 #: Makes the median absolute deviation of a normal sample estimate its standard deviation, as R's ``mad``.
 _MAD = 1.4826
@@ -163,11 +166,20 @@ def _population(posterior: Posterior) -> dict[str, np.ndarray]:
     return out
 
 
-def fixef(fit: FitRecord, summary: bool, robust: bool, probs: Sequence[float]) -> pd.DataFrame:
+def fixef(fit: FitRecord, summary: bool, robust: bool, probs: Sequence[float], pars: str | Iterable[str] | None = None) -> pd.DataFrame:
     """Population-level effects; see ``Fit.fixef``."""
-    found = _population(fit.draws)
+    found = wanted("pars", pars, _population(fit.draws))
     draws = np.stack([*found.values()], axis=-1) if found else np.zeros((fit.draws.chains * fit.draws.draws, 0))
     return _How(summary, robust, probs).frame(tuple(found), draws)
+
+
+def wanted(argument: str, names: str | Iterable[str] | None, there: Mapping[str, T]) -> dict[str, T]:
+    """Those of the names that are asked for."""
+    asked = there if names is None else [names] if isinstance(names, str) else list(names)
+    for name in asked:
+        if name not in there:
+            raise BrimError(f"{argument}: there is no '{name}'", hint=suggest(str(name), there))
+    return {name: there[name] for name in asked}
 
 
 # --------------------------------------------------------------------------- group effects
@@ -197,10 +209,19 @@ def _by_level(how: _How, levels: Sequence[str], effects: Mapping[str, np.ndarray
     return how.arrays(effects, {"level": levels, "coef": tuple(effects)})
 
 
-def ranef(fit: FitRecord, summary: bool, robust: bool, probs: Sequence[float]) -> dict[str, xr.DataArray]:
+def ranef(
+    fit: FitRecord,
+    summary: bool,
+    robust: bool,
+    probs: Sequence[float],
+    pars: str | Iterable[str] | None = None,
+    groups: str | Iterable[str] | None = None,
+) -> dict[str, xr.DataArray]:
     """Group-level effects; see ``Fit.ranef``."""
-    how = _How(summary, robust, probs)
-    return {group: _by_level(how, blocks[0].grouping.levels, _effects(fit.draws, blocks)) for group, blocks in _groups(fit).items()}
+    how, out = _How(summary, robust, probs), {}
+    for group, blocks in wanted("groups", groups, _groups(fit)).items():
+        out[group] = _by_level(how, blocks[0].grouping.levels, wanted("pars", pars, _effects(fit.draws, blocks)))
+    return out
 
 
 def coef(fit: FitRecord, summary: bool, robust: bool, probs: Sequence[float]) -> dict[str, xr.DataArray]:
