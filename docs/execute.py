@@ -20,6 +20,7 @@ import os
 import re
 import shutil
 import sys
+import textwrap
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -48,8 +49,12 @@ PART = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 WIDTH = 100
+#: What stands between cells of a printed table, but for the mark at the start of a line.
+APART = re.compile(r"(?<=\S.{3})\s{2,}\S")
 #: Pixels of a browser an inch of a figure; figures have twice as many, for dense displays.
 PIXELS = 96
+#: Figures wider than this are not shrunk to the width of a phone, but scrolled.
+WIDE = 600
 
 
 @cache
@@ -152,14 +157,24 @@ def run(page: Path, words: bool = False) -> tuple[str, list[str]]:
         out = [f"```python\n{code}```\n"]
         for part in json.loads(file.read_text(encoding="utf-8")) if file.exists() else ():
             if "text" in part:
-                out.append(f'\n```text title="output"\n{part["text"].rstrip()}\n```\n')
+                out.append(f'\n```text title="output"\n{wrapped(part["text"].rstrip())}\n```\n')
                 continue
             picture = f"figures/{name.replace('/', '-')}-{next(counter)}.png"
             (BUILT / picture).write_bytes(base64.b64decode(part["png"]))
-            out.append(f"\n![{part['alt']}]({up}{picture}){{ width={part['width']} loading=lazy }}\n")
+            wide = " .wide" if part["width"] > WIDE else ""
+            out.append(f"\n![{part['alt']}]({up}{picture}){{{wide} width={part['width']} loading=lazy }}\n")
         return "".join(out)
 
     return BLOCK.sub(shown_block, text), [file.name for file in kept]
+
+
+def wrapped(text: str) -> str:
+    """Printed text, its long sentences broken as a terminal would; tables, whose cells stand apart, are left alone."""
+    lines = (
+        textwrap.wrap(line, WIDTH - 5, subsequent_indent="    ") if len(line) > WIDTH - 5 and not APART.search(line) else [line]
+        for line in text.split("\n")
+    )
+    return "\n".join(part for line in lines for part in line)
 
 
 def outputs(code: str, names: dict[str, Any], where: str) -> Iterator[dict[str, Any]]:
@@ -277,7 +292,9 @@ def main(arguments: Sequence[str]) -> None:
                 file.unlink()
     for name, source in PLAIN.items():
         (BUILT / name).write_text(for_site(source.read_text(encoding="utf-8")), encoding="utf-8")
-    (BUILT / "reference.md").write_text(reference.page(), encoding="utf-8")
+    (BUILT / "reference").mkdir(exist_ok=True)
+    for name, text in reference.pages().items():
+        (BUILT / "reference" / f"{name}.md").write_text(text, encoding="utf-8")
     shutil.copyfile(HERE / "site.css", BUILT / "site.css")
     for picture in PAGES.rglob("*.png"):
         shutil.copyfile(picture, BUILT / picture.relative_to(PAGES))

@@ -1,9 +1,10 @@
-"""The page of all public names: what brim and its rooms export, the methods of what they return, and the families."""
+"""The pages of all public names: what brim and its rooms export, the methods of what they return, and the families."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Any
 
 import brim
@@ -16,23 +17,51 @@ MER = (
     "summary fixef vcov VarCorr ranef ranef_frame coef sigma theta formula logLik AIC BIC nobs ngrps df_residual fitted residuals predict "
     "simulate refit refit_ml bootMer confint anova drop1 ranova isSingular rePCA hatvalues cooks_distance all_fit to_bayes"
 ).split()
+#: Page -> its title and the rooms whose names stand there, by how the rooms' own names begin; the last that fits counts.
+PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "models": ("Models, formulas, priors", ("brim",)),
+    "families": ("Families", ("brim.families",)),
+    "fit": ("Fits", ("brim.api.fit", "brim.fit", "brim.post.summaries", "brim.post.predictions", "brim.post.effects", "brim.post.plots")),
+    "after": ("Comparisons, hypotheses, diagnostics", ("brim.post",)),
+    "lme4": ("lmer, glmer, nlmer", ("brim.lme4",)),
+    "rstanarm": ("rstanarm", ("brim.rstanarm",)),
+    "mixedup": ("mixedup", ("brim.mixedup",)),
+}
 
 
-def page() -> str:
-    """The page, in the order of the rooms."""
-    parts = ["# Reference\n", families()]
-    for home, public in sorted(exported().items()):
-        parts += [f"\n## {', '.join(f'`{shown}`' for _, shown in public)}\n", *(entry(f"{home}.{name}") for name, _ in public)]
-    parts += ["\n## What a fit can be asked\n", *(entry(path) for path in methods())]
-    parts += ["\n## What `lmer`, `glmer` and `nlmer` return\n", *shown(AbstractMer, MER)]
-    parts += ["\n## What the functions of `rstanarm` return\n", *shown(StanFit, [n for n in vars(StanFit) if not n.startswith("_")])]
-    return "".join(parts)
+def pages() -> dict[str, str]:
+    """Page -> its text, that of the overview first."""
+    entries: dict[str, list[str]] = {name: [f"# {title}\n"] for name, (title, _) in PAGES.items()}
+    rows = ["# Reference\n\nEvery public name, and the page where it stands with its arguments and an example.\n\n| | |\n|---|---|\n"]
+    for home, public in sorted(exported().items(), key=lambda room: (list(PAGES).index(placed(room[0])), room[0])):
+        page = placed(home)
+        for name, called in public:
+            rows.append(f"| [`{called}`{{ .name }}]({page}.md#{home}.{name}) | {summary(home, name)} |\n")
+            entries[page].append(entry(f"{home}.{name}"))
+    entries["families"].append(families())
+    entries["fit"] += ["\n## What a fit can be asked besides\n", *(entry(path) for path in methods())]
+    entries["lme4"] += ["\n## What they return\n", *shown(AbstractMer, MER)]
+    entries["rstanarm"] += ["\n## What they return\n", *shown(StanFit, [n for n in vars(StanFit) if not n.startswith("_")])]
+    return {"index": "".join(rows), **{name: "".join(parts) for name, parts in entries.items()}}
+
+
+def placed(home: str) -> str:
+    """The page of a room: that whose beginning of its name is the longest."""
+    fits = [(len(start), name) for name, (_, starts) in PAGES.items() for start in starts if f"{home}.".startswith(f"{start}.")]
+    return max(fits)[1]
+
+
+def summary(home: str, name: str) -> str:
+    """The first sentence of a name's docstring, for a cell of a table."""
+    value = getattr(import_module(home), name)
+    first = " ".join((inspect.getdoc(value) or "").split("\n\n")[0].split())
+    return first.replace("``", "`")
 
 
 def entry(path: str, members: list[str] | None = None) -> str:
     """What mkdocstrings reads: a name, and how it is shown."""
     chosen = f"      members: {members}\n" if members else ""
-    return f"\n::: {path}\n    options:\n      heading_level: 3\n{chosen}"
+    return f"\n::: {path}\n    options:\n      heading_level: 2\n{chosen}"
 
 
 def shown(cls: type, names: list[str]) -> Iterator[str]:
@@ -41,8 +70,13 @@ def shown(cls: type, names: list[str]) -> Iterator[str]:
     yield entry(f"{cls.__module__}.{cls.__qualname__}", inside)
     for name in names:
         if name not in inside:
-            value = getattr(cls, name).__wrapped__
-            yield entry(f"{value.__module__}.{value.__qualname__}")
+            yield entry(written(getattr(cls, name)))
+
+
+def written(function: Callable[..., Any]) -> str:
+    """Where a function is written."""
+    function = getattr(function, "__wrapped__", function)
+    return f"{function.__module__}.{function.__qualname__}"
 
 
 def exported() -> dict[str, list[tuple[str, str]]]:
@@ -64,17 +98,15 @@ def methods() -> Iterator[str]:
     told = {f"{home}.{name}" for home, public in exported().items() for name, _ in public}
     for name in sorted(n for n in dir(brim.Fit) if not n.startswith("_")):
         value: Any = getattr(brim.Fit, name)
-        if not callable(value):
-            continue
-        value = getattr(value, "__wrapped__", value)
-        path = f"{value.__module__}.{value.__qualname__}"
-        if path not in told and not path.startswith(f"{brim.Fit.__module__}.{brim.Fit.__qualname__}."):
-            yield path
+        if callable(value):
+            path = written(value)
+            if path not in told and not path.startswith(f"{brim.Fit.__module__}.{brim.Fit.__qualname__}."):
+                yield path
 
 
 def families() -> str:
     """Every family, what it is, and its parameters with their links."""
-    rows = ["\n## Families\n\n| `brim.` | | parameters and links |\n|---|---|---|\n"]
+    rows = ["\n| `brim.` | | parameters and links |\n|---|---|---|\n"]
     for name in brim._FAMILIES:
         made = getattr(brim, name)
         if name not in ("custom_family", "mixture"):
