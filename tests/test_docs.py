@@ -58,6 +58,23 @@ def test_the_tutorials_numbers_of_r_are_those_of_the_references():
     assert f"{varcorr[0]:.5f} and {varcorr[1]:.5f}" in (PAGES / "tutorial.md").read_text(encoding="utf-8")
 
 
+#: The models and questions of the introduction that the tutorial follows.
+LINES = """
+stan_lm( | lmer("gpa ~ occasion + (1 | student)" | "gpa ~ occasion + (1 | student)", | "gpa ~ occasion + (1 + occasion | student)",
+prior=prior("normal(0, 1)", class_="b") | brim.default_prior( | .prior_summary() | .summary() | .fixef() | .ranef() | .VarCorr() | .tidy()
+.conditional_effects() | .pp_check( | brim.compare_estimates( | extract_random_effects( | extract_vc( | find_typical( | rmvnorm(
+stan_lmer( | "Reaction ~ Days + (1 + Days | Subject)" | stan_jm( | "logBili ~ year + (1 | id)" | "Surv(futimeYears, death) ~ sex + trt"
+"""
+
+
+def test_the_tutorial_has_every_line():
+    text = (PAGES / "tutorial.md").read_text(encoding="utf-8")
+    parts = [part.strip() for line in LINES.strip().splitlines() for part in re.split(r" \| (?![^(\"]*\))", line)]
+    assert [part for part in parts if part not in text] == []
+    gallery = {page.stem for page in (PAGES / "gallery").glob("*.md")} - {"index", "multilevel", "monotonic", "shrinkage"}
+    assert gallery - set(re.findall(r"gallery/(\w+)\.md", text)) == set()
+
+
 LINK = re.compile(r"\[[^\]\n]+\]\(([^)\s]+)\)")
 OTHERS = ("README.md", "CONTRIBUTING.md", "docs/differences.md", "docs/benchmarks.md")
 WRITTEN = [*(ROOT / name for name in OTHERS), *sorted(PAGES.rglob("*.md"))]

@@ -2,6 +2,7 @@
 
 import base64
 import importlib.util
+import inspect
 import re
 import struct
 import sys
@@ -10,6 +11,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+
+import brim
 
 pytestmark = pytest.mark.default_precision
 
@@ -181,13 +184,31 @@ CHECKS = {check.__name__: check for check in (
 )}  # fmt: skip
 
 
-@pytest.mark.parametrize("name", CHECKS)
-def test_page(name, execute):
-    blocks = execute.BLOCK.findall((PAGES / f"{name}.md").read_text(encoding="utf-8"))
+@pytest.fixture
+def briefly(monkeypatch):
+    """Pages leave chains and iter to brm's defaults; here these are less."""
+    for name, value in (("chains", 2), ("iter", 600)):
+        monkeypatch.setitem(inspect.unwrap(brim.brm).__kwdefaults__, name, value)
+
+
+def run(page, execute):
+    """The names of a page after all its blocks."""
     names = {"__name__": "__main__"}
-    for i, code in enumerate(blocks):
-        list(execute.outputs(code, names, f"{name}.md, block {i + 1}"))
-    CHECKS[name](SimpleNamespace(**names))
+    for i, code in enumerate(execute.BLOCK.findall(page.read_text(encoding="utf-8"))):
+        list(execute.outputs(code, names, f"{page.name}, block {i + 1}"))
+    return SimpleNamespace(**names)
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_page(name, execute, briefly):
+    CHECKS[name](run(PAGES / f"{name}.md", execute))
+
+
+def test_a_family_a_term_and_a_sampler_from_outside_pass_their_conformance_suites(execute, briefly):
+    page = run(DOCS / "pages" / "extending.md", execute)
+    near(page.fit, b_x=(0.5, 0.2), beta=(0.7, 0.15))
+    assert set(page.kinked.variables()) > {"b_Days", "b_kink"}
+    assert "newton" in page.draws.info["engine"]
 
 
 def test_every_page_is_checked_and_listed():
@@ -234,6 +255,25 @@ def test_only_changed_blocks_run(execute, tmp_path, monkeypatch):
     assert ran == []
     assert "43" in run(text.replace("a + 1", "a + 3"))
     assert ran == ["a = 20\n", "b = a + 3\n", "a + b\n"]
+
+
+def test_long_sentences_are_broken_and_tables_are_not(execute):
+    sentence, row = "Warning: " + "a word " * 30, "Intercept" + "     1.0" * 20
+    found = execute.wrapped(f"{sentence}\n{row}\nshort").split("\n")
+    assert max(map(len, found[:-2])) <= 95
+    assert found[-2:] == [row, "short"]
+    assert " ".join(" ".join(found[:-2]).split()) == sentence.strip()
+
+
+def test_code_of_pages_is_no_wider_than_the_page(execute):
+    wide = [
+        (page.name, line)
+        for page in sorted((DOCS / "pages").rglob("*.md"))
+        for code in execute.BLOCK.findall(page.read_text(encoding="utf-8"))
+        for line in code.splitlines()
+        if len(line) > 92
+    ]
+    assert wide == []
 
 
 def test_figures_have_twice_the_pixels_they_are_shown_with(execute):
