@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
@@ -49,12 +49,12 @@ def disagreement(ours: Fit, theirs: Fit) -> float | None:
     return max(gaps, default=None)
 
 
-def markdown(results: Mapping[str, Any]) -> str:
-    """Everything as a Markdown document."""
+def markdown(results: Mapping[str, Any], columns: Sequence[str] = ()) -> str:
+    """Everything as a Markdown document; of the tables of models some ``columns``, or all."""
     fits = results["fits"]
     names = [name for name in MODELS if any(f["model"] == name for f in fits)]
     parts = ["# Benchmarks", _sessions(results), _LEGEND]
-    parts += [_model(name, [f for f in fits if f["model"] == name]) for name in names]
+    parts += [_model(name, [f for f in fits if f["model"] == name], columns or _HEAD) for name in names]
     parts += [_scaling(fits), _failures(fits)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -90,13 +90,15 @@ def _sessions(results: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _model(name: str, fits: list[Fit]) -> str:
+def _model(name: str, fits: list[Fit], columns: Sequence[str]) -> str:
     model = MODELS[name]
     rows = [_row(peer, fits) for peer in PEERS if any(f["peer"] == peer and f["ok"] for f in fits)]
     notes = [f"- {PEERS[p].title}: {note}" for p in PEERS for note in sorted({f["note"] for f in fits if f["peer"] == p and f.get("note")})]
     left_out = {p: why for f in fits for p, why in f.get("left_out", {}).items()}
     notes += [f"- {PEERS[p].title}: {why}" for p, why in left_out.items() if not any(f["peer"] == p for f in fits)]
-    return f"## {name}\n\n{model.about}: `{model.formula}`\n\n{_table(_HEAD, rows)}\n\n" + "\n".join(notes)
+    kept = [_HEAD.index(column) for column in columns]
+    table = _table(tuple(columns), [[row[i] for i in kept] for row in rows])
+    return f"## {name}\n\n{model.about}: `{model.formula}`\n\n{table}\n\n" + "\n".join(notes)
 
 
 def _row(peer: str, fits: list[Fit]) -> list[str]:

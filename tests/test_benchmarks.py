@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import brim
-from benchmarks import coordinates, families, results, sources
+from benchmarks import coordinates, families, published, results, sources
 from benchmarks.__main__ import main
 from benchmarks.measures import measure, read_draws
 from benchmarks.models import MODELS
@@ -254,3 +254,44 @@ def test_table_of_coordinates(capsys):
     assert float(adapted[5].replace(",", "")) == pytest.approx(float(adapted[0].replace(",", "")) / float(adapted[4]), rel=0.5)
     assert float(adapted[0].replace(",", "")) > 3 * float(plain[0].replace(",", ""))
     assert float(cells[12]) > 1.0
+
+
+# --------------------------------------------------------------------------- the page of docs and the table of README
+
+
+def test_the_pages_tell_what_the_results_hold():
+    page, readme = published.PAGE.read_text(encoding="utf-8"), published.README.read_text(encoding="utf-8")
+    for section, (_, text) in published.SECTIONS.items():
+        assert f"<!-- {section} -->" in page
+        path = published.RESULTS / f"{section}.json"
+        if path.exists():
+            found = json.loads(path.read_text())
+            assert published.replaced(page, section, text(found)) == page, f"python -m benchmarks.published --write: {section}"
+            if section == "peers":
+                assert published.replaced(readme, "speed", published.readme_table(found)) == readme
+    assert "<!-- speed -->" in readme
+
+
+def test_a_section_is_replaced_and_an_unknown_one_is_an_error():
+    page = "a\n<!-- x -->\nold\n<!-- end of x -->\nb"
+    assert published.replaced(page, "x", "new") == "a\n<!-- x -->\nnew\n<!-- end of x -->\nb"
+    assert published.replaced(page, "x", "old") == page
+    with pytest.raises(ValueError, match="no section 'y'"):
+        published.replaced(page, "y", "new")
+
+
+def test_the_table_of_readme_has_medians_of_each_peer():
+    table = published.readme_table({"fits": FITS}).splitlines()
+    assert table[0] == "|  | brim |  | Bambi + nutpie |  | brms |  |"
+    # brim warm: seconds 2, 4, 3; ESS/s 100, 60, 90; bambi 8, 6, 1; brms 100, 60
+    assert table[3] == "| gpa | 50 / 3.0 | 90 | 90 / 6.0 | 10 | 80 | 2.5 |"
+
+
+def test_measured_rows_are_kept_one_by_one_and_written(tmp_path):
+    path = tmp_path / "curves.json"
+    one = {"ess": 400.0, "rhat": 1.001, "divergences": 0, "steps": 7.0}
+    asked = []
+    for names in (["a"], ["a", "b"]):
+        published._rows(path, False, names, lambda name: asked.append(name) or {"integrated": one, "sampled": one})
+    assert asked == ["a", "b"]
+    assert "| `b` | 400 | 0 | 7 | 400 | 0 | 7 |" in published.SECTIONS["curves"][1](json.loads(path.read_text()))
