@@ -32,6 +32,7 @@ from brim.rstanarm import (
     student_t,
 )
 from references import data, reference
+from rstanarm_priors import same_priors
 
 SIM = data("sim")
 SIM = SIM.assign(
@@ -116,19 +117,6 @@ CALLS = {
 
 def at_draws(fit, ref):
     return fit.with_draws(pd.DataFrame({k: np.ravel(v) for k, v in ref["draws"].items()}))
-
-
-def same_priors(mine, theirs):
-    for part, ref in theirs.items():
-        if ref is None:
-            assert mine.get(part) is None, part
-            continue
-        for key in ref.keys() - {"aux_name"}:
-            value, own = ref[key], mine[part].get(key)
-            if value in (None, {}) or isinstance(value, str):
-                assert own == (None if value == {} else value), (part, key)
-            else:
-                np.testing.assert_allclose(*np.broadcast_arrays(np.ravel(own), np.ravel(value)), rtol=1e-8, err_msg=f"{part} {key}")
 
 
 @pytest.mark.parametrize("name", CALLS)

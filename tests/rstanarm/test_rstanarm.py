@@ -12,6 +12,7 @@ import brim
 from brim.rstanarm import R2, cauchy, exponential, hs, normal, product_normal, stan_betareg, stan_glm, stan_lm, stan_polr, student_t
 from brim.rstanarm.densities import Covariance, Explained, ExplainedOrdinal
 from references import data, reference
+from rstanarm_priors import same_priors
 
 rs = brim.rstanarm
 
@@ -71,19 +72,6 @@ PRIORS = {
     "betareg": lambda: stan_betareg("yprop ~ x + f3 | z", data("sim"), empty=True),
     "polr": lambda: stan_polr("yord ~ x + z + f3", data("sim"), prior=R2(0.3), empty=True),
 }
-
-
-def same_priors(mine, theirs):
-    for part, ref in theirs.items():
-        if ref is None:
-            assert mine.get(part) is None, part
-            continue
-        for key in ref.keys() - {"aux_name"}:
-            value = ref[key]["values"] if isinstance(ref[key], dict) else ref[key]
-            if value is None or isinstance(value, str):
-                assert mine[part].get(key) == value, (part, key)
-            else:
-                np.testing.assert_allclose(np.ravel(mine[part][key]), np.ravel(value), rtol=1e-8, err_msg=f"{part} {key}")
 
 
 @pytest.mark.parametrize("name", MODELS)

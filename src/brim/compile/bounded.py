@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any
 
 import jax
 import numpy as np
 
+from brim.compile.recent import Recent
 from brim.compile.xla import options
 
 __all__ = ["bounded"]
 
 KEPT = 24  # programs; each is some MB
-_programs: OrderedDict[Hashable, Any] = OrderedDict()
-_lock = threading.Lock()
+_programs: Recent[Any] = Recent(KEPT)
 
 
 def bounded(structure: Hashable, make: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
@@ -39,15 +37,10 @@ def bounded(structure: Hashable, make: Callable[[], Callable[..., Any]]) -> Call
     def run(*args: Any) -> Any:
         leaves, tree = jax.tree.flatten(args)
         key = (structure, tree, tuple((np.shape(x), str(getattr(x, "dtype", type(x)))) for x in leaves))
-        with _lock:
-            program = _programs.get(key)
+        program = _programs.get(key)
         if program is None:
             program = jax.jit(make(), compiler_options=options()).lower(*args).compile()
-        with _lock:
-            _programs[key] = program
-            _programs.move_to_end(key)
-            while len(_programs) > KEPT:
-                _programs.popitem(last=False)
+        _programs.keep(key, program)
         return program(*args)
 
     return run

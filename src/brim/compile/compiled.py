@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy as np
 
 from brim.compile.cache import compile_cached
 from brim.compile.placed import Placed
+from brim.compile.recent import Recent
 from brim.compile.session import check_process, float64
 
 __all__ = ["Compiled", "compiled"]
@@ -23,8 +23,7 @@ __all__ = ["Compiled", "compiled"]
 P = TypeVar("P")
 
 _KEPT = 32  # programs held in memory; a program is some MB
-_programs: OrderedDict[Hashable, Future[Any]] = OrderedDict()
-_lock = threading.Lock()
+_programs: Recent[Future[Any]] = Recent(_KEPT)
 
 
 @dataclass(frozen=True)
@@ -64,16 +63,14 @@ def compiled(
     check_process()
     leaves, tree = jax.tree.flatten(args)
     key = (structure, tree, tuple((np.shape(x), np.result_type(x).str) for x in leaves))
-    with _lock:
-        future = _programs.get(key)
-        if future is None or (future.done() and future.exception() is not None):
-            future = _programs[key] = Future()
-            build = partial(compile_cached, make, args, structure, short) if placed is None else partial(_for_devices, placed, make, args)
-            threading.Thread(target=_build, args=(future, build, wrap), name="brim-compile").start()
-        _programs.move_to_end(key)
-        while len(_programs) > _KEPT:
-            _programs.popitem(last=False)
-    return future
+
+    def begin() -> Future[P]:
+        future: Future[P] = Future()
+        build = partial(compile_cached, make, args, structure, short) if placed is None else partial(_for_devices, placed, make, args)
+        threading.Thread(target=_build, args=(future, build, wrap), name="brim-compile").start()
+        return future
+
+    return _programs.found(key, begin, stale=lambda future: future.done() and future.exception() is not None)
 
 
 def _for_devices(placed: Placed, make: Callable[[], Callable[..., Any]], args: tuple[Any, ...]) -> tuple[Any, bool]:

@@ -10,12 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from brim.infer.approximate.evaluate import Density
-from brim.infer.approximate.normal import counted, judged, mode_of
+from brim.infer.approximate.normal import counted, from_mode, judged
 from brim.infer.approximate.proposal import Split
 from brim.infer.approximate.psis import psis
 from brim.infer.info import Info
-from brim.infer.nuts.sampling import fresh_seed
 from brim.infer.target import Draws, Target
 
 Values = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -159,9 +157,8 @@ def sample_importance(target: Target, *, chains: int, draws: int, thin: int = 1,
         When the density has no mode inside with a definite Hessian, or none was found.
     """
     clock = time.perf_counter()
-    seed = fresh_seed() if seed is None else int(seed)
-    density, rng = Density(target), np.random.default_rng(seed)
-    found, n = mode_of(density, rng), chains * counted(draws, thin)
+    density, found, rng, seed = from_mode(target, seed)
+    n = chains * counted(draws, thin)
     nothing = np.empty(0)
     law = Split.around(found.mode, found.covariance, density.values, nothing, nothing)
     sample = importance_sample(lambda q, _: density.values(q), law, n, rng)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,9 +17,9 @@ from brim.infer.approximate.laplace import Laplace, laplace
 from brim.infer.approximate.psis import psis, verdict
 from brim.infer.info import Info
 from brim.infer.nuts.sampling import fresh_seed
-from brim.infer.target import Draws, UnsuitedError
+from brim.infer.target import Draws, Target, UnsuitedError
 
-__all__ = ["Normal", "as_draws", "counted", "judged", "mode_of", "sample_laplace"]
+__all__ = ["Normal", "as_draws", "counted", "from_mode", "judged", "sample_laplace"]
 
 ATTEMPTS = 3  # starting points tried for a mode
 
@@ -68,18 +68,29 @@ def as_draws(density: Density, law: Normal, *, what: str, rng: np.random.Generat
     return Draws(q, {"lp": lp}, {**info, **judged(what, k), "last_q": q[:, -1], "covariance": law.covariance})
 
 
-def mode_of(density: Density, rng: np.random.Generator) -> Laplace:
-    """Mode and curvature of a density, from starting points at random.
+class FromMode(NamedTuple):
+    """Where an approximation begins: the density, its mode and curvature, and the random numbers of its seed, some of them used."""
+
+    density: Density
+    mode: Laplace
+    rng: np.random.Generator
+    seed: int
+
+
+def from_mode(target: Target, seed: int | None) -> FromMode:
+    """The mode of a target, sought from starting points at random; a fresh seed where none is given.
 
     Raises
     ------
     UnsuitedError
         When the density has no mode inside with a definite Hessian, or none was found.
     """
+    seed = fresh_seed() if seed is None else int(seed)
+    density, rng = Density(target), np.random.default_rng(seed)
     for _attempt in range(ATTEMPTS):
         found = laplace(density, finite_point(density, rng))
         if found is not None:
-            return found
+            return FromMode(density, found, rng, seed)
     raise UnsuitedError(
         "the posterior density has no mode inside its space with a definite curvature: there is no Laplace approximation",
         hint="use algorithm='sampling'; or proper priors, where some are flat",
@@ -104,9 +115,7 @@ def sample_laplace(target: Any, *, chains: int, draws: int, thin: int = 1, seed:
         When the density has no mode inside with a definite Hessian, or none was found.
     """
     clock = time.perf_counter()
-    seed = fresh_seed() if seed is None else int(seed)
-    density, rng = Density(target), np.random.default_rng(seed)
-    found = mode_of(density, rng)
+    density, found, rng, seed = from_mode(target, seed)
     law = Normal(found.mode, np.linalg.cholesky(found.covariance))
     info: Info = {"engine": "laplace", "seed": seed, "thin": thin}
     out = as_draws(density, law, what="Laplace approximation", rng=rng, shape=(chains, counted(draws, thin)), info=info)
