@@ -6,7 +6,7 @@ RUN := $(VENV)/.run
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo docs test lint slow format clean
+.PHONY: demo docs test lint slow coverage format clean
 
 # What brim needs to run. pip leaves no byte code where PYTHONDONTWRITEBYTECODE is set, and imports are four times slower without it.
 # compileall reports the few files of other packages that are templates, not Python: not an error.
@@ -43,6 +43,16 @@ test: lint
 slow: $(READY)
 	$(BIN)/python -m pytest -m slow
 
+# Which lines the tests reach. A program that is found on disk by its name is not traced, and lines that were not traced count as not
+# reached: the names go, the executables stay. ROOM=tests/linalg measures one room, and adds it to what was measured before.
+ROOM ?= src tests
+coverage: export BRIM_CACHE_DIR := $(VENV)/.traced
+coverage: $(READY)
+	rm -f $(VENV)/.traced/*.name
+	$(BIN)/coverage run -m pytest -m "not slow" $(ROOM)
+	$(BIN)/coverage combine --append --quiet
+	$(BIN)/coverage report
+
 lint: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -54,5 +64,5 @@ format: $(READY)
 	$(BIN)/ruff format
 
 clean:
-	rm -rf $(VENV) demo dist site docs/built docs/.cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) demo dist site docs/built docs/.cache .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
