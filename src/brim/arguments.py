@@ -43,6 +43,7 @@ _MEANT = {
     "allow_newlevels": "allow_new_levels",
     "backend": "algorithm",
     "burnin": "warmup",
+    "class": "class_",
     "conf_level": "prob",
     "dataset": "data",
     "df": "data",
@@ -274,6 +275,8 @@ def _shown(value: Any, most: int = 60) -> str:
 
 def named(function: Callable[P, R]) -> Callable[P, R]:
     """A function whose calls with arguments that it does not have end in brim's error, which names what was meant."""
+    if getattr(function, "checks_names", False):
+        return function
     signature = inspect.signature(function)
     kinds = {p.kind for p in signature.parameters.values()}
     takes_all = inspect.Parameter.VAR_KEYWORD in kinds
@@ -287,9 +290,12 @@ def named(function: Callable[P, R]) -> Callable[P, R]:
         try:
             signature.bind(*args, **kwargs)
         except TypeError as error:
-            raise BrimError(f"{function.__name__}(): {error}", hint=f"see help({function.__name__})") from error
+            names = [p.name for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
+            by_name = f"give {', '.join(names[:3])}, ... by name" if "too many positional" in str(error) and names else ""
+            raise BrimError(f"{function.__name__}(): {error}", hint=by_name or f"see help({function.__name__})") from error
         return function(*args, **kwargs)
 
+    vars(checked)["checks_names"] = True
     return checked
 
 

@@ -28,7 +28,7 @@ def brm(
     *,
     data2: Mapping[str, Any] | None = None,
     knots: Mapping[str, Any] | None = None,
-    sample_prior: str = "no",
+    sample_prior: str | bool = "no",
     chains: int = 4,
     iter: int = 2000,
     warmup: int | None = None,

@@ -13,7 +13,7 @@ import numpy as np
 from brim.api.elsewhere import of_fit
 from brim.api.method import Method
 from brim.api.perform import updated_record
-from brim.arguments import named_methods
+from brim.arguments import named, named_methods
 from brim.executors import WorkerError
 from brim.fit.record import FitRecord
 from brim.post import predictions as predicted
@@ -377,6 +377,7 @@ def chains_left() -> Iterator[None]:
         raise
 
 
+@named
 def load(path: str | os.PathLike[str], family: Any = None) -> Fit:
     """Read a fit that ``Fit.save`` wrote.
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from brim.api.brm import brm
 from brim.api.fit import Fit
-from brim.arguments import place
+from brim.arguments import named, place
 from brim.errors import BrimError, warn
 from brim.infer.info import Info
 from brim.terms.curves.smooth import PENALISED
@@ -18,6 +18,7 @@ from brim.terms.curves.smooth import PENALISED
 __all__ = ["from_brms"]
 
 
+@named
 def from_brms(draws: Any, formula: Any, data: Any, family: Any = "gaussian", prior: Any = None, **kwargs: Any) -> Fit:
     """A fit whose draws were made by brms in R; everything after the fit works on it.
 

@@ -15,6 +15,7 @@ from brim.api.collector import aside
 from brim.arguments import flag, one_of, place, unknown, whole
 from brim.compile.placed import placement
 from brim.compile.session import check_process
+from brim.data import names as bundled
 from brim.errors import BrimError, warn
 from brim.executors import check_executor
 from brim.families.registry import CONSTRUCTORS
@@ -82,6 +83,8 @@ def perform(
     if isinstance(data, str) and "~" in data:
         given = ", ".join(f"'{line}'" for line in (*str(request.formula).split("\n"), data))
         raise BrimError(f"data is a formula: '{data}'", hint=f"formulas of one model go together: brm(bf({given}), data)")
+    if isinstance(data, str) and data in bundled() and not os.path.exists(data):
+        raise BrimError(f"data = '{data}' is the name of a bundled data set", hint=f"write data=brim.load_data('{data}')")
     functions = {name: value for name, value in request.data2.items() if callable(value)}
     frame = _read(data, request.formula).with_functions(functions)
     model, frame = request.built(frame)

@@ -12,6 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from brim.arguments import named
 from brim.errors import BrimError, suggest
 
 if TYPE_CHECKING:
@@ -169,6 +170,7 @@ def names() -> list[str]:
     return sorted(DATASETS)
 
 
+@named
 def load_data(name: str) -> pd.DataFrame:
     """A bundled data set; grouping and categorical columns are pandas categoricals with R's levels in R's order.
 

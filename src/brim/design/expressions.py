@@ -16,7 +16,7 @@ from brim.design.transforms import LEARNERS, Summary, match_levels
 from brim.errors import BrimError, suggest
 from brim.frames.columns import Column, Factor, Logical, Matrix, Numeric
 from brim.frames.frame import Frame
-from brim.language.expand import Binary, Call, Constant, Name, Node, Number, Paren, Text, Unary, deparse, fault, variables
+from brim.language.expand import ADDITIONS, Binary, Call, Constant, Name, Node, Number, Paren, Text, Unary, deparse, fault, variables
 
 __all__ = ["Expression", "columns_among", "usable"]
 
@@ -223,9 +223,14 @@ class _Evaluation:
         """A function of the user's, of arrays; the one of the training data is kept."""
         function = self.frame.functions.get(node.fn) if self.learning else self.state.get(node)
         if function is None:
+            if node.fn in ADDITIONS:
+                what = f"{deparse(node)} says something of the response: it stands left of '~'"
+                raise fault(node, what, f"write y | {deparse(node)} ~ ...")
             known = sorted({*FUNCTIONS, *LEARNERS, "C", "cbind", *self.frame.functions})
+            bare = node.fn.rpartition(".")[2]
+            hint = f"write {bare}(...)" if bare in known else suggest(node.fn, known, "functions")
             own = f"; a function of your own goes into data2={{'{node.fn}': function}}"
-            raise fault(node, f"unknown function '{node.fn}'", suggest(node.fn, known, "functions") + own)
+            raise fault(node, f"unknown function '{node.fn}'", hint + own)
         self.state[node] = function
         if node.kwargs:
             raise fault(node, f"{node.fn}() takes its arguments by position")

@@ -7,7 +7,7 @@ Nothing here depends on the data but row by row; what must be learned from the t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -127,6 +127,12 @@ def _as_numeric(x: Value) -> Value:
     if isinstance(x, Factor):
         return Numeric(np.where(x.missing, np.nan, x.codes + 1.0), integer=True)
     return lift(lambda v: v)(x)
+
+
+def spell_numbers(levels: Iterable[str]) -> bool:
+    """Whether all of some text, and there is some, is numbers."""
+    levels = tuple(levels)
+    return bool(levels) and all(map(spells_number, levels))
 
 
 def spells_number(text: str) -> bool:

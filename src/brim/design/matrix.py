@@ -118,7 +118,8 @@ def _learn_variable(node: Node, frame: Frame) -> _Variable:
 def _check_column(node: Node, value: Numeric, frame: Frame) -> None:
     infinite = np.isinf(value.values)
     if infinite.any():
-        raise fault(node, f"'{deparse(node)}' is infinite in {frame.named(infinite)}")
+        hint = "leave these rows out, or make the values missing: data.replace([numpy.inf, -numpy.inf], numpy.nan)"
+        raise fault(node, f"'{deparse(node)}' is infinite in {frame.named(infinite)}", hint)
 
 
 def _coding(node: Node, factor: Factor) -> tuple[np.ndarray, tuple[str, ...]]:

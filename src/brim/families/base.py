@@ -325,7 +325,20 @@ class Family:
         rows = np.flatnonzero(bad & among)
         if rows.size:
             where = name_rows(rows if places is None else places[rows])
-            raise BrimError(f"{self.name} needs {wanted}; {where} hold{'s' * (rows.size == 1)} {_held(np.asarray(y)[rows])}")
+            what = f"{self.name} needs {wanted}; {where} hold{'s' * (rows.size == 1)} {_held(np.asarray(y)[rows])}"
+            raise BrimError(what, hint=OTHERS.get(wanted, "leave these rows out, or choose another family"))
+
+
+#: What a response outside the support may be meant for, by what the family wants.
+OTHERS = {
+    "non-negative whole numbers": "gaussian, gamma or lognormal take numbers that are no counts",
+    "0 and 1 (or logicals, or a factor of two levels)": "binomial takes counts of successes, y | trials(n); cumulative ordered categories",
+    "whole numbers from 0 to the number of trials": "look at the trials, or leave these rows out",
+    "numbers between 0 and 1, both excluded": "zero_one_inflated_beta and xbeta take 0 and 1, too",
+    "positive numbers": "hurdle_gamma and hurdle_lognormal take zeros, gaussian and student negative numbers",
+    "angles from -pi to pi": "degrees x become angles by numpy.deg2rad((x + 180) % 360 - 180)",
+    "rows of positive numbers that sum to 1": "divide each row by its sum; zeros need a small number added",
+}
 
 
 def _held(values: np.ndarray, most: int = 5) -> str:

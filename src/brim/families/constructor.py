@@ -9,6 +9,7 @@ from typing import Any
 
 from brim.errors import BrimError, suggest
 from brim.families.base import DparSpec, Family, Seen, Support, as_it_is
+from brim.families.links import LINKS
 
 __all__ = ["Constructor"]
 
@@ -88,7 +89,8 @@ class Constructor:
 
     def _chosen(self, spec: DparSpec, link: Any) -> str:
         if link not in spec.links:
-            hint = suggest(str(link), spec.links, f"links of {self.name}'s {spec.name}")
+            known = f"links of {self.name}'s {spec.name}: {', '.join(spec.links)}"
+            hint = known if link in LINKS else suggest(str(link), spec.links, f"links of {self.name}'s {spec.name}")
             raise BrimError(f"link '{link}' of {spec.name} is not one of {self.name}'s", hint=hint)
         return str(link)
 

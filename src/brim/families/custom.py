@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 import numpy as np
 
+from brim.arguments import named
 from brim.distributions.base import Distribution
 from brim.distributions.numerics.categories import draw_category, log_cumulative
 from brim.errors import BrimError, suggest
@@ -159,6 +160,7 @@ _DATA = ("trials", "se", "rate", "dec")
 _SPECIALS = ("ordinal", "ordered_thres", "extra_cat", "cs")
 
 
+@named
 def custom_family(
     name: str,
     distribution: Callable[..., Any],

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
+from brim.arguments import named
 from brim.errors import BrimError, suggest
 from brim.families import (
     bounded,
@@ -64,6 +65,7 @@ def family(given: str | Family | Constructor, /, **links: Any) -> Family:
 _named = family  # brms' argument below has the same name
 
 
+@named
 def brmsfamily(family: str, link: str | None = None, **more: Any) -> Family:
     """A family by its name, as brms' ``brmsfamily()``: what ``brim.student(...)`` gives for ``"student"``.
 
@@ -93,6 +95,7 @@ def _full(name: str) -> str:
     return "gaussian" if name == "normal" else name
 
 
+@named
 def mixture(*families: str | Family | Constructor, nmix: int | Sequence[int] = 1, order: Any = None, refcat: Any = None) -> Family:
     """A mixture: each observation comes from one of several families.
 

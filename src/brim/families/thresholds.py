@@ -173,7 +173,7 @@ class ThresholdBinding:
         else:
             count = within("columns", float(np.max(seen.y[rows])), "the response, by its largest category,") - 1
         if count < 1:
-            raise BrimError(f"{family.name} needs at least two categories{here}")
+            raise BrimError(f"{family.name} needs at least two categories{here}", hint="the response has one: look at the data")
         if int(np.max(seen.y[rows])) > count + 1:
             largest = int(np.max(seen.y[rows]))
             raise BrimError(f"the response reaches category {largest}{here}, but thres() gives {count} thresholds")

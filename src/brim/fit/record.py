@@ -58,7 +58,7 @@ class Settings:
         thin: int,
         seed: int | None,
         algorithm: str,
-        sample_prior: str,
+        sample_prior: str | bool,
         control: Mapping[str, Any] | None,
         marginalize: bool | str,
         drop_unused_levels: bool = True,
@@ -73,6 +73,8 @@ class Settings:
             raise BrimError(
                 f"warmup = {warmup} leaves none of iter = {iter} iterations", hint="iter counts the warm-up: give iter > warmup"
             )
+        if isinstance(sample_prior, bool):  # R's TRUE and FALSE
+            sample_prior = "yes" if sample_prior else "no"
         one_of("sample_prior", sample_prior, SAMPLE_PRIOR)
         Control.read(control)
         check_algorithm(algorithm)

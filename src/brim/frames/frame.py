@@ -35,6 +35,8 @@ class Frame:
         How many equal rows of the data each row stands for, ``None``: one.
     whole
         The data of which these rows are some, ``None``: they are all.
+    index
+        Names of pandas' index, which is no column.
 
     Examples
     --------
@@ -53,6 +55,7 @@ class Frame:
     factors: Mapping[str, Factor] = field(default_factory=dict)
     counts: np.ndarray | None = None
     whole: Whole[Frame] | None = None
+    index: tuple[str, ...] = ()
 
     @staticmethod
     def read(data: Any) -> Frame:
@@ -99,7 +102,9 @@ class Frame:
         if found is not None:
             return found
         if name not in self._load:
-            raise BrimError(f"unknown column '{name}'", source=source, span=span, hint=suggest(name, self.names, "columns"))
+            hint = suggest(name, self.names, "columns")
+            hint = "it is the index of the data: data.reset_index() makes a column of it" if name in self.index else hint
+            raise BrimError(f"unknown column '{name}'", source=source, span=span, hint=hint)
         return self._columns.setdefault(name, self._load[name]())
 
     def numbers(self, name: str) -> np.ndarray:
@@ -265,16 +270,34 @@ def _from_library(data: Any) -> Frame:
         frame = nw.from_native(data)
         if isinstance(frame, nw.LazyFrame):
             frame = frame.collect()
+        load = {str(name): partial(read_series, str(name), frame.get_column(name)) for name in frame.columns} if _is_frame(frame) else {}
     except nw.exceptions.DuplicateError as error:
-        raise BrimError(f"the data repeat a column name: {error}") from None
+        said = str(error).replace("\n", " ").removeprefix("Expected unique column names, got:").strip()
+        raise BrimError(f"the data repeat a column name: {said}", hint="rename the columns, or leave the second out") from None
     except TypeError:
-        raise BrimError(
-            f"data of type {type(data).__name__} is not a data frame", hint="give a pandas, polars or pyarrow frame, or a dict of columns"
-        ) from None
-    if not isinstance(frame, nw.DataFrame):
+        raise BrimError(f"data of type {type(data).__name__} is not a data frame", hint=_how_to_frame(data)) from None
+    if not _is_frame(frame):
         raise BrimError(f"data of type {type(data).__name__} is not a data frame", hint="give the frame, not one of its columns")
-    load = {str(name): partial(read_series, str(name), frame.get_column(name)) for name in frame.columns}
-    return Frame(len(frame), tuple(load), load)
+    index = tuple(str(name) for name in getattr(getattr(data, "index", None), "names", ()) if name is not None)
+    return Frame(len(frame), tuple(load), load, index=index)
+
+
+def _is_frame(data: Any) -> bool:
+    import narwhals as nw
+
+    return isinstance(data, nw.DataFrame)
+
+
+def _how_to_frame(data: Any) -> str:
+    """How something that is no frame becomes one."""
+    named = getattr(getattr(data, "dtype", None), "names", None) or (isinstance(data, list) and data and isinstance(data[0], Mapping))
+    if named:
+        return "pandas.DataFrame(data) makes one of it"
+    if isinstance(data, list | tuple | np.ndarray):
+        return "its columns need names: pandas.DataFrame(data, columns=['y', 'x'])"
+    if hasattr(data, "obj") and hasattr(data, "groups"):
+        return "give the frame before groupby(); (1 | g) in the formula is how effects differ by group"
+    return "give a pandas, polars or pyarrow frame, or a dict of columns"
 
 
 def _from_mapping(data: Mapping[Any, Any]) -> Frame:
@@ -283,6 +306,20 @@ def _from_mapping(data: Mapping[Any, Any]) -> Frame:
         raise BrimError(
             f"columns of different lengths: {', '.join(f'{k} ({n})' for k, n in lengths.items())}" if data else "the data have no columns"
         )
+    _check_indexes(data)
     n = next(iter(lengths.values()), 1)
     load = {str(name): partial(read_column, str(name), values, n) for name, values in data.items()}
     return Frame(n, tuple(load), load)
+
+
+def _check_indexes(data: Mapping[Any, Any]) -> None:
+    """Columns of pandas that would be matched by position although their indexes say otherwise."""
+    import narwhals as nw
+
+    pandas = nw.dependencies.get_pandas()
+    series = {} if pandas is None else {str(name): v for name, v in data.items() if isinstance(v, pandas.Series)}
+    first = next(iter(series), "")
+    for name, values in series.items():
+        if not values.index.equals(series[first].index):
+            what = f"the columns '{first}' and '{name}' are Series with different indexes"
+            raise BrimError(what, hint="pandas.DataFrame(data) aligns them; .to_numpy() of each takes them row by row")

@@ -59,7 +59,10 @@ def stream_of(data: Any) -> Stream | None:
         return _of_path(Path(data))
     import narwhals as nw
 
-    found = nw.from_native(data, pass_through=True)
+    try:
+        found = nw.from_native(data, pass_through=True)
+    except nw.exceptions.DuplicateError:  # told where the frame is read
+        return None
     if isinstance(found, nw.LazyFrame):
         return _of_lazy(found)
     if nw.dependencies.get_pyarrow() is not None:
@@ -75,7 +78,8 @@ def _of_path(path: Path) -> Stream:
     if not path.exists():
         there = [str(p) for p in path.parent.iterdir()] if path.parent.is_dir() else []
         close = near(str(path), there)
-        raise BrimError(f"data: there is no file or folder '{path}'", hint=f"did you mean '{close[0]}'?" if close else None)
+        hint = f"did you mean '{close[0]}'?" if close else "give a data frame, a dict of columns or the path of Parquet files"
+        raise BrimError(f"data: there is no file or folder '{path}'", hint=hint)
     files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
     if not files or (path.is_file() and path.suffix not in (".parquet", ".pq")):
         raise BrimError(f"data: '{path}' is no Parquet file and no folder of such", hint="read it first, or give a lazy frame of it")

@@ -44,7 +44,8 @@ def check_algorithm(name: str) -> str:
     """
     names = (AUTO, *ALGORITHMS)
     if name not in names:
-        raise BrimError(f"unknown algorithm {name!r}", hint=suggest(str(name), names, "algorithms"))
+        meant = "'sampling' is the no-U-turn sampler" if str(name).lower() in ("nuts", "hmc", "mcmc", "no-u-turn") else ""
+        raise BrimError(f"unknown algorithm {name!r}", hint=meant or suggest(str(name), names, "algorithms"))
     return name
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from math import isfinite
 from typing import Any
 
+from brim.arguments import named
 from brim.errors import BrimError
 from brim.language.expand import Binary, Call, Name, Node, Unary, deparse, fault, parse, special, split_response, walk
 from brim.language.formula import (
@@ -44,6 +45,7 @@ __all__ = [
 ]
 
 
+@named
 def bf(
     formula: str | Formula | MvFormula,
     *more: Any,
@@ -121,6 +123,7 @@ def bf(
 brmsformula = bf
 
 
+@named
 def lf(
     *formulas: str,
     dpar: str | None = None,
@@ -154,6 +157,7 @@ def lf(
     return Predictors(tuple(replace(one, **options) for one in _flat(formulas)), resp=resp)
 
 
+@named
 def nlf(formula: str, *more: str, dpar: str | None = None, resp: str | None = None, loop: bool | None = None) -> Predictors:
     """A nonlinear formula of a parameter (``more``: linear formulas of its own parameters), to be added to ``bf()`` with ``+``.
 
@@ -169,6 +173,7 @@ def nlf(formula: str, *more: str, dpar: str | None = None, resp: str | None = No
     return Predictors((*nonlinear, *_flat(more)), resp=resp)
 
 
+@named
 def mvbf(*formulas: str | Formula | MvFormula, rescor: bool | None = None) -> MvFormula:
     """One model of several responses; the same as ``bf() + bf() + set_rescor()``.
 
@@ -180,6 +185,7 @@ def mvbf(*formulas: str | Formula | MvFormula, rescor: bool | None = None) -> Mv
     return together(*(as_formula(formula) for formula in formulas), rescor=rescor)
 
 
+@named
 def mvbind(*responses: str) -> str:
     """The text of a left-hand side with several responses that share their predictors.
 
@@ -192,6 +198,7 @@ def mvbind(*responses: str) -> str:
     return f"mvbind({', '.join(responses)})"
 
 
+@named
 def set_rescor(rescor: bool = True) -> Rescor:
     """Whether to model residual correlations, to be added to formulas of several responses.
 
@@ -203,6 +210,7 @@ def set_rescor(rescor: bool = True) -> Rescor:
     return Rescor(rescor)
 
 
+@named
 def set_mecor(mecor: bool = True) -> Mecor:
     """Whether to model correlations of the latent variables of ``me()`` terms, to be added to a formula.
 
@@ -214,6 +222,7 @@ def set_mecor(mecor: bool = True) -> Mecor:
     return Mecor(mecor)
 
 
+@named
 def set_nl(nl: bool = True, dpar: str | None = None, resp: str | None = None) -> Nl:
     """Make the main formula (or that of ``dpar``) nonlinear, to be added to a formula.
 
@@ -225,6 +234,7 @@ def set_nl(nl: bool = True, dpar: str | None = None, resp: str | None = None) ->
     return Nl(nl, dpar, resp=resp)
 
 
+@named
 def acformula(autocor: str, resp: str | None = None) -> Autocor:
     """Autocorrelation terms, to be added to a formula.
 

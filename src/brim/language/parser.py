@@ -77,6 +77,13 @@ def _tokens(source: str) -> list[_Token]:
     return [*tokens, _Token("end", "", (len(source), len(source)))]
 
 
+def _how_to_write(given: object) -> str:
+    """What to do with something that is no text."""
+    if isinstance(given, list | tuple):
+        return 'several formulas of one model go into bf("y ~ x", "sigma ~ x"), those of several responses into mvbf()'
+    return 'the formula comes first, then the data: brm("y ~ x", data)' if hasattr(given, "columns") else 'write it as "y ~ x"'
+
+
 def parse(text: str) -> Node:
     """The tree of a formula or of any expression in R's syntax.
 
@@ -98,7 +105,7 @@ def parse(text: str) -> Node:
     Unary(op='-', operand=Binary(op='^', left=Name(name='x'), right=Number(value=2.0)))
     """
     if not isinstance(text, str):
-        raise BrimError(f"a formula is a string, not {type(text).__name__}", hint='write it as "y ~ x"')
+        raise BrimError(f"a formula is a string, not {type(text).__name__}", hint=_how_to_write(text))
     # Line breaks become blanks, so that an error can show the formula on one line.
     source = re.sub(r"\s", " ", text)
     if not source.strip():

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 from scipy.optimize import minimize_scalar
 
+from brim.arguments import named
 from brim.errors import BrimError, name_rows
 from brim.frames.columns import Factor, Logical, Matrix, Numeric
 from brim.language.expand import deparse
@@ -251,6 +252,7 @@ class GlmerFit(AbstractMer):
         return self
 
 
+@named
 def glmer(
     formula: str,
     data: Any,

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
+from brim.arguments import named
 from brim.errors import BrimError
 from brim.lme4.blocks import Pattern
 from brim.lme4.control import read_control
@@ -198,6 +199,7 @@ class LmerFit(AbstractMer):
         return fit_lmer(self.observed, False) if self.reml else self
 
 
+@named
 def lmer(
     formula: str,
     data: Any,

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from brim.arguments import named
 from brim.errors import BrimError
 
 __all__ = ["rmvnorm"]
 
 
+@named
 def rmvnorm(n: int, mean: Any = None, sigma: Any = None, seed: int | None = None) -> np.ndarray:
     """Draws from a multivariate normal law, as mvtnorm's ``rmvnorm``.
 

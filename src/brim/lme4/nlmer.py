@@ -9,6 +9,7 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
+from brim.arguments import named
 from brim.design.expressions import Expression
 from brim.design.matrix import ModelMatrix
 from brim.errors import BrimError
@@ -321,6 +322,7 @@ def _unavailable(what: str) -> BrimError:
     return BrimError(f"{what} of nonlinear models are not built", hint="confint(method='Wald') and 'boot' are; brim.brm() has the rest")
 
 
+@named
 def nlmer(
     formula: str,
     data: Any,

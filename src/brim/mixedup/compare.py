@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
+from brim.arguments import named
 from brim.errors import BrimError
 from brim.mixedup.protocol import tables_of
 
@@ -28,6 +29,7 @@ class Comparison:
     __repr__ = __str__
 
 
+@named
 def compare_estimates(*fits: Any, names: tuple[str, ...] = (), ci_level: float = 0.95, digits: int = 3) -> Comparison:
     """Estimates of two or more fits of the same model side by side.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
+from brim.arguments import named
 from brim.errors import BrimError, suggest
 from brim.mixedup.protocol import tables_of
 from brim.post.summaries.text import format_table
@@ -49,6 +50,7 @@ def _only(frame: pd.DataFrame, re: str | None) -> pd.DataFrame:
     return frame[frame["group_var"] == re].reset_index(drop=True)
 
 
+@named
 def extract_random_effects(
     model: Any, re: str | None = None, ci_level: float = 0.95, digits: int | None = None, add_group_N: bool = False
 ) -> pd.DataFrame:
@@ -89,6 +91,7 @@ def extract_random_effects(
     return out
 
 
+@named
 def extract_random_coefs(model: Any, re: str | None = None, ci_level: float = 0.95, digits: int | None = None) -> pd.DataFrame:
     """Effects of every level plus the population-level coefficients that they vary around; columns as ``extract_random_effects``.
 
@@ -107,6 +110,7 @@ def extract_random_coefs(model: Any, re: str | None = None, ci_level: float = 0.
     return _named(_only(tables_of(model).random_coefs(level), re), level, digits)
 
 
+@named
 def extract_fixed_effects(
     model: Any, ci_level: float = 0.95, digits: int | None = None, exponentiate: bool = False, p_value: str = "Wald"
 ) -> pd.DataFrame:
@@ -135,6 +139,7 @@ def extract_fixed_effects(
     return _named(frame, level, digits)
 
 
+@named
 def extract_vc(
     model: Any, ci_level: float = 0.95, ci_scale: str = "sd", show_cor: bool = False, digits: int | None = None, method: str = "profile"
 ) -> Any:
@@ -177,6 +182,7 @@ def extract_vc(
     return {"Variance Components": out, "Cor": cors}
 
 
+@named
 def extract_het_var(model: Any, scale: str = "var", digits: int | None = None) -> pd.DataFrame:
     """Coefficients of a predicted residual standard deviation (``sigma ~ ...``), ``exp`` of each, squared on the scale ``"var"``.
 
@@ -198,6 +204,7 @@ def extract_het_var(model: Any, scale: str = "var", digits: int | None = None) -
     return _named(frame, 0.95, digits)
 
 
+@named
 def extract_cor_structure(model: Any, ci_level: float = 0.95, digits: int | None = None) -> pd.DataFrame:
     """Parameters of correlated residuals (``ar[1]``, ``cosy``): ``parameter value se lower_2.5 upper_97.5``.
 
@@ -220,6 +227,7 @@ def _nearest(values: np.ndarray, to: float) -> int:
     return int(np.flatnonzero(far <= far.min() + 1e-9 * np.abs(values).max(initial=0.0))[0])
 
 
+@named
 def find_typical(model: Any, re: str | None = None, probs: Any = None, ci_level: float = 0.95, digits: int | None = None) -> pd.DataFrame:
     """The level of each grouping factor whose effect is nearest to zero, or to quantiles of the effects.
 
@@ -280,6 +288,7 @@ class ModelSummary:
         return format_table(header, [[shown(v) for v in row] for row in frame.itertuples(index=False)])
 
 
+@named
 def summarize_model(
     model: Any, ci: bool = True, ci_level: float = 0.95, digits: int = 2, cor_re: bool = False, p_value: str = "Wald"
 ) -> ModelSummary:

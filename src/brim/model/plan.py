@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from brim.design.expressions import columns_among
-from brim.errors import BrimError, suggest, warn
+from brim.errors import BrimError, name_list, suggest, warn
 from brim.families import Family
 from brim.families import family as resolve_family
+from brim.families.links import LINKS
 from brim.frames.frame import Frame
 from brim.language.brms import Formula, MvFormula
 from brim.language.brms import Predictor as PredictorFormula
@@ -80,10 +81,23 @@ class Plan:
         f = self.formula
         trees = [n for n in (f.left_node, *(p.rhs for p in (f.main, *f.predictors)), f.autocor, f.unused) if n is not None]
         node = next((n for tree in trees for n in walk(tree) if n == Name(name)), None)
+        if name not in frame and node is not None:
+            hint = self._not_a_column(name)
+            if hint:
+                raise fault(node, f"'{name}' is no column", hint)
         try:
             frame.column(name, source=node.source if node else None, span=node.span if node else None)
         except BrimError as error:
             raise error if error.source is not None or node is None else fault(node, error.what, error.hint) from None
+
+    def _not_a_column(self, name: str) -> str:
+        """What to do where a nonlinear formula seems to be meant, or a parameter of one has no formula."""
+        f = self.formula
+        if name in f.parameters and not f.nl:
+            return f"'{name} ~ ...' makes it a parameter: a nonlinear formula needs bf(..., nl=True)"
+        if f.nl and name in variables(f.main.rhs):
+            return suggest(name, self.columns, "columns") + f" A parameter needs a formula of its own: bf(..., '{name} ~ 1', nl=True)"
+        return ""
 
     def rows(self, frame: Frame) -> Frame:
         """The rows of this response: all, or those that ``subset()`` keeps."""
@@ -96,7 +110,10 @@ class Plan:
         """The plan with its response and family learned from complete rows, and the parts these call for."""
         mine = self.rows(frame)
         response = self.response.learn(mine, self.family)
-        family = self.family.learn(response.seen(mine, self.family))
+        try:
+            family = self.family.learn(response.seen(mine, self.family))
+        except BrimError as error:
+            raise error if error.source is not None else response.error(error.what, error.hint) from None
         response.check(mine, family)
         _check_parameters(self.formula, family, self.columns)
         return replace(self, response=response, family=family, parts=self._parts(family))
@@ -181,11 +198,26 @@ def read_plans(formula: Formula | MvFormula, family: Any, frame: Frame) -> tuple
     return [p.learn_subset(frame).learn(frame) for p in plans], frame
 
 
+def _nothing_complete(frame: Frame, plans: Iterable[Plan]) -> BrimError:
+    """The error where each row misses something: the columns that miss most."""
+    used = list(dict.fromkeys(n for p in plans for n in columns_among(p.formula.variables(p.columns), frame)))
+    missing = {name: int(frame[name].missing.sum()) for name in used}
+    most = [name for name in used if missing[name] == frame.n]
+    if most:
+        one = len(most) == 1
+        what = f"column{'s' * (not one)} {name_list(most)} {'has' if one else 'have'} no value at all"
+        return BrimError(what, hint="leave them out of the formula" if not one else "leave it out of the formula")
+    shown = ", ".join(f"{name} ({n})" for name, n in missing.items() if n)
+    return BrimError(f"no row is complete in all variables of the model; missing are {shown} of {frame.n}", hint="leave some of them out")
+
+
 def _one_each(formula: Formula | MvFormula, family: Any) -> list[Any]:
     """The family of each response: one for all, or a list of them."""
     n = len(formula.formulas)
-    if not isinstance(family, list | tuple):
+    if not isinstance(family, list | tuple) or isinstance(family, Family):
         return [family] * n
+    if len(family) == 2 and all(isinstance(one, str) for one in family) and family[1] in LINKS:  # R's c("bernoulli", "probit")
+        return [resolve_family(family[0], link=family[1])] * n
     if len(family) != n:
         raise BrimError(f"family has {len(family)} families for {n} responses", hint="give one for all, or one for each")
     return list(family)
@@ -204,7 +236,7 @@ def complete_rows(frame: Frame, plans: Iterable[Plan]) -> Frame:
         if kept.whole is not None:
             raise BrimError("the formula leaves out rows itself, of data that are not in memory", hint="filter the data before")
         if not keep.any():
-            raise BrimError("no row is complete in all variables of the model", hint="look for a column that is all missing")
+            raise _nothing_complete(kept, plans)
         kept = kept.take(keep)
     dropped = frame.n - kept.n
     if dropped:

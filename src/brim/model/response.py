@@ -9,7 +9,7 @@ from typing import Any, Self, final
 import numpy as np
 
 from brim.design.expressions import INTERCEPTS, Expression, usable
-from brim.design.functions import is_column
+from brim.design.functions import is_column, spell_numbers
 from brim.distributions import observe
 from brim.errors import BrimError, suggest
 from brim.families.base import Family, Seen
@@ -217,7 +217,10 @@ class Response:
             seen &= ~known.censored
         if "lb" in data or "ub" in data:
             self._refuse(frame, seen & ((y < low) | (y > high)), "the response lies outside trunc() in", "leave these rows out")
-        family.check(y, data, seen, frame.places)
+        try:
+            family.check(y, data, seen, frame.places)
+        except BrimError as error:
+            raise self.error(error.what, error.hint) from None
 
     def _refuse(self, frame: Frame, rows: np.ndarray, what: str, hint: str | None = None) -> None:
         if rows.any():
@@ -247,6 +250,8 @@ class Response:
             raise self.error(f"the response '{deparse(self.node)}' is a constant", "name a column left of '~'")
         what = "a matrix" if isinstance(value, Matrix) else "a factor" if isinstance(value, Factor) else "logical"
         hint = "choose a family for categories (bernoulli, cumulative, categorical) or convert the column"
+        if isinstance(value, Factor) and value.text and spell_numbers(value.levels_used):
+            hint = "its text holds numbers: make the column numeric, pandas.to_numeric(..., errors='coerce')"
         raise self.error(f"the response '{deparse(self.node)}' is {what}; {family.name} needs numbers", hint)
 
     def _codes(self, column: Factor) -> np.ndarray:

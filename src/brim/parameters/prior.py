@@ -10,7 +10,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from brim.arguments import label
+from brim.arguments import label, named
 from brim.errors import BrimError, suggest
 from brim.frames.frame import Frame
 from brim.parameters.laws import JOINT, LAWS
@@ -94,6 +94,7 @@ class Priors:
         return Priors(tuple(replace(row, kept=False) for row in self.rows if not row.kept or row.key in keys))
 
 
+@named
 def prior(
     prior: Any,
     class_: Any = "b",

@@ -167,6 +167,8 @@ def _no_match(user: PriorRow, rows: list[PriorRow]) -> BrimError:
     fewest = [m for m in more if m.count(" = ") == min(k.count(" = ") for k in more)]
     if more:
         return BrimError(what, hint="say which: " + " or ".join(fewest[:8]) + (", ..." if len(fewest) > 8 else ""))
+    if user.class_ == "b" and user.coef == "Intercept" and any(r.class_ == "Intercept" for r in rows):
+        return BrimError(what, hint="the intercept has a class of its own: prior(..., class_='Intercept')")
     for name in given:
         options = list(dict.fromkeys(getattr(r, name) for r in alike([n for n in given if n != name]) if getattr(r, name)))
         if options:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from brim.arguments import named
 from brim.errors import BrimError, suggest
 from brim.language.expand import deparse
 from brim.rstanarm.intervals import ends
@@ -115,6 +116,7 @@ def posterior_vs_prior(
     return figure
 
 
+@named
 def plot_nonlinear(
     fit: StanFit,
     smooths: str | Sequence[str] | None = None,

@@ -10,6 +10,7 @@ from typing import Any, final
 import numpy as np
 from scipy import optimize, special
 
+from brim.arguments import named
 from brim.errors import BrimError, suggest
 
 __all__ = [
@@ -84,6 +85,7 @@ def _prior(dist: str, location: Any, scale: Any, df: Any, autoscale: bool, **mor
     return Prior(dist, location, scale, df, bool(autoscale), more)
 
 
+@named
 def normal(location: Any = 0.0, scale: Any = None, autoscale: bool = False) -> Prior:
     """``b ~ N(location, scale)``; ``scale=None``: 2.5 (times 1.6 for probit).
 
@@ -95,6 +97,7 @@ def normal(location: Any = 0.0, scale: Any = None, autoscale: bool = False) -> P
     return _prior("normal", location, scale, None, autoscale)
 
 
+@named
 def student_t(df: Any = 1.0, location: Any = 0.0, scale: Any = None, autoscale: bool = False) -> Prior:
     """``b ~ t(df, location, scale)``.
 
@@ -106,6 +109,7 @@ def student_t(df: Any = 1.0, location: Any = 0.0, scale: Any = None, autoscale: 
     return _prior("student_t", location, scale, df, autoscale)
 
 
+@named
 def cauchy(location: Any = 0.0, scale: Any = None, autoscale: bool = False) -> Prior:
     """``b ~ t(1, location, scale)``.
 
@@ -117,6 +121,7 @@ def cauchy(location: Any = 0.0, scale: Any = None, autoscale: bool = False) -> P
     return _prior("cauchy", location, scale, None, autoscale)
 
 
+@named
 def laplace(location: Any = 0.0, scale: Any = None, autoscale: bool = False) -> Prior:
     """``b ~ double_exponential(location, scale)``.
 
@@ -128,6 +133,7 @@ def laplace(location: Any = 0.0, scale: Any = None, autoscale: bool = False) -> 
     return _prior("laplace", location, scale, None, autoscale)
 
 
+@named
 def lasso(df: float = 1.0, location: Any = 0.0, scale: Any = None, autoscale: bool = False) -> Prior:
     """``b ~ double_exponential(location, scale l)``, ``l ~ chi_square(df)``.
 
@@ -139,6 +145,7 @@ def lasso(df: float = 1.0, location: Any = 0.0, scale: Any = None, autoscale: bo
     return _prior("lasso", location, scale, df, autoscale)
 
 
+@named
 def product_normal(df: int = 2, location: Any = 0.0, scale: Any = 1.0) -> Prior:
     """``b = location + scale^df z_1 ... z_df`` with standard normal ``z``.
 
@@ -152,6 +159,7 @@ def product_normal(df: int = 2, location: Any = 0.0, scale: Any = 1.0) -> Prior:
     return _prior("product_normal", location, scale, int(df), False)
 
 
+@named
 def hs(df: float = 1.0, global_df: float = 1.0, global_scale: float = 0.01, slab_df: float = 4.0, slab_scale: float = 2.5) -> Prior:
     """The regularised horseshoe (Piironen & Vehtari 2017): ``b = z tau l c / sqrt(c^2 + tau^2 l^2)``.
 
@@ -166,6 +174,7 @@ def hs(df: float = 1.0, global_df: float = 1.0, global_scale: float = 0.01, slab
     return _prior("hs", 0.0, 1.0, df, False, **more)
 
 
+@named
 def hs_plus(
     df1: float = 1.0, df2: float = 1.0, global_df: float = 1.0, global_scale: float = 0.01, slab_df: float = 4.0, slab_scale: float = 2.5
 ) -> Prior:
@@ -180,6 +189,7 @@ def hs_plus(
     return _prior("hs_plus", 0.0, 1.0, df1, False, **more)
 
 
+@named
 def exponential(rate: float = 1.0, autoscale: bool = False) -> Prior:
     """``x ~ exponential(rate)``, for auxiliary parameters; adjusted, its mean is ``sd(y) / rate``.
 
@@ -191,6 +201,7 @@ def exponential(rate: float = 1.0, autoscale: bool = False) -> Prior:
     return _prior("exponential", 0.0, None, None, autoscale, rate=rate)
 
 
+@named
 def default_prior_coef(family: Any = None) -> Prior:
     """rstanarm's default prior of coefficients, ``normal(0, 2.5, autoscale=True)``.
 
@@ -202,6 +213,7 @@ def default_prior_coef(family: Any = None) -> Prior:
     return normal(autoscale=True)
 
 
+@named
 def default_prior_intercept(family: Any = None) -> Prior:
     """rstanarm's default prior of the intercept, ``normal(0, 2.5, autoscale=True)``; at ``mean(y)`` for Gaussian models with identity link.
 
@@ -227,6 +239,7 @@ class Decov:
     scale: float = 1.0
 
 
+@named
 def decov(regularization: float = 1.0, concentration: Any = 1.0, shape: float = 1.0, scale: float = 1.0) -> Decov:
     """The prior of a covariance matrix of ``k`` group effects: variances ``k tau^2 p_j``, correlations ``lkj(regularization)``.
 
@@ -254,6 +267,7 @@ class Lkj:
     autoscale: bool = True
 
 
+@named
 def lkj(regularization: float = 1.0, scale: float = 10.0, df: float = 1.0, autoscale: bool = True) -> Lkj:
     """The prior of a covariance matrix of several markers' group effects: ``sd ~ t+(df, 0, scale)``, ``lkj(regularization)``.
 
@@ -277,6 +291,7 @@ class Dirichlet:
     concentration: float | tuple[float, ...] = 1.0
 
 
+@named
 def dirichlet(concentration: Any = 1.0) -> Dirichlet:
     """The prior of the categories' probabilities at the mean of the predictors (``stan_polr``).
 

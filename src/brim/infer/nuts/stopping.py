@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from brim.arguments import number
+from brim.arguments import named, number
 from brim.errors import BrimError
 from brim.infer.diagnostics import ess_bulk, ess_tail, rhat
 
@@ -37,6 +37,7 @@ class StopWhen:
         return large and (self.rhat is None or not bool(np.any(rhat(draws) > self.rhat)))
 
 
+@named
 def stop_when(ess: float | None = None, rhat: float | None = None, seconds: float | None = None) -> StopWhen:
     """Sample until it is good enough and no longer: ``brm(..., iter=20000, stop_when=stop_when(ess=1000, rhat=1.01))``.
 

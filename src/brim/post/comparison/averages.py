@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from brim.arguments import drawn_seed, one_of, whole
+from brim.arguments import drawn_seed, named, one_of, whole
 from brim.errors import BrimError
 from brim.fit.record import FitRecord
 from brim.post import predictions
@@ -25,6 +25,7 @@ __all__ = ["posterior_average", "pp_average", "pp_mixture"]
 _METHODS = ("posterior_predict", "posterior_epred", "posterior_linpred")
 
 
+@named
 def pp_average(
     *fits: Any,
     weights: Any = "stacking",
@@ -76,6 +77,7 @@ def pp_average(
     return label_rows(next(iter(models.values())), draws, robust, probs, kwargs) if summary else draws
 
 
+@named
 def posterior_average(
     *fits: Any,
     variable: str | Sequence[str] | None = None,
@@ -152,6 +154,7 @@ def _shares(models: Mapping[str, FitRecord], weights: Any, ndraws: int | None) -
     return [int(n) for n in counts]
 
 
+@named
 def pp_mixture(
     fit: FitRecord,
     newdata: Any = None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from brim.arguments import drawn_seed, one_of
+from brim.arguments import drawn_seed, named, one_of
 from brim.errors import BrimError, warn
 from brim.infer.diagnostics import ess_mean
 from brim.post.comparison.compare import name_models, same_data
@@ -67,6 +67,7 @@ class BayesFactor:
         return f"Bayes factor in favour of the first model: {self.bf:.5g}"
 
 
+@named
 def bridge_sampler(fit: FitRecord, *, method: str = "normal", seed: int | None = 1) -> Bridge:
     """The log marginal likelihood ``log p(y)`` by bridge sampling (Meng & Wong 1996; Gronau et al. 2017).
 
@@ -164,6 +165,7 @@ def _check_proper(fit: FitRecord) -> None:
         raise BrimError("the model was fitted to its prior only", hint="fit it without sample_prior='only'")
 
 
+@named
 def bayes_factor(one: Any, other: Any, *, log: bool = False, **kwargs: Any) -> BayesFactor:
     """The Bayes factor ``p(y | one) / p(y | other)``, from fits or from results of ``bridge_sampler``; ``kwargs`` are its arguments.
 
@@ -183,6 +185,7 @@ def bayes_factor(one: Any, other: Any, *, log: bool = False, **kwargs: Any) -> B
     return BayesFactor(difference if log else float(np.exp(difference)), difference)
 
 
+@named
 def post_prob(
     *fits: Any, prior_prob: Iterable[float] | None = None, names: Iterable[str] | None = None, seed: int | None = 1, **named: Any
 ) -> pd.Series:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from brim.arguments import one_of
+from brim.arguments import named, one_of
 from brim.errors import BrimError, warn
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ CRITERIA = ("loo", "waic", "kfold")
 _SMALL_DIFFERENCE, _FEW_ROWS = 4.0, 100
 
 
+@named
 def loo_compare(*fits: Any, criterion: str = "loo", names: Iterable[str] | None = None, **named: Any) -> pd.DataFrame:
     """Compare models by their expected log predictive density, the best first.
 
@@ -147,6 +148,7 @@ def _columns(one: Elpd) -> dict[str, float]:
     return {label: value for name, row in one.estimates.iterrows() for label, value in ((name, row["Estimate"]), (f"se_{name}", row["SE"]))}
 
 
+@named
 def add_criterion(fit: FitRecord, criterion: str | Iterable[str] = "loo", *, overwrite: bool = False, **kwargs: Any) -> FitRecord:
     """The fit with criteria added, which ``loo_compare`` and ``model_weights`` then use and ``save`` writes.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from brim.arguments import one_of
+from brim.arguments import named, one_of
 from brim.errors import BrimError
 from brim.infer.approximate.psis import smooth_weights
 from brim.post import predictions
@@ -25,6 +25,7 @@ __all__ = ["E_loo", "bayes_R2", "loo_R2", "loo_epred", "loo_linpred", "loo_predi
 _TYPES = ("mean", "var", "sd", "median", "quantile")
 
 
+@named
 def E_loo(values: np.ndarray, weights: np.ndarray, type: str = "mean", probs: tuple[float, ...] = (0.5,)) -> np.ndarray:
     """Weighted mean, variance, standard deviation or quantiles of draws.
 
@@ -167,6 +168,7 @@ def loo_R2(
     return _table(fit, resp, one, summary, robust, probs)
 
 
+@named
 def bayes_R2(
     fit: FitRecord,
     *,

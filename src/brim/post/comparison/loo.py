@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from brim.arguments import named
 from brim.errors import BrimError, warn
 from brim.post.comparison.importance import importance_loo, waic_of
 from brim.post.comparison.pointwise import Pointwise
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["loo", "loo_moment_match", "waic", "warn_of_k"]
 
 
+@named
 def loo(
     fit: FitRecord,
     newdata: Any = None,
@@ -116,6 +118,7 @@ def loo_moment_match(fit: FitRecord, newdata: Any = None, **kwargs: Any) -> Elpd
     return loo(fit, newdata, moment_match=True, **kwargs)
 
 
+@named
 def waic(fit: FitRecord, newdata: Any = None, *, resp: str | None = None, **kwargs: Any) -> Elpd:
     """The widely applicable information criterion (Watanabe 2010): ``elpd_i = log(mean_s p(y_i | s)) - var_s(log p(y_i | s))``.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast, final
 
 import numpy as np
 
-from brim.arguments import drawn_seed, one_of, whole
+from brim.arguments import drawn_seed, named, one_of, whole
 from brim.errors import BrimError, suggest
 from brim.executors import ordered
 from brim.parameters.prior import Priors
@@ -113,6 +113,7 @@ def _held_out(fit: FitRecord, frame: Frame, resp: str | None, seed: int | None) 
     return found
 
 
+@named
 def kfold(
     fit: FitRecord,
     K: int | None = None,

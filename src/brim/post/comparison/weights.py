@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from brim.arguments import one_of
+from brim.arguments import named, one_of
 from brim.post.comparison.compare import CRITERIA, criterion_of, name_models, same_rows
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ __all__ = ["METHODS", "model_weights", "pseudo_bma", "stacking"]
 METHODS = ("stacking", "pseudobma", *CRITERIA, "bma")
 
 
+@named
 def model_weights(
     *fits: Any,
     weights: str = "stacking",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
+from brim.arguments import named
 from brim.errors import BrimError
 from brim.fit.checks import parameters_checked
 from brim.fit.record import FitRecord
@@ -89,6 +90,7 @@ class Check:
     __repr__ = __str__
 
 
+@named
 def check(fit: FitRecord, *, loo: bool = True, sensitivity: bool = True) -> Check:
     """Say of each diagnostic whether it is well, in a sentence, and what to try where it is not.
 
@@ -201,6 +203,7 @@ def _sensitivity(fit: FitRecord) -> Finding:
     return Finding(name, False, float(high["prior"].max()), said, f"See whether {what}, and whether the prior says what you mean.")
 
 
+@named
 def powerscale_sensitivity(fit: FitRecord, variable: str | list[str] | None = None, *, tag: str = "") -> pd.DataFrame:
     """How much the posterior moves when the prior, or the likelihood, is raised to powers near 1 (Kallioinen et al. 2024).
 

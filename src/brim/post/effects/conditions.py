@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from brim.arguments import named
 from brim.errors import BrimError, suggest
 from brim.fit.record import FitRecord
 from brim.frames.columns import Numeric, format_number
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["make_conditions"]
 
 
+@named
 def make_conditions(
     fit: FitRecord, vars: str | Sequence[str], *, incl_vars: bool = True, digits: int = 2, resp: str | None = None
 ) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from brim.arguments import one_of
+from brim.arguments import named, one_of
 from brim.errors import BrimError, suggest
 from brim.fit.record import FitRecord
 from brim.frames.frame import Column, Frame, Numeric
@@ -48,6 +48,7 @@ class _Contrast:
     hi: Column
 
 
+@named
 def predictions(
     fit: FitRecord, newdata: Any = None, *, by: Any = False, re: str = "conditional", summary: bool = True, **kwargs: Any
 ) -> Any:
@@ -90,6 +91,7 @@ def predictions(
     return table(draws, ask, first, _own(fit, frame, ask.resp) if labels is None else labels, _categories(fit, ask))
 
 
+@named
 def comparisons(
     fit: FitRecord,
     variables: Any = None,
@@ -135,6 +137,7 @@ def comparisons(
     return _compared(fit, frame, found, [measure] * len(found), ask, by, summary)
 
 
+@named
 def slopes(
     fit: FitRecord,
     variables: Any = None,
@@ -191,6 +194,7 @@ def _derivative(slope: str, x: np.ndarray, step: float) -> Measure:
     return measure
 
 
+@named
 def avg_predictions(fit: FitRecord, newdata: Any = None, *, by: Any = True, **kwargs: Any) -> Any:
     """``predictions`` averaged over all rows, or over rows alike in the columns ``by``.
 
@@ -204,6 +208,7 @@ def avg_predictions(fit: FitRecord, newdata: Any = None, *, by: Any = True, **kw
     return predictions(fit, newdata, by=by, **kwargs)
 
 
+@named
 def avg_comparisons(fit: FitRecord, variables: Any = None, newdata: Any = None, *, by: Any = True, **kwargs: Any) -> Any:
     """``comparisons`` averaged over all rows, or over rows alike in the columns ``by``.
 
@@ -217,6 +222,7 @@ def avg_comparisons(fit: FitRecord, variables: Any = None, newdata: Any = None, 
     return comparisons(fit, variables, newdata, by=by, **kwargs)
 
 
+@named
 def avg_slopes(fit: FitRecord, variables: Any = None, newdata: Any = None, *, by: Any = True, **kwargs: Any) -> Any:
     """``slopes`` averaged over all rows, or over rows alike in the columns ``by``.
 
@@ -230,6 +236,7 @@ def avg_slopes(fit: FitRecord, variables: Any = None, newdata: Any = None, *, by
     return slopes(fit, variables, newdata, by=by, **kwargs)
 
 
+@named
 def emmeans(fit: FitRecord, specs: Any, *, re: str = "population", **kwargs: Any) -> Any:
     """Marginal means: predictions on a grid of all levels of all factors, numbers at their mean, averaged with equal weights by ``specs``.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from brim.arguments import one_of
+from brim.arguments import named, one_of
 from brim.errors import BrimError, suggest
 from brim.fit.record import FitRecord
 from brim.frames.frame import Column, Factor, Frame, Logical, Numeric
@@ -21,6 +21,7 @@ __all__ = ["datagrid", "grid_frame", "to_pandas", "variables_of"]
 _TYPES = ("mean_or_mode", "balanced", "counterfactual")
 
 
+@named
 def datagrid(fit: FitRecord, *, grid_type: str = "mean_or_mode", resp: str | None = None, **values: Any) -> pd.DataFrame:
     """Rows for ``predictions``, ``comparisons`` and ``slopes``: all combinations of the values given, the other variables held.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from brim.arguments import number, one_of
+from brim.arguments import named, number, one_of
 from brim.errors import BrimError, suggest
 from brim.parameters.draws import prior_name
 from brim.post.inference.arithmetic import evaluate
@@ -102,6 +102,7 @@ class Hypotheses:
         return str(self.table.to_html())
 
 
+@named
 def hypothesis(
     fit: FitRecord,
     hypothesis: str | Sequence[str] | Mapping[str, str],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from brim.arguments import number, one_of
+from brim.arguments import named, number, one_of
 from brim.fit.record import FitRecord
 from brim.infer.diagnostics import ess_bulk, rhat
 from brim.parameters.reported import FIXED, Kind, population_name
@@ -24,6 +24,7 @@ EFFECTS = ("fixed", "ran_pars", "ran_vals", "pars")
 _COLUMNS = ("effect", "component", "group", "level", "term", "estimate", "std_error", "conf_low", "conf_high")
 
 
+@named
 def tidy(
     fit: FitRecord,
     effects: str | Sequence[str] = ("fixed", "ran_pars", "pars"),
@@ -116,6 +117,7 @@ def _component(term: str, dpars: set[str]) -> tuple[str, str]:
     return (first, rest) if rest and first in dpars and first != "mu" else ("cond", term)
 
 
+@named
 def glance(fit: FitRecord, *, looic: bool = False) -> pd.DataFrame:
     """One row about a fit: how it was sampled, its size, how far the chains agree, and ``elpd_loo looic`` where known.
 

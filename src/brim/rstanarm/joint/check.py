@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from brim.arguments import named
 from brim.errors import BrimError
 from brim.rstanarm.joint.plots import step_curve
 from brim.rstanarm.joint.predict import posterior_survfit
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["ps_check"]
 
 
+@named
 def ps_check(
     fit: JmFit,
     check: str = "survival",

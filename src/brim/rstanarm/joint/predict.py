@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from brim.arguments import named
 from brim.compile.session import float64
 from brim.errors import BrimError, suggest
 from brim.frames.frame import Frame
@@ -70,6 +71,7 @@ def _flat(fit: JmFit, ids: np.ndarray) -> dict[str, np.ndarray]:
 # --------------------------------------------------------------------------- survival
 
 
+@named
 def posterior_survfit(
     fit: JmFit,
     newdata_long: Any = None,
@@ -178,6 +180,7 @@ def _survival(fit: JmFit, who: Subjects, draws: Mapping[str, Any], grid: np.ndar
 # --------------------------------------------------------------------------- trajectories
 
 
+@named
 def posterior_traj(
     fit: JmFit,
     m: int = 1,
