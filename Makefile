@@ -32,6 +32,7 @@ $(DOCS): $(RUN)
 docs: $(DOCS)
 	$(BIN)/python docs/execute.py
 	$(BIN)/mkdocs build --strict --quiet
+	$(BIN)/python docs/links.py
 
 demo: $(RUN)
 	@$(BIN)/python -m compileall -q src

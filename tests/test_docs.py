@@ -92,6 +92,23 @@ def test_links_lead_somewhere(page):
         assert (page.parent / file).exists(), f"{page.name}: {target}"
 
 
+def test_links_of_a_built_site_are_followed(tmp_path):
+    spec = importlib.util.spec_from_file_location("links", ROOT / "docs" / "links.py")
+    links = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(links)
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "index.html").write_text('<h2 id="here"></h2><a href="#here">a</a><a href="deep/page.html#there">b</a><img src="no.png">')
+    (tmp_path / "deep" / "page.html").write_text(
+        '<a href="../index.html#gone">c</a><a href="https://example.org/x">d</a><a href="..">e</a>'
+    )
+    assert list(links.dead(tmp_path)) == [
+        "deep/page.html: ../index.html#gone names no place of that page",
+        "index.html: deep/page.html#there names no place of that page",
+        "index.html: no.png is not there",
+    ]
+    assert links.outside(tmp_path) == ["https://example.org/x"]
+
+
 def public():
     """Every public function and class: those of brim, its families, and the rooms of rstanarm and mixedup."""
     for name in (*brim._HOMES, *brim._FAMILIES):
@@ -168,3 +185,17 @@ def test_the_words_of_warnings_on_the_page_of_diagnostics_are_those_of_the_sourc
     source = "\n".join(file.read_text(encoding="utf-8") for file in sorted((ROOT / "src" / "brim").rglob("*.py")))
     source = re.sub(r'"\n\s*f?"', "", source)  # strings that go on in the next line
     assert [phrase for phrase in said if phrase not in source] == []
+
+
+def test_the_paper_has_the_parts_of_joss_and_its_references():
+    paper, bib = (ROOT / "paper.md").read_text(encoding="utf-8"), (ROOT / "paper.bib").read_text(encoding="utf-8")
+    parts = re.findall(r"^# (.*)$", paper, re.MULTILINE)
+    assert [p for p in ("Summary", "Statement of need", "State of the field", "Software design", "References") if p not in parts] == []
+    assert set(re.findall(r"\[@(\w+)\]", paper)) == set(re.findall(r"^@\w+\{(\w+),", bib, re.MULTILINE))
+
+
+@pytest.mark.parametrize("page", [*WRITTEN, ROOT / "paper.md"], ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_files_of_this_repository_that_pages_name_are_there(page):
+    named = re.findall(r"`((?:tests|benchmarks|docs|src)/[\w./-]+?)/?`", page.read_text(encoding="utf-8"))
+    made = ("docs/results", "src/brim/terms/kink.py")
+    assert [name for name in named if not ((ROOT / name).exists() or name in made)] == []
