@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from brim.errors import BrimError
 from brim.infer.info import Info
+
+if TYPE_CHECKING:
+    from brim.linalg.arrays import Array, Float, Shaped
 
 __all__ = ["Draws", "NowhereError", "Target", "UnsuitedError"]
 
@@ -55,14 +58,14 @@ class Target:
     """
 
     dim: int
-    log_prob: Callable[[Any, Any], Any]
+    log_prob: Callable[[Float[Array, " dim"], Any], Float[Array, ""]]
     data: Any
-    init: Callable[[np.random.Generator], np.ndarray]
-    constrain: Callable[[Any, Any], dict[str, Any]]
+    init: Callable[[np.random.Generator], Float[np.ndarray, " dim"]]
+    constrain: Callable[[Float[Array, " dim"], Any], dict[str, Array]]
     head: int = 0
-    log_jacobian: Callable[[Any, Any], Any] | None = None
+    log_jacobian: Callable[[Float[Array, " dim"], Any], Float[Array, ""]] | None = None
     nonlinear: tuple[int, ...] = ()
-    center: np.ndarray | None = None
+    center: Float[np.ndarray, " dim"] | None = None
 
     def first(self, rng: np.random.Generator, attempt: int) -> np.ndarray:
         """A starting point, for the ``attempt``-th time (from 0): after some, nearer and nearer to the center."""
@@ -87,8 +90,8 @@ class Draws:
         What the engine tells of the run.
     """
 
-    q: np.ndarray
-    stats: dict[str, np.ndarray]
+    q: Float[np.ndarray, "chains draws dim"]
+    stats: dict[str, Shaped[np.ndarray, "chains draws"]]
     info: Info = field(default_factory=Info)
 
     def telling(self, **more: Unpack[Info]) -> Draws:

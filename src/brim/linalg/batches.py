@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self, final
+from typing import TYPE_CHECKING, Any, Self, final
 
 import jax
 import jax.numpy as jnp
@@ -17,11 +17,17 @@ import numpy as np
 
 from brim.linalg.triangular import cholesky, solve_lower
 
+if TYPE_CHECKING:
+    from brim.linalg.arrays import Array, Float, Int
+
 __all__ = ["SMALL", "AbstractBatch", "Cells", "Stacked", "Unrolled", "batch", "lower_cells", "sparse", "sum_by", "whitened"]
 
 SMALL = 4  # the largest matrices that are written out: beyond, programs get long
 
 Cells = tuple[tuple[int, int], ...]
+
+if TYPE_CHECKING:
+    Element = Float[Array, "..."]  # vectors over the groups, numbers that all share, or ``None`` for zero
 
 
 def lower_cells(k: int, whole: bool) -> Cells:
@@ -29,14 +35,14 @@ def lower_cells(k: int, whole: bool) -> Cells:
     return tuple((i, j) for i in range(k) for j in range(i + 1) if whole or i == j)
 
 
-def sum_by(values: Any, within: Any, groups: int) -> Any:
+def sum_by(values: Float[Array, "*lead *rows"], within: Int[Array, "*rows"], groups: int) -> Float[Array, "*lead groups"]:
     """Sums over the last axes, by group: ``within`` has the group of each of their places."""
     return jnp.zeros((*values.shape[: values.ndim - within.ndim], groups)).at[..., within].add(values)
 
 
-def whitened(low: Any, columns: Sequence[Any]) -> list[Any]:
+def whitened(low: Float[Array, "k k *rows"], columns: Sequence[Float[Array, "*rows"]]) -> list[Float[Array, "*rows"]]:
     """``low^-1`` times a vector whose elements are arrays of rows: forward substitution, written out as the matrix is tiny."""
-    out: list[Any] = []
+    out: list[Float[Array, "*rows"]] = []
     for i, column in enumerate(columns):
         out.append((column - sum(low[i, j] * w for j, w in enumerate(out))) / low[i, i])
     return out
@@ -63,8 +69,8 @@ class AbstractBatch(ABC):
         """Differences."""
 
     @abstractmethod
-    def times(self, factor: Any) -> Self:
-        """Each times its number ``(n,)``."""
+    def times(self, factor: Float[Array, " n"]) -> Self:
+        """Each times its number."""
 
     @abstractmethod
     def plus_identity(self) -> Self:
@@ -83,23 +89,23 @@ class AbstractBatch(ABC):
         """``L'^-1 b`` of lower triangular matrices."""
 
     @abstractmethod
-    def inverse(self) -> tuple[Self, Any]:
-        """Inverses of symmetric positive definite matrices, and the logarithms of their determinants ``(n,)``."""
+    def inverse(self) -> tuple[Self, Float[Array, " n"]]:
+        """Inverses of symmetric positive definite matrices, and the logarithms of their determinants."""
 
     @abstractmethod
-    def log_diagonal(self) -> Any:
-        """Sum of the logarithms of the diagonal, ``(n,)``."""
+    def log_diagonal(self) -> Float[Array, " n"]:
+        """Sum of the logarithms of the diagonal."""
 
     @abstractmethod
     def only(self, cells: Cells) -> Self:
         """The elements at ``cells``, zeros elsewhere."""
 
     @abstractmethod
-    def array(self) -> Any:
-        """``(rows, columns, n)``."""
+    def array(self) -> Float[Array, "rows columns n"]:
+        """As one array, the groups last."""
 
     @abstractmethod
-    def elements(self) -> tuple[tuple[Any, ...], ...]:
+    def elements(self) -> tuple[tuple[Float[Array, " n"], ...], ...]:
         """Rows of elements."""
 
     @abstractmethod
@@ -107,22 +113,23 @@ class AbstractBatch(ABC):
         """The same, held in memory: what reads it several times does not compute it again."""
 
 
-def batch(array: Any, small: bool) -> AbstractBatch:
-    """Matrices from ``(rows, columns, n)``."""
+def batch(array: Float[Array, "rows columns n"], small: bool) -> AbstractBatch:
+    """Matrices, one a group."""
     if small:
         return Unrolled(tuple(tuple(array[i, j] for j in range(array.shape[1])) for i in range(array.shape[0])))
     return Stacked(jnp.moveaxis(array, -1, 0))
 
 
-def sparse(array: Any, cells: Cells, small: bool) -> AbstractBatch:
-    """Matrices from ``(rows, columns, n)``, or ``(rows, columns)`` if all groups share it, that are zero outside ``cells``."""
+def sparse(array: Float[Array, "rows columns *n"], cells: Cells, small: bool) -> AbstractBatch:
+    """Matrices that are zero outside ``cells``; without the axis of groups one that all share."""
     if small:
         shape = array.shape[:2]
         return Unrolled(tuple(tuple(array[i, j] if (i, j) in cells else None for j in range(shape[1])) for i in range(shape[0])))
     return Stacked(jnp.moveaxis(array, -1, 0) if array.ndim == 3 else array[None])
 
 
-def _plus(a: Any, b: Any) -> Any:
+def _plus(a: Element, b: Element) -> Element:
+    """Their sum, where ``None`` is zero."""
     return a if b is None else b if a is None else a + b
 
 
@@ -131,7 +138,7 @@ def _plus(a: Any, b: Any) -> Any:
 class Unrolled(AbstractBatch):
     """Rows of elements: vectors ``(n,)``, scalars that all groups share, or ``None`` for zero."""
 
-    rows: tuple[tuple[Any, ...], ...]
+    rows: tuple[tuple[Element, ...], ...]
 
     @property
     def t(self) -> Unrolled:
@@ -157,7 +164,7 @@ class Unrolled(AbstractBatch):
     def __sub__(self, other: Any) -> Unrolled:
         return self._map(lambda i, j, a, b: _plus(a, None if b is None else -b), other)
 
-    def times(self, factor: Any) -> Unrolled:
+    def times(self, factor: Float[Array, " n"]) -> Unrolled:
         return self._map(lambda i, j, a: None if a is None else a * factor)
 
     def plus_identity(self) -> Unrolled:
@@ -178,7 +185,7 @@ class Unrolled(AbstractBatch):
     def solve_transposed(self, b: Any) -> Unrolled:
         return _substitute(self.t.rows, b.rows, range(len(self.rows) - 1, -1, -1))
 
-    def inverse(self) -> tuple[Unrolled, Any]:
+    def inverse(self) -> tuple[Unrolled, Float[Array, " n"]]:
         k = len(self.rows)
         if k == 2:  # Cramer's rule: the shortest program
             (a, _), (b, c) = self.rows
@@ -190,7 +197,7 @@ class Unrolled(AbstractBatch):
         full = half.t @ half
         return full._map(lambda i, j, a: full.rows[max(i, j)][min(i, j)]), 2.0 * low.log_diagonal()
 
-    def log_diagonal(self) -> Any:
+    def log_diagonal(self) -> Float[Array, " n"]:
         product = self.rows[0][0]
         for i in range(1, len(self.rows)):
             product = product * self.rows[i][i]
@@ -199,7 +206,7 @@ class Unrolled(AbstractBatch):
     def only(self, cells: Cells) -> Unrolled:
         return self._map(lambda i, j, a: a if (i, j) in cells else None)
 
-    def array(self) -> Any:
+    def array(self) -> Float[Array, "rows columns n"]:
         k = len(self.rows[0])
         flat = jnp.stack(self._filled([a for row in self.rows for a in row]))
         return flat.reshape(len(self.rows), k, -1)
@@ -213,13 +220,13 @@ class Unrolled(AbstractBatch):
         left = iter(held[i] for i in range(len(known)))
         return self._map(lambda i, j, a: None if a is None else next(left))
 
-    def _filled(self, elements: list[Any]) -> list[Any]:
+    def _filled(self, elements: list[Element]) -> list[Float[Array, " n"]]:
         """Elements as vectors of equal length."""
         n = jnp.broadcast_shapes(*(jnp.shape(a) for row in self.rows for a in row if a is not None))
         return [jnp.broadcast_to(0.0 if a is None else a, n) for a in elements]
 
 
-def _substitute(low: tuple[tuple[Any, ...], ...], b: tuple[tuple[Any, ...], ...], order: range) -> Unrolled:
+def _substitute(low: tuple[tuple[Element, ...], ...], b: tuple[tuple[Element, ...], ...], order: range) -> Unrolled:
     """Solve triangular systems, row by row in ``order``."""
     out: list[list[Any]] = [[None] * len(b[0]) for _ in b]
     for c in range(len(b[0])):
@@ -235,9 +242,9 @@ def _substitute(low: tuple[tuple[Any, ...], ...], b: tuple[tuple[Any, ...], ...]
 @final
 @dataclass(frozen=True)
 class Stacked(AbstractBatch):
-    """``(n, rows, columns)``, or ``(1, rows, columns)`` for a matrix that all groups share."""
+    """The groups first; one where all share it."""
 
-    values: Any
+    values: Float[Array, "#n rows columns"]
 
     @property
     def t(self) -> Stacked:
@@ -252,7 +259,7 @@ class Stacked(AbstractBatch):
     def __sub__(self, other: Any) -> Stacked:
         return Stacked(self.values - other.values)
 
-    def times(self, factor: Any) -> Stacked:
+    def times(self, factor: Float[Array, " n"]) -> Stacked:
         return Stacked(self.values * jnp.reshape(factor, (-1, 1, 1)))
 
     def plus_identity(self) -> Stacked:
@@ -267,12 +274,12 @@ class Stacked(AbstractBatch):
     def solve_transposed(self, b: Any) -> Stacked:
         return Stacked(solve_lower(self.values, b.values, transposed=True))
 
-    def inverse(self) -> tuple[Stacked, Any]:
+    def inverse(self) -> tuple[Stacked, Float[Array, " n"]]:
         low = self.cholesky()
         eye = jnp.broadcast_to(jnp.eye(self.values.shape[1]), self.values.shape)
         return low.solve_transposed(low.solve(Stacked(eye))), 2.0 * low.log_diagonal()
 
-    def log_diagonal(self) -> Any:
+    def log_diagonal(self) -> Float[Array, " n"]:
         return jnp.log(jnp.diagonal(self.values, axis1=1, axis2=2)).sum(1)
 
     def only(self, cells: Cells) -> Stacked:
@@ -280,7 +287,7 @@ class Stacked(AbstractBatch):
         mask[tuple(zip(*cells, strict=True))] = 1.0
         return Stacked(self.values * mask)
 
-    def array(self) -> Any:
+    def array(self) -> Float[Array, "rows columns n"]:
         return jnp.moveaxis(self.values, 0, -1)
 
     def elements(self) -> tuple[tuple[Any, ...], ...]:

@@ -11,10 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
+
+if TYPE_CHECKING:
+    from brim.linalg.arrays import Array, Float, Int
 
 __all__ = ["factor_lower", "factor_lu", "factor_semidefinite", "substitute"]
 
@@ -54,7 +57,7 @@ def _in_pieces(routine: _Routine, work: Callable[..., int]) -> _Routine:
     return pieces
 
 
-def _flat(matrices: Any) -> Any:
+def _flat(matrices: Float[Array, "*batch n m"]) -> Float[Array, "count n m"]:
     """With one axis for the batch, which may be empty, as the matrices may be."""
     return matrices.reshape(math.prod(matrices.shape[:-2]), *matrices.shape[-2:])
 
@@ -67,13 +70,13 @@ _potrf = _in_pieces(lambda a: jax.lax.linalg.cholesky(a, symmetrize_input=False)
 _getrf = _in_pieces(lambda a: tuple(jax.lax.linalg.lu(a)[i] for i in (0, 2)), _cube)
 
 
-def _root(matrix: Any) -> Any:
+def _root(matrix: Float[Array, "count n n"]) -> Float[Array, "count n n"]:
     """Cholesky factors, or where there are none ``Q max(values, 0)^(1/2)``."""
     low = jax.lax.linalg.cholesky(matrix, symmetrize_input=False)
     failed = jnp.isnan(low).any(axis=(1, 2), keepdims=True)
     finite = jnp.isfinite(matrix).all(axis=(1, 2), keepdims=True)
 
-    def decomposed() -> Any:
+    def decomposed() -> Float[Array, "count n n"]:
         vectors, values = jax.lax.linalg.eigh(jnp.where(finite, matrix, jnp.eye(matrix.shape[-1], dtype=matrix.dtype)))
         return jnp.where(failed & finite, vectors * jnp.sqrt(jnp.maximum(values, 0.0))[:, None, :], low)
 
@@ -85,29 +88,31 @@ _semidefinite = _in_pieces(_root, lambda shape: 20 * _cube(shape))
 
 @lru_cache(maxsize=8)
 def _trsm(lower: bool, transposed: bool, unit: bool) -> _Routine:
-    def routine(a: Any, b: Any) -> Any:
+    def routine(a: Float[Array, "count n n"], b: Float[Array, "count n m"]) -> Float[Array, "count n m"]:
         return jax.lax.linalg.triangular_solve(a, b, left_side=True, lower=lower, transpose_a=transposed, unit_diagonal=unit)
 
     return _in_pieces(routine, lambda a, b: int(a[0] ** 2 * b[1]))
 
 
-def factor_lower(matrix: Any) -> Any:
+def factor_lower(matrix: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
     """Lower Cholesky factors of ``(..., n, n)``, of which the lower triangle is read; ``NaN`` where not positive definite."""
     return _potrf(_flat(matrix)).reshape(matrix.shape)
 
 
-def factor_semidefinite(matrix: Any) -> Any:
+def factor_semidefinite(matrix: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
     """``A`` with ``A A'`` equal to ``(..., n, n)``, eigenvalues below zero taken as zero."""
     return _semidefinite(_flat(matrix)).reshape(matrix.shape)
 
 
-def factor_lu(matrix: Any) -> tuple[Any, Any]:
+def factor_lu(matrix: Float[Array, "*batch n n"]) -> tuple[Float[Array, "*batch n n"], Int[Array, "*batch n"]]:
     """``L`` and ``U`` in one matrix ``(..., n, n)``, and the order of the rows ``(..., n)`` with ``matrix[order] = L U``."""
     lu, order = _getrf(_flat(matrix))
     return lu.reshape(matrix.shape), order.reshape(matrix.shape[:-1])
 
 
-def substitute(a: Any, b: Any, *, lower: bool = True, transposed: bool = False, unit: bool = False) -> Any:
+def substitute(
+    a: Float[Array, "*#batch n n"], b: Float[Array, "*#batch n m"], *, lower: bool = True, transposed: bool = False, unit: bool = False
+) -> Float[Array, "*batch n m"]:
     """``A^-1 b`` or ``A'^-1 b`` of triangular ``A (..., n, n)`` and ``b (..., n, m)``; ``unit``: with ones on the diagonal."""
     lead = jnp.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     flat = [_flat(jnp.broadcast_to(x, (*lead, *x.shape[-2:]))) for x in (a, b)]

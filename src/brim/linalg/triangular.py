@@ -5,13 +5,18 @@ Those of factors are matrix products: triangular systems with many right-hand si
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from brim.linalg.lapack import factor_lower, factor_lu, factor_semidefinite, substitute
+
+if TYPE_CHECKING:
+    from brim.linalg.arrays import Array, Float
+
+    Matrices = Float[Array, "*batch n n"]
 
 __all__ = ["cholesky", "inverse_lower", "root_of", "solve", "solve_lower"]
 
@@ -20,13 +25,13 @@ _BLOCK = 8
 
 
 @jax.custom_jvp
-def cholesky(matrix: Any) -> Any:
+def cholesky(matrix: Matrices) -> Matrices:
     """The lower factor ``L`` of symmetric matrices ``(..., n, n)``; ``NaN`` where they are not positive definite."""
     return factor_lower(matrix)
 
 
 @cholesky.defjvp
-def _cholesky_jvp(primals: tuple[Any], tangents: tuple[Any]) -> tuple[Any, Any]:
+def _cholesky_jvp(primals: tuple[Matrices], tangents: tuple[Matrices]) -> tuple[Matrices, Matrices]:
     """``dL = L Phi(L^-1 dK L^-T)``, ``Phi`` the lower triangle with half the diagonal."""
     low = cholesky(primals[0])
     inverse = inverse_lower(low)
@@ -35,7 +40,7 @@ def _cholesky_jvp(primals: tuple[Any], tangents: tuple[Any]) -> tuple[Any, Any]:
     return low, low @ (inner * (np.tril(np.ones((n, n))) - 0.5 * np.eye(n)))
 
 
-def root_of(matrix: Any) -> Any:
+def root_of(matrix: Matrices) -> Matrices:
     """``A`` with ``A A'`` equal to covariance matrices ``(..., n, n)``; eigenvalues that rounding made negative are zero.
 
     It is the Cholesky factor where there is one. It has no derivatives.
@@ -43,7 +48,9 @@ def root_of(matrix: Any) -> Any:
     return factor_semidefinite(jax.lax.stop_gradient(matrix))
 
 
-def solve_lower(low: Any, b: Any, *, transposed: bool = False) -> Any:
+def solve_lower(
+    low: Float[Array, "*#batch n n"], b: Float[Array, "*#batch n m"], *, transposed: bool = False
+) -> Float[Array, "*batch n m"]:
     """``L^-1 b``, or ``L'^-1 b``, of lower triangular ``L (..., n, n)`` and ``b (..., n, m)``."""
     lead = jnp.broadcast_shapes(low.shape[:-2], b.shape[:-2])
     low, b = jnp.broadcast_to(low, (*lead, *low.shape[-2:])), jnp.broadcast_to(b, (*lead, *b.shape[-2:]))
@@ -56,7 +63,7 @@ def solve_lower(low: Any, b: Any, *, transposed: bool = False) -> Any:
     )
 
 
-def solve(matrix: Any, b: Any) -> Any:
+def solve(matrix: Float[Array, "*#batch n n"], b: Float[Array, "*#batch n m"]) -> Float[Array, "*batch n m"]:
     """``A^-1 b`` of ``A (..., n, n)`` and ``b (..., n, m)``."""
     lu, order = factor_lu(jax.lax.stop_gradient(matrix))
     lead = jnp.broadcast_shapes(matrix.shape[:-2], b.shape[:-2])
@@ -73,7 +80,7 @@ def solve(matrix: Any, b: Any) -> Any:
     return jax.lax.custom_linear_solve(lambda x: matrix @ x, b, solve=forward, transpose_solve=transposed)
 
 
-def inverse_lower(low: Any) -> Any:
+def inverse_lower(low: Matrices) -> Matrices:
     """Inverses of lower triangular matrices ``(..., n, n)``, from those of blocks on the diagonal, pair by pair.
 
     ``[[A, 0], [B, C]]^-1 = [[A^-1, 0], [-C^-1 B A^-1, C^-1]]``.
@@ -96,7 +103,7 @@ def inverse_lower(low: Any) -> Any:
     return out[..., 0, :n, :n]
 
 
-def _diagonal_blocks(whole: Any, count: int, below: int) -> Any:
+def _diagonal_blocks(whole: Matrices, count: int, below: int) -> Float[Array, "*batch blocks width width"]:
     """The ``count`` blocks on the diagonal, or of each pair of them the one below the first."""
     width = whole.shape[-1] // count
     cut = jnp.reshape(whole, (*whole.shape[:-2], count, width, count, width))
@@ -105,8 +112,8 @@ def _diagonal_blocks(whole: Any, count: int, below: int) -> Any:
     return jnp.moveaxis(cut[..., at + below, :, at, :], 0, -3)
 
 
-def _inverse_small(low: Any) -> Any:
-    rows: list[Any] = []
+def _inverse_small(low: Matrices) -> Matrices:
+    rows: list[Float[Array, "*batch n"]] = []
     eye = jnp.eye(low.shape[-1], dtype=low.dtype)
     for i in range(low.shape[-1]):
         known = sum((low[..., i, j, None] * rows[j] for j in range(i)), jnp.zeros_like(low[..., i, :]))

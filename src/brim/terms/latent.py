@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +13,9 @@ from jax.scipy.linalg import block_diag
 
 from brim.frames.frame import Frame
 from brim.linalg import Cells, lower_cells, sum_by
+
+if TYPE_CHECKING:
+    from brim.linalg.arrays import Array, Float, Int
 
 __all__ = [
     "AbstractCurve",
@@ -42,8 +45,8 @@ class Loadings(NamedTuple):
         ``C`` (n, n), what correlates the levels; ``None`` where nothing does.
     """
 
-    within: Any
-    across: Any = None
+    within: Float[Array, "k k *n"]
+    across: Float[Array, "n n"] | None = None
 
 
 class Incidence(NamedTuple):
@@ -57,20 +60,20 @@ class Incidence(NamedTuple):
         (coefficients, rows), or (coefficients, memberships, rows), or (levels, rows).
     """
 
-    level: Any
-    columns: Any
+    level: Int[Array, "*memberships rows"]
+    columns: Float[Array, "coefficients *memberships rows"]
 
-    def added(self, r: Any) -> Any:
+    def added(self, r: Float[Array, "coefficients levels"]) -> Float[Array, " rows"]:
         """What effects (coefficients, levels) add to each row."""
         if self.level is None:
             return r[0] @ self.columns
         return (self.columns * r[:, self.level]).reshape(-1, self.columns.shape[-1]).sum(0)
 
-    def sums(self, values: Any, n: int) -> Any:
+    def sums(self, values: Float[Array, " rows"], n: int) -> Float[Array, "coefficients n"]:
         """Sums over rows of columns times values (rows,), by level: (coefficients, n)."""
         return (self.columns @ values)[None] if self.level is None else sum_by(self.columns * values, self.level, n)
 
-    def known_sums(self, values: np.ndarray, n: int) -> np.ndarray:
+    def known_sums(self, values: Float[np.ndarray, " rows"], n: int) -> Float[np.ndarray, "coefficients n"]:
         """``sums`` of what is known, in NumPy."""
         if self.level is None:
             return (self.columns @ values)[None]
@@ -188,7 +191,7 @@ class AbstractLatent(ABC):
         return False
 
     @property
-    def levels_root(self) -> np.ndarray | None:
+    def levels_root(self) -> Float[np.ndarray, "n n"] | None:
         """``C``, where it is known and not the identity."""
         return None
 
@@ -207,7 +210,7 @@ class AbstractLatent(ABC):
         """Keys under which terms read ``m + r``, one a coefficient: values behind measurements. Empty: predictors add the effects."""
         return ()
 
-    def mean(self, params: Any) -> Any:
+    def mean(self, params: Any) -> Float[Array, " coefficients"]:
         """``m`` (coefficients,)."""
         return jnp.zeros(self.shape[0])
 
@@ -242,7 +245,7 @@ class AbstractCurve(AbstractLatent):
         return True
 
     @abstractmethod
-    def basis(self, design: Any) -> Any:
+    def basis(self, design: Any) -> Float[Array, "rows width"]:
         """The functions at each row, (rows, width)."""
 
 
@@ -251,7 +254,7 @@ def scales_of(key: str) -> str:
     return f"scale:{key}"
 
 
-def spread(loadings: Loadings, shape: tuple[int, int]) -> Any:
+def spread(loadings: Loadings, shape: tuple[int, int]) -> Float[Array, " kn *kn"]:
     """The map from all of ``z`` to all effects, levels within coefficients: (k n, k n), or its diagonal (k n,) where it is one."""
     (k, n), (within, across) = shape, loadings
     if k == 1 and across is None:

@@ -8,12 +8,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+
+if TYPE_CHECKING:
+    from brim.linalg.arrays import Array, Bool, Float, Int
+
+    Vector = Float[Array, " n"]
+    Flag = Bool[Array, ""] | bool
 
 __all__ = ["METRICS", "AbstractMetric", "Dense", "Diagonal", "LowRank", "Moments", "Recent"]
 
@@ -27,30 +33,30 @@ SHRINK = 2.0  # draws of a standard normal that the low-rank metric's moments ar
 class Moments(NamedTuple):
     """Welford's running mean and sum of squared deviations of draws and of gradients (diagonal or full)."""
 
-    count: Any
-    mean_q: Any
-    square_q: Any
-    mean_g: Any
-    square_g: Any
+    count: Float[Array, ""]
+    mean_q: Float[Array, " n"]
+    square_q: Float[Array, " n *n"]
+    mean_g: Float[Array, " n"]
+    square_g: Float[Array, " n"]
 
 
 class Recent(NamedTuple):
     """The last ``KEPT`` draws and gradients, ``(KEPT, n)`` each, the next one going to row ``count % KEPT``."""
 
-    count: Any
-    draws: Any
-    gradients: Any
+    count: Int[Array, ""]
+    draws: Float[Array, "kept n"]
+    gradients: Float[Array, "kept n"]
 
 
 class AbstractMetric(ABC):
     """The linear map ``S`` (a NumPy or JAX array called ``scale``) and how it is learned."""
 
     @abstractmethod
-    def push(self, scale: Any, p: Any) -> Any:
+    def push(self, scale: Any, p: Vector) -> Vector:
         """``S p``: velocity of a whitened momentum."""
 
     @abstractmethod
-    def pull(self, scale: Any, gradient: Any) -> Any:
+    def pull(self, scale: Any, gradient: Vector) -> Vector:
         """``S' gradient``: force on a whitened momentum."""
 
     @abstractmethod
@@ -70,7 +76,7 @@ class AbstractMetric(ABC):
         """What a metric keeps of the draws it learns from (a named tuple of arrays), without a draw."""
 
     @abstractmethod
-    def observe(self, moments: Any, q: Any, gradient: Any, adapting: Any = True) -> Any:
+    def observe(self, moments: Any, q: Vector, gradient: Vector, adapting: Flag = True) -> Any:
         """Moments with one more draw if ``adapting``, else as they were (inside the compiled program)."""
 
     @abstractmethod
@@ -87,10 +93,10 @@ class Diagonal(AbstractMetric):
     because draws and gradients are short by the same factor.
     """
 
-    def push(self, scale: Any, p: Any) -> Any:
+    def push(self, scale: Any, p: Vector) -> Vector:
         return scale * p
 
-    def pull(self, scale: Any, gradient: Any) -> Any:
+    def pull(self, scale: Any, gradient: Vector) -> Vector:
         return scale * gradient
 
     def start(self, inv_mass: np.ndarray) -> np.ndarray:
@@ -103,7 +109,9 @@ class Diagonal(AbstractMetric):
     def moments(self, n: int) -> Moments:
         return Moments(np.float64(0.0), *(np.zeros(n) for _ in range(4)))
 
-    def observe(self, moments: Moments, q: Any, gradient: Any, adapting: Any = True) -> Moments:
+    def observe(
+        self, moments: Moments, q: Float[Array, " n"], gradient: Float[Array, " n"], adapting: Bool[Array, ""] | bool = True
+    ) -> Moments:
         count = moments.count + 1.0
         mean_q, dq, eq = _step_mean(moments.mean_q, q, count)
         mean_g, dg, eg = _step_mean(moments.mean_g, gradient, count)
@@ -121,10 +129,10 @@ class Diagonal(AbstractMetric):
 class Dense(AbstractMetric):
     """Full covariance of the draws, shrunk towards its diagonal, through its Cholesky factor."""
 
-    def push(self, scale: Any, p: Any) -> Any:
+    def push(self, scale: Any, p: Vector) -> Vector:
         return scale @ p
 
-    def pull(self, scale: Any, gradient: Any) -> Any:
+    def pull(self, scale: Any, gradient: Vector) -> Vector:
         return gradient @ scale
 
     def start(self, inv_mass: np.ndarray) -> np.ndarray:
@@ -137,7 +145,9 @@ class Dense(AbstractMetric):
     def moments(self, n: int) -> Moments:
         return Moments(np.float64(0.0), np.zeros(n), np.zeros((n, n)), np.zeros(n), np.zeros(n))
 
-    def observe(self, moments: Moments, q: Any, gradient: Any, adapting: Any = True) -> Moments:
+    def observe(
+        self, moments: Moments, q: Float[Array, " n"], gradient: Float[Array, " n"], adapting: Bool[Array, ""] | bool = True
+    ) -> Moments:
         count = moments.count + 1.0
         mean_q, dq, eq = _step_mean(moments.mean_q, q, count)
         mean_g, dg, eg = _step_mean(moments.mean_g, gradient, count)
@@ -168,11 +178,11 @@ class LowRank(AbstractMetric):
     Time and memory are linear in the dimension.
     """
 
-    def push(self, scale: Any, p: Any) -> Any:
+    def push(self, scale: Any, p: Vector) -> Vector:
         r = scale.shape[0] // 2
         return scale[0] * (p + (scale[1 : r + 1] @ p) @ scale[r + 1 :])
 
-    def pull(self, scale: Any, gradient: Any) -> Any:
+    def pull(self, scale: Any, gradient: Vector) -> Vector:
         r, x = scale.shape[0] // 2, scale[0] * gradient
         return x + (scale[1 : r + 1] @ x) @ scale[r + 1 :]
 
@@ -191,7 +201,9 @@ class LowRank(AbstractMetric):
     def moments(self, n: int) -> Recent:
         return Recent(np.int64(0), np.zeros((KEPT, n)), np.zeros((KEPT, n)))
 
-    def observe(self, moments: Recent, q: Any, gradient: Any, adapting: Any = True) -> Recent:
+    def observe(
+        self, moments: Recent, q: Float[Array, " n"], gradient: Float[Array, " n"], adapting: Bool[Array, ""] | bool = True
+    ) -> Recent:
         row = moments.count % KEPT
 
         def put(rows: Any, new: Any) -> Any:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from brim.infer.nuts.metric import AbstractMetric, Dense, Diagonal, Moments
+
+if TYPE_CHECKING:
+    from brim.infer.nuts.metric import Flag, Vector
 
 __all__ = ["Split"]
 
@@ -24,10 +27,10 @@ class Split(AbstractMetric):
 
     head: int
 
-    def push(self, scale: Any, p: Any) -> Any:
+    def push(self, scale: Any, p: Vector) -> Vector:
         return jnp.concatenate([_DENSE.push(scale[0], p[: self.head]), _DIAGONAL.push(scale[1], p[self.head :])])
 
-    def pull(self, scale: Any, gradient: Any) -> Any:
+    def pull(self, scale: Any, gradient: Vector) -> Vector:
         return jnp.concatenate([_DENSE.pull(scale[0], gradient[: self.head]), _DIAGONAL.pull(scale[1], gradient[self.head :])])
 
     def start(self, inv_mass: np.ndarray) -> Any:
@@ -48,7 +51,7 @@ class Split(AbstractMetric):
         first, last = _DENSE.moments(self.head), _DIAGONAL.moments(n - self.head)
         return Moments(first.count, *zip(first[1:], last[1:], strict=True))
 
-    def observe(self, moments: Moments, q: Any, gradient: Any, adapting: Any = True) -> Moments:
+    def observe(self, moments: Moments, q: Vector, gradient: Vector, adapting: Flag = True) -> Moments:
         first, last = self._parts(moments)
         first = _DENSE.observe(first, q[: self.head], gradient[: self.head], adapting)
         last = _DIAGONAL.observe(last, q[self.head :], gradient[self.head :], adapting)

@@ -6,9 +6,12 @@ cost deep trees: on multilevel models this rule reaches the target to 0.01 with 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from brim.linalg.arrays import Array, Float
 
 __all__ = ["StepSize", "restart", "settle", "update"]
 
@@ -18,9 +21,9 @@ GAIN, OFFSET, DECAY = 2.0, 3.0, 0.75  # the t-th correction is GAIN (t + OFFSET)
 class StepSize(NamedTuple):
     """``log_step`` is used by the next iteration, ``log_mean`` is its average, ``count`` the iterations since the last restart."""
 
-    log_step: Any
-    log_mean: Any
-    count: Any
+    log_step: Float[Array, ""]
+    log_mean: Float[Array, ""]
+    count: Float[Array, ""]
 
 
 def restart(step: float) -> StepSize:
@@ -34,7 +37,7 @@ def settle(step: StepSize) -> StepSize:
     return step._replace(log_step=step.log_mean)
 
 
-def update(step: StepSize, acceptance: Any, adapt_delta: Any) -> StepSize:
+def update(step: StepSize, acceptance: Float[Array, ""], adapt_delta: Float[Array, ""]) -> StepSize:
     """One iteration: a larger step after acceptance above ``adapt_delta``, a smaller one after acceptance below."""
     count = step.count + 1.0
     log_step = step.log_step + GAIN * (count + OFFSET) ** -DECAY * (acceptance - adapt_delta)
