@@ -27,7 +27,8 @@ def test_bad_chains():
     bad = dataclasses.replace(fit.with_draws(frame, chains=4), stats=stats)
     found = by_name(bad.check(sensitivity=False))
     assert not any(found[n].ok for n in ("R-hat", "ESS", "divergences", "tree depth", "E-BFMI", "Pareto k"))
-    assert "b" in found["R-hat"].text
+    assert "for b_Days;" in found["R-hat"].text
+    assert "(b_Days)" in found["ESS"].text
     assert "400 of 400" in found["divergences"].text
     assert "integrated=True" in found["Pareto k"].advice
     assert "before you rely" in bad.check(loo=False, sensitivity=False).verdict

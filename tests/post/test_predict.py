@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 
 import brim
+import fits
 from references import data
 
 SIM = data("sim")
@@ -197,3 +198,13 @@ def test_draws_without_a_probability_give_no_category(family, y):
     drawn = fit.posterior_predict(seed=1)
     assert np.isnan(drawn[0]).all()
     assert np.isin(drawn[1], [0, 1, 2, 3]).all()
+
+
+def test_residuals_of_several_responses():
+    """All responses beside each other, as ``fitted``; ``resp=`` gives one."""
+    fit = fits.random_draws(brim.bf("y ~ x") + brim.bf("z ~ x") + brim.set_rescor(False))
+    both = fit.residuals(robust=True, probs=(0.25,))
+    assert both.shape == (40, 3, 2)
+    for i, name in enumerate(("y", "z")):
+        np.testing.assert_allclose(both.sel(response=name), fit.residuals(resp=name, robust=True, probs=(0.25,)))
+        np.testing.assert_allclose(fit.predictive_error(method="posterior_epred")[..., i], fit.residuals(resp=name, summary=False))

@@ -18,11 +18,16 @@ __all__ = ["parameters_checked", "verdict", "warn_about"]
 
 
 def parameters_checked(fit: FitRecord) -> dict[str, np.ndarray]:
-    """Draws ``(chains, draws, ...)`` of what convergence is looked at for, by variable.
+    """Draws ``(chains, draws)`` of what convergence is looked at for, by the names in ``fit.variables()``.
 
     That is everything but the effects of single levels and other latent values, which are many and follow from the rest.
     """
-    return {q.label: fit.draws.array(q) for q in fit.draws.reported if not q.kind.inner}
+    out: dict[str, np.ndarray] = {}
+    for q in (q for q in fit.draws.reported if not q.kind.inner):
+        values = fit.draws.array(q)
+        columns = np.moveaxis(values.reshape(*values.shape[:2], -1), 2, 0)
+        out |= {str(name): column for name, column in zip(np.ravel(q.names), columns, strict=True)}
+    return out
 
 
 def verdict(fit: FitRecord) -> tuple[str, ...]:
@@ -35,18 +40,8 @@ def verdict(fit: FitRecord) -> tuple[str, ...]:
     if not fit.stats and fit.draws.chains == 1:
         return ()
     control = Control.read(dict(fit.settings.control))
-    found = check(fit.stats, _by_variable(fit), max_treedepth=control.max_treedepth, adapt_delta=control.adapt_delta)
+    found = check(fit.stats, parameters_checked(fit), max_treedepth=control.max_treedepth, adapt_delta=control.adapt_delta)
     return tuple(str(one) for one in found)
-
-
-def _by_variable(fit: FitRecord) -> dict[str, np.ndarray]:
-    """Draws ``(chains, draws)`` of what convergence is looked at for, by the flat names."""
-    out: dict[str, np.ndarray] = {}
-    for q in (q for q in fit.draws.reported if not q.kind.inner):
-        values = fit.draws.array(q)
-        columns = np.moveaxis(values.reshape(*values.shape[:2], -1), 2, 0)
-        out |= {str(name): column for name, column in zip(np.ravel(q.names), columns, strict=True)}
-    return out
 
 
 def warn_about(fit: FitRecord) -> None:

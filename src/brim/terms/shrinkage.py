@@ -222,16 +222,23 @@ class Shrinkage(AbstractTerm):
         return (*z, local, Param(self._key("hs_global"), lb=0.0, center=-2.0), Param(self._key("hs_slab"), lb=0.0))
 
     def transform(self, params: Params, design: Design) -> dict[str, Any]:
-        if self.name == "lasso":
+        return {} if self.name == "lasso" else self._split(self._scales(params), params.get(self._key("zb")))
+
+    def standardise(self, params: Params, design: Design) -> dict[str, Any]:
+        if self.name == "lasso" or self.scaling[0] not in params or not any(p.signed for p in self.parts):
             return {}
-        z = params.get(self._key("zb"))
+        scales = self._split(self._scales(params), None)
+        return {self._key("zb"): jnp.concatenate([jnp.ravel(params[p.key]) / scales[scales_of(p.key)] for p in self.parts if p.signed])}
+
+    def _scales(self, params: Params) -> Any:
+        """The scales of all parameters."""
         if self.name == "R2D2":
             r2 = params[self._key("R2D2_R2")]
             tau2 = self._scale(params) ** 2 * r2 / (1.0 - r2)
-            return self._split(jnp.sqrt(params[self._key("R2D2_phi")] * tau2), z)
+            return jnp.sqrt(params[self._key("R2D2_phi")] * tau2)
         local, tau = params[self._key("hs_local")], params[self._key("hs_global")]
         c2 = self.args[3] ** 2 * params[self._key("hs_slab")]
-        return self._split(tau * local * jnp.sqrt(c2 / (c2 + (tau * local) ** 2)), z)
+        return tau * local * jnp.sqrt(c2 / (c2 + (tau * local) ** 2))
 
     def _scale(self, params: Params) -> Any:
         return params[self.sigma] if self.sigma else 1.0

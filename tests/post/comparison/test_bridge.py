@@ -9,7 +9,14 @@ from references import data
 # log p(y) by quadrature with 70 and 100 nodes of models of sim.csv, priors Intercept (centred) normal(0, 2), b normal(0, 1),
 # sigma exponential(1), sd exponential(1)
 EXACT = {"y ~ x + z": -135.953454210456, "y ~ x": -135.699977450791, "y ~ x + (1 | g)": -134.518583681477}
-PRIORS = brim.prior("normal(0, 2)", class_="Intercept") + brim.prior("normal(0, 1)") + brim.prior("exponential(1)", class_="sigma")
+
+
+CENTRED = brim.prior("normal(0, 2)", class_="Intercept") + brim.prior("exponential(1)", class_="sigma")
+PRIORS = CENTRED + brim.prior("normal(0, 1)")
+
+
+def slow(value):
+    return pytest.param(value, marks=pytest.mark.slow)
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +34,24 @@ def test_exact(fits, formula, method):
     found = fits[formula].bridge_sampler(method=method)
     assert abs(found.logml - EXACT[formula]) < 0.05
     assert 0 < found.error < 0.05
+
+
+# the same of other families and of priors with parameters of their own, Intercept and sigma as above: Gauss-Legendre quadrature (of the
+# Gaussian ones over scales and coefficients, intercept in closed form; of the others over all four parameters, to 0.005)
+SHRUNK = {"R2D2(0.5, 2, 0.5)": -135.552092, "lasso(1, 1)": -135.9336}
+SHAPED = {"student": -135.314, "skew_normal": -136.771}
+
+
+@pytest.mark.parametrize("law", [slow(name) if name.startswith("lasso") else name for name in SHRUNK])
+def test_shrinkage(law):
+    fit = brim.brm("y ~ x + z", data("sim"), prior=CENTRED + brim.prior(law), chains=4, iter=1500, seed=1, progress=False)
+    assert abs(fit.bridge_sampler(method="warp3").logml - SHRUNK[law]) < 0.05
+
+
+@pytest.mark.parametrize("family", ["student", slow("skew_normal")])
+def test_families(family):
+    fit = brim.brm("y ~ x", data("sim"), family=family, prior=PRIORS, chains=4, iter=1500, seed=1, progress=False)
+    assert abs(fit.bridge_sampler(method="warp3").logml - SHAPED[family]) < 0.05
 
 
 def test_bayes_factor_and_probabilities(fits):

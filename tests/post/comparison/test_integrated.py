@@ -85,6 +85,45 @@ def test_rows_within_groups():
             np.testing.assert_allclose(mine[s, i], np.log(whole / rest), rtol=1e-6)
 
 
+def test_rows_far_apart():
+    """Without one row the effect of a group lies dozens of its standard deviations away: grids are widened until they hold all of it."""
+    rows = pd.DataFrame({"k": [0, 900, 3, 0, 0, 40], "g": list("aabbcc")})
+    empty = brim.brm("k ~ 1 + (1 | g)", rows, family="poisson", empty=True)
+    fit = empty.with_draws(pd.DataFrame({v: [2.5, 0.7] if v.startswith("sd_") else [0.3, -1.0] for v in empty.variables()}))
+    mine = terms(fit)
+    u = np.linspace(-12, 12, 200_001)
+    for s, (b, sd) in enumerate([(0.3, 2.5), (-1.0, 0.7)]):
+        log_density = stats.poisson.logpmf(rows["k"].to_numpy()[:, None], np.exp(b + sd * u))
+
+        def log_integral(which, log_density=log_density):
+            values = log_density[which].sum(axis=0) + stats.norm.logpdf(u)
+            return np.log(np.exp(values - values.max()).sum() * (u[1] - u[0])) + values.max()
+
+        for i, mate in ((0, 1), (1, 0), (2, 3), (3, 2), (4, 5), (5, 4)):
+            np.testing.assert_allclose(mine[s, i], log_integral([i, mate]) - log_integral([mate]), rtol=1e-6)
+
+
+def test_large_groups():
+    """One group of 3,000 rows: conditional densities of an exchangeable normal vector."""
+    rng = np.random.default_rng(2)
+    rows = pd.DataFrame({"y": rng.normal(size=3010), "g": np.repeat(["a", "b"], [3000, 10])})
+    empty = brim.brm("y ~ 1 + (1 | g)", rows, empty=True)
+    fit = empty.with_draws(pd.DataFrame({v: [0.8] if v in ("sd_g__Intercept", "sigma") else [0.1] for v in empty.variables()}))
+    mine, y = terms(fit)[0], rows["y"].to_numpy() - 0.1
+    for group in ("a", "b"):
+        at = np.flatnonzero(rows["g"] == group)
+        precision = 1 / 0.8**2 + (len(at) - 1) / 0.8**2
+        mean = (y[at].sum() - y[at]) / 0.8**2 / precision
+        np.testing.assert_allclose(mine[at], stats.norm.logpdf(y[at], mean, np.sqrt(0.8**2 + 1 / precision)), rtol=1e-8)
+
+
+def test_uncorrelated_terms_of_one_grouping():
+    """``(1 | g) + (0 + x | g)`` are integrated out together: the law of ``(1 + x || g)``."""
+    apart, together = drawn("y ~ x + (1 | g) + (0 + x | g)", "gaussian"), drawn("y ~ x + (1 + x || g)", "gaussian")
+    columns = together.as_draws_df()[list(apart.variables())]
+    np.testing.assert_allclose(terms(apart.with_draws(columns)), terms(together), rtol=1e-9)
+
+
 @pytest.mark.slow
 def test_epilepsy():
     """Of 236 Pareto k more than 50 are above 0.7 as the model stands, none when the effects of rows are integrated out."""
@@ -99,3 +138,5 @@ def test_epilepsy():
 def test_refused():
     with pytest.raises(brim.BrimError, match="no group effects"):
         drawn("y ~ x", "gaussian", 40).loo(integrated=True)
+    with pytest.raises(brim.BrimError, match="not re_formula="):
+        drawn("y ~ x + (1 | g)", "gaussian", 40).loo(integrated=True, re_formula=False)

@@ -116,29 +116,23 @@ def check(fit: FitRecord, *, loo: bool = True, sensitivity: bool = True) -> Chec
 
 
 def _convergence(fit: FitRecord) -> Iterator[Finding]:
-    usable = {name: x for name, x in parameters_checked(fit).items() if np.size(x) and x.shape[1] >= 4}
+    usable = {name: x for name, x in parameters_checked(fit).items() if x.shape[1] >= 4}
     if fit.algorithm not in EXACT or not usable:
         return
-    worst = {name: _worst(rhat(x), np.fmax) for name, x in usable.items()}
-    worst = {name: v for name, v in worst.items() if np.isfinite(v)}
+    worst = {name: v for name, x in usable.items() if np.isfinite(v := float(rhat(x)))}
     if worst:
         name = max(worst, key=lambda n: worst[n])
         value, high = worst[name], sum(v > 1.01 for v in worst.values())
         said = f"{value:.3f} at most ({name}); the chains agree." if not high else f"{value:.3f} for {name}; {high} above 1.01."
         tip = "Run more iterations; if that does not help, use stronger priors or a simpler model." if high else ""
         yield Finding("R-hat", not high, value, said, tip)
-    sizes = {n: min(_worst(ess_bulk(x), np.fmin), _worst(ess_tail(x), np.fmin)) for n, x in usable.items()}
-    sizes = {name: v for name, v in sizes.items() if np.isfinite(v)}
+    sizes = {name: v for name, x in usable.items() if np.isfinite(v := float(np.fmin(ess_bulk(x), ess_tail(x))))}
     if sizes:
         name = min(sizes, key=lambda n: sizes[n])
         needed = 100 * fit.draws.chains
         well = sizes[name] >= needed
         said = f"{sizes[name]:.0f} effective draws at least ({name})" + ("." if well else f", fewer than {needed}.")
         yield Finding("ESS", well, sizes[name], said, "" if well else "Run more iterations.")
-
-
-def _worst(values: np.ndarray, reduce: np.ufunc) -> float:
-    return float(reduce.reduce(np.ravel(values)))
 
 
 def _trajectories(fit: FitRecord) -> Iterator[Finding]:

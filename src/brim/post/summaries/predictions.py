@@ -205,14 +205,25 @@ def residuals(
     """
     one_of("method", method, _METHODS, "methods")
     one_of("type", type, _TYPES, "types")
-    response = fit.model.response(kwargs.get("resp"))
-    if response.family.kind in ("ordinal", "category"):
-        raise BrimError(f"the family {response.family.name} has no residuals", hint="compare categories with pp_check() or fitted()")
     draw = predictions.posterior_epred if method == "posterior_epred" else predictions.posterior_predict
-    errors = observed_values(fit, response, newdata) - draw(fit, newdata, **kwargs)
+    given = {**kwargs, "seed": drawn_seed(kwargs.get("seed"))}
+    errors = _observed(fit, newdata, kwargs) - draw(fit, newdata, **given)
     if type == "pearson":
-        errors = errors / predictions.posterior_predict(fit, newdata, **kwargs).std(axis=0, ddof=1)
+        errors = errors / predictions.posterior_predict(fit, newdata, **given).std(axis=0, ddof=1)
     return label_rows(fit, errors, robust, probs, kwargs) if summary else errors
+
+
+def _observed(fit: FitRecord, newdata: Any, kwargs: Mapping[str, Any]) -> np.ndarray:
+    """Observed values, ``(rows,)``, or ``(rows, responses)`` of all responses together."""
+    one = _one(fit, kwargs)
+    responses = fit.model.responses if one is None else (one,)
+    for r in responses:
+        if r.family.kind in ("ordinal", "category"):
+            raise BrimError(f"the family {r.family.name} has no residuals", hint="compare categories with pp_check() or fitted()")
+    found = [observed_values(fit, r, newdata) for r in responses]
+    if len({len(y) for y in found}) > 1:
+        raise BrimError("the responses differ in their rows", hint="say which with resp=")
+    return found[0] if one is not None else np.stack(found, axis=-1)
 
 
 def predictive_error(fit: FitRecord, newdata: Any = None, *, method: str = "posterior_predict", **kwargs: Any) -> np.ndarray:
