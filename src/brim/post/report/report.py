@@ -202,7 +202,10 @@ def _influence(fit: FitRecord, resp: str) -> str:
     k = np.ravel(result.pareto_k)
     order = np.argsort(-k)[:8]
     rows = pd.DataFrame({"Pareto k": k[order], "elpd": np.ravel(result.elpd_i)[order]}, index=[f"row {i}" for i in order])
-    line = f"elpd_loo {float(result.elpd):.1f} (standard error {float(result.se):.1f}); Pareto k above 0.7 in {int((k > 0.7).sum())} rows."
+    line = (
+        f"elpd_loo {float(result.elpd):.1f} (standard error {float(result.se):.1f}); "
+        f"Pareto k above {result.good_k:.2g} in {result.bad.size} of {len(k)} rows."
+    )
     return f"<h3>Leave-one-out cross-validation</h3><p>{text(line)}</p>{table(rows)}<p class='note'>Rows counted from 0.</p>"
 
 
