@@ -15,6 +15,8 @@ __all__ = ["BrimError", "BrimWarning", "name_list", "name_rows", "near", "printa
 
 # what a terminal obeys or cannot show: control characters, marks of writing direction, halves of surrogate pairs
 _OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# what would break a line, or its marks, in two
+_BREAK = re.compile("[\t\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 
 
 class BrimError(ValueError):
@@ -42,7 +44,7 @@ class BrimError(ValueError):
         self.what, self.source, self.span, self.hint = what, source, span, hint
         lines = [what]
         if source is not None:
-            lines.append(f"  {source}")
+            lines.append(f"  {_BREAK.sub(' ', source)}")
             if span is not None:
                 start, end = span
                 lines.append("  " + " " * start + "^" * max(end - start, 1))

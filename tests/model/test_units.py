@@ -162,3 +162,10 @@ def test_others_are_left_alone(formula, more):
 def test_no_row_counts():
     with pytest.raises(BrimError, match="no row of y has a response and a weight above 0"):
         brim.brm("y | weights(w) ~ x", {**rows(), "w": np.zeros(100)}, progress=False)
+
+
+def test_numbers_whose_squares_are_infinite():
+    data = {"y": np.array([0.0, 1.0, 2.0, 1.4e154, 3.0]), "x": np.array([0.0, 1e200, 3.0, 1e308, 5.0])}
+    fit = brim.brm("y ~ x", data, empty=True)
+    (unit,) = next(p.units for p in fit.model.params if p.name == "b")
+    assert 1e-155 < unit < 1e-152

@@ -39,6 +39,7 @@ _TOKEN = re.compile(
     | (?P<op>%[^%\s]*% | \*\* | && | \|\| | [<>=!]= | [-+*/^:<>!&|~(),=])""",
     re.VERBOSE,
 )
+_BLANK = re.compile(r"""`[^`]*`|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\s""", re.DOTALL)
 _HINTS = {
     "$": "name the column alone: x, not data$x",
     "@": "name the column alone",
@@ -106,8 +107,8 @@ def parse(text: str) -> Node:
     """
     if not isinstance(text, str):
         raise BrimError(f"a formula is a string, not {type(text).__name__}", hint=_how_to_write(text))
-    # Line breaks become blanks, so that an error can show the formula on one line.
-    source = re.sub(r"\s", " ", text)
+    # Line breaks become blanks, so that the formula is shown on one line; what stands in quotes is a name or text as it is.
+    source = _BLANK.sub(lambda m: " " if m[0].isspace() else m[0], text)
     if not source.strip():
         raise BrimError("the formula is empty", hint='write for example "y ~ x"')
     parser = _Parser(source)

@@ -56,16 +56,10 @@ def _far(effect: GroupEffect, mine: Frame) -> Iterator[tuple[int, int, float]]:
     z = effect.design(mine).get("Z") if INTERCEPT in effect.coefs and effect.plain else None
     if z is None:
         return
-    first, (mean, spread) = effect.latent.start, _middle(z)
+    first, mean, spread = effect.latent.start, z.mean(axis=1), _size(z.T)
     for j in np.flatnonzero((spread > 0.0) & (np.abs(mean) > FAR * spread) & np.isfinite(mean)):
         step = 10.0 ** round(np.log10(spread[j]))
         yield first + effect.coefs.index(INTERCEPT), first + int(j), float(round(mean[j] / step) * step)
-
-
-def _middle(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each column (columns, rows); of numbers whose squares overflow these are infinite."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return z.mean(axis=1), z.std(axis=1)
 
 
 def _of_response(r: ResponseModel, frame: Frame) -> Units:
@@ -83,11 +77,19 @@ def _of_response(r: ResponseModel, frame: Frame) -> Units:
             for key, columns, centred in term.unpenalised(mine):
                 names = [s.coef for p in term.params() if p.name == key for s in p.slots]
                 if len(names) == columns.shape[1]:
-                    with np.errstate(over="ignore", invalid="ignore"):
-                        size = columns.std(axis=0) if centred else np.sqrt(np.mean(columns**2, axis=0))
+                    size = _size(columns, centred)
                     out |= {(predictor.where, n): base / s for n, s in zip(names, size, strict=True) if n and s > 0.0 and np.isfinite(s)}
     out[Where(r.resp), "sigma"] = own
-    return {k: 10.0 ** round(np.log10(v)) for k, v in out.items() if not 1.0 / NEAR <= v <= NEAR}
+    # what would need units beyond the largest numbers stays as it is
+    return {k: 10.0 ** round(np.log10(v)) for k, v in out.items() if not 1.0 / NEAR <= v <= NEAR and 1e-300 < v < 1e300}
+
+
+def _size(columns: np.ndarray, centred: bool = True) -> np.ndarray:
+    """Standard deviation of each column (rows, columns), or its root mean square, of numbers of any size."""
+    with np.errstate(invalid="ignore"):
+        largest = np.abs(columns).max(axis=0, initial=0.0)
+        part = columns / np.where(largest > 0.0, largest, 1.0)
+        return np.asarray(largest * (part.std(axis=0) if centred else np.sqrt(np.mean(part**2, axis=0))))
 
 
 def _response_unit(r: ResponseModel, mine: Frame) -> float:
@@ -96,7 +98,7 @@ def _response_unit(r: ResponseModel, mine: Frame) -> float:
         return 1.0
     y = np.asarray(r.response.design(mine, r.family)["y"], float)
     y = y[np.isfinite(y)]
-    size = float(np.std(y)) if len(y) else 0.0
+    size = float(_size(y[:, None])[0]) if len(y) else 0.0
     return size if size > 1e-14 * float(np.abs(y).max(initial=0.0)) else 1.0
 
 

@@ -38,6 +38,7 @@ ROUNDS = 10
 SETTLED = 0.05  # gain in log density of a round that ends them
 RIDGE = 0.25  # precision that holds the first predictor of a row near that of the fit without effects, in units of its scale
 TRIES = 20
+FAR = 5.0  # from 0, of the logarithm of a standard deviation
 MOST = 60  # coordinates of theta whose Hessian is computed
 
 
@@ -126,7 +127,8 @@ class Search:
     def settle(self, theta: np.ndarray) -> tuple[np.ndarray, Working]:
         """Climb and expand in turn until the log density stays, or the best of all rounds.
 
-        Effects in scales and shapes wait for a round, with their own parameters: the first expansion says nothing of them.
+        Effects in scales and shapes wait for a round, with their own parameters: the first expansion says nothing of them. So do standard
+        deviations in units far from 1, which that expansion, looser than the data, would leave to priors of another order.
         """
         work = working(self.t, self.rows, self._loose(theta))
         best, before = (-np.inf, theta, self.target.data["working"]), -np.inf
@@ -134,7 +136,7 @@ class Search:
         for k in range(ROUNDS):
             evaluate = self.density(work)
             if k == 0:
-                evaluate = _holding(evaluate, self._scales(behind))
+                evaluate = _holding(evaluate, self._scales(behind) | (self._scales(self.t.latents) & self._far))
             lp, grad = evaluate(theta)
             if not (np.isfinite(lp) and np.isfinite(grad).all()):
                 break
@@ -154,6 +156,11 @@ class Search:
     def _scales(self, latents: Iterable[AbstractLatent]) -> np.ndarray:
         """Which coordinates of ``theta`` are of parameters that these vectors' loadings read, a mask."""
         return coordinates_of(self.plan.order, [name for v in latents for name in v.scales])[: self.plan.head]
+
+    @property
+    def _far(self) -> np.ndarray:
+        """Which coordinates of ``theta`` start far from 0, in units of the data."""
+        return np.asarray(np.abs(self.plan.center()[: self.plan.head]) > FAR)
 
     def _leads(self, seat: Seat) -> bool:
         return self.t.units[seat.unit].places[seat.place].leads(self.t.rest)

@@ -352,6 +352,8 @@ def _posterior(model: Model, values: Mapping[str, np.ndarray], extra: list[str],
         if partial and safe_name(q.label) not in values:
             continue
         part = values[safe_name(q.label)]
+        if part.shape[2:] != np.shape(q.names):
+            raise BrimError(f"the draws of '{q.label}' have the shape {part.shape[2:]}, in the model of the file it is {np.shape(q.names)}")
         if q.rows is None:
             arrays[q.key] = part
             continue
