@@ -102,8 +102,18 @@ def test_the_bayesian_fit_of_the_same_formula(fits):
     assert fits["cbpp"].to_bayes(empty=True).nobs() == 56
     bayes = fits["sleep"].to_bayes(algorithm="map", progress=False)
     assert bayes.fixef()["Estimate"].to_numpy() == pytest.approx([251.4, 10.47], rel=5e-3)
-    weighted = brim.lmer("y ~ x + (1 | g)", references.data("sim"), weights="w")
-    assert "weights(w)" in str(weighted.to_bayes(empty=True).formula)
+    counts = brim.glmer("ysucc / ntr ~ x + (1 | g)", references.data("sim"), weights="ntr")
+    assert "trials(.trials)" in str(counts.to_bayes(empty=True).formula)
+
+
+def test_weights_of_a_linear_model_are_precisions():
+    """``sigma^2 / w``: with flat priors the mode is lmer's maximum likelihood, which likelihood weights would miss."""
+    sim = references.data("sim")
+    fit = brim.lmer("y ~ x + (1 | g)", sim, weights="w", REML=False, offset=0.1 * sim["z"])
+    flat = brim.prior("", class_="Intercept") + brim.prior("", class_="sd") + brim.prior("", class_="Intercept", dpar="sigma")
+    mode = fit.to_bayes(flat, algorithm="map", progress=False).as_draws_df().iloc[0]
+    found = [mode["b_Intercept"], mode["b_x"], np.exp(mode["b_sigma_Intercept"]), mode["sd_g__Intercept"]]
+    assert found == pytest.approx([*fit.beta, fit.sigma, fit.VarCorr()["g"]["sd"]["Estimate"].iloc[0]], rel=1e-5)
 
 
 def test_normal_draws_have_their_moments():

@@ -13,7 +13,7 @@ from scipy.stats import norm
 
 from brim.errors import BrimError, suggest
 from brim.lme4.optimise import minimise
-from brim.lme4.random import term_covariances
+from brim.lme4.random import TermCovariance, term_covariances
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,31 +28,25 @@ METHODS = ("profile", "Wald", "boot")
 
 def parameter_names(fit: AbstractMer, old: bool) -> list[str]:
     """``.sig01 ... .sigma`` and the coefficients; lower triangles by columns, as ``theta``."""
-    named = [label for t in term_covariances(fit) for label in _labels(t.coefs, t.group, t.correlated)]
+    named = [label for t in term_covariances(fit) for label in _labels(t)]
     if old:
         named = [f".sig{i + 1:02d}" for i in range(len(named))]
     sigma = [".sigma" if old else "sigma"] if fit.has_sigma else []
     return [*named, *sigma, *fit.names]
 
 
-def _labels(coefs: Sequence[str], group: str, correlated: bool) -> list[str]:
-    out = []
-    for j, b in enumerate(coefs):
-        for i in range(j, len(coefs)):
-            if i == j:
-                out.append(f"sd_{b}|{group}")
-            elif correlated:
-                out.append(f"cor_{coefs[i]}.{b}|{group}")
-    return out
+def _labels(t: TermCovariance) -> list[str]:
+    def label(kind: str, i: int, j: int) -> str:
+        if t.tied and (kind == "cor" or t.tied == "ar1"):
+            return f"{kind}_{t.tied}|{t.group}"
+        return f"sd_{t.coefs[i]}|{t.group}" if kind == "sd" else f"cor_{t.coefs[i]}.{t.coefs[j]}|{t.group}"
+
+    return [label(*entry) for entry in t.parameters]
 
 
 def parameter_values(fit: AbstractMer) -> Array:
     """Their estimates: standard deviations, correlations, ``sigma``, coefficients."""
-    out: list[float] = []
-    for t in term_covariances(fit):
-        for j in range(len(t.coefs)):
-            out.append(float(t.sd[j]))
-            out += [float(t.cor[i, j]) for i in range(j + 1, len(t.coefs))] if t.correlated else []
+    out = [float(t.sd[i] if kind == "sd" else t.cor[i, j]) for t in term_covariances(fit) for kind, i, j in t.parameters]
     return np.array([*out, *([fit.sigma] if fit.has_sigma else []), *fit.beta])
 
 
@@ -144,22 +138,21 @@ class _Place:
     index: int = 0
     first: int = 0
     second: int = 0
+    lower: float = -1.0
+    tied: bool = False
 
 
 def _places(fit: AbstractMer) -> list[_Place]:
     out = []
-    for t, one in enumerate(term_covariances(fit)):
-        for j in range(len(one.coefs)):
-            out.append(_Place("sd", t, j))
-            out += [_Place("cor", t, j, i) for i in range(j + 1, len(one.coefs))] if one.correlated else []
+    terms = fit.observed.groups.covariances.terms
+    for t, (one, term) in enumerate(zip(term_covariances(fit), terms, strict=True)):
+        low = term.structure.lower(term.k) if one.tied else -1.0
+        out += [_Place(kind, t, j, i if kind == "cor" else 0, low, bool(one.tied)) for kind, i, j in one.parameters]
     return [*out, *([_Place("sigma")] if fit.has_sigma else []), *(_Place("beta", j) for j in range(len(fit.beta)))]
 
 
 def profile_intervals(fit: AbstractMer, wanted: Sequence[int], level: float) -> Array:
     """Where the signed root of the deviance's rise is the normal quantile, (parameters, 2)."""
-    for v in fit.observed.design.varying:
-        if v.bar.structure not in ("us", "diag"):
-            raise BrimError(f"profiles of {v.bar.structure}() covariances are not built", hint="use method='boot'")
     if fit.function == "glmer" and fit.has_sigma:
         raise BrimError("the dispersion of this family is no parameter of the criterion: there is no profile", hint="use method='boot'")
     best = fit.refit_ml()
@@ -169,7 +162,7 @@ def profile_intervals(fit: AbstractMer, wanted: Sequence[int], level: float) -> 
     for i in wanted:
         place = places[i]
         up = rise(best, place)
-        bounds = {"sd": (0.0, np.inf), "sigma": (1e-8 * max(best.sigma, 1e-12), np.inf), "cor": (-1.0 + 1e-9, 1.0 - 1e-9)}
+        bounds = {"sd": (0.0, np.inf), "sigma": (1e-8 * max(best.sigma, 1e-12), np.inf), "cor": (place.lower + 1e-9, 1.0 - 1e-9)}
         low, high = bounds.get(place.kind, (-np.inf, np.inf))
         step = _first_step(best, place, values[i])
         out.append([_end(up, values[i], sign * step, quantile, bound) for sign, bound in ((-1, low), (1, high))])
@@ -214,12 +207,9 @@ def rise(fit: AbstractMer, place: _Place) -> Callable[[float], float]:
     starts = [np.log(fit.sigma)] if fit.has_sigma else []
     last: list[Array] = []
     order, factor, slot = _reordered(fit, place)
+    start = np.concatenate([terms.times(theta, fit.sigma), starts, fit.free_coefficients()])
     if factor is not None:
-        k = len(factor)
-        start = np.concatenate([theta * fit.sigma, starts, fit.free_coefficients()])
-        start[slot] = factor[_lower(k)] * fit.sigma
-    else:
-        start = np.concatenate([theta * fit.sigma, starts, fit.free_coefficients()])
+        start[slot] = factor[_lower(len(factor))] * fit.sigma
     function = fit.absolute_deviance(order)
     m = len(theta)
 
@@ -229,12 +219,18 @@ def rise(fit: AbstractMer, place: _Place) -> Callable[[float], float]:
         if place.kind == "sigma":
             out[m] = np.log(value)
             return out
+        if place.tied:
+            term = terms.terms[place.index]
+            out[slot.stop - 1 if place.kind == "cor" else slot.start + place.first] = (
+                term.structure.parameter(value, term.k) if place.kind == "cor" else value
+            )
+            return out
         assert factor is not None
         if place.kind == "sd":
             out[slot.start] = value
             return out
         k = len(factor)
-        first = slot.start if terms is not None else 0
+        first = slot.start
         length = np.hypot(free[first + 1], free[first + k])
         out[first + 1] = length * value * np.sign(free[first] or 1.0)
         out[first + k] = length * np.sqrt(1.0 - value * value)
@@ -268,6 +264,8 @@ def _reordered(fit: AbstractMer, place: _Place) -> tuple[list[int] | None, Array
         return None, None, slice(0, 0)
     terms = fit.observed.groups.covariances
     t, slot = terms.terms[place.index], terms.slots[place.index]
+    if place.tied:
+        return None, None, slot
     if t.k == 1 or fit.observed.design.varying[place.index].bar.structure == "diag":
         low = t.structure.loading(fit.theta[slot], t.k)
         return None, low[[[place.first]], [[place.first]]], slice(slot.start + place.first, slot.start + place.first + 1)

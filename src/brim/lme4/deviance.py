@@ -85,6 +85,10 @@ class Covariances:
     def reported(self, theta: Array) -> Array:
         return np.concatenate([t.structure.reported(theta[s], t.k) for t, s in zip(self.terms, self.slots, strict=True)])
 
+    def times(self, theta: Array, factor: float) -> Array:
+        """``theta`` when all loadings are multiplied by a number; correlations stay."""
+        return self.scaled(theta, [np.full(k, factor) for k in self.widths])
+
     def scaled(self, theta: Array, scales: Sequence[Array]) -> Array:
         """``theta`` when the rows of the loadings of each factor are multiplied by ``scales``."""
         return np.concatenate(

@@ -168,11 +168,16 @@ class GlmerFit(AbstractMer):
 
         return at
 
+    @property
+    def shares(self) -> bool:
+        w = self.observed.weights
+        return self.family.name == "binomial" and w is not None and bool(np.any((self.observed.y != 0) & (self.observed.y != 1)))
+
     def bayes_family(self) -> Any:
         from brim import families
 
         name = self.family.name
-        if name == "binomial" and not isinstance(self.observed.design.response.value(self.observed.frame), Matrix):
+        if name == "binomial" and not self.shares and not isinstance(self.observed.design.response.value(self.observed.frame), Matrix):
             name = "bernoulli"
         return getattr(families, name)(self.family.link.name)
 

@@ -107,18 +107,19 @@ class LmerFit(AbstractMer):
         groups = o.groups if order is None else o.groups.reordered(order[0], order[1:])
         factors = groups.factors(None if o.weights is None else np.sqrt(o.weights))
         profile = Criterion.of(o.y - o.offset, o.x, o.weights, factors, groups.covariances, self.reml)
-        m = len(self.theta)
+        m, covariances = len(self.theta), groups.covariances
+        moves = covariances.times(np.ones(m), 2.0) == 2.0  # not what gives correlations
 
         def function(x: Array) -> tuple[float, Array]:
             sigma = float(np.exp(x[m]))
-            theta = groups.internal(x[:m] / sigma)
+            theta = groups.internal(covariances.times(x[:m], 1.0 / sigma))
             try:
                 state = profile.state(theta)
             except np.linalg.LinAlgError:
                 return np.inf, np.full(len(x), np.nan)
             over = profile.covariances.chain_rule(theta, profile.slopes(state, sigma2=sigma**2))
-            over = groups.internal(over) / sigma  # what multiplies theta multiplies its slopes
-            along = 2.0 * profile.degrees - 2.0 * state.r2 / sigma**2 - float(over @ x[:m])
+            over = covariances.times(groups.internal(over), 1.0 / sigma)  # what multiplies theta multiplies its slopes
+            along = 2.0 * profile.degrees - 2.0 * state.r2 / sigma**2 - float(over[moves] @ x[:m][moves])
             return profile.at_sigma(state, sigma**2), np.append(over, along)
 
         return function

@@ -99,6 +99,11 @@ class AbstractMer(ABC):
     def fixed_information(self) -> Array:
         """``X'V^-1 X`` over ``sigma^2``: the inverse of the coefficients' covariance given ``theta``, unscaled (p, p)."""
 
+    @property
+    def shares(self) -> bool:
+        """Whether the response is a share of trials, which the weights count."""
+        return False
+
     @abstractmethod
     def leverages(self) -> Array:
         """The diagonal of the matrix that takes the (working) response to its fitted values."""

@@ -24,7 +24,10 @@ Array = np.ndarray
 @final
 @dataclass(frozen=True, eq=False)
 class TermCovariance:
-    """The effects of one term: lme4's name of it (``g``, ``g.1``), coefficients, standard deviations (k,), correlations (k, k)."""
+    """The effects of one term: lme4's name of it (``g``, ``g.1``), coefficients, standard deviations (k,), correlations (k, k).
+
+    ``tied`` is the structure whose correlations one number gives.
+    """
 
     name: str
     group: str
@@ -32,6 +35,16 @@ class TermCovariance:
     sd: Array
     cor: Array
     correlated: bool = True
+    tied: str = ""
+
+    @property
+    def parameters(self) -> list[tuple[str, int, int]]:
+        """What is estimated, down the columns of the triangle: ``sd`` with its effect, ``cor`` with a pair; of tied ones the first."""
+        k = len(self.coefs)
+        if self.tied:
+            return [*(("sd", i, i) for i in range(1 if self.tied == "ar1" else k)), ("cor", 1, 0)]
+        below = range(k) if self.correlated else ()
+        return [entry for j in range(k) for entry in (("sd", j, j), *(("cor", i, j) for i in below if i > j))]
 
     @property
     def cov(self) -> Array:
@@ -53,7 +66,8 @@ def term_covariances(fit: AbstractMer) -> list[TermCovariance]:
         again = seen.get(label, 0)
         seen[label] = again + 1
         name = f"{label}.{again}" if again else label
-        out.append(TermCovariance(name, label, v.names, sd, cor, v.bar.structure != "diag"))
+        tied = v.bar.structure if t.structure.tied and t.k > 1 else ""
+        out.append(TermCovariance(name, label, v.names, sd, cor, v.bar.structure != "diag", tied))
     return out
 
 

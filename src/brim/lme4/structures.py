@@ -23,6 +23,8 @@ class AbstractStructure(ABC):
 
     #: Whether the columns of the term may be scaled one by one.
     scalable: bool = True
+    #: Whether one number gives all correlations: ``theta`` holds standard deviations, then that one.
+    tied: bool = False
 
     @abstractmethod
     def start(self, k: int) -> Array:
@@ -43,6 +45,14 @@ class AbstractStructure(ABC):
     def reported(self, theta: Array, k: int) -> Array:
         """``theta`` with the signs that are reported: a diagonal that is not negative."""
         return np.abs(theta)
+
+    def lower(self, k: int) -> float:
+        """The least correlation."""
+        return -1.0
+
+    def parameter(self, rho: float, k: int) -> float:
+        """The last of ``theta`` that gives the first two effects the correlation ``rho``, of tied structures."""
+        raise NotImplementedError
 
     def scaled(self, theta: Array, scale: Array) -> Array:
         """``theta`` when row j of ``Lambda`` is multiplied by ``scale[j]``."""
@@ -101,6 +111,7 @@ class AbstractCorrelation(AbstractStructure):
     """Standard deviations, then one number that gives all correlations."""
 
     scalable = False
+    tied = True
 
     @abstractmethod
     def correlation(self, r: float, k: int) -> tuple[Array, Array]:
@@ -136,11 +147,18 @@ class CompoundSymmetry(AbstractCorrelation):
     def start(self, k: int) -> Array:
         return np.append(np.ones(k), 0.0)
 
+    def lower(self, k: int) -> float:
+        return -1.0 / max(k - 1, 1)
+
+    def parameter(self, rho: float, k: int) -> float:
+        low = self.lower(k)
+        return float(np.log((rho - low) / (1.0 - rho)) - np.log(-low))
+
     def spread(self, theta: Array, k: int) -> tuple[Array, Array]:
         return theta[:k], np.eye(k)
 
     def correlation(self, r: float, k: int) -> tuple[Array, Array]:
-        low = -1.0 / max(k - 1, 1)
+        low = self.lower(k)
         shift = np.log(-low)  # r = 0 is a correlation of 0
         p = 1.0 / (1.0 + np.exp(-(r + shift)))
         rho, slope = low + (1.0 - low) * p, (1.0 - low) * p * (1.0 - p)
@@ -158,6 +176,9 @@ class Autoregressive(AbstractCorrelation):
 
     def sds(self, k: int) -> tuple[int, ...]:
         return (0,)
+
+    def parameter(self, rho: float, k: int) -> float:
+        return float(rho / np.sqrt(1.0 - rho * rho))
 
     def spread(self, theta: Array, k: int) -> tuple[Array, Array]:
         return np.full(k, theta[0]), np.ones((1, k))

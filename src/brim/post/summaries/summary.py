@@ -20,7 +20,7 @@ from brim.post.summaries.prior_table import prior_table
 from brim.post.summaries.prior_text import prior_lines
 from brim.post.summaries.tables import statistics
 from brim.post.summaries.text import format_table, html_table
-from brim.terms.groups.group import COR, DF, SD
+from brim.terms.groups.group import COR, DF, SD, TIED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -322,7 +322,7 @@ def _tables(fit: FitRecord, prob: float, robust: bool) -> tuple[dict[str, Table]
             add(q, q.kind.section.name, "", q.kind.called)
     for group in fit.ngrps():
         effects = [q for b in fit.model.blocks if b.grouping.label == group for q in b.reported()]
-        for kind in (DF, SD, COR):
+        for kind in (DF, SD, COR, *TIED.values()):
             for q in (q for q in effects if q.kind == kind):
                 add(q, "random", group, _group_name(kind.name, group))
     if not columns:
@@ -338,7 +338,7 @@ def _tables(fit: FitRecord, prob: float, robust: bool) -> tuple[dict[str, Table]
 
 def _group_name(kind: str, group: str) -> Callable[[str], str]:
     """``sd_g__x`` as ``sd(x)``, ``cor_g__Intercept__x`` as ``cor(Intercept,x)``, ``df_g`` as ``df``."""
-    if kind == "df":
+    if kind == DF.name or kind in TIED:
         return lambda name: kind
     return lambda name: f"{kind}({name.removeprefix(f'{kind}_{group}__').replace('__', ',')})"
 

@@ -17,7 +17,7 @@ from brim.errors import BrimError, suggest
 from brim.fit.draws import Posterior
 from brim.frames.columns import format_number
 from brim.parameters.reported import FIXED, population_name
-from brim.terms.groups.group import SD, R
+from brim.terms.groups.group import R
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -305,9 +305,9 @@ def var_corr(fit: FitRecord, summary: bool, robust: bool, probs: Sequence[float]
     how = _How(summary, robust, probs)
     out = {}
     for group, blocks in (_groups(fit) if fit.model.blocks else {}).items():
-        names = [str(n) for b in blocks for q in b.reported() if q.kind == SD for n in np.ravel(q.names)]
-        coefs = [n.removeprefix(f"sd_{group}__") for n in names]
-        out[group] = _covariances(how, fit.draws, names, coefs, f"cor_{group}__")
+        names = [n for b in blocks for n in b.sd_names]
+        coefs = [c for b in blocks for c in (b.labels if b.structure else (n.removeprefix(f"sd_{group}__") for n in b.sd_names))]
+        out[group] = _covariances(how, fit.draws, names, coefs, f"cor_{group}__", blocks)
     sigmas = {r.resp: s.key for r in fit.model.responses if r.response.estimates_sigma for s in r.scalars if s.name == "sigma"}
     if sigmas:
         out["residual__"] = _covariances(how, fit.draws, list(sigmas.values()), list(sigmas), "rescor__")
@@ -316,15 +316,26 @@ def var_corr(fit: FitRecord, summary: bool, robust: bool, probs: Sequence[float]
     return out
 
 
-def _covariances(how: _How, posterior: Posterior, sd_names: Sequence[str], coefs: Sequence[str], cor_prefix: str) -> dict[str, Any]:
+def _covariances(
+    how: _How,
+    posterior: Posterior,
+    sd_names: Sequence[str],
+    coefs: Sequence[str],
+    cor_prefix: str,
+    blocks: Sequence[GroupBlock] = (),
+) -> dict[str, Any]:
     """``sd``, and where correlations are estimated ``cor`` and ``cov``; pairs without one have correlation zero."""
     sd = _flat(posterior.matrix(tuple(sd_names)))
     out: dict[str, Any] = {"sd": how.frame(coefs, sd)}
     known = set(posterior.variables)
     pairs = [(i, j) for j in range(len(coefs)) for i in range(j) if f"{cor_prefix}{coefs[i]}__{coefs[j]}" in known]
-    if not pairs:
+    tied = [(b, s) for b in blocks if (s := b.structure) is not None]
+    if not pairs and not tied:
         return out
     cor = np.tile(np.eye(len(coefs)), (len(sd), 1, 1))
+    for block, structure in tied:
+        at, rho = [coefs.index(c) for c in block.labels], posterior[f"{structure.class_}_{block.grouping.label}"].ravel()
+        cor[:, np.array(at)[:, None], at] = structure.correlations(rho, len(at))
     for i, j in pairs:
         cor[:, i, j] = cor[:, j, i] = posterior[f"{cor_prefix}{coefs[i]}__{coefs[j]}"].ravel()
     axes = {"coef": coefs, "coef2": coefs}

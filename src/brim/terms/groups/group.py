@@ -27,13 +27,16 @@ from brim.terms.facets import COUNTABLE, Traits
 from brim.terms.groups.effect import GroupEffect
 from brim.terms.groups.grouping import Grouping
 from brim.terms.groups.member import Member
+from brim.terms.groups.structure import STRUCTURES, AbstractStructure
 from brim.terms.latent import EFFECTS, AbstractLatent, Loadings
 
-__all__ = ["COR", "DF", "SD", "GroupBlock", "R"]
+__all__ = ["COR", "DF", "SD", "TIED", "GroupBlock", "R"]
 
 #: Widths of group effects, their correlations and degrees of freedom (a table for each grouping factor), and the effects.
 _RANDOM = Section("random", "Group-Level Effects: ", 3)
 SD, COR, DF = (Kind(name, _RANDOM) for name in ("sd", "cor", "df"))
+#: Correlations that one number gives.
+TIED = {s.class_: Kind(s.class_, _RANDOM) for s in STRUCTURES.values()}
 R = Kind("r", inner=True, each=True)
 
 STANDARD_NORMAL = (Piece("std_normal", None),)
@@ -46,8 +49,8 @@ class GroupBlock(AbstractTerm, AbstractLatent):
 
     With ``z`` standard normal, ``r_j = diag(sd) L z_j`` for level ``j``. ``gr(by = f)`` has its own ``sd`` and ``L`` for each
     level of ``f``; ``gr(cov = A)`` correlates the levels, ``z -> z chol(A)'``; ``gr(pw = w)`` weights the levels' prior
-    densities; ``gr(dist = "student")`` multiplies ``r_j`` with ``sqrt(df u_j)``, ``u_j ~ inv_chi_square(df)``, sampled as
-    ``width_j = sqrt(df / 2) log(df u_j)``, whose law hardly depends on ``df``.
+    densities; ``gr(cov = "ar1")`` computes ``L`` from one number; ``gr(dist = "student")`` multiplies ``r_j`` with ``sqrt(df u_j)``,
+    ``u_j ~ inv_chi_square(df)``, sampled as ``width_j = sqrt(df / 2) log(df u_j)``, whose law hardly depends on ``df``.
 
     Attributes
     ----------
@@ -88,6 +91,16 @@ class GroupBlock(AbstractTerm, AbstractLatent):
     @property
     def traits(self) -> Traits:
         return COUNTABLE
+
+    @property
+    def structure(self) -> AbstractStructure | None:
+        """What ties the correlations, where there are any; ``None``: nothing."""
+        return self.grouping.structure if self.has_cor else None
+
+    @property
+    def sd_coefs(self) -> tuple[str, ...]:
+        """What has standard deviations of its own: every coefficient, or all together."""
+        return (self.structure.name,) if self.structure is not None and self.structure.one_sd else self.coefs
 
     def learn(self, frame: Frame) -> Self:
         members = tuple(m.learn(frame, self.grouping) for m in self.members)
@@ -152,6 +165,8 @@ class GroupBlock(AbstractTerm, AbstractLatent):
 
     def _slots(self) -> tuple[Slot, ...]:
         group = self.grouping.label
+        if self.sd_coefs != self.coefs:
+            return (Slot("sd", self.sd_coefs[0], group, self.members[0].where, self.sd_default[0], shrinks=Shrinks(7, False)),)
         each = tuple(
             Slot("sd", c, group, m.where, default, shrinks=Shrinks(7, False))
             for m, default in zip(self.members, self.sd_default, strict=True)
@@ -162,8 +177,12 @@ class GroupBlock(AbstractTerm, AbstractLatent):
     def params(self) -> tuple[Param, ...]:
         k, n = len(self.coefs), len(self.grouping.levels)
         group = self.grouping.label
-        out = [Param(self._name("sd"), self._with_by(k), self._slots(), lb=0.0, copies=max(len(self.grouping.by_levels), 1))]
-        if self.has_cor:
+        sds = self._with_by(len(self.sd_coefs))
+        out = [Param(self._name("sd"), sds, self._slots(), lb=0.0, copies=max(len(self.grouping.by_levels), 1))]
+        if self.structure is not None:
+            slot = Slot(self.structure.class_, group=group)
+            out.append(Param(self._name("rho"), (), (slot,), lb=self.structure.lower(k), ub=1.0))
+        elif self.has_cor:
             # one slot: brms' class L has a row for all groups and one for each, whatever by= says
             slot = Slot("L", group=group, default="lkj_corr_cholesky(1)")
             out.append(Param(self._name("L"), self._with_by(k, k), (slot,), space="cholesky_corr"))
@@ -210,14 +229,20 @@ class GroupBlock(AbstractTerm, AbstractLatent):
             z = z @ design["cholesky"].T
         r = self._scale(params, z, design["by"])
         out = {self._name("r"): r * self._widths(params)}
-        if self.has_cor:
+        if self.has_cor and self.structure is None:
             out[self._name("cor")] = self._correlations(params[self._name("L")])
         return out
+
+    def _root(self, params: Params) -> Any:
+        """``L``, the Cholesky factor of the correlations; ``None`` for independent effects."""
+        if self.structure is not None:
+            return self.structure.root(params[self._name("rho")], len(self.coefs))
+        return params[self._name("L")] if self.has_cor else None
 
     def _scale(self, params: Params, z: Any, by: Any) -> Any:
         """``diag(sd) L z``, column by column with the matrices of its level of ``by``."""
         sd = params[self._name("sd")]
-        low = params[self._name("L")] if self.has_cor else None
+        low = self._root(params)
         if self.grouping.by_levels:
             if low is None:
                 return sd[by].T * z
@@ -241,7 +266,8 @@ class GroupBlock(AbstractTerm, AbstractLatent):
 
     def scaled(self, params: Params, by: Any) -> Any:
         """``diag(sd) L`` (k, k); with ``gr(by = )`` of levels with these ``by``, (k, k, *shape of by)."""
-        low = params[self._name("L")] if self.has_cor else jnp.eye(len(self.coefs))
+        root = self._root(params)
+        low = jnp.eye(len(self.coefs)) if root is None else root
         each = params[self._name("sd")][..., None] * low
         return jnp.moveaxis(each, 0, -1)[..., by] if self.grouping.by_levels else each
 
@@ -260,7 +286,7 @@ class GroupBlock(AbstractTerm, AbstractLatent):
         return full[..., rows, cols]
 
     def invert(self, reported: Params, design: Design) -> dict[str, Any]:
-        if not self.has_cor:
+        if not self.has_cor or self.structure is not None:
             return {}
         cor = reported[self._name("cor")]
         rows, cols = np.array(self._pairs()).T
@@ -308,7 +334,8 @@ class GroupBlock(AbstractTerm, AbstractLatent):
 
     def reported(self) -> tuple[Reported, ...]:
         group, suffix = self.grouping.label, self._dim_suffix()
-        rows = self._by_names(self.labels)
+        labels = self.labels if self.sd_coefs == self.coefs else self.sd_coefs
+        rows = self._by_names(labels)
         by = {f"by_{group}": self.grouping.by_levels} if self.grouping.by_levels else {}
         names = np.array([[f"sd_{group}__{c}" for c in row] for row in rows], dtype=object)
         coef_dim = f"coef_{group}{suffix}"
@@ -319,10 +346,14 @@ class GroupBlock(AbstractTerm, AbstractLatent):
                 SD,
                 f"sd_{group}{suffix}",
                 (*by, coef_dim),
-                {**by, coef_dim: self.labels},
+                {**by, coef_dim: labels},
             )
         ]
-        if self.has_cor:
+        if self.structure is not None:
+            class_ = self.structure.class_
+            name = np.array(f"{class_}_{group}", dtype=object)
+            out.append(Reported(self._name("rho"), name, TIED[class_], f"{class_}_{group}{suffix}"))
+        elif self.has_cor:
             cors = np.array([[f"cor_{group}__{row[i]}__{row[j]}" for i, j in self._pairs()] for row in rows], dtype=object)
             pair_dim = f"pair_{group}{suffix}"
             pairs = tuple(f"{self.labels[i]}__{self.labels[j]}" for i, j in self._pairs())
@@ -340,6 +371,12 @@ class GroupBlock(AbstractTerm, AbstractLatent):
             name = np.array(f"df_{group}", dtype=object)
             out.append(Reported(self._name("df"), name, DF, f"df_{group}{suffix}"))
         return (*out, *self._reported_effects(group, suffix))
+
+    @property
+    def sd_names(self) -> tuple[str, ...]:
+        """The reported standard deviation of each coefficient (and level of ``by``)."""
+        (own,) = (tuple(str(n) for n in np.ravel(q.names)) for q in self.reported() if q.kind == SD)
+        return own * len(self.coefs) if self.sd_coefs != self.coefs else own
 
     def _dim_suffix(self) -> str:
         """Blocks of the same group are told apart by their number in ArviZ' names."""

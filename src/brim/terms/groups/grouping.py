@@ -16,6 +16,7 @@ from brim.design.expressions import Expression
 from brim.errors import BrimError, suggest, warn
 from brim.frames.frame import Factor, Frame
 from brim.language.expand import Binary, Call, Constant, Name, Node, Text, deparse, fault, variables, word
+from brim.terms.groups.structure import STRUCTURES, AbstractStructure
 
 __all__ = ["Grouping", "grouping_label", "keys_of", "parse_grouping"]
 
@@ -41,6 +42,8 @@ class Grouping:
         ``gr(cor = FALSE)`` turns correlations off.
     cov_name, cov
         ``gr(cov = A)`` and the matrix (values, names) found in ``data2``.
+    structure
+        ``gr(cov = "ar1")``: the correlations of a level's effects, ``None`` for any.
     id
         ``gr(id = "A")``: terms with the same one are correlated, as in ``(1 | A | g)``; how a block is gathered, not what it is.
     weight_name, prior_weights
@@ -65,6 +68,7 @@ class Grouping:
     correlated: bool = True
     cov_name: str = ""
     cov: Any = field(compare=False, default=None, repr=False)
+    structure: AbstractStructure | None = None
     weight_nodes: tuple[Node, ...] = field(compare=False, default=(), repr=False)
     weight_values: tuple[Expression, ...] = field(compare=False, default=(), repr=False)
     scale_weights: bool = True
@@ -419,8 +423,13 @@ def _with_options(grouping: Grouping, call: Call, given: Mapping[str, Node], dat
     dist = "gaussian"
     if "dist" in given:
         dist = word(given["dist"], ("gaussian", "student"), f"laws of {call.fn}(dist = )")
-    cov_name, cov = "", None
-    if "cov" in given:
+    cov_name, cov, correlated, structure = "", None, _flag(given.get("cor"), True), None
+    if isinstance(given.get("cov"), Text):
+        kind = word(given["cov"], ("us", "diag", *STRUCTURES), "structures of gr(cov = )")
+        structure, correlated = STRUCTURES.get(kind), correlated and kind != "diag"
+        if structure is not None and ("by" in given or grouping.is_mm or not correlated):
+            raise fault(given["cov"], f"cov = '{kind}' goes without by, cor = FALSE and mm()", "leave one of them out")
+    elif "cov" in given:
         cov_name = deparse(given["cov"])
         if cov_name not in data2:
             what = f"{call.fn}(cov = {cov_name}): there is no '{cov_name}' in data2"
@@ -431,9 +440,10 @@ def _with_options(grouping: Grouping, call: Call, given: Mapping[str, Node], dat
         grouping,
         by_name=deparse(given["by"]) if by else "",
         dist=dist,
-        correlated=_flag(given.get("cor"), True),
+        correlated=correlated,
         cov_name=cov_name,
         cov=cov,
+        structure=structure,
         weight_name=deparse(given["pw"]) if weights else "",
         by_columns=by,
         weight_columns=weights,
