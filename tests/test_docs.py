@@ -187,6 +187,26 @@ def test_the_words_of_warnings_on_the_page_of_diagnostics_are_those_of_the_sourc
     assert [phrase for phrase in said if phrase not in source] == []
 
 
+def warned(tree):
+    """What each ``warn()`` of a file says, what is put in left out; nothing where the text is, or begins with, a name."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "warn" and node.args:
+            said = node.args[0]
+            parts = [n.value for n in ast.walk(said) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+            first = said.values[0] if isinstance(said, ast.JoinedStr) else said
+            told = isinstance(first, ast.FormattedValue) and isinstance(first.value, ast.Name) and first.value.id in ("what", "said")
+            if isinstance(said, ast.Constant | ast.JoinedStr | ast.BinOp | ast.IfExp) and parts and not told:
+                yield " ".join(parts)
+
+
+def test_every_warning_of_the_source_is_on_the_page_of_diagnostics():
+    text = (PAGES / "diagnostics.md").read_text(encoding="utf-8")
+    said = re.findall(r"(?<!\*)\*([^*\n]+)\*(?!\*)", text)
+    found = [w for file in sorted((ROOT / "src" / "brim").rglob("*.py")) for w in warned(ast.parse(file.read_text(encoding="utf-8")))]
+    assert len(found) > 25
+    assert [w for w in found if not any(phrase in w for phrase in said)] == []
+
+
 def test_the_paper_has_the_parts_of_joss_and_its_references():
     paper, bib = (ROOT / "paper.md").read_text(encoding="utf-8"), (ROOT / "paper.bib").read_text(encoding="utf-8")
     parts = re.findall(r"^# (.*)$", paper, re.MULTILINE)
