@@ -218,6 +218,22 @@ def default_prior(
 ) -> pd.DataFrame:
     """All parameters of a model that take a prior, with brms' defaults: a table like ``Fit.prior_summary``.
 
+    Parameters
+    ----------
+    formula, data, family, data2, knots
+        As for ``brm``: defaults follow the response and its scale.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``prior class coef group resp dpar nlpar lb ub source``, a row for each class and each parameter in it: the address that
+        ``prior()`` takes. An empty prior is flat, or that of the class above.
+
+    Raises
+    ------
+    BrimError
+        As ``brm``, of a formula or data that make no model.
+
     Examples
     --------
     >>> import brim

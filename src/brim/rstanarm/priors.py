@@ -89,6 +89,9 @@ def _prior(dist: str, location: Any, scale: Any, df: Any, autoscale: bool, **mor
 def normal(location: Any = 0.0, scale: Any = None, autoscale: bool = False) -> Prior:
     """``b ~ N(location, scale)``; ``scale=None``: 2.5 (times 1.6 for probit).
 
+    With ``autoscale`` the scale is in units of the data: for Gaussian models times ``sd(y)``, and for coefficients divided by ``sd(x)``;
+    ``prior_summary()`` has what was used. ``location`` and ``scale`` are numbers, or one for each coefficient in their order.
+
     Examples
     --------
     >>> normal(0, [1, 5])
@@ -99,7 +102,7 @@ def normal(location: Any = 0.0, scale: Any = None, autoscale: bool = False) -> P
 
 @named
 def student_t(df: Any = 1.0, location: Any = 0.0, scale: Any = None, autoscale: bool = False) -> Prior:
-    """``b ~ t(df, location, scale)``.
+    """``b ~ t(df, location, scale)``; ``scale=None`` and ``autoscale`` as in ``normal``.
 
     Examples
     --------
@@ -111,7 +114,7 @@ def student_t(df: Any = 1.0, location: Any = 0.0, scale: Any = None, autoscale: 
 
 @named
 def cauchy(location: Any = 0.0, scale: Any = None, autoscale: bool = False) -> Prior:
-    """``b ~ t(1, location, scale)``.
+    """``b ~ t(1, location, scale)``; ``scale=None`` and ``autoscale`` as in ``normal``.
 
     Examples
     --------
@@ -123,7 +126,7 @@ def cauchy(location: Any = 0.0, scale: Any = None, autoscale: bool = False) -> P
 
 @named
 def laplace(location: Any = 0.0, scale: Any = None, autoscale: bool = False) -> Prior:
-    """``b ~ double_exponential(location, scale)``.
+    """``b ~ double_exponential(location, scale)``: density ``exp(-|b - location| / scale) / (2 scale)``; ``autoscale`` as in ``normal``.
 
     Examples
     --------
