@@ -122,6 +122,7 @@ def test_a_variance_is_zero_where_the_likelihood_falls_with_it():
             right = np.sqrt(max(between - within, 0.0) / 6)
             assert deviations(fit)[0] == pytest.approx(right, rel=1e-4, abs=1e-3)
             assert any("singular" in str(w.message) for w in caught) == (not inside)
+            assert np.isfinite(fit.as_draws_df().to_numpy(float)).all()  # effects of a zero variance too
 
 
 def plateau(q):

@@ -100,6 +100,19 @@ def test_what_qr_cannot_do():
         brim.brm(bf("y ~ a * x", "a ~ 1", nl=True, decomp="QR"), D, prior=prior("normal(0, 1)", nlpar="a"), empty=True)
 
 
+def test_a_nonlinear_formula_has_nothing_to_centre():
+    with pytest.raises(BrimError, match="center, cmc, sparse and decomp are of no use in a nonlinear formula"):
+        brim.brm(bf("y ~ a * x", "a ~ 1", nl=True, center=True), D, prior=prior("normal(0, 1)", nlpar="a"), empty=True)
+
+
+def test_dpar_of_further_formulas_is_a_parameter_that_has_one():
+    nonlinear = bf("y ~ x") + brim.nlf("sigma ~ a * x", dpar="sigma") + lf("a ~ 1", dpar="sigma")
+    assert "b_a_Intercept" in brim.brm(nonlinear, D, prior=prior("normal(0, 1)", nlpar="a"), empty=True).variables()
+    for wrong in (lf("sigma ~ x", dpar="nu"), brim.nlf("sigma ~ x", dpar="sigm")):
+        with pytest.raises(BrimError, match="dpar = '.*' has no formula"):
+            bf("y ~ x") + wrong
+
+
 def test_sparse_matrices_are_not_centred():
     """brms: no centring with sparse = TRUE, so that the intercept is a coefficient of class b."""
     sparse, uncentred = (brim.brm(bf("y ~ x", **{k: v}), D, empty=True) for k, v in (("sparse", True), ("center", False)))

@@ -140,7 +140,8 @@ def lf(
     *formulas
         ``"sigma ~ x"``, ``"a + b ~ 1"``.
     dpar
-        Ignored, as in brms.
+        The distributional parameter whose nonlinear formula they belong to. Their own names say so too, each being of one parameter:
+        it must be one that has a formula.
     resp
         The response they belong to, when there are several.
     center, cmc, sparse, decomp
@@ -154,7 +155,7 @@ def lf(
     nu ~ 1
     """
     options = _options(center=center, cmc=cmc, sparse=sparse, decomp=decomp)
-    return Predictors(tuple(replace(one, **options) for one in _flat(formulas)), resp=resp)
+    return Predictors(tuple(replace(one, **options) for one in _flat(formulas)), dpar, resp=resp)
 
 
 @named
@@ -170,7 +171,7 @@ def nlf(formula: str, *more: str, dpar: str | None = None, resp: str | None = No
     """
     options = _options(loop=loop)
     nonlinear = tuple(replace(one, nl=True, **options) for one in _flat([formula]))
-    return Predictors((*nonlinear, *_flat(more)), resp=resp)
+    return Predictors((*nonlinear, *_flat(more)), dpar, resp=resp)
 
 
 @named

@@ -135,9 +135,9 @@ class Plan:
     def _part(self, name: str, where: Where, family: Family) -> Part:
         given = name in self.formula.parameters
         formula = self.formula.predictor(name) if given else self.formula.main
-        if formula.nl and (not formula.cmc or formula.sparse or formula.decomp != "none"):
+        if formula.nl and (formula.center or not formula.cmc or formula.sparse or formula.decomp != "none"):
             hint = 'give them to the formulas of its parameters: lf("a ~ x", decomp="QR")'
-            raise BrimError("cmc, sparse and decomp are of no use in a nonlinear formula", source=str(formula), hint=hint)
+            raise BrimError("center, cmc, sparse and decomp are of no use in a nonlinear formula", source=str(formula), hint=hint)
         if formula.sparse and formula.decomp == "QR":
             raise BrimError('decomp = "QR" and sparse = TRUE exclude each other', source=str(formula), hint="leave one of them out")
         if not formula.nl:

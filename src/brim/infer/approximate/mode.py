@@ -173,7 +173,10 @@ def _solve(product: Callable[[np.ndarray], np.ndarray], right: np.ndarray) -> np
         if size <= least:
             break
         image = product(direction)
-        step = size / (direction @ image)
+        bend = direction @ image
+        if not bend > 1e-8 * (direction @ direction):
+            break  # rounding hides so short a direction
+        step = size / bend
         x, residual = x + step * direction, residual - step * image
         size, before = residual @ residual, size
         direction = residual + size / before * direction
