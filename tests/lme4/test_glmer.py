@@ -1,5 +1,6 @@
 """Generalized linear mixed models against lme4 1.1-31 and glmmTMB's criterion, and their gradients."""
 
+import pickle
 import re
 
 import numpy as np
@@ -56,6 +57,16 @@ def test_the_gradient_is_that_of_the_criterion(family):
     law, x = fit.laplace, fit.minimum.x + 0.1
     numeric = [(law(x + h)[0] - law(x - h)[0]) / 2e-5 for h in np.eye(len(x)) * 1e-5]
     assert law(x)[1] == pytest.approx(np.array(numeric), abs=2e-6)
+
+
+@pytest.mark.parametrize("family", ["binomial", "binomial(probit)", "binomial(cloglog)", "poisson", "poisson(sqrt)"])
+def test_a_fit_is_pickled(family):
+    rows = brim.load_data("cbpp")
+    left = "cbind(incidence, size - incidence)" if family.startswith("binomial") else "incidence"
+    fit = brim.glmer(f"{left} ~ period + (1 | herd)", rows, family)
+    copy = pickle.loads(pickle.dumps(fit))
+    assert copy.predict(rows, type="response") == pytest.approx(fit.fitted(), rel=1e-12)
+    assert str(copy.summary()) == str(fit.summary())
 
 
 def test_profiles_and_tests_of_a_binomial_model():

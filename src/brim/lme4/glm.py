@@ -27,6 +27,9 @@ class Link:
     slope: Callable[[Array], Array]
     link: Callable[[Array], Array]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _link, (self.name,)  # its functions have no names
+
 
 def _normal_density(eta: Array) -> Array:
     return np.exp(-0.5 * eta * eta) / np.sqrt(2.0 * np.pi)
@@ -65,6 +68,10 @@ LINKS: Mapping[str, Link] = {
         Link("1/mu^2", lambda e: 1.0 / np.sqrt(e), lambda e: -0.5 * e**-1.5, lambda m: 1.0 / (m * m)),
     )
 }
+
+
+def _link(name: str) -> Link:
+    return LINKS[name]
 
 
 @final
