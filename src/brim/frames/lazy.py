@@ -6,6 +6,7 @@ Two things are asked of them: their rows in batches, and their distinct rows wit
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,12 +66,8 @@ def stream_of(data: Any) -> Stream | None:
         return None
     if isinstance(found, nw.LazyFrame):
         return _of_lazy(found)
-    if nw.dependencies.get_pyarrow() is not None:
-        from pyarrow.dataset import Dataset
-
-        if isinstance(data, Dataset):
-            return _of_dataset(data)
-    return None
+    module = sys.modules.get("pyarrow.dataset")  # a slow import, which whoever has a data set has made
+    return _of_dataset(data) if module is not None and isinstance(data, module.Dataset) else None
 
 
 def _of_path(path: Path) -> Stream:
