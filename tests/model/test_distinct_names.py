@@ -133,6 +133,33 @@ def test_ids_are_exact_from_data_to_predictions_and_files(ids, new, tmp_path):
     np.testing.assert_allclose(brim.load(tmp_path / "fit.nc").posterior_epred(frame)[0], [1, 2, 3, 4])
 
 
+def test_an_instant_is_one_level_in_every_zone_and_frame():
+    import polars as pl
+    import pyarrow as pa
+
+    times = pd.date_range("2020-10-25 00:30", periods=4, freq="1h", tz="UTC").tz_convert("Europe/Berlin")  # the clock shows 02:30 twice
+    data = pd.DataFrame({"y": D["y"], "x": D["x"], "g": np.repeat(times, 10)})
+    arrow = pd.ArrowDtype(pa.timestamp("ns", "Asia/Tokyo"))
+    frames = {
+        "pandas": data,
+        "another zone": data.assign(g=data.g.dt.tz_convert("America/New_York")),
+        "objects": data.assign(g=data.g.astype(object)),
+        "categories": data.assign(g=data.g.astype("category")),
+        "Arrow in pandas": data.assign(g=data.g.astype(arrow)),
+        "Arrow": pa.Table.from_pandas(data),
+        "polars": pl.from_pandas(data),
+        "lists": {"y": D["y"], "x": D["x"], "g": [t.to_pydatetime() for t in data.g]},
+    }
+    names = [f"r_g[2020-10-25.0{h}:30:00+00:00,Intercept]" for h in range(4)]
+    for kind, frame in frames.items():
+        assert [v for v in brm("y ~ x + (1 | g)", frame, empty=True).variables() if v.startswith("r_g")] == names, kind
+    fit = with_effects("y ~ x + (1 | g)", data, lambda v: float(names.index(v)))
+    for frame in frames.values():
+        np.testing.assert_allclose(fit.posterior_epred(frame), fit.posterior_epred())
+    with pytest.raises(BrimError, match="'2020-10-25 00:30:00' is a new level of 'g'"):
+        fit.posterior_epred(data.assign(g=data.g.dt.tz_convert("UTC").dt.tz_localize(None)))
+
+
 def test_ids_in_a_file_of_the_command_line_are_exact(tmp_path):
     from brim.cli.reading import Reading
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
 from numbers import Real
@@ -286,6 +287,8 @@ class Matrix:
 def level_name(value: Any) -> str:
     """A value as a level: whole numbers in full, so that a key is the same whether it came as integer or float; days without a time.
 
+    Times with a zone are in UTC and say so, so that an instant is the same in every zone, and no time without one.
+
     Examples
     --------
     >>> import datetime
@@ -298,6 +301,8 @@ def level_name(value: Any) -> str:
         return str(value)
     if isinstance(value, (int, np.integer)):
         return str(int(value))
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return str(value.astimezone(UTC))
     if not (isinstance(value, Real) or type(value) is Decimal):
         return str(value).removesuffix(" 00:00:00")
     number = float(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import date, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import numpy as np
@@ -81,12 +81,14 @@ def _from_array(name: str, values: np.ndarray) -> Column:
     raise _unusable(name, f"values of type {values.dtype}")
 
 
-def _from_times(name: str, values: np.ndarray) -> Factor:
-    """NumPy's dates and times."""
+def _from_times(name: str, values: np.ndarray, zoned: bool = False) -> Factor:
+    """NumPy's dates and times; ``zoned``: in UTC."""
     absent = np.isnat(values)
     distinct, place = np.unique(values[~absent], return_inverse=True)
     days = values.dtype.kind == "M" and np.datetime_data(values.dtype)[0] in ("Y", "M", "W", "D")
     named = distinct.astype(f"{values.dtype.kind}8[{'D' if days else 'us'}]").astype(object)
+    if zoned:
+        named = [v.replace(tzinfo=UTC) for v in named]
     codes = np.full(len(values), -1, np.int32)
     codes[~absent] = place
     return Factor(codes, _named(name, named), caveat=f"column '{name}' {DATES}")
@@ -155,7 +157,9 @@ def _from_objects(name: str, values: np.ndarray) -> Column:
     if found <= {"integer", "number"}:
         return _from_numbers(name, values, absent, found == {"integer"})
     if found == {"time"}:
-        return _keys(name, values, absent, DATES)
+        # Python compares the clocks of one zone: an hour that its clock shows twice would be one
+        instants = [v.astimezone(UTC) if isinstance(v, datetime) and v.tzinfo is not None else v for v in values]
+        return _keys(name, _objects(instants), absent, DATES)
     _check_key(name, present[0])
     return _keys(name, values, absent, f"holds values of type {type(present[0]).__name__}, which are no numbers\n{KEY}")
 
@@ -223,7 +227,9 @@ def read_series(name: str, series: Any) -> Column:
         return _from_unknown(name, series.to_native())
     if dtype.is_temporal():
         values = np.asarray(series.to_numpy())
-        return _from_times(name, values) if values.dtype.kind in "mM" else _from_objects(name, _objects(series.to_list()))
+        if values.dtype.kind in "mM":
+            return _from_times(name, values, isinstance(dtype, nw.Datetime) and dtype.time_zone is not None)
+        return _from_objects(name, _objects(series.to_list()))
     if dtype == nw.Object or series.null_count() == len(series):
         return _from_objects(name, _objects(series.to_list()))
     raise _unusable(name, f"values of type {dtype}")
