@@ -339,7 +339,9 @@ class Predictors(Addition):
     def joined(self, formula: Formula) -> Formula:
         known = (*formula.parameters, *(one.par for one in self.predictors))
         if self.dpar not in (None, *known):
-            raise BrimError(f"dpar = {self.dpar!r} has no formula", source=str(formula.main), hint=suggest(str(self.dpar), known, "parameters"))
+            raise BrimError(
+                f"dpar = {self.dpar!r} has no formula", source=str(formula.main), hint=suggest(str(self.dpar), known, "parameters")
+            )
         merged = {one.par: one for one in formula.predictors} | {one.par: one for one in self.predictors}
         added = [one.par for one in self.predictors]
         fixed = tuple((par, value) for par, value in formula.fixed if par not in added)
