@@ -86,9 +86,8 @@ def _from_times(name: str, values: np.ndarray, zoned: bool = False) -> Factor:
     absent = np.isnat(values)
     distinct, place = np.unique(values[~absent], return_inverse=True)
     days = values.dtype.kind == "M" and np.datetime_data(values.dtype)[0] in ("Y", "M", "W", "D")
-    named = distinct.astype(f"{values.dtype.kind}8[{'D' if days else 'us'}]").astype(object)
-    if zoned:
-        named = [v.replace(tzinfo=UTC) for v in named]
+    objects = distinct.astype(f"{values.dtype.kind}8[{'D' if days else 'us'}]").astype(object)
+    named = [v.replace(tzinfo=UTC) for v in objects] if zoned else list(objects)
     codes = np.full(len(values), -1, np.int32)
     codes[~absent] = place
     return Factor(codes, _named(name, named), caveat=f"column '{name}' {DATES}")
