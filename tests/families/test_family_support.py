@@ -63,7 +63,8 @@ def test_what_it_does_not_take_is_told_with_its_row(name, bad):
         family(name).check(y, data)
     held = f"({', '.join(f'{v:g}' for v in bad)})" if np.ndim(bad) else f"{bad:g}"
     assert str(info.value).startswith(f"{name} needs ")
-    assert str(info.value).endswith(f"; row 1 (counted from 0) holds {held}")
+    assert info.value.what.endswith(f"; row 1 (counted from 0) holds {held}")
+    assert info.value.hint
 
 
 def test_a_mixture_takes_what_one_of_its_components_takes():
