@@ -320,6 +320,7 @@ class Family:
         Traceback (most recent call last):
         ...
         brim.errors.BrimError: poisson needs non-negative whole numbers; rows 1, 2 (counted from 0) hold -1, 2.5
+        gaussian, gamma or lognormal take numbers that are no counts
         """
         bad, wanted = self.support(np.asarray(y), data or {})
         rows = np.flatnonzero(bad & among)
