@@ -340,7 +340,10 @@ class Fit(FitRecord):
             return self.of(updated_record(self, formula, newdata, kwargs))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fit to one netCDF file; ``brim.load`` reads it back.
+        """Write the fit to one netCDF file, or, where the name ends in ``.zarr``, to a folder; ``brim.load`` reads it back.
+
+        Of a folder draws are read from the disk where they are asked for: it may hold more than memory does. It is in Zarr's format,
+        which xarray and ArviZ read, too.
 
         Examples
         --------

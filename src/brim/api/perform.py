@@ -151,7 +151,7 @@ def _file(file: str | os.PathLike[str] | None, refit: str) -> Path | None:
     if file is None:
         return None
     path = place("file", file)
-    return check_target(path if path.suffix == ".nc" else path.with_name(path.name + ".nc"), "file")
+    return check_target(path if path.suffix in (".nc", ".zarr") else path.with_name(path.name + ".nc"), "file")
 
 
 def _check_proper(model: Model) -> None:

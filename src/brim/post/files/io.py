@@ -1,4 +1,4 @@
-"""A fit as one netCDF file: draws in ArviZ' groups, and what the model is rebuilt from.
+"""A fit as one netCDF file, or a Zarr folder: draws in ArviZ' groups, and what the model is rebuilt from.
 
 Groups ``posterior``, ``sample_stats`` and ``observed_data`` are those of ``Fit.idata``, so that ArviZ and xarray read the file;
 the group ``brim`` holds the request (formula, family, priors, settings) as JSON and the training data. Loading builds the
@@ -30,6 +30,7 @@ from brim.model.model import Model
 from brim.post.files.criteria import describe, pointwise_arrays, rebuild
 from brim.post.files.sealed import check_seal, check_structure, is_fit, write_sealed
 from brim.post.files.spec import plain, request, request_from
+from brim.post.files.store import check_folder, opened, write_store
 
 __all__ = ["FORMAT", "check_target", "differences", "read", "same_data", "same_model", "save"]
 
@@ -47,7 +48,7 @@ _AXES = ("chain", "draw")
 
 
 def save(fit: FitRecord, path: str | os.PathLike[str]) -> None:
-    """Write a fit to one netCDF file; see ``Fit.save``.
+    """Write a fit to one netCDF file, or to a Zarr folder where the name ends in ``.zarr``; see ``Fit.save``.
 
     The file is written beside its place under a temporary name and moved there when it is whole: a failure leaves what was there.
 
@@ -59,8 +60,9 @@ def save(fit: FitRecord, path: str | os.PathLike[str]) -> None:
     """
     path = check_target(path)
     content = _content(fit)
+    keep = write_store if _is_folder(path) else write_sealed
     try:
-        write_sealed(path, lambda file: _write(file, fit, content))
+        keep(path, lambda file: _write(file, fit, content))
     except OSError as error:
         raise BrimError(f"cannot write '{path}': {error.strerror or error}") from error
 
@@ -74,10 +76,18 @@ def check_target(path: str | os.PathLike[str], name: str = "path") -> Path:
         No file can be written there, or one is there that is no fit of brim's: what is in it would be lost.
     """
     found = place(name, path)
+    if _is_folder(found):
+        check_folder(found)
+        return found
     check_place(found)
     if found.exists() and not (found.is_file() and (found.stat().st_size == 0 or is_fit(found))):
         raise BrimError(f"'{found}' is there and no fit of brim's: it is not replaced", hint="name another file, or remove that one first")
     return found
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether a fit is kept there as a folder."""
+    return path.suffix == ".zarr"
 
 
 def _content(fit: FitRecord) -> dict[str, Any]:
@@ -233,11 +243,12 @@ def _put_text(group: Any, name: str, values: str | np.ndarray) -> None:
 def read(path: str | os.PathLike[str], family: Any = None) -> FitRecord:
     """The fit that a file holds; see ``brim.load``."""
     path = Path(path)
-    if not path.is_file():
+    folder = path.is_dir()
+    if not folder and not path.is_file():
         near = [str(p) for p in path.parent.glob("*.nc")] if path.parent.is_dir() else []
         raise BrimError(f"there is no file '{path}'", hint=suggest(str(path), near, "files there"))
     with _damaged(path):
-        content, columns, data2, info, groups = _read(path, check_seal(path))
+        content, columns, data2, info, groups = _read_folder(path) if folder else _read(path, check_seal(path))
         asked = request_from(content["request"], data2, content["data_name"], family)
         frame = Frame.of({c["name"]: _column(c, values) for c, values in zip(content["columns"], columns, strict=True)})
         frame = _reduced(frame, content["rows"], content["rows"]["arrays"]) if "rows" in content else frame
@@ -276,23 +287,33 @@ def _read(path: Path, sealed: bool) -> _Parts:
     with h5py.File(path, "r") as raw:
         check_structure(raw, path, path.stat().st_size)
     with h5netcdf.File(path, "r") as file:
-        if "brim" not in file.groups:
-            raise BrimError(f"'{path}' is no fit of brim's: it is a netCDF file without a group 'brim'")
-        group = file.groups["brim"]
-        content = _content_of(group, path, sealed)
-        columns = [_get(group[f"data/column_{i}"]) for i in range(len(content["columns"]))]
-        matrices = [_get(group[f"data2/array_{i}"]) for i in range(len(content["data2"]))]
-        info = {name: _get(group[f"info/array_{i}"]) for i, name in enumerate(content["info_arrays"])}
-        described = content.setdefault("criteria", {})  # files of brim 0.1 have none
-        content["criteria"] = rebuild(
-            described, [_get(group[f"criteria/array_{i}"]) for i in range(sum(len(c["arrays"]) for c in described.values()))]
-        )
-        if "rows" in content:
-            sizes = [len(asked["parts"]) for asked in content["rows"].get("answers", ())]
-            count = 1 if content["rows"]["counted"] else sum(sizes)
-            content["rows"]["arrays"] = [_get(group[f"rows/array_{i}"]) for i in range(count)]
-        wanted = ("posterior", "sample_stats") if content["sampled"] else ()
-        groups = {name: {k: _get(v) for k, v in file[name].variables.items() if v.dtype is not str} for name in wanted}
+        return _parts(file, path, sealed)
+
+
+def _read_folder(path: Path) -> _Parts:
+    """The same of a Zarr folder, whose arrays stay on the disk."""
+    with opened(path) as file:
+        return _parts(file, path, True)
+
+
+def _parts(file: Any, path: Path, sealed: bool) -> _Parts:
+    if "brim" not in file.groups:
+        raise BrimError(f"'{path}' is no fit of brim's: there is no group 'brim' in it")
+    group = file.groups["brim"]
+    content = _content_of(group, path, sealed)
+    columns = [_get(group[f"data/column_{i}"]) for i in range(len(content["columns"]))]
+    matrices = [_get(group[f"data2/array_{i}"]) for i in range(len(content["data2"]))]
+    info = {name: _get(group[f"info/array_{i}"]) for i, name in enumerate(content["info_arrays"])}
+    described = content.setdefault("criteria", {})  # files of brim 0.1 have none
+    content["criteria"] = rebuild(
+        described, [_get(group[f"criteria/array_{i}"]) for i in range(sum(len(c["arrays"]) for c in described.values()))]
+    )
+    if "rows" in content:
+        sizes = [len(asked["parts"]) for asked in content["rows"].get("answers", ())]
+        count = 1 if content["rows"]["counted"] else sum(sizes)
+        content["rows"]["arrays"] = [_get(group[f"rows/array_{i}"]) for i in range(count)]
+    wanted = ("posterior", "sample_stats") if content["sampled"] else ()
+    groups = {name: {k: _get(v) for k, v in file[name].variables.items() if v.dtype is not str} for name in wanted}
     return content, columns, _data2(content["data2"], matrices), info, groups
 
 
@@ -354,7 +375,7 @@ def _posterior(model: Model, values: Mapping[str, np.ndarray], extra: list[str],
         part = values[safe_name(q.label)]
         if part.shape[2:] != np.shape(q.names):
             raise BrimError(f"the draws of '{q.label}' have the shape {part.shape[2:]}, in the model of the file it is {np.shape(q.names)}")
-        if q.rows is None:
+        if q.rows is None or q.rows == (0, sizes[q.key]):  # all there is, read in place where it stays on the disk
             arrays[q.key] = part
             continue
         whole = arrays.setdefault(q.key, np.empty((*part.shape[:2], sizes[q.key], *part.shape[3:])))
