@@ -14,6 +14,7 @@ from scipy.special import expit
 import brim
 import references as ref
 from brim.errors import BrimError, BrimWarning
+from brim.families.kinds import Kind
 from brim.frames.frame import Frame
 from brim.language.brms import bf
 from brim.post.effects.effects import conditional_effects
@@ -86,7 +87,7 @@ class Ordinal:
     @property
     def model(self):
         response = self.base.model.responses[0]
-        return replace(self.base.model, responses=(replace(response, family=replace(response.family, kind="ordinal")),))
+        return replace(self.base.model, responses=(replace(response, family=replace(response.family, kind=Kind.ORDINAL)),))
 
     def posterior_epred(self, newdata, draw_ids=None, **_):
         d = self.draws_of.iloc[draw_ids]

@@ -13,6 +13,7 @@ import numpy as np
 from brim.compile.session import float64
 from brim.compile.xla import options
 from brim.errors import BrimError
+from brim.families.kinds import Kind
 from brim.fit.draws import Posterior
 from brim.fit.record import FitRecord
 from brim.fit.run import sample
@@ -218,9 +219,9 @@ def _with_responses(model: Model, frame: Frame, values: dict[str, np.ndarray]) -
         y, names = values[r.name], _columns(r.response.node)
         if len(names) > 1:
             columns |= {name: y[:, k] for k, name in enumerate(names)}
-        elif r.response.levels and r.family.kind in ("binary", "ordinal", "category"):
-            codes = (y - (r.family.kind != "binary")).astype(np.int32)
-            columns[names[0]] = Factor(codes, r.response.levels, ordered=r.family.kind == "ordinal")
+        elif r.response.levels and r.family.kind.coded:
+            codes = (y - (r.family.kind is not Kind.BINARY)).astype(np.int32)
+            columns[names[0]] = Factor(codes, r.response.levels, ordered=r.family.kind is Kind.ORDINAL)
         else:
             columns[names[0]] = y
     return frame.with_columns(columns)

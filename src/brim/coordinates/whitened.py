@@ -16,6 +16,7 @@ import numpy as np
 
 from brim.coordinates.directions import directions
 from brim.coordinates.integrated.coefficients import Coefficients, linear_coefficients
+from brim.families.kinds import Kind
 from brim.frames.frame import Frame
 from brim.model.model import Model, Predictor, ResponseModel
 from brim.parameters.laws import LAWS
@@ -131,7 +132,7 @@ def _root(p: Param, i: int) -> float:
 
 def _noise(r: ResponseModel, predictor: Predictor, mine: Frame) -> float:
     """About the standard deviation of what a row tells of the predictor: of numbers on the whole line theirs."""
-    if r.family.kind != "real" or predictor.name not in r.family.mus or r.family.links[predictor.name] != "identity":
+    if r.family.kind is not Kind.REAL or predictor.name not in r.family.mus or r.family.links[predictor.name] != "identity":
         return 1.0
     y = np.asarray(r.response.design(mine, r.family)["y"], float)
     size = float(np.std(y[np.isfinite(y)])) if np.isfinite(y).any() else 0.0

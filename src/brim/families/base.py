@@ -12,6 +12,7 @@ import numpy as np
 
 from brim.distributions.base import Distribution
 from brim.errors import BrimError, name_rows, suggest
+from brim.families.kinds import Kind
 from brim.families.links import LINKS, Link
 from brim.parameters.param import Param, Where
 from brim.parameters.reported import Reported
@@ -203,9 +204,8 @@ class Family:
     support
         ``(y, data) -> (mask of rows outside the support, "what the family wants")``.
     kind
-        ``"real" | "positive" | "count" | "binary" | "proportion" | "angle" | "ordinal" | "category" | "simplex" | "counts"``: what response
-        it takes and how pp_check and effects show it. ``binary`` takes 0/1, logicals and two-level factors (second level = 1),
-        ``ordinal`` ordered factors or whole numbers from 1, ``category`` any factor: both come to ``distribution`` as 1..K.
+        What response it takes and how it is shown. ``BINARY`` takes 0/1, logicals and two-level factors (second level = 1),
+        ``ORDINAL`` ordered factors or whole numbers from 1, ``CATEGORY`` any factor: both come to ``distribution`` as 1..K.
     additions
         The addition terms it understands, under brms' names.
     options
@@ -243,7 +243,7 @@ class Family:
     links: Mapping[str, str]
     distribution: Callable[[Mapping[str, Dpar], Mapping[str, Any]], Distribution]
     support: Support
-    kind: str = "real"
+    kind: Kind = Kind.REAL
     additions: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     logscale: bool = False

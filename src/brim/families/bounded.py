@@ -19,6 +19,7 @@ from brim.families import support
 from brim.families.base import Dpar
 from brim.families.constructor import Constructor
 from brim.families.dpars import KAPPA, KAPPA_XBETA, PHI, PROBABILITY_LINKS, mu
+from brim.families.kinds import Kind
 
 __all__ = ["FAMILIES", "VonMises", "XBeta"]
 
@@ -215,7 +216,7 @@ FAMILIES = (
         dpars=(mu(PROBABILITY_LINKS), PHI),
         distribution=lambda d, data: Beta(*d["mu"].shares(d["phi"].log)),
         support=support.interval(0.0, 1.0, "numbers between 0 and 1, both excluded"),
-        kind="proportion",
+        kind=Kind.PROPORTION,
         additions=_ADDITIONS,
     ),
     Constructor(
@@ -224,7 +225,7 @@ FAMILIES = (
         dpars=(mu(PROBABILITY_LINKS), PHI, KAPPA_XBETA),
         distribution=lambda d, data: XBeta(Beta(*d["mu"].shares(d["phi"].log)), d["kappa"].value),
         support=support.interval(0.0, 1.0, "numbers from 0 to 1", closed=(True, True)),
-        kind="proportion",
+        kind=Kind.PROPORTION,
         additions=_ADDITIONS,
     ),
     Constructor(
@@ -233,7 +234,7 @@ FAMILIES = (
         dpars=(replace(mu(("tan_half", "identity")), prior="location", intercept_prior="student_t(1, 0, 1)"), KAPPA),
         distribution=lambda d, data: VonMises(d["mu"], d["kappa"].value),
         support=support.interval(-np.pi, np.pi, "angles from -pi to pi", closed=(True, True)),
-        kind="angle",
+        kind=Kind.ANGLE,
         additions=_ADDITIONS,
     ),
 )

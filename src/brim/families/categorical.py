@@ -19,6 +19,7 @@ from brim.families.base import Dpar
 from brim.families.categories import CategoryBinding, unbound
 from brim.families.constructor import Constructor
 from brim.families.dpars import PHI, mu
+from brim.families.kinds import Kind
 
 __all__ = ["FAMILIES", "Categorical", "DirichletMultinomial", "Multinomial"]
 
@@ -140,7 +141,7 @@ FAMILIES = (
         dpars=(mu(("logit",)),),
         distribution=unbound,
         support=support.category,
-        kind="category",
+        kind=Kind.CATEGORY,
         additions=("weights", "subset", "index"),
         options={"refcat": None},
         binding=CategoryBinding(lambda logits, d, data, names: Categorical(logits)),
@@ -151,7 +152,7 @@ FAMILIES = (
         dpars=(mu(("logit",)),),
         distribution=unbound,
         support=support.counts,
-        kind="counts",
+        kind=Kind.COUNTS,
         additions=("weights", "subset", "trials", "index"),
         options={"refcat": None},
         binding=CategoryBinding(_of_counts),
@@ -162,7 +163,7 @@ FAMILIES = (
         dpars=(mu(("logit",)), PHI),
         distribution=unbound,
         support=support.counts,
-        kind="counts",
+        kind=Kind.COUNTS,
         additions=("weights", "subset", "trials", "index"),
         options={"refcat": None},
         binding=CategoryBinding(lambda logits, d, data, names: DirichletMultinomial(data["trials"], logits, d["phi"].log)),

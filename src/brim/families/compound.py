@@ -17,6 +17,7 @@ from brim.families import bounded, continuous, counts, dispersed, positive, skew
 from brim.families.base import Dpar, DparSpec, Support
 from brim.families.constructor import Constructor
 from brim.families.dpars import COI, HU, PHI, PROBABILITY_LINKS, ZI, ZOI, mu
+from brim.families.kinds import Kind
 
 __all__ = ["FAMILIES", "MassAtZero", "ZeroOneInflatedBeta"]
 
@@ -212,7 +213,7 @@ FAMILIES = (
         dpars=(mu(PROBABILITY_LINKS), PHI, ZOI, COI),
         distribution=lambda d, data: ZeroOneInflatedBeta(Beta(*d["mu"].shares(d["phi"].log)), d["zoi"], d["coi"]),
         support=support.interval(0.0, 1.0, "numbers from 0 to 1", closed=(True, True)),
-        kind="proportion",
+        kind=Kind.PROPORTION,
         additions=("weights", "subset", "index"),
     ),
 )

@@ -14,6 +14,7 @@ import numpy as np
 
 from brim.distributions.base import Distribution
 from brim.families.base import Dpar, Family
+from brim.families.kinds import Kind
 from brim.families.links import LINKS, Link
 
 __all__ = ["check_family"]
@@ -179,7 +180,7 @@ class _Case:
     @property
     def _mean_is_expectation(self) -> bool:
         # angles have a mean direction instead; cox and logistic_normal have none
-        return self.family.kind != "angle" and self.family.name not in ("cox", "logistic_normal")
+        return self.family.kind is not Kind.ANGLE and self.family.name not in ("cox", "logistic_normal")
 
     @cached_property
     def inner(self) -> np.ndarray:
@@ -257,7 +258,7 @@ class _Case:
             if (
                 spec.name not in self.values
                 or spec.name in self.family.shown
-                or (spec.name in self.family.mus and self.family.kind == "ordinal")
+                or (spec.name in self.family.mus and self.family.kind is Kind.ORDINAL)
             ):
                 continue
             for name in spec.links:
@@ -341,7 +342,7 @@ class _Case:
         lower = -np.inf if spec.lb is None else spec.lb
         upper = spec.ub if isinstance(spec.ub, float) else np.inf
         if name == "mu" and self.link(name).name in ("identity", "inverse", "1/mu^2", "sqrt"):
-            return (np.inf if self.family.kind in ("count", "positive", "binary", "proportion") else lower), upper
+            return (np.inf if self.family.kind in (Kind.COUNT, Kind.POSITIVE, Kind.BINARY, Kind.PROPORTION) else lower), upper
         return lower, upper
 
 

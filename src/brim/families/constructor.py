@@ -9,6 +9,7 @@ from typing import Any
 
 from brim.errors import BrimError, suggest
 from brim.families.base import DparSpec, Family, Seen, Support, as_it_is
+from brim.families.kinds import Kind
 from brim.families.links import LINKS
 
 __all__ = ["Constructor"]
@@ -37,7 +38,7 @@ class Constructor:
     dpars: tuple[DparSpec, ...]
     distribution: Callable[..., Any]
     support: Support
-    kind: str = "real"
+    kind: Kind = Kind.REAL
     additions: tuple[str, ...] = ()
     logscale: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)

@@ -19,6 +19,7 @@ from brim.families.additions import log_exposed
 from brim.families.base import Dpar
 from brim.families.constructor import Constructor
 from brim.families.dpars import COUNT_LINKS, PROBABILITY_LINKS, SHAPE_NB, SIGMA_NB2, mu
+from brim.families.kinds import Kind
 from brim.families.links import LINKS
 
 __all__ = ["FAMILIES", "Bernoulli", "Binomial", "NegBinomial", "Poisson"]
@@ -227,7 +228,7 @@ FAMILIES = (
         dpars=(mu(PROBABILITY_LINKS),),
         distribution=lambda d, data: Bernoulli(d["mu"]),
         support=support.binary,
-        kind="binary",
+        kind=Kind.BINARY,
         additions=("weights", "subset", "index"),
     ),
     Constructor(
@@ -236,7 +237,7 @@ FAMILIES = (
         dpars=(mu(PROBABILITY_LINKS),),
         distribution=lambda d, data: Binomial(data.get("trials", 1.0), d["mu"]),
         support=support.up_to_trials,
-        kind="count",
+        kind=Kind.COUNT,
         additions=("weights", "subset", "trials", "cens", "trunc", "index"),
     ),
     Constructor(
@@ -245,7 +246,7 @@ FAMILIES = (
         dpars=(mu(COUNT_LINKS),),
         distribution=lambda d, data: Poisson(log_exposed(d["mu"].log, data)),
         support=support.whole,
-        kind="count",
+        kind=Kind.COUNT,
         additions=_ADDITIONS,
     ),
     Constructor(
@@ -254,7 +255,7 @@ FAMILIES = (
         dpars=(mu(COUNT_LINKS), SHAPE_NB),
         distribution=lambda d, data: NegBinomial(log_exposed(d["mu"].log, data), log_exposed(d["shape"].log, data)),
         support=support.whole,
-        kind="count",
+        kind=Kind.COUNT,
         additions=_ADDITIONS,
     ),
     Constructor(
@@ -263,7 +264,7 @@ FAMILIES = (
         dpars=(mu(COUNT_LINKS), SIGMA_NB2),
         distribution=lambda d, data: NegBinomial(log_exposed(d["mu"].log, data), log_exposed(-d["sigma"].log, data)),
         support=support.whole,
-        kind="count",
+        kind=Kind.COUNT,
         additions=_ADDITIONS,
     ),
     Constructor(
@@ -272,7 +273,7 @@ FAMILIES = (
         dpars=(mu(COUNT_LINKS),),
         distribution=lambda d, data: NegBinomial(log_exposed(d["mu"].log, data), log_exposed(jnp.zeros(()), data)),
         support=support.whole,
-        kind="count",
+        kind=Kind.COUNT,
         additions=_ADDITIONS,
     ),
 )

@@ -16,6 +16,7 @@ from brim.distributions.numerics.categories import draw_category, log_cumulative
 from brim.errors import BrimError, suggest
 from brim.families import dpars as known
 from brim.families.base import Dpar, DparSpec, Family, Support
+from brim.families.kinds import Kind
 from brim.families.links import LINKS
 from brim.families.support import ordinal as ordered_from
 from brim.families.support import real
@@ -244,7 +245,7 @@ def custom_family(
         links=dict(zip(names, chosen, strict=True)),
         distribution=_Call(distribution, names, data),
         support=support or (_whole if type == "int" else real),
-        kind="count" if type == "int" else "real",
+        kind=Kind.COUNT if type == "int" else Kind.REAL,
         additions=("weights", "subset", "cens", "trunc", *(() if type == "int" else ("entry",)), "index", *stems),
     )
     if not ordinal:
@@ -256,7 +257,7 @@ def custom_family(
         dpars=fixed,
         distribution=_Call(distribution, (*names, "thres"), tuple(n for n in data if n != "thres"), first),
         support=support or ordered_from(first),
-        kind="ordinal",
+        kind=Kind.ORDINAL,
         additions=("weights", "subset", "thres", "index", *stems, *(("cs",) if "cs" in ordinal else ())),
         options={"threshold": threshold},
         intercepts=False,

@@ -19,6 +19,7 @@ from brim.families import support
 from brim.families.base import Dpar
 from brim.families.constructor import Constructor
 from brim.families.dpars import BIAS, BS, NDT, mu
+from brim.families.kinds import Kind
 
 __all__ = ["FAMILIES", "Wiener", "log_first_passage"]
 
@@ -186,7 +187,7 @@ FAMILIES = (
             d["mu"].value, d["bs"].value, d["ndt"].value, d["bias"].value, data.get("dec", 1.0), bool(data.get("negative_rt", False))
         ),
         support=support.interval(0.0, float("inf"), "positive numbers"),
-        kind="positive",
+        kind=Kind.POSITIVE,
         additions=("weights", "subset", "dec", "index"),
         expectation=_epred,
     ),

@@ -21,6 +21,7 @@ from brim.families import support
 from brim.families.base import Dpar
 from brim.families.constructor import Constructor
 from brim.families.dpars import COUNT_LINKS, PHI, SHAPE, UNIT_LINKS, mu
+from brim.families.kinds import Kind
 
 __all__ = ["FAMILIES", "BetaBinomial", "ComPoisson", "DiscreteWeibull"]
 
@@ -212,7 +213,7 @@ FAMILIES = (
         dpars=(mu((*UNIT_LINKS, "identity")), PHI),
         distribution=lambda d, data: BetaBinomial(data.get("trials", 1.0), d["mu"], d["phi"].log),
         support=support.up_to_trials,
-        kind="count",
+        kind=Kind.COUNT,
         additions=("weights", "subset", "trials", "cens", "trunc", "index"),
     ),
     Constructor(
@@ -221,7 +222,7 @@ FAMILIES = (
         dpars=(mu((*UNIT_LINKS, "identity")), SHAPE),
         distribution=lambda d, data: DiscreteWeibull(d["mu"], d["shape"].value),
         support=support.whole,
-        kind="count",
+        kind=Kind.COUNT,
         additions=("weights", "subset", "cens", "trunc", "index"),
     ),
     Constructor(
@@ -230,7 +231,7 @@ FAMILIES = (
         dpars=(mu(COUNT_LINKS), SHAPE),
         distribution=lambda d, data: ComPoisson(d["mu"].log, d["shape"].value),
         support=support.whole,
-        kind="count",
+        kind=Kind.COUNT,
         additions=("weights", "subset", "cens", "trunc", "index"),
     ),
 )

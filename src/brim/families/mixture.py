@@ -16,6 +16,7 @@ from brim.distributions.base import Distribution
 from brim.distributions.numerics.logspace import log_add
 from brim.errors import BrimError
 from brim.families.base import Dpar, DparSpec, Extra, Family, Seen
+from brim.families.kinds import Kind
 from brim.parameters.param import Param, Slot, Where
 from brim.parameters.reported import FAMILY, Reported
 
@@ -287,7 +288,7 @@ def mixture_family(components: tuple[Family, ...], order: Any = None, refcat: An
 def _check(components: tuple[Family, ...]) -> None:
     if len(components) < 2:
         raise BrimError("a mixture needs at least two families", hint="mixture(gaussian, student) or mixture(gaussian, nmix=2)")
-    bad = next((c.name for c in components if c.kind in ("category", "simplex", "counts") or c.components), None)
+    bad = next((c.name for c in components if c.kind.several or c.components), None)
     if bad:
         raise BrimError(f"{bad} cannot be part of a mixture")
     if len({_sort(c) for c in components}) > 1:
@@ -302,7 +303,7 @@ def _sort(family: Family) -> str:
 def _order(components: tuple[Family, ...], order: Any) -> str:
     """Whether intercepts ascend: by default for components of one family that is not ordinal."""
     if order is None:
-        same = len({c.name for c in components}) == 1 and components[0].kind != "ordinal"
+        same = len({c.name for c in components}) == 1 and components[0].kind is not Kind.ORDINAL
         return "mu" if same else "none"
     if order in ("mu", True):
         return "mu"

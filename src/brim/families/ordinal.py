@@ -18,6 +18,7 @@ from brim.families import support
 from brim.families.base import Dpar
 from brim.families.constructor import Constructor
 from brim.families.dpars import DISC, HU, UNIT_LINKS, mu
+from brim.families.kinds import Kind
 from brim.families.links import Link
 from brim.families.thresholds import ThresholdBinding
 
@@ -282,7 +283,7 @@ def _constructor(name: str, summary: str, law: type[Ordinal], links: tuple[str, 
         dpars=(mu(links), DISC),
         distribution=_Law(law),
         support=support.ordinal(1),
-        kind="ordinal",
+        kind=Kind.ORDINAL,
         additions=(*_ADDITIONS, "ocs" if ordered else "cs"),
         options={"threshold": "flexible"},
         intercepts=False,
@@ -301,7 +302,7 @@ FAMILIES = (
         dpars=(mu(UNIT_LINKS), HU, DISC),
         distribution=_hurdle,
         support=support.ordinal(0),
-        kind="ordinal",
+        kind=Kind.ORDINAL,
         additions=(*_ADDITIONS, "ocs"),
         options={"threshold": "flexible"},
         intercepts=False,

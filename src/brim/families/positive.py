@@ -6,6 +6,7 @@ from brim.distributions.positive import Frechet, Gamma, InverseGaussian, LogNorm
 from brim.families import support
 from brim.families.constructor import Constructor
 from brim.families.dpars import NDT, NU, POSITIVE_LINKS, SHAPE, SIGMA, mu
+from brim.families.kinds import Kind
 
 __all__ = ["FAMILIES"]
 
@@ -19,7 +20,7 @@ FAMILIES = (
         dpars=(mu(("identity", "inverse")), SIGMA),
         distribution=lambda d, data: LogNormal(d["mu"].value, d["sigma"].value),
         support=_POSITIVE,
-        kind="positive",
+        kind=Kind.POSITIVE,
         additions=_ADDITIONS,
         logscale=True,
     ),
@@ -29,7 +30,7 @@ FAMILIES = (
         dpars=(mu(("identity", "inverse")), SIGMA, NDT),
         distribution=lambda d, data: LogNormal(d["mu"].value, d["sigma"].value, d["ndt"].value),
         support=_POSITIVE,
-        kind="positive",
+        kind=Kind.POSITIVE,
         additions=_ADDITIONS,
         logscale=True,
     ),
@@ -39,7 +40,7 @@ FAMILIES = (
         dpars=(mu(POSITIVE_LINKS), SHAPE),
         distribution=lambda d, data: Gamma(d["shape"].value, d["mu"].log),
         support=_POSITIVE,
-        kind="positive",
+        kind=Kind.POSITIVE,
         additions=_ADDITIONS,
     ),
     Constructor(
@@ -48,7 +49,7 @@ FAMILIES = (
         dpars=(mu(POSITIVE_LINKS), SHAPE),
         distribution=lambda d, data: Weibull(d["shape"].value, d["mu"].log),
         support=_POSITIVE,
-        kind="positive",
+        kind=Kind.POSITIVE,
         additions=_ADDITIONS,
     ),
     Constructor(
@@ -57,7 +58,7 @@ FAMILIES = (
         dpars=(mu(POSITIVE_LINKS),),
         distribution=lambda d, data: Weibull(1.0, d["mu"].log),
         support=_POSITIVE,
-        kind="positive",
+        kind=Kind.POSITIVE,
         additions=_ADDITIONS,
     ),
     Constructor(
@@ -66,7 +67,7 @@ FAMILIES = (
         dpars=(mu(POSITIVE_LINKS), NU),
         distribution=lambda d, data: Frechet(d["nu"].value, d["mu"].log),
         support=_POSITIVE,
-        kind="positive",
+        kind=Kind.POSITIVE,
         additions=_ADDITIONS,
     ),
     Constructor(
@@ -75,7 +76,7 @@ FAMILIES = (
         dpars=(mu(("1/mu^2", "inverse", "identity", "log", "softplus", "squareplus")), SHAPE),
         distribution=lambda d, data: InverseGaussian(d["mu"].value, d["shape"].value),
         support=_POSITIVE,
-        kind="positive",
+        kind=Kind.POSITIVE,
         additions=_ADDITIONS,
     ),
 )

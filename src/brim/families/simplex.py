@@ -19,6 +19,7 @@ from brim.families.base import Dpar, Extra
 from brim.families.categories import CategoryBinding, unbound
 from brim.families.constructor import Constructor
 from brim.families.dpars import PHI, SIGMA, mu
+from brim.families.kinds import Kind
 from brim.linalg import cholesky, whitened
 from brim.parameters.param import Param, Slot, Where
 from brim.parameters.reported import FAMILY, Reported
@@ -174,7 +175,7 @@ FAMILIES = (
         dpars=(mu(("logit",)), PHI),
         distribution=unbound,
         support=support.simplex,
-        kind="simplex",
+        kind=Kind.SIMPLEX,
         additions=("weights", "subset", "index"),
         options={"refcat": None},
         binding=CategoryBinding(lambda logits, d, data, names: Dirichlet(logits, d["phi"].log)),
@@ -185,7 +186,7 @@ FAMILIES = (
         dpars=(mu(("identity",)), SIGMA),
         distribution=unbound,
         support=support.simplex,
-        kind="simplex",
+        kind=Kind.SIMPLEX,
         additions=("weights", "subset", "index"),
         options={"refcat": None},
         binding=CategoryBinding(_logistic_normal, each=("mu", "sigma"), extras=_log_ratio_extras),

@@ -17,6 +17,7 @@ from brim.families import support
 from brim.families.base import Dpar, Extra, Family, Seen
 from brim.families.constructor import Constructor
 from brim.families.dpars import mu
+from brim.families.kinds import Kind
 from brim.parameters.param import Param, Slot, Where
 from brim.parameters.reported import FAMILY, Reported
 
@@ -186,7 +187,7 @@ FAMILIES = (
         dpars=(mu(("log", "identity", "softplus", "squareplus")),),
         distribution=_cox,
         support=support.interval(0.0, float("inf"), "times from 0 on", closed=(True, False)),
-        kind="positive",
+        kind=Kind.POSITIVE,
         additions=("weights", "subset", "cens", "trunc", "entry", "bhaz", "index"),
         options={"bhaz": None},
         binding=_bind,

@@ -12,6 +12,7 @@ from itertools import permutations
 import numpy as np
 
 from brim.compile.session import float64
+from brim.families.kinds import Kind
 from brim.families.links import LINKS
 from brim.frames.frame import Frame
 from brim.model.model import Model, ResponseModel
@@ -59,7 +60,7 @@ def _of_response(model: Model, r: ResponseModel, frame: Frame) -> list[dict[str,
     y = np.asarray(data["y"], float)
     y = y[np.isfinite(y)] if y.ndim == 1 else y
     k, kind = len(r.family.components), r.family.kind
-    if kind not in ("real", "positive", "count") or "trials" in data or len(np.unique(y)) < 2 * k:
+    if kind not in (Kind.REAL, Kind.POSITIVE, Kind.COUNT) or "trials" in data or len(np.unique(y)) < 2 * k:
         return []
     code = clusters(SCALED.get(kind, np.asarray)(y), k)
     each = range(k)

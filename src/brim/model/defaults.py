@@ -11,7 +11,6 @@ import numpy as np
 from brim.families.base import Family
 from brim.frames.frame import Frame
 from brim.frames.middle import Values, average, middle
-from brim.model.response import FACTORS, MATRICES
 
 __all__ = ["Defaults"]
 
@@ -69,7 +68,7 @@ def _location_and_scale(frame: Frame, name: str, values: Values, family: Family,
     So too where some response has no ``link(y)``.
     """
     link = "log" if family.logscale else link
-    if family.kind in (*MATRICES, *FACTORS[1:]) or link not in SCALED:
+    if family.kind.matrix or family.kind.chosen or link not in SCALED:
         return 0.0, 2.5
 
     def linked(rows: Frame) -> np.ndarray:

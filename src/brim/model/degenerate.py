@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from brim.errors import name_list, name_rows
+from brim.families.kinds import Kind
 from brim.frames.frame import Frame
 from brim.model.identified import free_columns, informative
 from brim.model.model import Model, ResponseModel
@@ -114,7 +115,7 @@ def _single(r: ResponseModel, effect: GroupEffect, level: np.ndarray) -> Iterato
     fixed = any(call.fn == "se" for call in r.response.additions) and not r.response.estimates_sigma
     if r.family.name in ("gaussian", "lognormal") and not fixed and r.predictor("sigma") is None and r.residual is None:
         yield f"each level of {effect.label} has one row: only priors tell intercepts from residuals; leave (1 | {effect.label}) out"
-    elif r.family.kind == "binary":
+    elif r.family.kind is Kind.BINARY:
         yield f"each level of {effect.label} has one row: one of two values tells nothing of their sd; leave (1 | {effect.label}) out"
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from brim.errors import name_list
+from brim.families.kinds import Kind
 from brim.frames.frame import Frame
 from brim.model.model import Model, Predictor, ResponseModel
 from brim.parameters.param import Param
@@ -83,7 +84,7 @@ def separated(model: Model, frame: Frame) -> tuple[str, ...]:
     """
     found = []
     for response, predictor in _predictors(model):
-        if predictor.name != "mu" or response.family.kind not in ("binary", "count", "ordinal"):
+        if predictor.name != "mu" or response.family.kind not in (Kind.BINARY, Kind.COUNT, Kind.ORDINAL):
             continue
         rows = informative(response, frame)
         free = _free(predictor, response, {p.name: p for p in model.params}, frame, rows)
@@ -183,9 +184,8 @@ def _ends(response: ResponseModel, frame: Frame) -> np.ndarray:
     y = np.asarray(data["y"], float)
     if any(name in data for name in ("cens", "lb", "ub")):
         return np.zeros(len(y))
-    low, high = {"binary": (0, 1), "ordinal": (1, len(response.family.categories)), "count": (0, data.get("trials", np.inf))}[
-        response.family.kind
-    ]
+    ends = {Kind.BINARY: (0, 1), Kind.ORDINAL: (1, len(response.family.categories)), Kind.COUNT: (0, data.get("trials", np.inf))}
+    low, high = ends[response.family.kind]
     return np.where(y <= low, -1.0, np.where(y >= high, 1.0, 0.0))
 
 

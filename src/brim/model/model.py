@@ -20,6 +20,7 @@ from brim.distributions.base import Distribution
 from brim.distributions.observe import truncated_mean, truncated_sample
 from brim.errors import BrimError, suggest
 from brim.families.base import Dpar, Family
+from brim.families.kinds import Kind
 from brim.families.links import LINKS
 from brim.frames.frame import Frame
 from brim.model.extras import FamilyExtra
@@ -176,7 +177,7 @@ class ResponseModel:
         """The variance of every row's response; of ordered categories as numbers from 1; from samples where there is no formula."""
         data = design[self.data_key]
         law = self.distribution(params, design, skip)
-        if self.family.kind == "ordinal":
+        if self.family.kind is Kind.ORDINAL:
             chances = self.epred(params, design, skip)
             values = jnp.arange(1.0, chances.shape[-1] + 1.0)
             return chances @ values**2 - (chances @ values) ** 2

@@ -13,6 +13,7 @@ from brim.design.functions import is_column, spell_numbers
 from brim.distributions import observe
 from brim.errors import BrimError, suggest
 from brim.families.base import Family, Seen
+from brim.families.kinds import Kind
 from brim.frames.columns import HOW_TO_ORDER, Factor, Logical, Matrix, Numeric
 from brim.frames.frame import Frame
 from brim.language.expand import ADDITIONS, Call, Node, arguments, deparse, fault, variables
@@ -22,8 +23,6 @@ from brim.model.censoring import Known, recoded
 __all__ = ["Response"]
 
 #: Kinds of response that take a factor, and those that take a matrix.
-FACTORS = ("binary", "ordinal", "category")
-MATRICES = ("simplex", "counts")
 #: Additions that only the likelihood reads.
 ONLY_WITH_Y = ("weights", "cens", "dec")
 #: Additions that give the likelihood no data: which rows there are, which values are estimated, labels of rows.
@@ -109,7 +108,7 @@ class Response:
                 )
         if "trials" in family.additions and self._find("trials") is None:
             hint = f"write {deparse(self.node)} | trials(n) ~ ..., or use bernoulli() for 0/1 data"
-            if isinstance(self.node, Call) and self.node.fn == "cbind" and len(self.node.args) == 2 and family.kind not in MATRICES:
+            if isinstance(self.node, Call) and self.node.fn == "cbind" and len(self.node.args) == 2 and not family.kind.matrix:
                 s, f = map(deparse, self.node.args)  # glm's way to write successes and failures
                 hint = f"write {s} | trials({s} + {f}) ~ ..."
             raise self.error(f"the family {family.name} needs the number of trials", hint)
@@ -134,7 +133,7 @@ class Response:
         value = self._value(frame)
         if isinstance(value, Matrix):
             return tuple(value.names)
-        factor = self._categories(value) if family.kind == "category" else _two(value) if family.kind == "binary" else value
+        factor = self._categories(value) if family.kind is Kind.CATEGORY else _two(value) if family.kind is Kind.BINARY else value
         return usable(self.node, factor).levels_used if isinstance(factor, Factor) else ()
 
     def _categories(self, value: Any) -> Any:
@@ -230,22 +229,22 @@ class Response:
         """``y`` alone: numbers, codes of a factor, or a matrix."""
         value = self._value(frame)
         kind = family.kind
-        if kind in MATRICES:
+        if kind.matrix:
             if not isinstance(value, Matrix):
                 raise self.error(f"{family.name} needs a matrix of columns as response", "write cbind(y1, y2, y3) ~ ...")
             return np.asarray(value.values, float)
-        value = self._categories(value) if kind == "category" or (kind == "binary" and self.levels) else value
+        value = self._categories(value) if kind is Kind.CATEGORY or (kind is Kind.BINARY and self.levels) else value
         if isinstance(value, Numeric):
             return value.values
-        if isinstance(value, Logical) and kind == "binary":
+        if isinstance(value, Logical) and kind is Kind.BINARY:
             return np.asarray(value.numbers, float)
-        if isinstance(value, Factor) and kind in FACTORS:
-            if kind == "binary" and len(self.levels) != 2:
+        if isinstance(value, Factor) and kind.coded:
+            if kind is Kind.BINARY and len(self.levels) != 2:
                 raise self.error(f"'{deparse(self.node)}' has {len(self.levels)} levels; {family.name} needs two")
-            if kind == "ordinal" and not (value.ordered or value.ranked):
+            if kind is Kind.ORDINAL and not (value.ordered or value.ranked):
                 hint = f"make it ordered: {HOW_TO_ORDER}"
                 raise self.error(f"'{deparse(self.node)}' is a factor without order; {family.name} needs an ordered one", hint)
-            return self._codes(value) + (kind != "binary")
+            return self._codes(value) + (kind is not Kind.BINARY)
         if not is_column(value):
             raise self.error(f"the response '{deparse(self.node)}' is a constant", "name a column left of '~'")
         what = "a matrix" if isinstance(value, Matrix) else "a factor" if isinstance(value, Factor) else "logical"

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from brim.families.kinds import Kind
 from brim.frames.frame import Frame
 from brim.model.model import Model, ResponseModel
 from brim.parameters.param import Param, Where
@@ -94,7 +95,7 @@ def _size(columns: np.ndarray, centred: bool = True) -> np.ndarray:
 
 def _response_unit(r: ResponseModel, mine: Frame) -> float:
     """The standard deviation of numbers on the whole line, 1 for other responses."""
-    if r.family.kind != "real" or not {"sigma"} & {d.name for d in r.family.dpars}:
+    if r.family.kind is not Kind.REAL or not {"sigma"} & {d.name for d in r.family.dpars}:
         return 1.0
     y = np.asarray(r.response.design(mine, r.family)["y"], float)
     y = y[np.isfinite(y)]

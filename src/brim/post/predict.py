@@ -289,7 +289,7 @@ def predict(
 
 def _places(response: ResponseModel, design: dict[str, Any], at: Any) -> np.ndarray:
     """Where a law is evaluated in each row: at the response unless values are given."""
-    if response.residual is not None or response.family.kind in ("category", "simplex", "counts"):
+    if response.residual is not None or response.family.kind.several:
         raise BrimError("only single numbers that are independent between rows have a density, distribution function and quantiles here")
     rows = design[response.rows_key].shape[0]
     values = np.asarray(design[response.data_key]["y"] if at is None else at, float)

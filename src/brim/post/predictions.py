@@ -9,6 +9,7 @@ import numpy as np
 from brim.arguments import drawn_seed, named, one_of
 from brim.distributions.evaluate import OUTPUTS
 from brim.errors import BrimError
+from brim.families.kinds import Kind
 from brim.fit.record import FitRecord
 from brim.post.predict import pick_draws, predict
 
@@ -148,7 +149,7 @@ def _from_thresholds(
     response = fit.model.response(resp)
     prefix = f"b{response.resp}_Intercept["
     names = [v for v in fit.draws.variables if v.startswith(prefix)]
-    if response.family.kind != "ordinal" or (dpar or nlpar or "mu") != "mu" or any("," in n.removeprefix(prefix) for n in names):
+    if response.family.kind is not Kind.ORDINAL or (dpar or nlpar or "mu") != "mu" or any("," in n.removeprefix(prefix) for n in names):
         raise BrimError("incl_thres=True is for the main predictor of an ordinal response with one set of thresholds")
     ids = pick_draws(fit.draws.chains * fit.draws.draws, ndraws, draw_ids, seed)
     thresholds = np.stack([fit.draws[n].ravel()[ids] for n in names], axis=-1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from brim.errors import BrimError
+from brim.families.kinds import Kind
 from brim.rstanarm.summaries import chosen
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def mean_ppd(fit: StanFit) -> dict[str, np.ndarray]:
         if response.residual is not None:
             continue
         y = fit.posterior_predict(resp=response.name if many else None, seed=fit.settings.seed or 1)
-        if response.family.kind == "ordinal":
+        if response.family.kind is Kind.ORDINAL:
             levels = response.response.levels or tuple(str(i + 1) for i in range(len(response.family.categories)))
             out.update({f"mean_PPD:{level}": (y == i + 1).mean(axis=1).reshape(shape) for i, level in enumerate(levels)})
             continue

@@ -15,6 +15,7 @@ from brim.families import family as resolve
 from brim.families import support
 from brim.families.base import Dpar, DparSpec, Family
 from brim.families.counts import Bernoulli
+from brim.families.kinds import Kind
 from brim.families.links import LINKS, Link
 from brim.frames.columns import Factor, Logical, Numeric
 from brim.frames.frame import Frame
@@ -143,7 +144,7 @@ def _scobit() -> Family:
         return Bernoulli(Dpar(d["mu"].eta, link))
 
     dpars = (DparSpec("mu", ("logit",)), DparSpec("alpha", ("identity", "log"), lb=0.0, prior="gamma(1, 1)"))
-    return Family("scobit", dpars, {"mu": "logit", "alpha": "identity"}, law, support.binary, "binary")
+    return Family("scobit", dpars, {"mu": "logit", "alpha": "identity"}, law, support.binary, Kind.BINARY)
 
 
 def _names(draft: Draft, binary: bool, skewed: bool) -> tuple[Names, tuple[str, ...]]:

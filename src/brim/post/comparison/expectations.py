@@ -235,7 +235,7 @@ def _numeric(fit: FitRecord, name: str, newdata: Any = None) -> np.ndarray:
 
 def _check_numeric(fit: FitRecord, name: str) -> None:
     family = fit.model.response(name).family
-    if family.kind in ("category", "simplex", "counts"):
+    if family.kind.several:
         raise BrimError(f"R2 is not defined for the family {family.name}: its categories have no order")
 
 

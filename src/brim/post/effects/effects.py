@@ -11,6 +11,7 @@ import numpy as np
 
 from brim.arguments import drawn_seed, named, number, one_of, whole
 from brim.errors import BrimError, suggest, warn
+from brim.families.kinds import Kind
 from brim.fit.record import FitRecord
 from brim.frames.frame import Frame
 from brim.language.brms import Formula
@@ -238,15 +239,15 @@ def _look(response: ResponseModel, method: str, par: str | None, categorical: bo
         raise BrimError("categorical and ordinal are two ways to show the same", hint="give one of them")
     if (categorical or ordinal) and (method != "posterior_epred" or par):
         raise BrimError("probabilities of categories are those of method='posterior_epred'", hint="leave out method and dpar")
-    if (categorical and kind not in ("ordinal", "category", "simplex", "counts")) or (ordinal and kind != "ordinal"):
+    if (categorical and kind not in (Kind.ORDINAL, Kind.CATEGORY, Kind.SIMPLEX, Kind.COUNTS)) or (ordinal and kind is not Kind.ORDINAL):
         raise BrimError(f"the family {family} has no {'ordered ' if ordinal else ''}categories")
     if method != "posterior_epred" or par:
         return "lines"
     if ordinal:
         return "ordinal"
-    if kind == "ordinal" and not categorical:
+    if kind is Kind.ORDINAL and not categorical:
         warn("the mean category is shown; categorical=True shows the probability of each")
-    return "categorical" if categorical or kind in ("category", "simplex", "counts") else "lines"
+    return "categorical" if categorical or kind.several else "lines"
 
 
 def _wanted(effects: str | Sequence[str] | None, known: Variables, re: bool, look: str) -> list[Effect]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from brim.errors import BrimError
+from brim.families.kinds import Kind
 from brim.fit.record import FitRecord
 from brim.frames.frame import Frame, Numeric
 from brim.language.expand import deparse
@@ -97,7 +98,7 @@ def effect_table(
         table, draws = _by_category(table, draws, response)
         names, kinds = [*names, "cats__"], (*kinds, "factor")
     elif draws.ndim == 3:
-        if response.family.kind != "ordinal" or request.method != "posterior_epred":
+        if response.family.kind is not Kind.ORDINAL or request.method != "posterior_epred":
             raise BrimError(
                 f"{response.family.name} has a number for every category here, and no mean of them",
                 hint="use method='posterior_epred' with categorical=True, or name one parameter with dpar=",
@@ -108,7 +109,7 @@ def effect_table(
     label = _label(response, request, g)
     look = "surface" if surface else request.look
     shown = points.table(g, kinds) if points is not None and not surface else None
-    named = response.family.kind == "ordinal" and look == "lines" and not (request.dpar or request.nlpar or request.transform)
+    named = response.family.kind is Kind.ORDINAL and look == "lines" and not (request.dpar or request.nlpar or request.transform)
     levels = response.response.levels if named and request.method != "posterior_linpred" else ()
     return table, EffectInfo(tuple(names), kinds, label, look, shown, draws if request.spaghetti else None, categories=levels)
 
@@ -160,7 +161,7 @@ def _by_category(table: pd.DataFrame, draws: np.ndarray, response: ResponseModel
     n, k = draws.shape[1:]
     levels = response.response.levels if len(response.response.levels) == k else tuple(str(i + 1) for i in range(k))
     out = pd.concat([table] * k, ignore_index=True)
-    ordered = response.family.kind == "ordinal"
+    ordered = response.family.kind is Kind.ORDINAL
     out["effect2__"] = out["cats__"] = pd.Categorical.from_codes(np.repeat(np.arange(k), n), list(levels), ordered=ordered)
     return out, np.moveaxis(draws, 2, 1).reshape(len(draws), k * n)
 
@@ -191,13 +192,13 @@ def _said(name: str, response: ResponseModel, request: Request, g: Grid) -> str:
         return f"{par} of {name}"
     if request.method == "posterior_predict":
         return f"Predicted {'category of ' * (kind in ('ordinal', 'category'))}{name}"
-    if kind == "simplex":
+    if kind is Kind.SIMPLEX:
         return f"Mean share of {name}"
-    if kind == "binary":
+    if kind is Kind.BINARY:
         return f"Probability of {name} = {(*response.response.levels, '1')[1 if len(response.response.levels) == 2 else -1]}"
-    if request.look in ("categorical", "ordinal") and kind != "counts":
+    if request.look in ("categorical", "ordinal") and kind is not Kind.COUNTS:
         return f"Probability of {name}"
-    if kind == "ordinal":
+    if kind is Kind.ORDINAL:
         return f"Mean category of {name}"
     return f"Probability of {name}" if _one_trial(response, g) else name
 
@@ -216,7 +217,7 @@ def _one_trial(response: ResponseModel, g: Grid) -> bool:
 def has_points(request: Request, response: ResponseModel) -> bool:
     """Whether observations stand on the scale of the estimates."""
     plain = request.method != "posterior_linpred" and not (request.dpar or request.nlpar) and request.transform is None
-    return plain and request.look == "lines" and response.family.kind not in ("simplex", "counts")
+    return plain and request.look == "lines" and not response.family.kind.matrix
 
 
 class Points:

@@ -10,6 +10,7 @@ import numpy as np
 
 from brim.arguments import named, number, one_of, whole
 from brim.errors import BrimError, suggest, warn
+from brim.families.kinds import Kind
 from brim.fit.record import FitRecord
 from brim.frames.frame import Frame, Numeric
 from brim.language.expand import deparse
@@ -210,7 +211,7 @@ def _over(check: Check, name: str, column: Any) -> Check:
 def _check(response: ResponseModel, kind: str, y: np.ndarray, yrep: np.ndarray, stat: Any, probs: tuple[float, float], bins: int) -> Check:
     family = response.family
     bounds = {"positive": (0.0, np.inf), "count": (0.0, np.inf), "proportion": (0.0, 1.0)}.get(family.kind, (-np.inf, np.inf))
-    whole = family.kind in ("count", "binary", "ordinal", "category")
+    whole = family.kind.whole
     low, high = np.quantile(yrep, [0.001, 0.999])
     return Check(
         y=y,
@@ -229,9 +230,9 @@ def _check(response: ResponseModel, kind: str, y: np.ndarray, yrep: np.ndarray, 
 
 def _levels(response: ResponseModel, y: np.ndarray, yrep: np.ndarray) -> dict[int, str]:
     """The categories' names by number: from 0 for two, from 1 for more."""
-    if response.family.kind not in ("binary", "ordinal", "category"):
+    if not response.family.kind.coded:
         return {}
-    first = 0 if response.family.kind == "binary" else 1
+    first = 0 if response.family.kind is Kind.BINARY else 1
     last = int(max(y.max(), np.max(yrep), first + 1))
     names = response.response.levels or tuple(str(i) for i in range(first, last + 1))
     return {first + i: name for i, name in enumerate(names)}

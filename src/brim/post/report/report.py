@@ -189,7 +189,7 @@ def _checks(fit: FitRecord, response: ResponseModel) -> dict[str, str]:
     if censored is not None:
         right = bool(np.isin(censored.codes, (0, 1)).all())
         return {"km_overlay": "Kaplan-Meier curves"} if right else {"intervals": "Observed and replicated responses"}
-    discrete = response.family.kind in ("binary", "ordinal", "category", "count")
+    discrete = response.family.kind.whole
     first = "bars" if discrete else "dens_overlay"
     return {first: "Observed and replicated responses", "stat": "The mean", "pit_ecdf": "Calibration"}
 

@@ -130,7 +130,7 @@ def predict(
 def _shares(fit: FitRecord, draws: np.ndarray, robust: bool, probs: Sequence[float], kwargs: Mapping[str, Any]) -> Any:
     """The share of draws in each category, or statistics of numbers."""
     response = _one(fit, kwargs)
-    if response is not None and response.family.kind in ("ordinal", "category") and draws.ndim == 2:
+    if response is not None and response.family.kind.chosen and draws.ndim == 2:
         from brim.post.summaries.rows import RowFrame
 
         names = _categories(response)
@@ -218,7 +218,7 @@ def _observed(fit: FitRecord, newdata: Any, kwargs: Mapping[str, Any]) -> np.nda
     one = _one(fit, kwargs)
     responses = fit.model.responses if one is None else (one,)
     for r in responses:
-        if r.family.kind in ("ordinal", "category"):
+        if r.family.kind.chosen:
             raise BrimError(f"the family {r.family.name} has no residuals", hint="compare categories with pp_check() or fitted()")
     found = [observed_values(fit, r, newdata) for r in responses]
     if len({len(y) for y in found}) > 1:

@@ -14,6 +14,7 @@ import numpy as np
 
 from brim.arguments import intervals
 from brim.errors import BrimError, suggest
+from brim.families.kinds import Kind
 from brim.fit.draws import Posterior
 from brim.frames.columns import format_number
 from brim.parameters.reported import FIXED, population_name
@@ -252,7 +253,7 @@ def _like_population(effects: Mapping[str, np.ndarray], population: Iterable[str
 
 def _threshold_signs(fit: FitRecord) -> tuple[int, int]:
     """How a group effect and a threshold make a coefficient: cumulative and sratio have ``threshold - effect``, the others the reverse."""
-    first = next((r for r in fit.model.responses if r.family.kind == "ordinal"), None)
+    first = next((r for r in fit.model.responses if r.family.kind is Kind.ORDINAL), None)
     return (-1, 1) if first is None or first.family.name in ("cumulative", "sratio") else (1, -1)
 
 
