@@ -31,6 +31,8 @@ __all__ = [
     "whole",
 ]
 
+W = TypeVar("W", bound=str)
+
 P = ParamSpec("P")
 R = TypeVar("R")
 C = TypeVar("C", bound=type)
@@ -187,7 +189,7 @@ def flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
-def one_of(name: str, value: Any, options: Iterable[str], what: str = "choices") -> str:
+def one_of(name: str, value: Any, options: Iterable[W], what: str = "choices") -> W:
     """A word out of some.
 
     Examples
@@ -197,10 +199,10 @@ def one_of(name: str, value: Any, options: Iterable[str], what: str = "choices")
     brim.errors.BrimError: scale = 'respons'
     did you mean 'response'?
     """
-    options = list(options)
-    if not isinstance(value, str) or value not in options:
-        raise BrimError(f"{name} = {_shown(value)}", hint=suggest(str(value), options, what))
-    return value
+    words = {str(word): word for word in options}
+    if not isinstance(value, str) or value not in words:
+        raise BrimError(f"{name} = {_shown(value)}", hint=suggest(str(value), list(words), what))
+    return words[value]
 
 
 def label(name: str, value: Any) -> str:

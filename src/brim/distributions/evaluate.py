@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -11,15 +11,16 @@ import jax.numpy as jnp
 from brim.distributions.base import Distribution
 from brim.distributions.observe import ends, log_lik
 
-__all__ = ["OUTPUTS", "evaluate_law"]
+__all__ = ["OUTPUTS", "Output", "evaluate_law"]
 
 Array = Any
 
 #: What a law can be asked for besides samples.
-OUTPUTS = ("density", "probability", "pit", "quantile")
+Output = Literal["density", "probability", "pit", "quantile"]
+OUTPUTS: tuple[Output, ...] = get_args(Output)
 
 
-def evaluate_law(law: Distribution, data: Mapping[str, Any], what: str, at: Array, key: Array) -> Array:
+def evaluate_law(law: Distribution, data: Mapping[str, Any], what: Output, at: Array, key: Array) -> Array:
     """``"density"`` (mass) and ``"probability"`` ``P(Y <= at)`` at values, ``"pit"``: the latter, uniform between the values before and
     at a point with mass, ``"quantile"`` at probabilities; all within the window ``lb``, ``ub`` of ``data``.
 

@@ -30,6 +30,7 @@ from brim.parameters.param import Layout, Param, Where
 from brim.parameters.prior import PriorRow, log_density, prior_args
 from brim.parameters.reported import FAMILY, Reported, in_order
 from brim.terms.base import AbstractTerm, completed
+from brim.terms.facets import NewLevels
 from brim.terms.groups.effect import GroupEffect
 from brim.terms.groups.group import GroupBlock
 from brim.terms.latent import AbstractCurve, AbstractLatent
@@ -438,7 +439,7 @@ class Model:
         own = sum((t.log_prior(params, design[t.key]) for t in self.terms() if t.key in design), jnp.zeros(()))
         return sum(parts, own)
 
-    def extend(self, keys: Any, params: Arrays, design: Arrays, how: str) -> dict[str, Any]:
+    def extend(self, keys: Any, params: Arrays, design: Arrays, how: NewLevels) -> dict[str, Any]:
         """Parameters with what new data need drawn (effects of new levels)."""
         out = dict(params)
         for i, t in enumerate(self.terms()):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import jax.numpy as jnp
 import numpy as np
@@ -19,6 +19,8 @@ from brim.parameters.shifted import Shift
 from brim.parameters.spaces import SPACES
 
 __all__ = ["COEFFICIENTS", "Layout", "Param", "Piece", "Shrinks", "Slot", "Where", "constrain", "unconstrained_size"]
+
+Space = Literal["real", "cholesky_corr", "simplex", "ordered"]
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ class Param:
     name: str
     shape: tuple[int, ...] = ()
     slots: tuple[Slot, ...] = field(compare=False, default=())
-    space: str = "real"
+    space: Space = "real"
     lb: Any = None
     ub: Any = None
     pieces: tuple[Piece, ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ from brim.arguments import seed as checked_seed
 from brim.compile.bounded import bounded
 from brim.compile.session import float64
 from brim.design.expressions import columns_among
-from brim.distributions.evaluate import OUTPUTS, evaluate_law
+from brim.distributions.evaluate import OUTPUTS, Output, evaluate_law
 from brim.errors import BrimError, suggest
 from brim.families.base import Dpar
 from brim.fit.draws import Posterior
@@ -23,11 +23,14 @@ from brim.fit.record import FitRecord
 from brim.frames.frame import Frame
 from brim.model.model import Model, ResponseModel
 from brim.post.re_formula import chosen_effects
+from brim.terms.facets import NewLevels
 
 __all__ = ["HOW", "Query", "chunks", "evaluate", "log_prior", "pick_draws", "predict"]
 
 #: Ways to draw the effects of new levels.
-HOW = ("uncertainty", "gaussian", "old_levels")
+HOW: tuple[NewLevels, ...] = get_args(NewLevels)
+#: What is evaluated at rows.
+What = Literal["epred", "variance", "linpred", "predict", "log_lik", "component", "dpar", "nlpar"] | Output
 
 #: Numbers held at once by one chunk of draws x rows.
 _CHUNK = 2_000_000
@@ -40,7 +43,7 @@ class Query:
     Attributes
     ----------
     what
-        ``"epred"``, ``"variance"``, ``"linpred"``, ``"predict"``, ``"log_lik"``, ``"dpar"`` or ``"nlpar"``.
+        What is evaluated.
     resp
         Name of the response; empty for all responses under their joint law.
     dpar
@@ -51,11 +54,11 @@ class Query:
         How effects of new levels are drawn, see ``HOW``.
     """
 
-    what: str
+    what: What
     resp: str
     dpar: str = ""
     skip: frozenset[str] = frozenset()
-    how: str = "uncertainty"
+    how: NewLevels = "uncertainty"
 
 
 def pick_draws(total: int, ndraws: int | None, draw_ids: Any, seed: int | None) -> np.ndarray:
@@ -247,7 +250,7 @@ def log_prior(model: Model, posterior: Posterior, data: dict[str, Any]) -> np.nd
 
 def predict(
     fit: FitRecord,
-    what: str,
+    what: What,
     newdata: Any = None,
     *,
     dpar: str | None = None,
@@ -263,7 +266,7 @@ def predict(
     at: Any = None,
 ) -> np.ndarray:
     """What ``Fit.posterior_*`` and ``Fit.log_lik`` call; ``at``: values or probabilities for ``OUTPUTS``."""
-    one_of("sample_new_levels", sample_new_levels, HOW, "ways")
+    how = one_of("sample_new_levels", sample_new_levels, HOW, "ways")
     allow_new_levels, incl_autocor = flag("allow_new_levels", allow_new_levels), flag("incl_autocor", incl_autocor)
     posterior = fit.draws
     seed = drawn_seed(seed)
@@ -277,13 +280,13 @@ def predict(
         model, design, skip = design_for(fit.model, fit.frame, newdata, response, re_formula, allow_new_levels, with_y, left_out)
         if what in OUTPUTS:
             design = {**design, "at": _places(response, design, at)}
-        return evaluate(model, design, posterior, ids, Query(what_, response.name, name, skip, sample_new_levels), seed)
+        return evaluate(model, design, posterior, ids, Query(what_, response.name, name, skip, how), seed)
 
     if resp is not None or len(fit.model.responses) == 1:
         return one(fit.model.response(resp))
     if fit.model.joint is not None and what in ("log_lik", "predict"):
         model, design, skip = design_for(fit.model, fit.frame, newdata, None, re_formula, allow_new_levels, with_y, left_out)
-        return evaluate(model, design, posterior, ids, Query(what, "", "", skip, sample_new_levels), seed)
+        return evaluate(model, design, posterior, ids, Query(what, "", "", skip, how), seed)
     return _together(fit.model, what, [one(r) for r in fit.model.responses])
 
 
@@ -298,7 +301,7 @@ def _places(response: ResponseModel, design: dict[str, Any], at: Any) -> np.ndar
     return np.broadcast_to(values, (rows,))
 
 
-def _asked(response: ResponseModel, what: str, dpar: str | None, nlpar: str | None) -> tuple[str, str]:
+def _asked(response: ResponseModel, what: What, dpar: str | None, nlpar: str | None) -> tuple[What, str]:
     """What a query computes and of which parameter, checked."""
     if nlpar is None:
         response.family.spec(dpar or response.family.mus[0])

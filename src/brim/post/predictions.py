@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from brim.arguments import drawn_seed, named, one_of
-from brim.distributions.evaluate import OUTPUTS
+from brim.distributions.evaluate import OUTPUTS, Output
 from brim.errors import BrimError
 from brim.families.kinds import Kind
 from brim.fit.record import FitRecord
@@ -75,10 +75,9 @@ def posterior_epred(
     >>> fit.posterior_epred({"Days": [0, 5]}, ndraws=10).shape
     (10, 2)
     """
-    what = "epred" if dpar is None else "dpar"
     return predict(
         fit,
-        what,
+        "epred" if dpar is None else "dpar",
         newdata,
         dpar=dpar,
         nlpar=nlpar,
@@ -122,11 +121,10 @@ def posterior_linpred(
     >>> fit.posterior_linpred({"Days": [0, 5]}).shape
     (400, 2)
     """
-    what = "dpar" if transform else "linpred"
     seed = drawn_seed(seed)
     eta = predict(
         fit,
-        what,
+        "dpar" if transform else "linpred",
         newdata,
         dpar=dpar,
         nlpar=nlpar,
@@ -190,14 +188,14 @@ def posterior_predict(
     >>> bool(np.allclose(half, fit.posterior_epred({"Days": [0, 5]})))
     True
     """
-    one_of("output", output, ("random", *OUTPUTS), "outputs")
+    kind: Literal["random"] | Output = one_of("output", output, ("random", *OUTPUTS), "outputs")
     if output == "quantile" and at is None:
         raise BrimError("output='quantile' needs probabilities", hint="give them as at=0.9")
     if output != "random" and resp is None and len(fit.model.responses) > 1:
         raise BrimError("a joint law has no single density here", hint="say which response with resp=")
     return predict(
         fit,
-        "predict" if output == "random" else output,
+        "predict" if kind == "random" else kind,
         newdata,
         resp=resp,
         re_formula=re_formula,

@@ -14,7 +14,7 @@ from brim.frames.frame import Frame
 from brim.language.expand import Terms
 from brim.parameters.param import Param, Where
 from brim.parameters.reported import Reported
-from brim.terms.facets import Design, LinearFacet, Params, Traits
+from brim.terms.facets import Design, LinearFacet, NewLevels, Params, Traits
 from brim.terms.latent import Part
 
 __all__ = ["AbstractTerm", "Context", "Design", "Imputable", "Imputing", "Params", "Read", "completed", "given_key", "linear_of"]
@@ -238,7 +238,7 @@ class AbstractTerm(ABC):
         """The linear predictor with this term in it: pure JAX, ``eta -> eta``."""
         return eta
 
-    def extend(self, keys: Any, params: Params, design: Design, how: str) -> dict[str, Any]:
+    def extend(self, keys: Any, params: Params, design: Design, how: NewLevels) -> dict[str, Any]:
         """Draw what new data need beyond the training data (new levels); the only place where that happens.
 
         ``keys`` is a pair: one key that differs by draw, one that is the same for all draws.

@@ -5,11 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-__all__ = ["COUNTABLE", "Design", "LinearFacet", "Params", "Traits"]
+__all__ = ["COUNTABLE", "Design", "LinearFacet", "NewLevels", "Params", "Traits"]
 
 Design = dict[str, Any]
+#: How effects of levels without data are drawn: from the draws of a level, from the normal law, or as one of the levels.
+NewLevels = Literal["uncertainty", "gaussian", "old_levels"]
 Params = Mapping[str, Any]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from brim.frames.frame import Frame
 from brim.language.brms import Formula
 from brim.model.model import ResponseModel
 from brim.post.effects.grid import Grid, Settings, grid, held_text, read_conditions, stack
-from brim.post.effects.table import EffectInfo, Points, Request, effect_table, has_points
+from brim.post.effects.table import EffectInfo, Method, Points, Request, Shown, effect_table, has_points
 from brim.post.effects.variables import Effect, Variables
 from brim.post.predict import pick_draws
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ConditionalEffects", "conditional_effects"]
 
-METHODS = ("posterior_epred", "posterior_predict", "posterior_linpred")
+METHODS: tuple[Method, ...] = get_args(Method)
 
 #: Rows predicted at once: every block has the same number, so that one compiled program serves all.
 _BLOCK = 1200
@@ -190,7 +190,7 @@ def conditional_effects(
     >>> list(days.columns)
     ['Days', 'cond__', 'effect1__', 'estimate__', 'se__', 'lower__', 'upper__']
     """
-    one_of("method", method, METHODS, "methods")
+    asked = one_of("method", method, METHODS, "methods")
     if method == "posterior_predict" and (dpar or nlpar):
         raise BrimError("posterior_predict draws responses, not parameters", hint="leave out dpar, or use method='posterior_epred'")
     prob, resolution = number("prob", prob, above=0, below=1), whole("resolution", resolution, least=2)
@@ -200,8 +200,8 @@ def conditional_effects(
     tables: dict[str, pd.DataFrame] = {}
     infos: dict[str, EffectInfo] = {}
     for formula, response in _responses(fit, resp):
-        look = _look(response, method, dpar or nlpar, categorical, ordinal)
-        request = Request(method, dpar, nlpar, re_formula, prob, robust, spaghetti, surface, look, transform, ids, sample_new_levels, seed)
+        look = _look(response, asked, dpar or nlpar, categorical, ordinal)
+        request = Request(asked, dpar, nlpar, re_formula, prob, robust, spaghetti, surface, look, transform, ids, sample_new_levels, seed)
         known = Variables.read(formula, fit.frame, groups).also(_read_by_terms(response), fit.frame)
         settings = Settings(*read_conditions(conditions, known, groups), int_conditions or {}, surface, resolution, groups)
         grids = [grid(effect, known, settings) for effect in _wanted(effects, known, groups, look)]
@@ -232,7 +232,7 @@ def _responses(fit: FitRecord, resp: str | None) -> Iterator[tuple[Formula, Resp
         yield formulas[name], fit.model.response(name)
 
 
-def _look(response: ResponseModel, method: str, par: str | None, categorical: bool, ordinal: bool) -> str:
+def _look(response: ResponseModel, method: Method, par: str | None, categorical: bool, ordinal: bool) -> Shown:
     """How categories are shown: as ``"lines"`` when there are none."""
     kind, family = response.family.kind, response.family.name
     if categorical and ordinal:
@@ -250,7 +250,7 @@ def _look(response: ResponseModel, method: str, par: str | None, categorical: bo
     return "categorical" if categorical or kind.several else "lines"
 
 
-def _wanted(effects: str | Sequence[str] | None, known: Variables, re: bool, look: str) -> list[Effect]:
+def _wanted(effects: str | Sequence[str] | None, known: Variables, re: bool, look: Shown) -> list[Effect]:
     """The effects to show. By default numeric variables come first, as the x axis."""
     if effects is None:
         found = [tuple(sorted(e, key=lambda v: known[v].kind == "factor")) for e in known.effects]
@@ -259,7 +259,7 @@ def _wanted(effects: str | Sequence[str] | None, known: Variables, re: bool, loo
     return [_effect_of(str(text), known, re, look) for text in given]
 
 
-def _effect_of(text: str, known: Variables, re: bool, look: str) -> Effect:
+def _effect_of(text: str, known: Variables, re: bool, look: Shown) -> Effect:
     effect = tuple(part.strip() for part in text.split(":"))
     options = [*(":".join(e) for e in known.effects), *(v for v in known.known if (v,) not in known.effects), *known.groups]
     for name in effect:

@@ -15,7 +15,7 @@ from brim.model.model import Predictor, ResponseModel
 from brim.post.effects.grid import Settings, grid, stack
 from brim.post.effects.table import Request, effect_table
 from brim.post.effects.variables import Variables
-from brim.post.predict import Query, design_for, evaluate, pick_draws
+from brim.post.predict import Query, What, design_for, evaluate, pick_draws
 from brim.terms.base import AbstractTerm
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _evaluate(
     residual = () if response.residual is None else (response.residual,)
     left_out = frozenset(t.key for t in (*others, *residual))
     model, design, skip = design_for(fit.model, fit.frame, newdata, response, False, True, False, left_out)
-    what = "nlpar" if predictor.where.nlpar else "linpred"
+    what: What = "nlpar" if predictor.where.nlpar else "linpred"
     return evaluate(model, design, fit.draws, ids, Query(what, response.name, predictor.name, skip), seed)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["EffectInfo", "Points", "Request", "effect_table", "has_points"]
+
+#: How an effect is drawn: lines or points, probabilities of categories by lines or by tiles, or a surface.
+Shown = Literal["lines", "categorical", "ordinal", "surface"]
+Method = Literal["posterior_epred", "posterior_predict", "posterior_linpred"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class EffectInfo:
     variables: tuple[str, ...]
     kinds: tuple[str, ...]
     label: str
-    look: str = "lines"
+    look: Shown = "lines"
     points: pd.DataFrame | None = field(default=None, repr=False)
     draws: np.ndarray | None = field(default=None, repr=False)
     held: str = ""
@@ -63,7 +67,7 @@ class EffectInfo:
 class Request:
     """The arguments that say what is computed at each row."""
 
-    method: str
+    method: Method
     dpar: str | None
     nlpar: str | None
     re_formula: Any
@@ -71,7 +75,7 @@ class Request:
     robust: bool
     spaghetti: bool
     surface: bool
-    look: str
+    look: Shown
     transform: Callable[[np.ndarray], np.ndarray] | None
     draw_ids: np.ndarray
     sample_new_levels: str
@@ -107,7 +111,7 @@ def effect_table(
     for column, values in _summary(draws, request).items():
         table[column] = values
     label = _label(response, request, g)
-    look = "surface" if surface else request.look
+    look: Shown = "surface" if surface else request.look
     shown = points.table(g, kinds) if points is not None and not surface else None
     named = response.family.kind is Kind.ORDINAL and look == "lines" and not (request.dpar or request.nlpar or request.transform)
     levels = response.response.levels if named and request.method != "posterior_linpred" else ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -25,7 +25,9 @@ Effect = tuple[str, ...]
 #: Addition terms that say nothing about the expected response.
 _NOT_NEEDED = ("weights", "subset", "cens", "dec", "index", "mi", "bhaz", "cat")
 #: What calls say of the numbers they take; later entries win.
-_KINDS = {
+VariableKind = Literal["numeric", "integer", "trials", "factor"]
+
+_KINDS: dict[VariableKind, tuple[str, ...]] = {
     "integer": (*(fn for fn, row in SPECIALS.items() if row.whole), "thres", "vint"),
     "factor": ("factor", "as.factor", "ordered", "as.ordered", "as.character"),
     "trials": ("trials",),
@@ -41,11 +43,11 @@ class Variable:
 
     name: str
     column: Column
-    kind: str
+    kind: VariableKind
     frame: Frame
 
     @staticmethod
-    def of(name: str, frame: Frame, kind: str) -> Variable:
+    def of(name: str, frame: Frame, kind: VariableKind) -> Variable:
         """The variable, a factor unless its column is numeric."""
         return Variable(name, frame[name], kind if isinstance(frame[name], Numeric) else "factor", frame)
 

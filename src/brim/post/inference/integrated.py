@@ -51,10 +51,9 @@ def _heavy(effects: Any) -> bool:
 def _plain(
     fit: FitRecord, frame: Frame, resp: str | None, dpar: str | None, ids: np.ndarray, seed: int, re_formula: Any = False
 ) -> np.ndarray:
-    what = "epred" if dpar is None else "dpar"
     return predict(
         fit,
-        what,
+        "epred" if dpar is None else "dpar",
         frame,
         dpar=dpar,
         resp=resp,

@@ -24,7 +24,7 @@ from brim.parameters.param import Param, Piece, Shrinks, Slot, Where
 from brim.parameters.reported import Kind, Reported, Section, called
 from brim.terms.base import AbstractTerm, Context, Design, Params, Read
 from brim.terms.curves.kernels import KERNELS, NAMES, correlation, lscale_prior, root_spectral_density
-from brim.terms.facets import LinearFacet
+from brim.terms.facets import LinearFacet, NewLevels
 from brim.terms.latent import AbstractCurve, Incidence, LatentFacet, Loadings, Part
 
 __all__ = ["GaussianProcess", "read"]
@@ -439,7 +439,7 @@ class GaussianProcess(AbstractTerm, AbstractCurve, LinearFacet, LatentFacet):
         own = range(0 if self.bare or self.k is not None else len(self.processes))
         return max(((len(design[f"x{j}"]) + len(design[f"new{j}"])) ** 2 for j in own), default=0)
 
-    def extend(self, keys: Any, params: Params, design: Design, how: str) -> dict[str, Any]:
+    def extend(self, keys: Any, params: Params, design: Design, how: NewLevels) -> dict[str, Any]:
         """Values of exact processes, at new points drawn from their law given those at the old points."""
         if self.k is not None or not design:
             return {}

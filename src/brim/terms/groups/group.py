@@ -23,7 +23,7 @@ from brim.linalg import cholesky, solve
 from brim.parameters.param import Param, Piece, Shrinks, Slot
 from brim.parameters.reported import Kind, Reported, Section
 from brim.terms.base import AbstractTerm, Design, Params
-from brim.terms.facets import COUNTABLE, Traits
+from brim.terms.facets import COUNTABLE, NewLevels, Traits
 from brim.terms.groups.effect import GroupEffect
 from brim.terms.groups.grouping import Grouping
 from brim.terms.groups.member import Member
@@ -303,7 +303,7 @@ class GroupBlock(AbstractTerm, AbstractLatent):
             z = solve(across, z.T).T
         return {self._name("z"): z}
 
-    def extend(self, keys: Any, params: Params, design: Design, how: str) -> dict[str, Any]:
+    def extend(self, keys: Any, params: Params, design: Design, how: NewLevels) -> dict[str, Any]:
         if "new_by" not in design:
             return {}
         new_by, r = design["new_by"], params[self._name("r")]

@@ -15,7 +15,7 @@ from brim.language.expand import Call, deparse, fault
 from brim.parameters.param import Param, Where
 from brim.parameters.reported import Reported
 from brim.terms.base import AbstractTerm, Context, Design, Imputing, Params, Read, completed
-from brim.terms.facets import Traits
+from brim.terms.facets import NewLevels, Traits
 from brim.terms.residuals.series import Series, lag_params, lag_reported, orders
 
 __all__ = ["Autoregression", "read"]
@@ -141,6 +141,6 @@ class Autoregression(AbstractTerm):
         z = jax.random.normal(key, shape) if self.family == "gaussian" else jax.random.t(key, params["dpar:nu"], shape)
         return params["dpar:sigma"] * z
 
-    def extend(self, keys: Any, params: Params, design: Design, how: str) -> dict[str, Any]:
+    def extend(self, keys: Any, params: Params, design: Design, how: NewLevels) -> dict[str, Any]:
         """The key that residuals of missing responses are drawn with."""
         return {f"{self.key}:noise": keys[0]} if "missing" in design else {}

@@ -16,7 +16,7 @@ from brim.linalg import cholesky, solve_lower
 from brim.parameters.param import Param, Piece, Shrinks, Slot, Where
 from brim.parameters.reported import LATENT, Reported
 from brim.terms.base import AbstractTerm, Context, Design, Params, Read
-from brim.terms.facets import Traits
+from brim.terms.facets import NewLevels, Traits
 from brim.terms.residuals.correlation import AbstractCorrelation, blocks, read_correlation
 from brim.terms.residuals.law import AUTOCOR
 from brim.terms.residuals.past import Past
@@ -145,7 +145,7 @@ class LatentResiduals(AbstractTerm):
         series, longest = design["past"].shape if "past" in design and self.correlation is not None else (0, 0)
         return int(series * longest**2)
 
-    def extend(self, keys: Any, params: Params, design: Design, how: str) -> dict[str, Any]:
+    def extend(self, keys: Any, params: Params, design: Design, how: NewLevels) -> dict[str, Any]:
         """Residuals of new points, given those of their series in the training data."""
         if "new" not in design:
             return {}

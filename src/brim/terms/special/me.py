@@ -18,6 +18,7 @@ from brim.linalg import cholesky
 from brim.parameters.param import Param, Piece, Slot
 from brim.parameters.reported import LATENT, Kind, Reported
 from brim.terms.base import AbstractTerm, Context, Design, Params
+from brim.terms.facets import NewLevels
 from brim.terms.latent import AbstractLatent, Loadings, Part
 from brim.terms.special.variable import Place, SpecialVariable, call_name
 
@@ -264,7 +265,7 @@ class NoiseFree(AbstractTerm, AbstractLatent):
         z = (design["x"] - true) / design["sd"]
         return jnp.sum(-0.5 * jnp.square(z) - jnp.log(design["sd"])) - 0.5 * math.log(2 * math.pi) * z.size
 
-    def extend(self, keys: Any, params: Params, design: Design, how: str) -> dict[str, Any]:
+    def extend(self, keys: Any, params: Params, design: Design, how: NewLevels) -> dict[str, Any]:
         if "new_x" not in design:
             return {}
         noise = jax.random.normal(keys[0], design["new_x"].shape, dtype=design["new_x"].dtype)

@@ -17,6 +17,7 @@ from brim.language.expand import Call, Constant, Name, arguments, fault, variabl
 from brim.parameters.param import Param, Piece
 from brim.parameters.reported import LATENT, Reported
 from brim.terms.base import AbstractTerm, Context, Design, Imputable, Params, completed
+from brim.terms.facets import NewLevels
 from brim.terms.special.variable import Place, SpecialVariable, call_name
 
 __all__ = ["Imputed", "ImputedVariable", "read"]
@@ -142,7 +143,7 @@ class Imputed(AbstractTerm):
         each = -0.5 * jnp.square(z) - jnp.log(design["sd"]) - 0.5 * math.log(2 * math.pi)
         return jnp.sum(jnp.where(design["observed"], each, 0.0))
 
-    def extend(self, keys: Any, params: Params, design: Design, how: str) -> dict[str, Any]:
+    def extend(self, keys: Any, params: Params, design: Design, how: NewLevels) -> dict[str, Any]:
         if "new" not in design:
             return {}
         y, sd = design["new"]
