@@ -7,7 +7,7 @@ from scipy import stats
 
 import brim
 from brim.post.plots.posterior import TYPES, acf, interval_table, ranks
-from brim.post.plots.predictive.calibration import band, loo_pit
+from brim.post.plots.predictive.calibration import band, loo_pit, pit
 from brim.post.plots.predictive.check import STATS, Check
 from brim.post.plots.predictive.distributions import rootogram_data
 from brim.post.plots.predictive.observations import binned_errors, interval_data
@@ -76,6 +76,15 @@ def test_weighted_pit():
     weights = np.log([[1.0], [2.0], [3.0]])
     np.testing.assert_allclose(loo_pit(y, yrep, weights), 3 / 6)
     np.testing.assert_allclose(loo_pit(y, yrep, weights, ties=0.5), 2 / 6)
+
+
+def test_pit_of_counts_is_uniform():
+    """Counts near zero from their own law: Kolmogorov-Smirnov at 1 in a thousand; half of each tie would give few distinct values."""
+    rng = np.random.default_rng(5)
+    check = Check(rng.poisson(0.7, 1500).astype(float), rng.poisson(0.7, (400, 1500)).astype(float), "k", discrete=True, window=(0.0, 9.0))
+    values = pit(check)
+    assert stats.kstest(values, "uniform").pvalue > 0.001
+    assert len(np.unique(values)) == 1500
 
 
 def test_band_holds_whole_curves():

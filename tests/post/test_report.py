@@ -45,6 +45,9 @@ def test_its_numbers_are_the_fits(page):
     np.testing.assert_allclose(draws["b_Days"]["chains"], fit.draws["b_Days"], rtol=1e-4)
     assert set(draws) == {"b_Intercept", "b_Days", "sd_Subject__Intercept", "sigma"}
     assert brim.check(fit).verdict in page
+    assert "Calibration of leave-one-out predictions" in page
+    result = fit.loo()
+    assert f"Pareto k above {result.good_k:.2g} in {result.bad.size} of 180 rows" in page
 
 
 def test_names_are_escaped(tmp_path):

@@ -16,7 +16,7 @@ from brim.errors import BrimWarning
 
 __all__ = ["check", "ebfmi", "ess_bulk", "ess_mean", "ess_tail", "mcse_mean", "relative_efficiency", "rhat"]
 
-_BLOCK = 2**22  # numbers handled at once: FFTs of a block stay below some 200 MB
+_BLOCK = 2**18  # numbers handled at once: what a cache holds
 
 
 def rhat(draws: np.ndarray) -> np.ndarray:
@@ -245,7 +245,7 @@ def _ess(x: np.ndarray) -> np.ndarray:
     """Effective sample size of ``(parameters, chains, draws)``: autocorrelations combined over chains, summed by Geyer's rules."""
     chains, n = x.shape[1:]
     total = chains * n
-    acov = _autocovariance(x).mean(1)
+    acov = _autocovariance(x)
     within = acov[:, 0] * n / (n - 1.0)
     variance = acov[:, 0] + (x.mean(2).var(1, ddof=1) if chains > 1 else 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -274,8 +274,8 @@ def _geyer(rho: np.ndarray) -> np.ndarray:
 
 
 def _autocovariance(x: np.ndarray) -> np.ndarray:
-    """Autocovariance at every lag along the last axis, by FFT of the zero-padded series."""
+    """Autocovariance at every lag of ``(parameters, chains, draws)``, averaged over chains, by FFT of the zero-padded series."""
     n = x.shape[-1]
     size = 1 << (2 * n - 1).bit_length()
     spectrum = np.fft.rfft(x - x.mean(-1, keepdims=True), n=size)
-    return np.fft.irfft(spectrum.real**2 + spectrum.imag**2, n=size)[..., :n] / n
+    return np.fft.irfft((spectrum.real**2 + spectrum.imag**2).mean(1), n=size)[..., :n] / n  # the transform of the mean is that of each

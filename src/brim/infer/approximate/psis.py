@@ -8,7 +8,7 @@ __all__ = ["GOOD", "USABLE", "good_k", "psis", "smooth_weights", "verdict"]
 
 GOOD, USABLE = 0.5, 0.7  # k-hat up to which the variance of the weights is finite, and up to which smoothed weights still converge
 _EQUAL = 1e-8  # log ratios closer than this differ by rounding alone
-_BLOCK = 2**21  # numbers handled at once
+_BLOCK = 2**18  # numbers handled at once: what a cache holds
 
 
 def psis(log_ratios: np.ndarray) -> tuple[np.ndarray, float]:

@@ -37,6 +37,9 @@ __all__ = ["report"]
 #: Draws a chain that the page holds of each parameter, parameters that it holds, effects that it shows.
 _DRAWS, _PARAMETERS, _EFFECTS = 250, 40, 6
 
+#: Whether observations are uniform in their predictive distributions when each has been left out.
+_CALIBRATION = "loo_pit_ecdf"
+
 Part = Callable[[], str]
 
 
@@ -177,10 +180,20 @@ def _check(fit: FitRecord, ndraws: int) -> str:
         if several:
             out.append(f"<h3>{text(resp)}</h3>")
         for kind, caption in kinds.items():
-            some = min(ndraws, 30) if kind in ("dens_overlay", "km_overlay") else ndraws
-            out.append(_try(lambda k=kind, c=caption, r=resp, n=some: picture(pp_check(fit, k, resp=r, ndraws=n, seed=1), c)))  # type: ignore[misc]
+            out.append(_try(lambda k=kind, c=caption, r=resp: _checked(fit, k, c, r, ndraws)))  # type: ignore[misc]
         out.append(_try(lambda r=resp: _influence(fit, r)))  # type: ignore[misc]
     return "".join(out)
+
+
+def _checked(fit: FitRecord, kind: str, caption: str, resp: str, ndraws: int) -> str:
+    """One check; left-out calibration takes all draws, and gives way to the plain one where there are too few to weigh."""
+    if kind == _CALIBRATION:
+        try:
+            return picture(pp_check(fit, kind, resp=resp, seed=1), caption)
+        except BrimError:
+            kind, caption = "pit_ecdf", "Calibration; the observations themselves are in the fit, which draws the curve to an S"
+    some = min(ndraws, 30) if kind in ("dens_overlay", "km_overlay") else ndraws
+    return picture(pp_check(fit, kind, resp=resp, ndraws=some, seed=1), caption)
 
 
 def _checks(fit: FitRecord, response: ResponseModel) -> dict[str, str]:
@@ -191,7 +204,7 @@ def _checks(fit: FitRecord, response: ResponseModel) -> dict[str, str]:
         return {"km_overlay": "Kaplan-Meier curves"} if right else {"intervals": "Observed and replicated responses"}
     discrete = response.family.kind.whole
     first = "bars" if discrete else "dens_overlay"
-    return {first: "Observed and replicated responses", "stat": "The mean", "pit_ecdf": "Calibration"}
+    return {first: "Observed and replicated responses", "stat": "The mean", _CALIBRATION: "Calibration of leave-one-out predictions"}
 
 
 def _influence(fit: FitRecord, resp: str) -> str:
@@ -231,8 +244,9 @@ def _methods(fit: FitRecord, summary: Summary, version: str) -> str:
         else f"by {fit.algorithm}"
     )
     groups = "".join(f", {n} levels of {g}" for g, n in summary.ngrps.items())
+    formula = "; ".join(f.strip() for f in summary.formula)
     return (
-        f"We fitted a Bayesian {summary.family} regression model, {'; '.join(summary.formula)}, to {summary.nobs} observations{groups} "
+        f"We fitted a Bayesian {summary.family} regression model, {formula}, to {summary.nobs} observations{groups} "
         f"with brim {version}, which follows the formulas and default priors of brms (Bürkner 2017), {how}. Convergence was judged "
         "by R-hat and effective sample sizes (Vehtari et al. 2021), fit by posterior predictive checks (Gabry et al. 2019) and Pareto "
         "smoothed importance sampling leave-one-out cross-validation (Vehtari, Gelman and Gabry 2017). Estimates are posterior means with "

@@ -15,8 +15,13 @@ __all__ = ["band", "loo_pit", "loo_pit_overlay", "loo_pit_qq", "pit", "pit_ecdf"
 
 
 def pit(c: Check) -> np.ndarray:
-    """``P(yrep <= y)`` of every observation, ties counted by half; weighted for the ``loo_`` types."""
-    return loo_pit(c.y, c.yrep, c.log_weights, ties=0.5)
+    """``P(yrep <= y)`` of every observation, weighted for the ``loo_`` types; uniform if the model is right.
+
+    Where replications equal the observation the value is at random between ``P(yrep < y)`` and ``P(yrep <= y)``, as that of a discrete
+    response must be to be uniform (Czado, Gneiting & Held 2009).
+    """
+    below, upto = (loo_pit(c.y, c.yrep, c.log_weights, ties=ties) for ties in (0.0, 1.0))
+    return below + np.random.default_rng(0).random(len(below)) * (upto - below)
 
 
 def loo_pit(y: np.ndarray, yrep: np.ndarray, log_weights: np.ndarray | None = None, ties: float = 1.0) -> np.ndarray:
