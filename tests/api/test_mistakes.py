@@ -128,3 +128,25 @@ def test_no_function_ends_in_a_type_error(name):
             getattr(brim, name)(**options)
         except BrimError:
             continue
+
+
+def test_what_is_no_part_of_a_formula_or_family():
+    for wrong, use in (
+        (lambda: bf("y ~ x") + 3, "3 cannot be added to a formula"),
+        (lambda: bf("y ~ x") + bf("k ~ x") + 3, "3 cannot be added to a formula"),
+        (lambda: brim.set_rescor("yes"), "give True or False"),
+        (lambda: brim.custom_family("f", 3), "has no function that gives the distribution"),
+        (lambda: brim.from_brms(3, "y ~ x", D), "no table of draws"),
+        (lambda: brim.brmsfamily("gausian"), "did you mean 'gaussian'"),
+    ):
+        with pytest.raises(BrimError, match=use):
+            wrong()
+
+
+def test_re_formula_in_other_words():
+    fit = built("y ~ x + (1 | g)")
+    fit = fit.with_draws({v: [1.0, 2.0] for v in fit.variables()})
+    for wrong in ("NA", "NULL", True, 3):
+        with pytest.raises(BrimError, match=r"(?s)None takes all group effects, False none"):
+            fit.posterior_epred(re_formula=wrong)
+    np.testing.assert_array_equal(fit.posterior_epred(re_formula=False), fit.posterior_epred(re_formula=np.nan))

@@ -233,5 +233,5 @@ def test_errors(make, token, message):
 
 
 def test_only_formulas_and_their_parts_add_up():
-    with pytest.raises(TypeError):
+    with pytest.raises(BrimError):
         bf("y ~ x") + 5

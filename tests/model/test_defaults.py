@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import brim
 from brim import bf, default_prior, gaussian, lognormal, negbinomial2, student, von_mises
 
 AT = np.linspace(0, 1, 41)
@@ -35,3 +36,16 @@ def test_changed_since():
     assert prior("z ~ 1", von_mises(), "Intercept") == "student_t(1, 0, 1)"
     assert prior("z ~ 1", von_mises("identity"), "Intercept") == "student_t(3, -1, 2.5)"
     assert prior("x ~ 1", negbinomial2(), "sigma") == "gamma(0.4, 0.3)"
+
+
+def test_a_lognormal_component_puts_default_priors_on_the_log_scale():
+    """brms 2.18: get_prior(y ~ x + (1 | g), family = mixture(lognormal, weibull)), and the other way round."""
+    y = np.array([12.0, 20, 31, 38, 39, 45, 58, 77, 140, 210])
+    rows = {"y": y, "x": np.arange(10.0), "g": list("aabbccddee")}
+    at = round(float(np.median(np.log(y))), 1)
+    for components in (("lognormal", "weibull"), ("weibull", "lognormal")):
+        table = brim.default_prior("y ~ x + (1 | g)", rows, brim.mixture(*components))
+        mine = {(c, d): p for c, d, p in zip(table["class"], table["dpar"], table["prior"], strict=True) if p}
+        for mu in ("mu1", "mu2"):
+            assert mine["Intercept", mu] == f"student_t(3, {at:g}, 2.5)"
+            assert mine["sd", mu] == "student_t(3, 0, 2.5)"

@@ -56,7 +56,11 @@ def from_brms(draws: Any, formula: Any, data: Any, family: Any = "gaussian", pri
         if path.suffix.lower() in (".rds", ".rdata", ".rda"):
             raise BrimError(f"'{path.name}' is R's own format", hint='in R: write.csv(as_draws_df(fit), "draws.csv", row.names = FALSE)')
         draws = pd.read_csv(path)
-    frame = pd.DataFrame(draws).rename(columns=str)
+    try:
+        frame = pd.DataFrame(draws).rename(columns=str)
+    except (TypeError, ValueError):
+        hint = 'in R: write.csv(as_draws_df(fit), "draws.csv", row.names = FALSE), here from_brms("draws.csv", ...)'
+        raise BrimError(f"draws of type {type(draws).__name__} are no table of draws", hint=hint) from None
     order = [c for c in (".chain", ".iteration") if c in frame]
     frame = frame.sort_values(order, kind="stable") if order else frame
     chains = frame[".chain"].nunique() if ".chain" in frame else 1

@@ -161,6 +161,12 @@ _DATA = ("trials", "se", "rate", "dec")
 _SPECIALS = ("ordinal", "ordered_thres", "extra_cat", "cs")
 
 
+def _check_callable(name: str, given: object) -> None:
+    if not callable(given):
+        hint = "a function of the parameters: lambda mu, sigma: numpyro.distributions.Normal(mu, sigma)"
+        raise BrimError(f"custom_family('{name}', {given!r}) has no function that gives the distribution", hint=hint)
+
+
 @named
 def custom_family(
     name: str,
@@ -234,6 +240,7 @@ def custom_family(
             raise BrimError(f"unknown link '{one}'", hint=suggest(one, LINKS, "links"))
     bounds = zip(names, chosen, lb or (None,) * len(names), ub or (None,) * len(names), strict=True)
     specs = tuple(_spec(*row, (priors or {}).get(row[0])) for row in bounds)
+    _check_callable(name, distribution)
     wanted = tuple(inspect.signature(distribution).parameters)
     ordinal = _ordinal(name, specials, type)
     data = tuple(n for n in wanted if n not in names)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from math import isfinite
 from typing import Any
 
-from brim.arguments import named
+from brim.arguments import flag, named
 from brim.errors import BrimError
 from brim.language.expand import Binary, Call, Name, Node, Unary, deparse, fault, parse, special, split_response, walk
 from brim.language.formula import (
@@ -208,7 +208,7 @@ def set_rescor(rescor: bool = True) -> Rescor:
     >>> (bf("y1 ~ x") + bf("y2 ~ x") + set_rescor(False)).rescor
     False
     """
-    return Rescor(rescor)
+    return Rescor(flag("rescor", rescor))
 
 
 @named
@@ -220,7 +220,7 @@ def set_mecor(mecor: bool = True) -> Mecor:
     >>> (bf("y ~ me(x, sdx)") + set_mecor(False)).mecor
     False
     """
-    return Mecor(mecor)
+    return Mecor(flag("mecor", mecor))
 
 
 @named

@@ -233,6 +233,8 @@ class Formula:
                 if resp not in (None, self.resp):
                     raise _unknown_response(resp, self.responses)
                 return other.joined(self)
+            case None | int() | float() | list() | tuple() | dict():
+                raise _cannot_add(other)
         return NotImplemented
 
     def __str__(self) -> str:
@@ -306,6 +308,8 @@ class MvFormula:
                 if resp not in self.responses:
                     raise _unknown_response(resp, self.responses)
                 return replace(self, formulas=tuple(other.joined(one) if one.resp == resp else one for one in self.formulas))
+            case None | int() | float() | list() | tuple() | dict():
+                raise _cannot_add(other)
         return NotImplemented
 
     def __str__(self) -> str:
@@ -388,6 +392,11 @@ class Mecor(Addition):
 @dataclass(frozen=True)
 class Rescor(Addition):
     rescor: bool
+
+
+def _cannot_add(other: object) -> BrimError:
+    what = f"{other!r} cannot be added to a formula"
+    return BrimError(what, hint="what is added is a formula as text, lf(), nlf(), set_rescor(), or the bf() of another response")
 
 
 def _unknown_response(resp: str | None, responses: Sequence[str]) -> BrimError:

@@ -34,7 +34,10 @@ def chosen_effects(model: Model, re_formula: Any) -> tuple[Model, frozenset[str]
         return model, frozenset()
     if re_formula is False or (isinstance(re_formula, float) and math.isnan(re_formula)):
         return model, frozenset(e.key for e in effects)
-    wanted = list(_wanted(str(re_formula)))
+    if not isinstance(re_formula, str) or re_formula.strip() in ("NA", "NULL"):
+        hint = "None takes all group effects, False none (R's NA), a formula some: '(1 | g)'"
+        raise BrimError(f"re_formula = {re_formula!r}", hint=hint)
+    wanted = list(_wanted(re_formula))
     for label, term, text in wanted:
         if not any(_same(e.label, label) and term in e.written for e in effects):
             have = [f"({_text(t)} | {e.label})" for e in effects for t in e.written]
