@@ -18,7 +18,7 @@ NUMBERS = {
     "thin": (0, 2.5),
     "cores": (0, 1.5, "all"),
     "control": ([1], "adapt_delta", {"adapt_delta": 1}, {"adapt_delta": True}, {"max_treedepth": 2.5}, {1: 2}),
-    "sample_prior": ("ja", True, None),
+    "sample_prior": ("ja", 2, None),
     "algorithm": ("nuts2", 3),
     "progress": ("no", None),
     "empty": (1,),
