@@ -16,7 +16,7 @@ from brim import BrimWarning, prior
 from brim.errors import BrimError
 from brim.infer.approximate.evaluate import Density
 from brim.infer.approximate.mode import maximise, maximise_part
-from brim.infer.approximate.normal import Normal
+from brim.infer.approximate.normal import NormalApproximation
 from brim.infer.approximate.pathfinder import LowRankNormal, _normal
 from brim.infer.approximate.psis import psis, verdict
 from brim.infer.conformance import COVARIANCE, MEAN, normal_target
@@ -121,9 +121,9 @@ def test_psis_of_equal_and_of_few_ratios():
 
 def test_normal_laws_have_their_density():
     rng = np.random.default_rng(1)
-    q, log_q = Normal(MEAN, np.linalg.cholesky(COVARIANCE)).draw(rng, 50)
+    q, log_q = NormalApproximation(MEAN, np.linalg.cholesky(COVARIANCE)).draw(rng, 50)
     np.testing.assert_allclose(log_q, stats.multivariate_normal(MEAN, COVARIANCE).logpdf(q))
-    q, log_q = Normal(MEAN, np.array([1.0, 0.1, 3.0])).draw(rng, 50)
+    q, log_q = NormalApproximation(MEAN, np.array([1.0, 0.1, 3.0])).draw(rng, 50)
     np.testing.assert_allclose(log_q, stats.norm(MEAN, [1.0, 0.1, 3.0]).logpdf(q).sum(1))
 
 

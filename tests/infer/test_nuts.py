@@ -10,7 +10,7 @@ from brim.infer.approximate.ascent import Path, ascend, scales
 from brim.infer.nuts.metric import METRICS, Dense, Diagonal
 from brim.infer.nuts.random import chain_stream, normals, substream, uniform
 from brim.infer.nuts.stepsize import restart, settle, update
-from brim.infer.nuts.tree import _LEAF, _TREE, STATS, Checkpoints, Phase, Point, Settings, State, check_turns, make_chunk
+from brim.infer.nuts.tree import _LEAF, _TREE, STATS, Checkpoints, Phase, Point, State, TreeSettings, check_turns, make_chunk
 
 
 def funnel(q, data):
@@ -163,7 +163,7 @@ def state(q, log_prob, data, step, metric=None, scale=None):
 
 
 def settings(adapting=False, max_treedepth=10, adapt_delta=0.8):
-    return Settings(np.bool_(adapting), np.int32(max_treedepth), np.float64(adapt_delta))
+    return TreeSettings(np.bool_(adapting), np.int32(max_treedepth), np.float64(adapt_delta))
 
 
 @pytest.fixture(scope="module")

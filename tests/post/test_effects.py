@@ -18,7 +18,7 @@ from brim.families.kinds import Kind
 from brim.frames.frame import Frame
 from brim.language.brms import bf
 from brim.post.effects.effects import conditional_effects
-from brim.post.effects.grid import Settings, grid
+from brim.post.effects.grid import GridSettings, grid
 from brim.post.effects.variables import Variables
 
 STATISTICS = ("estimate__", "se__", "lower__", "upper__")
@@ -202,7 +202,7 @@ def test_held_values_are_those_of_brms():
 
 
 def rows(effect, known, **options):
-    settings = Settings({}, ("1",), options.get("chosen", {}), options.get("surface", False), options.get("resolution", 100), False)
+    settings = GridSettings({}, ("1",), options.get("chosen", {}), options.get("surface", False), options.get("resolution", 100), False)
     return grid(tuple(effect.split(":")), known, settings)
 
 

@@ -112,7 +112,7 @@ def sbc(
     record = _bare(record, run)
     names = _ranked(truth, variables)
     ys = simulated(record, truth, seed)
-    plan = Plan(record, names, again, seed)
+    plan = Study(record, names, again, seed)
     calls = [(plan, truth.part(share).posterior.arrays, ys.part(share), share) for share in shares(n_sims, executor)]
     found = [row for rows in ordered(executor, _simulations, calls, "share of the simulations") for row in rows]
     return _result(found, truth, plan, again)
@@ -169,7 +169,7 @@ def _ranked(truth: Truth, variables: str | Iterable[str] | None) -> tuple[str, .
 
 @final
 @dataclass(frozen=True)
-class Plan:
+class Study:
     """What all simulations share: the model without draws, what is ranked, whether its own data stay."""
 
     record: FitRecord
@@ -178,13 +178,13 @@ class Plan:
     seed: int
 
 
-def _simulations(plan: Plan, arrays: Mapping[str, np.ndarray], ys: Any, numbers: range) -> list[dict[str, Any]]:
+def _simulations(plan: Study, arrays: Mapping[str, np.ndarray], ys: Any, numbers: range) -> list[dict[str, Any]]:
     """What a worker does: some simulations, one after the other, of the draws ``arrays`` of what the model reports."""
     truth = Truth(Posterior(plan.record.model.reported(), arrays), "")
     return [_simulation(plan, truth.one(i), ys.frame(plan.record, i, plan.again), number) for i, number in enumerate(numbers)]
 
 
-def _simulation(plan: Plan, truth: Posterior, frame: Frame, number: int) -> dict[str, Any]:
+def _simulation(plan: Study, truth: Posterior, frame: Frame, number: int) -> dict[str, Any]:
     """Fit to one simulated data set: the rank of each true value, with a coin for ties."""
     seed = int(np.random.SeedSequence([plan.seed, number]).generate_state(1)[0] >> 1)
     settings = replace(plan.record.settings, seed=seed)
@@ -215,7 +215,7 @@ def _log_lik(fit: FitRecord, truth: Posterior, seed: int) -> tuple[float, np.nda
     return float(found[0]), found[1:]
 
 
-def _result(found: list[dict[str, Any]], truth: Truth, plan: Plan, again: bool) -> SBC:
+def _result(found: list[dict[str, Any]], truth: Truth, plan: Study, again: bool) -> SBC:
     import pandas as pd
 
     fitted = [row for row in found if "failed" not in row]

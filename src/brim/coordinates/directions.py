@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Directions", "Normal", "directions"]
+__all__ = ["Directions", "NormalPriors", "directions"]
 
 _ALONE = 1e-12  # of a column and its prior, that is left without the others, below which the directions are not to be had
 
 
-class Normal(NamedTuple):
+class NormalPriors(NamedTuple):
     """Independent normal priors: means, and standard deviations, infinite where the prior is flat."""
 
     loc: np.ndarray

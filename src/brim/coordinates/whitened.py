@@ -23,7 +23,7 @@ from brim.parameters.laws import LAWS
 from brim.parameters.param import Param, unconstrained_size
 from brim.terms.base import linear_of
 
-__all__ = ["Group", "Map", "Whitened", "find"]
+__all__ = ["Map", "Whitened", "WhitenedGroup", "find"]
 
 ALIKE = 0.1  # smallest eigenvalue of the posterior precision, with a unit diagonal, below which directions are sampled
 MOST = 1000  # coefficients of a predictor
@@ -31,7 +31,7 @@ WORK = 2e9  # operations of their triangular factor: more rows are thinned out
 
 
 @dataclass(frozen=True)
-class Group:
+class WhitenedGroup:
     """Coefficients of one predictor: the number of the response, the predictor's name, and elements of parameters."""
 
     response: int
@@ -52,7 +52,7 @@ class Whitened:
     """Which coordinates of a model are sampled in other directions: hashable, the static part of the map."""
 
     model: Model
-    groups: tuple[Group, ...]
+    groups: tuple[WhitenedGroup, ...]
 
     @property
     def places(self) -> tuple[np.ndarray, ...]:
@@ -82,7 +82,7 @@ class Whitened:
 
 def find(model: Model, frame: Frame) -> tuple[Whitened, tuple[Map, ...]] | None:
     """The predictors whose coefficients are strongly correlated given the data, with the maps; ``None``: none."""
-    groups: list[Group] = []
+    groups: list[WhitenedGroup] = []
     maps: list[Map] = []
     if model.prior_only:
         return None
@@ -91,7 +91,7 @@ def find(model: Model, frame: Frame) -> tuple[Whitened, tuple[Map, ...]] | None:
             own = linear_coefficients(model, predictor.terms, _free)
             found = _map(model, r, predictor, own, frame) if 1 < sum(len(c.index) for c in own) <= MOST else None
             if found is not None:
-                groups.append(Group(i, predictor.name, tuple((c.name, c.index) for c in own)))
+                groups.append(WhitenedGroup(i, predictor.name, tuple((c.name, c.index) for c in own)))
                 maps.append(found)
     return (Whitened(model, tuple(groups)), tuple(maps)) if groups else None
 

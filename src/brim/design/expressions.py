@@ -12,7 +12,7 @@ import numpy as np
 from brim.design.everywhere import learned_from_all, repeated
 from brim.design.functions import FUNCTIONS, Value, as_factor, numbers
 from brim.design.operators import OPERATORS
-from brim.design.transforms import LEARNERS, Summary, match_levels
+from brim.design.transforms import LEARNERS, ColumnSummary, match_levels
 from brim.errors import BrimError, suggest
 from brim.frames.columns import Column, Factor, Logical, Matrix, Numeric
 from brim.frames.frame import Frame
@@ -265,7 +265,7 @@ class _Evaluation:
                 values += [options.pop("x")] if "x" in options and not values else []
                 self.state[node] = self.from_all(node, learner, values, options)
         transform = self.state[node]
-        if isinstance(transform, Summary):
+        if isinstance(transform, ColumnSummary):
             return transform.value
         first = node.args[0] if "x" not in kwargs else kwargs["x"]
         return self.applied(node, transform, self.value(first))

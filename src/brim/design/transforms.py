@@ -368,7 +368,7 @@ def _interval_names(edges: np.ndarray, digits: int, right: bool, lowest: bool) -
 
 @final
 @dataclass(frozen=True)
-class Summary:
+class ColumnSummary:
     """A number, or several, learned from the training data."""
 
     value: float | tuple[float, ...]
@@ -384,19 +384,19 @@ def _complete(x: Value, what: str, na_rm: Value) -> np.ndarray:
     return values
 
 
-def _summary(name: str, fn: Callable[[np.ndarray], Any]) -> Callable[..., Summary]:
-    def learn(x: Value, na_rm: Value = False) -> Summary:
-        return Summary(float(fn(_complete(x, f"{name}()", na_rm))))
+def _summary(name: str, fn: Callable[[np.ndarray], Any]) -> Callable[..., ColumnSummary]:
+    def learn(x: Value, na_rm: Value = False) -> ColumnSummary:
+        return ColumnSummary(float(fn(_complete(x, f"{name}()", na_rm))))
 
     return learn
 
 
-def _learn_quantile(x: Value, probs: Value = (0.0, 0.25, 0.5, 0.75, 1.0), na_rm: Value = False) -> Summary:
+def _learn_quantile(x: Value, probs: Value = (0.0, 0.25, 0.5, 0.75, 1.0), na_rm: Value = False) -> ColumnSummary:
     at = numbers(probs)
     if is_column(probs) or not np.all((np.asarray(at) >= 0) & (np.asarray(at) <= 1)):
         raise BrimError("quantile() takes probabilities from 0 to 1", hint="quantile(x, c(0.25, 0.5, 0.75))")
     found = np.quantile(_complete(x, "quantile()", na_rm), at)
-    return Summary(tuple(found.tolist()) if np.ndim(found) else float(found))
+    return ColumnSummary(tuple(found.tolist()) if np.ndim(found) else float(found))
 
 
 #: Those that learn from which values there are only, and from the smallest and largest only.

@@ -13,7 +13,7 @@ from brim.errors import BrimError
 if TYPE_CHECKING:
     from brim.frames.lazy import Stream
 
-__all__ = ["Answer", "Moments", "Whole"]
+__all__ = ["Answer", "ColumnMoments", "Whole"]
 
 Answer = dict[str, np.ndarray]
 Rows = TypeVar("Rows")  # frames, which know of this
@@ -21,7 +21,7 @@ Rows = TypeVar("Rows")  # frames, which know of this
 
 @final
 @dataclass(frozen=True)
-class Moments:
+class ColumnMoments:
     """Mean, standard deviation, smallest and largest value of a numeric column over all rows."""
 
     mean: float
@@ -70,12 +70,12 @@ class Whole(Generic[Rows]):
             raise BrimError(what, hint="give the data again: fit.update(newdata=...)")
         return self.blocks()
 
-    def moments(self, name: str) -> Moments:
+    def moments(self, name: str) -> ColumnMoments:
         """Of a numeric column."""
         found = self.answers.get(f"moments of {name}")
         if found is None:
             raise BrimError(f"the column '{name}' was not read when the data were reduced", hint="name it in the formula")
-        return Moments(*(float(found[part]) for part in ("mean", "sd", "low", "high")))
+        return ColumnMoments(*(float(found[part]) for part in ("mean", "sd", "low", "high")))
 
     def often(self, name: str) -> np.ndarray:
         """How many rows have each level of a factor or key, in the order of levels."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from brim.frames.frame import Frame
 from brim.language.expand import Call, Group, Name, Node, Terms, deparse, fault, special
-from brim.model.plan import Plan
+from brim.model.plan import ResponsePlan
 from brim.parameters.param import Where
 from brim.terms.cs import check_taken, without_cs
 from brim.terms.groups.group import GroupBlock
@@ -23,14 +23,14 @@ __all__ = ["gather_blocks"]
 class _Piece:
     """A group term of one predictor on its way into a block."""
 
-    plan: Plan
+    plan: ResponsePlan
     where: Where
     group: Group
     scale: float
     cmc: bool
 
 
-def gather_blocks(plans: list[Plan], scales: Mapping[str, float], frame: Frame, data2: Mapping[str, Any]) -> tuple[GroupBlock, ...]:
+def gather_blocks(plans: list[ResponsePlan], scales: Mapping[str, float], frame: Frame, data2: Mapping[str, Any]) -> tuple[GroupBlock, ...]:
     """Learned blocks: terms that share an ID in one, every other term its own; sorted by group as in brms.
 
     ``scales`` holds, by response, the scale of brms' default prior for standard deviations.

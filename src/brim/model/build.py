@@ -27,7 +27,7 @@ from brim.model.extras import FamilyExtra
 from brim.model.imputation import imputable
 from brim.model.model import Model, Predictor, ResponseModel, Scalar
 from brim.model.names import check_names
-from brim.model.plan import Part, Plan, read_plans
+from brim.model.plan import PredictorPart, ResponsePlan, read_plans
 from brim.model.rescor import ResidualCorrelation
 from brim.model.units import in_units
 from brim.parameters.param import Param, Slot, Where
@@ -110,7 +110,7 @@ def _written(term: AbstractTerm) -> str:
     return term.key if part is None else part.vector.label
 
 
-def _calls(plans: Iterable[Plan]) -> Iterator[Call]:
+def _calls(plans: Iterable[ResponsePlan]) -> Iterator[Call]:
     """Calls among the factors of all predictors' terms."""
     for terms in (part.terms for plan in plans for part in plan.parts):
         yield from (f for term in (terms.terms if terms else ()) for f in term if isinstance(f, Call))
@@ -184,7 +184,7 @@ def _shrinkage(group: list[Param], model: Model, frame: Frame) -> Shrinkage:
     return Shrinkage.of(name, given, parts, where, scale, n)
 
 
-def _joint(formula: Formula | MvFormula, plans: list[Plan]) -> ResidualCorrelation | None:
+def _joint(formula: Formula | MvFormula, plans: list[ResponsePlan]) -> ResidualCorrelation | None:
     """The joint law of several responses: as ``set_rescor()`` says, else wherever the families have one, as in brms."""
     if len(plans) < 2 or formula.rescor is False:
         return None
@@ -238,14 +238,14 @@ def read_data2(data2: Mapping[str, Any] | None) -> dict[str, Any]:
     return out
 
 
-def _defaults(plan: Plan, frame: Frame) -> Defaults:
+def _defaults(plan: ResponsePlan, frame: Frame) -> Defaults:
     """The default priors of a response; an offset moves the intercept of its own predictor."""
     mine = plan.rows(frame)
     offsets = {p.name: sum(_mean_offset(o, mine) for o in _offsets(p.terms, mine)) for p in plan.parts}
     return Defaults.of(mine, plan.response.name, partial(_response, plan), plan.family, {n: v for n, v in offsets.items() if v})
 
 
-def _response(plan: Plan, frame: Frame) -> np.ndarray:
+def _response(plan: ResponsePlan, frame: Frame) -> np.ndarray:
     return plan.response.values(frame, plan.family)
 
 
@@ -257,7 +257,7 @@ def _mean_offset(term: Offset, frame: Frame) -> float:
 class _Builder:
     """Builds one response model."""
 
-    plan: Plan
+    plan: ResponsePlan
     frame: Frame
     defaults: Defaults
     blocks: tuple[GroupBlock, ...]
@@ -295,7 +295,7 @@ class _Builder:
             raise self.plan.response.error(f"{law.what} cannot be combined with correlated responses", "add set_rescor(False)")
         return law
 
-    def terms(self, part: Part) -> Read:
+    def terms(self, part: PredictorPart) -> Read:
         """The learned terms of one predictor, in the order they are applied, and what it shares with others."""
         if part.terms is None:
             functions = {k: f for k, f in self.data2.items() if callable(f)}
@@ -312,7 +312,7 @@ class _Builder:
         terms = (population, *_offsets(part.terms, self.frame), *own, *effects)
         return Read(tuple(sorted(terms, key=lambda t: t.traits.stage)), shared, residual)
 
-    def special(self, part: Part) -> Read:
+    def special(self, part: PredictorPart) -> Read:
         """The special terms of a predictor."""
         assert part.terms is not None
         context = self.context(part)
@@ -320,7 +320,7 @@ class _Builder:
         residual = next((r.residual for r in reads if r.residual is not None), None)
         return Read(tuple(t for r in reads for t in r.terms), tuple(t for r in reads for t in r.shared), residual)
 
-    def population(self, part: Part, terms: Terms, taken: bool) -> Population:
+    def population(self, part: PredictorPart, terms: Terms, taken: bool) -> Population:
         """The population-level effects of a predictor; those of a nonlinear parameter are not centred unless asked for, as in brms.
 
         ``taken``: the joint law of the rows does not depend on an intercept.
@@ -339,7 +339,7 @@ class _Builder:
         formula = part.formula
         return Population(terms, part.where, default, formula.centred, cmc=formula.cmc, decomp=formula.decomp).learn(self.frame)
 
-    def context(self, part: Part) -> Context:
+    def context(self, part: PredictorPart) -> Context:
         """What special terms may know."""
         plan = self.plan
         assert part.terms is not None

@@ -11,14 +11,14 @@ from brim.errors import warn
 from brim.frames.columns import Factor, Numeric
 from brim.frames.frame import Frame
 from brim.language.expand import Call, Group, Name, Node, deparse
-from brim.model.plan import Plan
+from brim.model.plan import ResponsePlan
 
 __all__ = ["warn_of_doubtful_columns"]
 
 _MANY = 10  # levels that nobody means to have one coefficient each
 
 
-def warn_of_doubtful_columns(plans: Iterable[Plan], frame: Frame) -> None:
+def warn_of_doubtful_columns(plans: Iterable[ResponsePlan], frame: Frame) -> None:
     """A warning for each text column that spells numbers or has a level for almost every row, and for each group term the wrong way round.
 
     ``factor(x)`` says that levels are meant, and is not warned of.
@@ -27,7 +27,7 @@ def warn_of_doubtful_columns(plans: Iterable[Plan], frame: Frame) -> None:
         warn(message)
 
 
-def _doubts(plan: Plan, frame: Frame) -> Iterator[str]:
+def _doubts(plan: ResponsePlan, frame: Frame) -> Iterator[str]:
     for terms in (part.terms for part in plan.parts if part.terms is not None):
         groups = [g.terms.terms for g in terms.groups]
         for name in dict.fromkeys(f.name for t in (*terms.terms, *(t for g in groups for t in g)) for f in t if isinstance(f, Name)):

@@ -34,7 +34,7 @@ from brim.terms.facets import NewLevels
 from brim.terms.groups.effect import GroupEffect
 from brim.terms.groups.group import GroupBlock
 from brim.terms.latent import AbstractCurve, AbstractLatent
-from brim.terms.residuals.law import AbstractJointLaw, Margin
+from brim.terms.residuals.law import AbstractJointLaw, ResidualMargin
 
 __all__ = ["Model", "Predictor", "ResponseModel", "Scalar", "log_jacobian_function", "log_joint", "log_joint_function", "report_function"]
 
@@ -193,7 +193,7 @@ class ResponseModel:
             return self.residual.sample(key, self._margin(params, design, skip), params, design[self.residual.key])
         return truncated_sample(key, self.distribution(params, design, skip), design[self.data_key])
 
-    def _margin(self, params: Arrays, design: Arrays, skip: frozenset[str] = frozenset()) -> Margin:
+    def _margin(self, params: Arrays, design: Arrays, skip: frozenset[str] = frozenset()) -> ResidualMargin:
         """What the joint law of the rows needs to know of each."""
         assert self.residual is not None
         return self.residual.margin(self.dpars(params, design, skip), design[self.data_key], design[self.rows_key].shape[0])

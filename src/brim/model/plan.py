@@ -21,11 +21,11 @@ from brim.language.nodes import Name, chain, walk
 from brim.model.response import Response
 from brim.parameters.param import Where
 
-__all__ = ["Part", "Plan", "complete_rows", "read_plans"]
+__all__ = ["PredictorPart", "ResponsePlan", "complete_rows", "read_plans"]
 
 
 @dataclass(frozen=True)
-class Part:
+class PredictorPart:
     """The formula of one predicted parameter.
 
     ``terms`` is the expanded right-hand side; ``None`` for a nonlinear expression, whose parameters are ``nlpars`` and beside which
@@ -41,7 +41,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ResponsePlan:
     """One response: its formula, family and response side; after ``learn`` also the parts of its predictors."""
 
     formula: Formula
@@ -49,10 +49,10 @@ class Plan:
     response: Response
     resp: str
     columns: tuple[str, ...]
-    parts: tuple[Part, ...] = ()
+    parts: tuple[PredictorPart, ...] = ()
 
     @staticmethod
-    def read(formula: Formula, family: Any, multivariate: bool, frame: Frame) -> Plan:
+    def read(formula: Formula, family: Any, multivariate: bool, frame: Frame) -> ResponsePlan:
         """Read one response's formula; the family given with it comes before that of the whole model."""
         own = resolve_family(formula.family if formula.family is not None else family)
         formula = formula.with_autocor()
@@ -61,9 +61,9 @@ class Plan:
         if deparse(formula.left.response) == ".":
             raise BrimError("the formula has no response", source=str(formula.main), hint="'.' stands for the old one in update() only")
         response = Response(formula.left.response, formula.left.additions, formula.resp).learn_subset(frame)
-        return Plan(formula, own, response, formula.resp if multivariate else "", frame.names)
+        return ResponsePlan(formula, own, response, formula.resp if multivariate else "", frame.names)
 
-    def learn_subset(self, frame: Frame) -> Plan:
+    def learn_subset(self, frame: Frame) -> ResponsePlan:
         """The plan with the rows of its response learned."""
         return replace(self, response=self.response.learn_subset(frame))
 
@@ -106,7 +106,7 @@ class Plan:
             raise BrimError(f"subset() keeps no row for '{self.response.name}'")
         return out
 
-    def learn(self, frame: Frame) -> Plan:
+    def learn(self, frame: Frame) -> ResponsePlan:
         """The plan with its response and family learned from complete rows, and the parts these call for."""
         mine = self.rows(frame)
         response = self.response.learn(mine, self.family)
@@ -118,7 +118,7 @@ class Plan:
         _check_parameters(self.formula, family, self.columns)
         return replace(self, response=response, family=family, parts=self._parts(family))
 
-    def _parts(self, family: Family) -> tuple[Part, ...]:
+    def _parts(self, family: Family) -> tuple[PredictorPart, ...]:
         names = [s.name for s in family.dpars]
         fixed = dict(self.formula.fixed)
         predicted = [n for n in names if (n in family.mus and n not in fixed) or n in self.formula.parameters]
@@ -127,12 +127,12 @@ class Plan:
         parts = [self._part(n, Where(self.resp, "", n), family) for n in nonlinear] + parts
         return _in_order(parts)
 
-    def as_written(self) -> list[Part]:
+    def as_written(self) -> list[PredictorPart]:
         """The parts as the formula has them: distributional parameters, then nonlinear ones; brms' order of group effects."""
         given = self.formula.parameters
         return sorted(self.parts, key=lambda p: (p.where.nlpar != "", given.index(p.name) if p.name in given else -1))
 
-    def _part(self, name: str, where: Where, family: Family) -> Part:
+    def _part(self, name: str, where: Where, family: Family) -> PredictorPart:
         given = name in self.formula.parameters
         formula = self.formula.predictor(name) if given else self.formula.main
         if formula.nl and (formula.center or not formula.cmc or formula.sparse or formula.decomp != "none"):
@@ -141,17 +141,17 @@ class Plan:
         if formula.sparse and formula.decomp == "QR":
             raise BrimError('decomp = "QR" and sparse = TRUE exclude each other', source=str(formula), hint="leave one of them out")
         if not formula.nl:
-            return Part(name, where, formula, self.formula.terms(name if given else "mu", self.columns))
+            return PredictorPart(name, where, formula, self.formula.terms(name if given else "mu", self.columns))
         own = [n for n in self.formula.parameters if n not in (s.name for s in family.dpars)]
         if len(chain(formula.rhs, "+")) > 150:
             raise fault(formula.rhs, "a nonlinear formula of more than 150 sums", "make columns of what has no parameters")
         structure = expand(self.formula.autocor) if name == "mu" and self.formula.autocor is not None else None
-        return Part(name, where, formula, None, tuple(v for v in variables(formula.rhs) if v in own), structure)
+        return PredictorPart(name, where, formula, None, tuple(v for v in variables(formula.rhs) if v in own), structure)
 
 
-def _in_order(parts: list[Part]) -> tuple[Part, ...]:
+def _in_order(parts: list[PredictorPart]) -> tuple[PredictorPart, ...]:
     """Parts such that the parameters of each nonlinear expression come before it."""
-    done: list[Part] = []
+    done: list[PredictorPart] = []
     left = list(parts)
     while left:
         known = {p.name for p in done}
@@ -187,10 +187,10 @@ def _check_parameters(formula: Formula, family: Family, columns: tuple[str, ...]
                 )
 
 
-def read_plans(formula: Formula | MvFormula, family: Any, frame: Frame) -> tuple[list[Plan], Frame]:
+def read_plans(formula: Formula | MvFormula, family: Any, frame: Frame) -> tuple[list[ResponsePlan], Frame]:
     """The learned plan of every response, and the complete rows they were learned on."""
     families = _one_each(formula, family)
-    plans = [Plan.read(f, one, len(formula.formulas) > 1, frame) for f, one in zip(formula.formulas, families, strict=True)]
+    plans = [ResponsePlan.read(f, one, len(formula.formulas) > 1, frame) for f, one in zip(formula.formulas, families, strict=True)]
     for plan in plans:
         if frame.whole is not None and plan.response.subset is not None:
             raise fault(plan.response.subset.node, "subset() of data that are not in memory", "filter the data before: lazy.filter(...)")
@@ -198,7 +198,7 @@ def read_plans(formula: Formula | MvFormula, family: Any, frame: Frame) -> tuple
     return [p.learn_subset(frame).learn(frame) for p in plans], frame
 
 
-def _nothing_complete(frame: Frame, plans: Iterable[Plan]) -> BrimError:
+def _nothing_complete(frame: Frame, plans: Iterable[ResponsePlan]) -> BrimError:
     """The error where each row misses something: the columns that miss most."""
     used = list(dict.fromkeys(n for p in plans for n in columns_among(p.formula.variables(p.columns), frame)))
     missing = {name: int(frame[name].missing.sum()) for name in used}
@@ -223,7 +223,7 @@ def _one_each(formula: Formula | MvFormula, family: Any) -> list[Any]:
     return list(family)
 
 
-def complete_rows(frame: Frame, plans: Iterable[Plan]) -> Frame:
+def complete_rows(frame: Frame, plans: Iterable[ResponsePlan]) -> Frame:
     """The rows that have all that each response uses.
 
     What ``subset()`` learns (``x > mean(x)``), it learns from these rows, so that they are looked at again until none is left out.

@@ -13,7 +13,7 @@ from jax.scipy.stats import norm, t
 from brim.design.splines.call import SmoothCall
 from brim.design.splines.effects import Slopes
 from brim.design.splines.mixed import Single, mgcv_order
-from brim.design.splines.tensor import Separate
+from brim.design.splines.tensor import SeparateTensor
 from brim.errors import BrimError
 from brim.frames.frame import Frame
 from brim.language.expand import deparse, fault
@@ -195,7 +195,7 @@ class _Named:
     @staticmethod
     def of(smooth: Smooth, frame: Frame) -> _Named:
         basis, curves = smooth.smooth, len(smooth.levels)
-        if not isinstance(basis, Single | Slopes | Separate) or (isinstance(basis, Single) and basis.fixed):
+        if not isinstance(basis, Single | Slopes | SeparateTensor) or (isinstance(basis, Single) and basis.fixed):
             raise fault(
                 smooth.call, f"stan_gamm4() has no prior for {deparse(smooth.call)}", "use s() or t2() with a penalty, or brim.brm()"
             )

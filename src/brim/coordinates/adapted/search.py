@@ -23,7 +23,7 @@ from brim.coordinates.adapted.sums import working
 from brim.coordinates.plan import Plan
 from brim.infer.approximate.ascent import Evaluate, ascend
 from brim.infer.approximate.laplace import laplace, start_from
-from brim.infer.nuts.chain import Chain
+from brim.infer.nuts.chain import MarkovChain
 from brim.infer.nuts.control import Control
 from brim.infer.nuts.program import Program, device_data, precompile
 from brim.infer.nuts.progress import Report
@@ -85,7 +85,7 @@ class Search:
     def density(self, work: Working) -> Evaluate:
         """``theta -> log density and gradient`` at ``e = 0``."""
         data = {**self.known, "working": device_data(work)}
-        chain = Chain(self.program, data, chain_stream(self.seed, 0), self.control, threading.Event(), Report(0, 0, 0))
+        chain = MarkovChain(self.program, data, chain_stream(self.seed, 0), self.control, threading.Event(), Report(0, 0, 0))
         head, tail = self.plan.head, np.zeros(self.plan.dim - self.plan.head)
 
         def evaluate(theta: np.ndarray) -> tuple[float, np.ndarray]:
@@ -97,7 +97,7 @@ class Search:
     def inside(self, work: Working) -> Callable[[np.ndarray], np.ndarray]:
         """``q -> q`` with its effects drawn towards their modes until the density is finite (a bound of the data lies between)."""
         data = {**self.known, "working": device_data(work)}
-        chain = Chain(self.program, data, chain_stream(self.seed, 0), self.control, threading.Event(), Report(0, 0, 0))
+        chain = MarkovChain(self.program, data, chain_stream(self.seed, 0), self.control, threading.Event(), Report(0, 0, 0))
         head = self.plan.head
 
         def nearer(q: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from brim.coordinates.directions import Directions, Normal, directions
+from brim.coordinates.directions import Directions, NormalPriors, directions
 from brim.model.model import Model
 from brim.parameters.param import Param
 from brim.terms.base import AbstractTerm
@@ -72,7 +72,7 @@ class Basis:
         What one step of each coordinate of the model is.
     """
 
-    prior: Normal
+    prior: NormalPriors
     ref: np.ndarray
     map: np.ndarray
     log_det: float
@@ -121,7 +121,7 @@ def normal_elements(p: Param) -> tuple[int, ...]:
     return tuple(i for i in p.free if i not in laws or (laws[i].law in _NORMAL and laws[i].log_mass == 0.0))
 
 
-def normal_priors(params: Mapping[str, Param], coefficients: Iterable[Coefficients]) -> tuple[Normal, np.ndarray]:
+def normal_priors(params: Mapping[str, Param], coefficients: Iterable[Coefficients]) -> tuple[NormalPriors, np.ndarray]:
     """Their priors, and the units of their coordinates."""
     loc, scale, units = [], [], []
     for c in coefficients:
@@ -132,10 +132,10 @@ def normal_priors(params: Mapping[str, Param], coefficients: Iterable[Coefficien
             loc.append(float(args[0]))
             scale.append(float(args[1]))
             units.append(p.units[i] if p.units else 1.0)
-    return Normal(np.array(loc), np.array(scale)), np.array(units)
+    return NormalPriors(np.array(loc), np.array(scale)), np.array(units)
 
 
-def basis(prior: Normal, units: np.ndarray, root: np.ndarray, n: int) -> Basis | None:
+def basis(prior: NormalPriors, units: np.ndarray, root: np.ndarray, n: int) -> Basis | None:
     """From the triangular factor of ``(x, others, y)``: ``n`` weighted rows of these coefficients' columns, other columns, and response.
 
     ``None`` where neither data nor priors tell the coefficients apart.
@@ -151,7 +151,7 @@ def basis(prior: Normal, units: np.ndarray, root: np.ndarray, n: int) -> Basis |
     return Basis(prior, found.map @ e, found.map, found.log_det, found.precision, units)
 
 
-def _penalised(rows: np.ndarray, y: np.ndarray, free: int, found: Directions, prior: Normal, noise: float) -> np.ndarray:
+def _penalised(rows: np.ndarray, y: np.ndarray, free: int, found: Directions, prior: NormalPriors, noise: float) -> np.ndarray:
     """``e`` of least squares with the priors as more rows; the last ``free`` columns are without."""
     weight = noise * prior.root
     proper = weight > 0.0

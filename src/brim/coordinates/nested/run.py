@@ -21,7 +21,7 @@ from brim.coordinates.plan import Plan, joined
 from brim.frames.frame import Frame
 from brim.infer.approximate.importance import importance_sample, resampled
 from brim.infer.approximate.normal import counted, judged
-from brim.infer.approximate.proposal import Split
+from brim.infer.approximate.proposal import SplitProposal
 from brim.infer.approximate.surface import settled_mode
 from brim.infer.info import Info
 from brim.infer.nuts.control import Control
@@ -80,10 +80,10 @@ def nested_draws(
 
     n = chains * counted(draws, thin)
 
-    def law(mode: np.ndarray, covariance: np.ndarray) -> Split:
-        return Split.around(mode, covariance, lambda q: values(q, np.full(len(q), -1)), np.zeros(m), np.ones(m))
+    def law(mode: np.ndarray, covariance: np.ndarray) -> SplitProposal:
+        return SplitProposal.around(mode, covariance, lambda q: values(q, np.full(len(q), -1)), np.zeros(m), np.ones(m))
 
-    def elsewhere() -> Split:
+    def elsewhere() -> SplitProposal:
         mode, covariance = settled_mode(lambda theta: _at_center(points, theta, m), found.mode, found.covariance, rng)
         points.start_from(mode, np.sqrt(np.diag(covariance)))
         kept.clear()

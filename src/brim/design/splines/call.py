@@ -14,7 +14,7 @@ from brim.design.splines.bases import BASES, OVER_FACTORS, REFUSED
 from brim.design.splines.basis import AbstractBasis
 from brim.design.splines.effects import Independent
 from brim.design.splines.mixed import AbstractSmooth, Single
-from brim.design.splines.tensor import Margin, Separate, Summed
+from brim.design.splines.tensor import SeparateTensor, Summed, TensorMargin
 from brim.errors import suggest, warn
 from brim.language.expand import Call, Constant, Name, Node, Number, Paren, Text, Unary, arguments, deparse, fault
 from brim.limits import within
@@ -218,12 +218,12 @@ class SmoothCall:
         margins = self._margins(levels, knots, data2)
         if self.call.fn == "t2":
             orders = tuple(int(v or 0) for v in self.numbers("ord")) or None
-            return Separate(margins, self.flag("full"), orders, centred)
+            return SeparateTensor(margins, self.flag("full"), orders, centred)
         return Summed(margins, self.call.fn == "ti", centred)
 
     def _margins(
         self, levels: tuple[tuple[str, ...], ...], knots: Mapping[str, np.ndarray], data2: Mapping[str, Any]
-    ) -> tuple[Margin, ...]:
+    ) -> tuple[TensorMargin, ...]:
         d = [int(v or 1) for v in self.numbers("d")] or [1] * len(levels)
         if sum(d) != len(levels):
             raise fault(self.options["d"], f"the dimensions d sum to {sum(d)}, and there are {len(levels)} covariates")
@@ -238,7 +238,7 @@ class SmoothCall:
             if (name in OVER_FACTORS and name != "re") or (any(mine) and name != "re"):
                 raise fault(self.call, f'a margin with bs = "{name}" cannot be built here', 'a factor makes a margin with bs = "re"')
             asked = self._with_knots(Asked(self.call, name, names, mine, int(size or 5**width), order or (), extras=extras), knots)
-            out.append(Margin(Independent(tuple(len(v) for v in mine)) if name == "re" else self._basis(asked), columns))
+            out.append(TensorMargin(Independent(tuple(len(v) for v in mine)) if name == "re" else self._basis(asked), columns))
         return tuple(out)
 
     def _m_list(self) -> tuple[tuple[float | None, ...], ...]:

@@ -12,12 +12,12 @@ from brim.design.splines.basis import AbstractBasis, columns_of_null, in_blocks,
 from brim.design.splines.mixed import AbstractSmooth
 from brim.errors import BrimError
 
-__all__ = ["Margin", "Separate", "Summed"]
+__all__ = ["SeparateTensor", "Summed", "TensorMargin"]
 
 
 @final
 @dataclass(frozen=True)
-class Margin:
+class TensorMargin:
     """The basis of some of the covariates, ``columns``, with ``maps`` to penalised functions and, after them, unpenalised ones."""
 
     basis: AbstractBasis
@@ -34,7 +34,7 @@ class Margin:
     def size(self) -> int:
         return self.maps.shape[1]
 
-    def learn(self, x: np.ndarray, centred: bool = False, values_at_points: bool = False) -> Margin:
+    def learn(self, x: np.ndarray, centred: bool = False, values_at_points: bool = False) -> TensorMargin:
         """Orthonormal eigenvectors of the penalty.
 
         ``values`` are the eigenvalues divided by ``|S|_1``; ``rows`` the training rows' sums of sizes in the basis as given.
@@ -55,7 +55,7 @@ class Margin:
         values, rows = values / np.abs(penalty).sum(axis=0).max(), np.abs(design).sum(axis=1)
         return replace(self, basis=basis, maps=maps, rank=rank, values=values, rows=rows)
 
-    def scaled(self, x: np.ndarray) -> Margin:
+    def scaled(self, x: np.ndarray) -> TensorMargin:
         """Penalised functions with a penalty of one each, and both parts scaled to a mean square of one.
 
         Unpenalised functions are made of one size, and turned to their principal axes about the mean, the constant first.
@@ -74,7 +74,7 @@ class Margin:
         return replace(self, maps=maps)
 
 
-def _products(margins: tuple[Margin, ...], x: np.ndarray, which: np.ndarray) -> np.ndarray:
+def _products(margins: tuple[TensorMargin, ...], x: np.ndarray, which: np.ndarray) -> np.ndarray:
     """Products of marginal functions; ``which (columns, margins)`` says of which."""
     out = np.ones((len(x), len(which)))
     for j, margin in enumerate(margins):
@@ -82,7 +82,7 @@ def _products(margins: tuple[Margin, ...], x: np.ndarray, which: np.ndarray) -> 
     return out
 
 
-def _blocks(margins: tuple[Margin, ...], full: bool) -> list[tuple[int, np.ndarray]]:
+def _blocks(margins: tuple[TensorMargin, ...], full: bool) -> list[tuple[int, np.ndarray]]:
     """Groups of products that share a penalty, each with its number of penalised margins.
 
     The first margin's part (penalised, unpenalised) runs fastest over groups, its functions slowest within a group. With
@@ -101,14 +101,14 @@ def _blocks(margins: tuple[Margin, ...], full: bool) -> list[tuple[int, np.ndarr
 
 @final
 @dataclass(frozen=True)
-class Separate(AbstractSmooth):
+class SeparateTensor(AbstractSmooth):
     """``t2``: products of penalised and unpenalised marginal functions, each group with a standard deviation of its own.
 
     Products of unpenalised functions only have no penalty, and are made to sum to zero over the training rows. All columns with a
     penalty are divided by ``|X|_inf`` of the whole design. ``orders``: keep only groups with so many penalised margins.
     """
 
-    margins: tuple[Margin, ...] = field(compare=False)
+    margins: tuple[TensorMargin, ...] = field(compare=False)
     full: bool = False
     orders: tuple[int, ...] | None = None
     constrain: bool = True
@@ -165,7 +165,7 @@ class Summed(AbstractSmooth):
     precision ``sum_j D_qj / sds_j^2``. ``interaction`` (``ti``) takes main effects out by centring every margin.
     """
 
-    margins: tuple[Margin, ...] = field(compare=False)
+    margins: tuple[TensorMargin, ...] = field(compare=False)
     interaction: bool = False
     constrain: bool = True
     sizes: tuple[int, ...] = ()

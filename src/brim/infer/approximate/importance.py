@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from brim.infer.approximate.normal import counted, from_mode, judged
-from brim.infer.approximate.proposal import Split
+from brim.infer.approximate.proposal import SplitProposal
 from brim.infer.approximate.psis import psis
 from brim.infer.info import Info
 from brim.infer.target import Draws, Target
@@ -54,7 +54,9 @@ class Sample:
         return float(1.0 / (len(self.q) * np.exp(2.0 * self.log_weights).sum()))
 
 
-def importance_sample(values: Values, law: Split, n: int, rng: np.random.Generator, elsewhere: Callable[[], Split] | None = None) -> Sample:
+def importance_sample(
+    values: Values, law: SplitProposal, n: int, rng: np.random.Generator, elsewhere: Callable[[], SplitProposal] | None = None
+) -> Sample:
     """``n`` weighted points of a density.
 
     A round of few points tells how well the law fits. One that does not is replaced: by the law around the maximum of a quadratic
@@ -102,7 +104,7 @@ def importance_sample(values: Values, law: Split, n: int, rng: np.random.Generat
     return extend(n - len(q))
 
 
-def _refitted(sample: Sample, lp: np.ndarray, law: Split, values: Values, moments: bool) -> Split | None:
+def _refitted(sample: Sample, lp: np.ndarray, law: SplitProposal, values: Values, moments: bool) -> SplitProposal | None:
     """A better law, if the sample is enough to tell."""
     weights = np.exp(sample.log_weights)
     if not moments:
@@ -112,12 +114,12 @@ def _refitted(sample: Sample, lp: np.ndarray, law: Split, values: Values, moment
     return law.matched(sample.q, weights) if _tells(sample, law) else None
 
 
-def _tells(sample: Sample, law: Split) -> bool:
+def _tells(sample: Sample, law: SplitProposal) -> bool:
     """Whether there are effective draws enough to fit a law to."""
     return sample.efficiency * len(sample.q) > FEW * law.dim
 
 
-def _weighted(q: np.ndarray, found: np.ndarray, laws: list[Split], sizes: list[int]) -> Sample:
+def _weighted(q: np.ndarray, found: np.ndarray, laws: list[SplitProposal], sizes: list[int]) -> Sample:
     """Weights against the mixture of all laws."""
     parts = [math.log(size / len(q)) + law.log_density(q) for law, size in zip(laws, sizes, strict=True) if size]
     log_weights, k = psis(found - np.logaddexp.reduce(parts, axis=0))
@@ -160,7 +162,7 @@ def sample_importance(target: Target, *, chains: int, draws: int, thin: int = 1,
     density, found, rng, seed = from_mode(target, seed)
     n = chains * counted(draws, thin)
     nothing = np.empty(0)
-    law = Split.around(found.mode, found.covariance, density.values, nothing, nothing)
+    law = SplitProposal.around(found.mode, found.covariance, density.values, nothing, nothing)
     sample = importance_sample(lambda q, _: density.values(q), law, n, rng)
     chosen = resampled(sample.log_weights, n, rng)
     q = sample.q[chosen].reshape(chains, -1, target.dim)

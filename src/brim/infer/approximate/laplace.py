@@ -14,7 +14,7 @@ import numpy as np
 
 from brim.compile.session import float64
 from brim.infer.approximate.ascent import Evaluate, ascend, scales
-from brim.infer.nuts.chain import Chain
+from brim.infer.nuts.chain import MarkovChain
 from brim.infer.nuts.control import Control
 from brim.infer.nuts.program import device_data, precompile
 from brim.infer.nuts.progress import Report
@@ -118,7 +118,7 @@ def laplace_start(target: Target, control: Control, chains: int, seed: int) -> S
     program = precompile(target, control).result()
     with float64():
         data = device_data(target.data)
-        chain = Chain(program, data, chain_stream(seed, 0), control, threading.Event(), Report(0, 0, 0))
+        chain = MarkovChain(program, data, chain_stream(seed, 0), control, threading.Event(), Report(0, 0, 0))
 
         def evaluate(q: np.ndarray) -> tuple[float, np.ndarray]:
             point = chain.place(q).point
@@ -145,7 +145,7 @@ def best_start(
     """
     program = precompile(target, control).result()
     with float64():
-        chain = Chain(program, device_data(target.data), chain_stream(seed, 0), control, threading.Event(), Report(0, 0, 0))
+        chain = MarkovChain(program, device_data(target.data), chain_stream(seed, 0), control, threading.Event(), Report(0, 0, 0))
 
         def evaluate(q: np.ndarray) -> tuple[float, np.ndarray]:
             point = chain.place(q).point

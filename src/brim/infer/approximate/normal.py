@@ -19,13 +19,13 @@ from brim.infer.info import Info
 from brim.infer.nuts.sampling import fresh_seed
 from brim.infer.target import Draws, Target, UnsuitedError
 
-__all__ = ["Normal", "as_draws", "counted", "from_mode", "judged", "sample_laplace"]
+__all__ = ["NormalApproximation", "as_draws", "counted", "from_mode", "judged", "sample_laplace"]
 
 ATTEMPTS = 3  # starting points tried for a mode
 
 
 @dataclass(frozen=True)
-class Normal:
+class NormalApproximation:
     """``N(mean, factor factor')``; ``factor`` is lower triangular ``(n, n)``, or ``(n,)`` for independent coordinates."""
 
     mean: np.ndarray
@@ -55,7 +55,9 @@ def judged(what: str, k: float) -> Info:
     return {"khat": k, "verdict": f"{what}: Pareto k-hat {k:.2f}, {verdict(k)}"}
 
 
-def as_draws(density: Density, law: Normal, *, what: str, rng: np.random.Generator, shape: tuple[int, int], info: Info) -> Draws:
+def as_draws(
+    density: Density, law: NormalApproximation, *, what: str, rng: np.random.Generator, shape: tuple[int, int], info: Info
+) -> Draws:
     """Draws ``shape = (chains, draws)`` from an approximation of a target, and how good it is.
 
     ``stats`` has ``lp``, the target's log density; ``info`` gets ``khat`` and ``verdict``, and what chains may start from.
@@ -116,7 +118,7 @@ def sample_laplace(target: Any, *, chains: int, draws: int, thin: int = 1, seed:
     """
     clock = time.perf_counter()
     density, found, rng, seed = from_mode(target, seed)
-    law = Normal(found.mode, np.linalg.cholesky(found.covariance))
+    law = NormalApproximation(found.mode, np.linalg.cholesky(found.covariance))
     info: Info = {"engine": "laplace", "seed": seed, "thin": thin}
     out = as_draws(density, law, what="Laplace approximation", rng=rng, shape=(chains, counted(draws, thin)), info=info)
     out.info["sampling_seconds"] = time.perf_counter() - clock

@@ -14,7 +14,7 @@ import numpy as np
 
 from brim.infer.approximate.surface import quadratic_fit
 
-__all__ = ["Split", "points"]
+__all__ = ["SplitProposal", "points"]
 
 HEAVY = 0.2  # how often an axis has exponential tails
 AXES = (1.5, 5.0, 6.0)  # where the density is looked at along the axes, in standard deviations: its width, its slope in the tail
@@ -28,7 +28,7 @@ _BOUND = 1.45  # of the difference of the two scales of a split normal law of va
 
 
 @dataclass(frozen=True)
-class Split:
+class SplitProposal:
     """A split law.
 
     Attributes
@@ -60,7 +60,7 @@ class Split:
     @staticmethod
     def around(
         mode: np.ndarray, covariance: np.ndarray, values: Callable[[np.ndarray], np.ndarray], center: np.ndarray, spread: np.ndarray
-    ) -> Split:
+    ) -> SplitProposal:
         """From a mode and its curvature, the scales by how the log density falls to either side of each axis."""
         low, m = np.linalg.cholesky(covariance), len(center)
         steps = np.concatenate([[-x * low.T, x * low.T] for x in AXES])  # (2 distances, dim, dim)
@@ -70,9 +70,11 @@ class Split:
         with np.errstate(all="ignore"):
             scales = AXES[0] / np.sqrt(2.0 * near)
             tails = (AXES[2] - AXES[1]) / (farther - far)
-        return Split(mode, low, _within(scales, RANGE), _within(tails, TAILS), center, spread)
+        return SplitProposal(mode, low, _within(scales, RANGE), _within(tails, TAILS), center, spread)
 
-    def fitted(self, q: np.ndarray, lp: np.ndarray, weights: np.ndarray, values: Callable[[np.ndarray], np.ndarray]) -> Split | None:
+    def fitted(
+        self, q: np.ndarray, lp: np.ndarray, weights: np.ndarray, values: Callable[[np.ndarray], np.ndarray]
+    ) -> SplitProposal | None:
         """The law around the maximum of a quadratic function fitted to log densities; ``None`` where it has none.
 
         Its first coordinates have all products, the others squares.
@@ -91,9 +93,9 @@ class Split:
             return None
         covariance = self.low @ np.linalg.inv(curvature) @ self.low.T
         mode = self.mode + self.low @ np.linalg.solve(curvature, slope)
-        return Split.around(mode, covariance, values, self.center + self.spread * own_slope / own, self.spread / np.sqrt(own))
+        return SplitProposal.around(mode, covariance, values, self.center + self.spread * own_slope / own, self.spread / np.sqrt(own))
 
-    def matched(self, q: np.ndarray, weights: np.ndarray) -> Split | None:
+    def matched(self, q: np.ndarray, weights: np.ndarray) -> SplitProposal | None:
         """The law with the mean, the covariance and, along its axes, skewness and tails of draws; ``None`` without a covariance."""
         q = q[:, : self.dim]
         mean = weights @ q
@@ -111,7 +113,7 @@ class Split:
         right = 0.5 * (gap + np.sqrt(gap**2 + 4.0 * product))
         tails = np.stack([_tails(-y, weights), _tails(y, weights)])
         location = mean - low @ (math.sqrt(2.0 / math.pi) * gap)
-        return Split(location, low, np.stack([right - gap, right]), tails, self.center, self.spread)
+        return SplitProposal(location, low, np.stack([right - gap, right]), tails, self.center, self.spread)
 
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """``(n, dim + m)``."""

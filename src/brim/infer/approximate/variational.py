@@ -21,7 +21,7 @@ from brim.compile.session import float64
 from brim.errors import warn
 from brim.infer.approximate.ascent import ascend, scales
 from brim.infer.approximate.evaluate import Density, compiled, finite_point
-from brim.infer.approximate.normal import Normal, as_draws, counted
+from brim.infer.approximate.normal import NormalApproximation, as_draws, counted
 from brim.infer.info import Info
 from brim.infer.nuts.random import chain_stream, normals, substream
 from brim.infer.nuts.sampling import fresh_seed
@@ -38,7 +38,7 @@ ENOUGH = 0.01  # gain in ELBO a block that counts as none, whatever its noise
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 
 
-class Law(NamedTuple):
+class Variational(NamedTuple):
     """``N(mean, L L')`` in whitened coordinates; ``lower`` is the strict lower triangle of ``L``, of shape (0, 0) for ``meanfield``."""
 
     mean: Any
@@ -49,9 +49,9 @@ class Law(NamedTuple):
 class Adam(NamedTuple):
     """A law on its way, with the running moments of its gradient."""
 
-    law: Law
-    first: Law
-    second: Law
+    law: Variational
+    first: Variational
+    second: Variational
     steps: Any
 
 
@@ -89,12 +89,12 @@ def _sample(target: Target, *, name: str, full: bool, chains: int, draws: int, t
     return out
 
 
-def _fit(density: Density, origin: np.ndarray, unit: np.ndarray, full: bool, seed: int) -> tuple[Law, float, int, bool]:
+def _fit(density: Density, origin: np.ndarray, unit: np.ndarray, full: bool, seed: int) -> tuple[Variational, float, int, bool]:
     """The law, its ELBO (of whitened coordinates), the steps made, and whether the ELBO stopped rising."""
     n = len(origin)
     side = n if full else 0
-    law = Law(np.zeros(n), np.zeros(n), np.zeros((side, side)))
-    zero = Law(np.zeros(n), np.zeros(n), np.zeros((side, side)))
+    law = Variational(np.zeros(n), np.zeros(n), np.zeros((side, side)))
+    zero = Variational(np.zeros(n), np.zeros(n), np.zeros((side, side)))
     state = Adam(law, zero, zero, np.float64(0.0))
     shapes = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(np.shape(x), np.result_type(x)), (state, origin, unit, np.uint64(0), np.float64(0))
@@ -121,11 +121,11 @@ def _fit(density: Density, origin: np.ndarray, unit: np.ndarray, full: bool, see
 def _block(log_prob: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     """``BLOCK`` steps of Adam: the state after them, the average law over them, and the ELBO at each."""
 
-    def run(state: Adam, origin: Any, unit: Any, stream: Any, rate: Any, data: Any) -> tuple[Adam, Law, Any]:
+    def run(state: Adam, origin: Any, unit: Any, stream: Any, rate: Any, data: Any) -> tuple[Adam, Variational, Any]:
         def whitened(x: Any) -> Any:
             return log_prob(origin + unit * x, data)
 
-        def step(carry: tuple[Adam, Law], _: None) -> tuple[tuple[Adam, Law], Any]:
+        def step(carry: tuple[Adam, Variational], _: None) -> tuple[tuple[Adam, Variational], Any]:
             state, total = carry
             z = normals(substream(stream, state.steps), DRAWS * origin.shape[0]).reshape(DRAWS, -1)
             elbo, gradient = jax.value_and_grad(partial(_elbo, whitened, z))(state.law)
@@ -138,7 +138,7 @@ def _block(log_prob: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     return run
 
 
-def _elbo(whitened: Callable[[Any], Any], z: Any, law: Law) -> Any:
+def _elbo(whitened: Callable[[Any], Any], z: Any, law: Variational) -> Any:
     """Average of ``log posterior - log law`` at draws of the law; the law's own parameters count as fixed in the second term."""
     x = law.mean + _factor_times(law, z)
     fixed = jax.tree.map(lax.stop_gradient, law)
@@ -152,12 +152,12 @@ def _elbo(whitened: Callable[[Any], Any], z: Any, law: Law) -> Any:
     return jnp.mean(jax.vmap(whitened)(x) - log_law)
 
 
-def _factor_times(law: Law, z: Any) -> Any:
+def _factor_times(law: Variational, z: Any) -> Any:
     moved = jnp.exp(law.log_diagonal) * z
     return moved + z @ jnp.tril(law.lower, -1).T if law.lower.size else moved
 
 
-def _ascended(state: Adam, gradient: Law, rate: Any) -> Adam:
+def _ascended(state: Adam, gradient: Variational, rate: Any) -> Adam:
     steps = state.steps + 1.0
     first = jax.tree.map(lambda m, g: BETA_1 * m + (1.0 - BETA_1) * g, state.first, gradient)
     second = jax.tree.map(lambda v, g: BETA_2 * v + (1.0 - BETA_2) * g**2, state.second, gradient)
@@ -166,10 +166,10 @@ def _ascended(state: Adam, gradient: Law, rate: Any) -> Adam:
     return Adam(law, first, second, steps)
 
 
-def _normal(law: Law, origin: np.ndarray, unit: np.ndarray) -> Normal:
+def _normal(law: Variational, origin: np.ndarray, unit: np.ndarray) -> NormalApproximation:
     """The law in the target's coordinates."""
     diagonal = np.exp(law.log_diagonal)
     mean = origin + unit * law.mean
     if not law.lower.size:
-        return Normal(mean, unit * diagonal)
-    return Normal(mean, unit[:, None] * (np.tril(law.lower, -1) + np.diag(diagonal)))
+        return NormalApproximation(mean, unit * diagonal)
+    return NormalApproximation(mean, unit[:, None] * (np.tril(law.lower, -1) + np.diag(diagonal)))

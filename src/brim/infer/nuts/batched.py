@@ -21,7 +21,7 @@ from brim.compile.placed import Placed
 from brim.compile.session import float64
 from brim.infer.nuts.control import Control
 from brim.infer.nuts.program import Program, metric_of, new_state, rows_of, sizes
-from brim.infer.nuts.tree import Settings, make_chunk
+from brim.infer.nuts.tree import TreeSettings, make_chunk
 from brim.infer.target import Target
 
 __all__ = ["Batch", "placed_data", "precompile_batched"]
@@ -31,7 +31,7 @@ def precompile_batched(target: Target, control: Control, chains: int, placed: Pl
     """As ``precompile``: a program whose arguments, but for the data, have chains along their first axis."""
     depth, metric, rows = sizes(control), metric_of(target, control), rows_of(target.dim)
     state = new_state(np.zeros(target.dim), metric, np.ones(target.dim), 1.0)
-    one = (state, np.uint64(0), np.int32(0), Settings(np.bool_(False), np.int32(1), np.float64(0.8)))
+    one = (state, np.uint64(0), np.int32(0), TreeSettings(np.bool_(False), np.int32(1), np.float64(0.8)))
     state, stream, n, settings = jax.tree.map(lambda x: np.broadcast_to(x, (chains, *np.shape(x))), one)
     log_prob = target.log_prob if control.precision == "float64" else _in_float32(target.log_prob)
     return compiled(

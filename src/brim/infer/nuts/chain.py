@@ -12,9 +12,9 @@ import numpy as np
 from brim.infer.nuts.control import Control
 from brim.infer.nuts.program import Program, new_state
 from brim.infer.nuts.progress import Report
-from brim.infer.nuts.tree import STATS, Settings, State
+from brim.infer.nuts.tree import STATS, State, TreeSettings
 
-__all__ = ["Chain", "Halted"]
+__all__ = ["Halted", "MarkovChain"]
 
 CHUNK_SECONDS = 0.1
 STEADY = 32  # iterations of a chunk whose length must not depend on time
@@ -26,7 +26,7 @@ class Halted(Exception):
     """The other chains failed or the user interrupted: leave quietly."""
 
 
-class Chain:
+class MarkovChain:
     """Runs a program chunk by chunk; between chunks it reports progress and looks whether to stop.
 
     Attributes
@@ -59,7 +59,7 @@ class Chain:
 
     def once(self, state: State, stream: np.uint64) -> tuple[State, np.ndarray]:
         """A trajectory of one leapfrog step from ``state``, which stays the chain's own: the state after it and its statistics."""
-        settings = Settings(np.bool_(False), np.int32(1), np.float64(self.control.adapt_delta))
+        settings = TreeSettings(np.bool_(False), np.int32(1), np.float64(self.control.adapt_delta))
         after, _, stats = self.program.run(state, self.data, stream, np.int32(1), settings)
         return after, np.asarray(stats)[0]
 
@@ -73,7 +73,7 @@ class Chain:
     ) -> None:
         """Run ``n`` iterations; ``sink(done, draws, stats)`` gets each chunk's rows, ``done`` being the iterations before it."""
         depth = self.control.max_treedepth if max_treedepth is None else min(max_treedepth, self.control.max_treedepth)
-        settings = Settings(np.bool_(adapting), np.int32(depth), np.float64(self.control.adapt_delta))
+        settings = TreeSettings(np.bool_(adapting), np.int32(depth), np.float64(self.control.adapt_delta))
         done = 0
         while done < n:
             if self.halt.is_set():

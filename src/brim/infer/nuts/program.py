@@ -15,7 +15,7 @@ from brim.infer.nuts.control import Control
 from brim.infer.nuts.metric import METRICS, AbstractMetric
 from brim.infer.nuts.split import Split
 from brim.infer.nuts.stepsize import restart
-from brim.infer.nuts.tree import Point, Settings, State, make_chunk
+from brim.infer.nuts.tree import Point, State, TreeSettings, make_chunk
 from brim.infer.target import Target
 
 __all__ = ["Program", "device_data", "metric_of", "new_state", "precompile", "rows_of", "sizes"]
@@ -48,7 +48,7 @@ def precompile(target: Target, control: Control) -> Future[Program]:
     """
     depth, metric, rows = sizes(control), metric_of(target, control), rows_of(target.dim)
     state = new_state(np.zeros(target.dim), metric, np.ones(target.dim), 1.0)
-    settings = Settings(np.bool_(False), np.int32(1), np.float64(0.8))
+    settings = TreeSettings(np.bool_(False), np.int32(1), np.float64(0.8))
     return compiled(
         ("sampler", target.log_prob, metric, rows, depth),
         lambda: make_chunk(target.log_prob, metric, rows, depth),

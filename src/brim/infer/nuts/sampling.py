@@ -19,7 +19,7 @@ from brim.compile.session import float64
 from brim.errors import BrimError
 from brim.infer.info import Info
 from brim.infer.nuts.batched import Batch, placed_data, precompile_batched
-from brim.infer.nuts.chain import Chain, Halted
+from brim.infer.nuts.chain import Halted, MarkovChain
 from brim.infer.nuts.checkpoint import Checkpoint
 from brim.infer.nuts.control import Control
 from brim.infer.nuts.program import Program, device_data, new_state, precompile
@@ -36,7 +36,7 @@ _POLL = 0.1  # seconds between looks at the chains
 
 
 @dataclass(frozen=True)
-class Plan:
+class Task:
     """What every chain is to do."""
 
     target: Target
@@ -132,7 +132,7 @@ def sample(
     _check_counts(target, chains=chains, warmup=warmup, draws=draws, thin=thin, cores=cores, start=start)
     seed = fresh_seed() if seed is None else int(seed)
     cores = min(chains, processors() if cores is None else cores)
-    plan = Plan(target, control, warmup, draws, thin, seed, start, stop, measure, checkpoint, placed, first)
+    plan = Task(target, control, warmup, draws, thin, seed, start, stop, measure, checkpoint, placed, first)
     compiling = precompile(target, control) if placed is None else precompile_batched(target, control, chains, placed)
     reused = compiling.done()
     if checkpoint is not None:
@@ -162,7 +162,7 @@ def fresh_seed() -> int:
 class _Run:
     """The arrays that the chains fill, each its own row."""
 
-    def __init__(self, plan: Plan, chains: int) -> None:
+    def __init__(self, plan: Task, chains: int) -> None:
         kept = -(-plan.draws // plan.thin)
         self.plan = plan
         self.q = np.empty((chains, kept, plan.target.dim))
@@ -235,7 +235,7 @@ class _Run:
         plan, report = self.plan, self.reports[number]
         with float64():
             clock = time.perf_counter()
-            chain = Chain(program, data, chain_stream(plan.seed, plan.first + number), plan.control, self.halt, report)
+            chain = MarkovChain(program, data, chain_stream(plan.seed, plan.first + number), plan.control, self.halt, report)
             steps = self._begin(chain, number, program)
             warm_up(chain, plan, number)
             self.times[number] = Times(time.perf_counter() - clock, 0.0, report.leapfrogs if steps is None else steps)
@@ -255,7 +255,7 @@ class _Run:
             chain.keep(chain.state, True)
             self.times[number].sampling = time.perf_counter() - clock
 
-    def _begin(self, chain: Chain, number: int, program: Program) -> int | None:
+    def _begin(self, chain: MarkovChain, number: int, program: Program) -> int | None:
         """Put a chain where it was left, if it is in a checkpoint, and keep it there; the leapfrog steps of a warm-up that was done."""
         plan, checkpoint = self.plan, self.plan.checkpoint
         if checkpoint is None:
@@ -331,7 +331,7 @@ class _Run:
 _KINDS: dict[str, type] = {"n_steps": np.int64, "diverging": np.bool_, "tree_depth": np.int64}
 
 
-def warm_up(chain: Chain, plan: Plan, number: int) -> None:
+def warm_up(chain: MarkovChain, plan: Task, number: int) -> None:
     """Place the chain, find a first step size, and adapt."""
     known = plan.start is not None and plan.start.inv_mass is not None
     strategy: AbstractWarmup = FromStart() if known else Windows()

@@ -20,7 +20,7 @@ from brim.infer.nuts.metric import AbstractMetric
 from brim.infer.nuts.random import normals, substream, uniform
 from brim.infer.nuts.stepsize import StepSize, update
 
-__all__ = ["STATS", "Settings", "State", "make_chunk"]
+__all__ = ["STATS", "State", "TreeSettings", "make_chunk"]
 
 STATS = ("lp", "acceptance_rate", "n_steps", "diverging", "tree_depth", "step_size", "energy")
 
@@ -51,7 +51,7 @@ class Phase(NamedTuple):
     path: Any
 
 
-class Settings(NamedTuple):
+class TreeSettings(NamedTuple):
     """What may change between chunks without compiling again."""
 
     adapting: Any
@@ -133,7 +133,7 @@ def make_chunk(log_prob: Callable[[Any, Any], Any], metric: AbstractMetric, rows
     """
     value_and_grad = jax.value_and_grad(log_prob)
 
-    def chunk(state: State, data: Any, stream: Any, n: Any, settings: Settings) -> tuple[State, Any, Any]:
+    def chunk(state: State, data: Any, stream: Any, n: Any, settings: TreeSettings) -> tuple[State, Any, Any]:
         def gradient(q: Any) -> tuple[Any, Any]:
             return value_and_grad(q, data)
 
@@ -153,7 +153,7 @@ def make_chunk(log_prob: Callable[[Any, Any], Any], metric: AbstractMetric, rows
 
 
 def transition(
-    state: State, gradient: Callable[[Any], Any], metric: AbstractMetric, stream: Any, settings: Settings, max_depth: int
+    state: State, gradient: Callable[[Any], Any], metric: AbstractMetric, stream: Any, settings: TreeSettings, max_depth: int
 ) -> tuple[Tree, Any]:
     """One NUTS iteration: a fresh momentum, then double the trajectory until it turns, diverges or is deep enough."""
     point = state.point
@@ -168,7 +168,7 @@ def transition(
     return lax.while_loop(growing, lambda tree: double(tree, flow), tree), flow.step
 
 
-def advance(state: State, tree: Tree, metric: AbstractMetric, settings: Settings) -> State:
+def advance(state: State, tree: Tree, metric: AbstractMetric, settings: TreeSettings) -> State:
     """The chain after an iteration; while adapting, step size and moments learn from it."""
     point = tree.proposal
     step = update(state.step, tree.accept / tree.leaves, settings.adapt_delta)

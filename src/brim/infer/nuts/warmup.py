@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from brim.infer.approximate.ascent import ascend, scales
-from brim.infer.nuts.chain import Chain
+from brim.infer.nuts.chain import MarkovChain
 from brim.infer.nuts.random import substream
 from brim.infer.nuts.stepsize import restart, settle
 from brim.infer.nuts.tree import STATS
@@ -61,7 +61,7 @@ class AbstractWarmup(ABC):
     """Brings a placed chain to stationarity in exactly ``iterations`` iterations."""
 
     @abstractmethod
-    def run(self, chain: Chain, iterations: int) -> None:
+    def run(self, chain: MarkovChain, iterations: int) -> None:
         """Warm the chain up; afterwards its step size and metric are fixed."""
 
 
@@ -69,7 +69,7 @@ class AbstractWarmup(ABC):
 class Windows(AbstractWarmup):
     """Metric from the draws and gradients of growing windows, then the step size alone."""
 
-    def run(self, chain: Chain, iterations: int) -> None:
+    def run(self, chain: MarkovChain, iterations: int) -> None:
         walk(chain, schedule(iterations))
 
 
@@ -82,13 +82,13 @@ class FromStart(AbstractWarmup):
 
     enough: int = 300
 
-    def run(self, chain: Chain, iterations: int) -> None:
+    def run(self, chain: MarkovChain, iterations: int) -> None:
         first, second = (iterations // 5, 3 * iterations // 5) if iterations >= self.enough else (0, 0)
         learning = (Window(first, False, forget=True), Window(second, True)) if first else ()
         walk(chain, (*learning, Window(iterations - first - second, False)))
 
 
-def walk(chain: Chain, windows: tuple[Window, ...]) -> None:
+def walk(chain: MarkovChain, windows: tuple[Window, ...]) -> None:
     """Go through the windows from where the chain is, and fix the step size at their end.
 
     A chain that was kept on disk at the last iteration of a window had not yet done what follows it.
@@ -125,12 +125,12 @@ def schedule(iterations: int) -> tuple[Window, ...]:
     return (*windows, Window(final, False)) if final else ()
 
 
-def forget(chain: Chain) -> None:
+def forget(chain: MarkovChain) -> None:
     """Start the moments anew."""
     chain.state = chain.state._replace(moments=chain.program.metric.moments(len(chain.state.point.q)))
 
 
-def learn_metric(chain: Chain) -> None:
+def learn_metric(chain: MarkovChain) -> None:
     """Replace the metric by what the moments say, forget them, and restart the step size from its average."""
     state, metric = chain.state, chain.program.metric
     scale = metric.learn(state.moments, jax.tree.map(np.asarray, state.scale))
@@ -138,7 +138,7 @@ def learn_metric(chain: Chain) -> None:
     chain.state = state._replace(scale=scale, moments=metric.moments(len(state.point.q)), step=step)
 
 
-def first_point(chain: Chain, target: Target, rng: np.random.Generator, number: int, fixed: bool = False) -> None:
+def first_point(chain: MarkovChain, target: Target, rng: np.random.Generator, number: int, fixed: bool = False) -> None:
     """Place the chain where log density and gradient are finite, trying ``target.first`` up to 100 times; a ``fixed`` point once.
 
     Raises
@@ -160,7 +160,7 @@ def first_point(chain: Chain, target: Target, rng: np.random.Generator, number: 
     )
 
 
-def climb(chain: Chain) -> None:
+def climb(chain: MarkovChain) -> None:
     """Bring a placed chain near the mass of the posterior, with a first metric."""
 
     def evaluate(q: np.ndarray) -> tuple[float, np.ndarray]:
@@ -171,7 +171,7 @@ def climb(chain: Chain) -> None:
     chain.place(path.q[-1], scales(path))
 
 
-def first_step_size(chain: Chain, step: float | None) -> None:
+def first_step_size(chain: MarkovChain, step: float | None) -> None:
     """The step size at which one leapfrog step is accepted with probability about ``adapt_delta``, by doubling or halving."""
     if step is not None:
         chain.state = chain.state._replace(step=restart(step))
@@ -188,5 +188,5 @@ def first_step_size(chain: Chain, step: float | None) -> None:
     chain.state = chain.state._replace(step=restart(step))
 
 
-def _stream(chain: Chain, i: int) -> Any:
+def _stream(chain: MarkovChain, i: int) -> Any:
     return np.asarray(substream(chain.stream, _SEARCH + np.uint64(i)))

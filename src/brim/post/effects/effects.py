@@ -16,8 +16,8 @@ from brim.fit.record import FitRecord
 from brim.frames.frame import Frame
 from brim.language.brms import Formula
 from brim.model.model import ResponseModel
-from brim.post.effects.grid import Grid, Settings, grid, held_text, read_conditions, stack
-from brim.post.effects.table import EffectInfo, Method, Points, Request, Shown, effect_table, has_points
+from brim.post.effects.grid import Grid, GridSettings, grid, held_text, read_conditions, stack
+from brim.post.effects.table import EffectInfo, EffectRequest, Method, ObservedPoints, Shown, effect_table, has_points
 from brim.post.effects.variables import Effect, Variables
 from brim.post.predict import pick_draws
 
@@ -201,11 +201,13 @@ def conditional_effects(
     infos: dict[str, EffectInfo] = {}
     for formula, response in _responses(fit, resp):
         look = _look(response, asked, dpar or nlpar, categorical, ordinal)
-        request = Request(asked, dpar, nlpar, re_formula, prob, robust, spaghetti, surface, look, transform, ids, sample_new_levels, seed)
+        request = EffectRequest(
+            asked, dpar, nlpar, re_formula, prob, robust, spaghetti, surface, look, transform, ids, sample_new_levels, seed
+        )
         known = Variables.read(formula, fit.frame, groups).also(_read_by_terms(response), fit.frame)
-        settings = Settings(*read_conditions(conditions, known, groups), int_conditions or {}, surface, resolution, groups)
+        settings = GridSettings(*read_conditions(conditions, known, groups), int_conditions or {}, surface, resolution, groups)
         grids = [grid(effect, known, settings) for effect in _wanted(effects, known, groups, look)]
-        points = Points(fit, response, known, settings, select_points) if shown and has_points(request, response) else None
+        points = ObservedPoints(fit, response, known, settings, select_points) if shown and has_points(request, response) else None
         prefix = f"{response.name}." if len(fit.model.responses) > 1 else ""
         for g, draws in zip(grids, _predict(fit, response, grids, request), strict=True):
             name = prefix + ":".join(g.effect)
@@ -279,7 +281,7 @@ def _effect_of(text: str, known: Variables, re: bool, look: Shown) -> Effect:
 # --------------------------------------------------------------------------- predicting
 
 
-def _predict(fit: FitRecord, response: ResponseModel, grids: Sequence[Grid], request: Request) -> Iterator[np.ndarray]:
+def _predict(fit: FitRecord, response: ResponseModel, grids: Sequence[Grid], request: EffectRequest) -> Iterator[np.ndarray]:
     """Draws at the rows of each grid, ``(draws, rows[, categories])``: all grids in one go, in blocks of equal length."""
     if not grids:
         return

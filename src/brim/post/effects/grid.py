@@ -12,7 +12,7 @@ from brim.errors import BrimError, suggest
 from brim.frames.frame import Column, Factor, Frame, Logical, Numeric
 from brim.post.effects.variables import Effect, Variable, Variables
 
-__all__ = ["Grid", "Settings", "grid", "held_text", "read_conditions", "stack"]
+__all__ = ["Grid", "GridSettings", "grid", "held_text", "read_conditions", "stack"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class Settings:
+class GridSettings:
     """What all effects of a call share.
 
     Attributes
@@ -100,7 +100,7 @@ def _texts(column: Column) -> list[str]:
     return [str(label) for label in column.as_factor().labels]
 
 
-def grid(effect: Effect, known: Variables, settings: Settings) -> Grid:
+def grid(effect: Effect, known: Variables, settings: GridSettings) -> Grid:
     """The rows of one effect: all combinations of its variables' values, the first varying slowest, under each condition."""
     surface, resolution, conditions = settings.surface, settings.resolution, settings.conditions
     first, labels = _chosen(known[effect[0]], settings.chosen, lambda v: v.across(resolution))
@@ -122,7 +122,7 @@ def grid(effect: Effect, known: Variables, settings: Settings) -> Grid:
     return Grid(effect, out, condition, labels if len(effect) == 2 else ())
 
 
-def held_text(g: Grid, known: Variables, settings: Settings) -> str:
+def held_text(g: Grid, known: Variables, settings: GridSettings) -> str:
     """What the variables that an effect does not vary are held at; conditions that differ stand in the titles of their panels.
 
     Of numbers it says whether the value is the mean, the median or one that was asked for; whether group effects are there.

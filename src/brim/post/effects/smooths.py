@@ -12,8 +12,8 @@ from brim.arguments import drawn_seed, number, whole
 from brim.errors import BrimError, suggest, warn
 from brim.fit.record import FitRecord
 from brim.model.model import Predictor, ResponseModel
-from brim.post.effects.grid import Settings, grid, stack
-from brim.post.effects.table import Request, effect_table
+from brim.post.effects.grid import GridSettings, grid, stack
+from brim.post.effects.table import EffectRequest, effect_table
 from brim.post.effects.variables import Variables
 from brim.post.predict import Query, What, design_for, evaluate, pick_draws
 from brim.terms.base import AbstractTerm
@@ -159,12 +159,12 @@ def conditional_smooths(
             warn(f"{_label(term)} has {len(effect)} variables and is left out")
             continue
         effect = (*(v for v in effect if known[v].kind != "factor"), *(v for v in effect if known[v].kind == "factor"))
-        request = Request(
+        request = EffectRequest(
             "posterior_linpred", None, None, False, prob, robust, spaghetti, surface, "lines", None, ids, "uncertainty", fixed
         )
         groups = {v: variable for v, variable in known.groups.items() if v in term.variables()}
         only = replace(known, known={v: known.known[v] for v in effect}, groups=groups)
-        settings = Settings({}, ("1",), int_conditions or {}, surface, resolution, bool(groups))
+        settings = GridSettings({}, ("1",), int_conditions or {}, surface, resolution, bool(groups))
         points = grid(effect, only, settings)
         draws = _evaluate(fit, response, predictor, term, stack([points]), ids, fixed)
         label = f"{predictor.name}: {_label(term)}"

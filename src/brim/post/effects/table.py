@@ -15,13 +15,13 @@ from brim.frames.frame import Frame, Numeric
 from brim.language.expand import deparse
 from brim.model.model import ResponseModel
 from brim.post.censoring import Censoring
-from brim.post.effects.grid import Grid, Settings
+from brim.post.effects.grid import Grid, GridSettings
 from brim.post.effects.variables import Effect, Variables
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["EffectInfo", "Points", "Request", "effect_table", "has_points"]
+__all__ = ["EffectInfo", "EffectRequest", "ObservedPoints", "effect_table", "has_points"]
 
 #: How an effect is drawn: lines or points, probabilities of categories by lines or by tiles, or a surface.
 Shown = Literal["lines", "categorical", "ordinal", "surface"]
@@ -64,7 +64,7 @@ class EffectInfo:
 
 
 @dataclass(frozen=True)
-class Request:
+class EffectRequest:
     """The arguments that say what is computed at each row."""
 
     method: Method
@@ -87,9 +87,9 @@ def effect_table(
     draws: np.ndarray,
     known: Variables,
     labels: tuple[str, ...],
-    request: Request,
+    request: EffectRequest,
     response: ResponseModel,
-    points: Points | None,
+    points: ObservedPoints | None,
 ) -> tuple[pd.DataFrame, EffectInfo]:
     """The table of one effect, and what drawing it needs."""
     kinds = tuple("factor" if known[v].kind == "factor" else "numeric" for v in g.effect)
@@ -170,7 +170,7 @@ def _by_category(table: pd.DataFrame, draws: np.ndarray, response: ResponseModel
     return out, np.moveaxis(draws, 2, 1).reshape(len(draws), k * n)
 
 
-def _summary(draws: np.ndarray, request: Request) -> dict[str, np.ndarray]:
+def _summary(draws: np.ndarray, request: EffectRequest) -> dict[str, np.ndarray]:
     """Estimate, error and interval over draws."""
     tail = (1 - request.prob) / 2
     lower, middle, upper = np.quantile(draws, [tail, 0.5, 1 - tail], axis=0)
@@ -181,13 +181,13 @@ def _summary(draws: np.ndarray, request: Request) -> dict[str, np.ndarray]:
     return {"estimate__": middle, "se__": error, "lower__": lower, "upper__": upper}
 
 
-def _label(response: ResponseModel, request: Request, g: Grid) -> str:
+def _label(response: ResponseModel, request: EffectRequest, g: Grid) -> str:
     """What the estimate is."""
     said = _said(deparse(response.response.node), response, request, g)
     return said if request.transform is None else f"{said} (transformed)"
 
 
-def _said(name: str, response: ResponseModel, request: Request, g: Grid) -> str:
+def _said(name: str, response: ResponseModel, request: EffectRequest, g: Grid) -> str:
     kind = response.family.kind
     par = request.dpar or request.nlpar
     if request.method == "posterior_linpred":
@@ -218,16 +218,16 @@ def _one_trial(response: ResponseModel, g: Grid) -> bool:
 # --------------------------------------------------------------------------- observations
 
 
-def has_points(request: Request, response: ResponseModel) -> bool:
+def has_points(request: EffectRequest, response: ResponseModel) -> bool:
     """Whether observations stand on the scale of the estimates."""
     plain = request.method != "posterior_linpred" and not (request.dpar or request.nlpar) and request.transform is None
     return plain and request.look == "lines" and not response.family.kind.matrix
 
 
-class Points:
+class ObservedPoints:
     """The observations that belong to each panel."""
 
-    def __init__(self, fit: FitRecord, response: ResponseModel, known: Variables, settings: Settings, near: float) -> None:
+    def __init__(self, fit: FitRecord, response: ResponseModel, known: Variables, settings: GridSettings, near: float) -> None:
         self.response, self.known, self.held, self.labels, self.near = response, known, settings.conditions, settings.labels, near
         self.frame = response.response.kept(fit.frame)
         self.data = response.response.design(self.frame, response.family)

@@ -14,7 +14,7 @@ from brim.design.expressions import INTERCEPTS, columns_among
 from brim.errors import BrimError, suggest
 from brim.frames.frame import Column, Factor, Frame, Logical, Numeric
 from brim.frames.middle import Middle, middle
-from brim.frames.whole import Moments
+from brim.frames.whole import ColumnMoments
 from brim.language.brms import Formula, Predictor
 from brim.language.expand import SPECIALS, Call, Name, Node, Terms, arguments, children, special, values_in, variables, walk
 
@@ -60,12 +60,12 @@ class Variable:
         return values[np.isfinite(values)]
 
     @property
-    def moments(self) -> Moments:
+    def moments(self) -> ColumnMoments:
         """Mean, standard deviation and ends of its numbers."""
         if self.frame.whole is not None:
             return self.frame.whole.moments(self.name)
         x = self.numbers
-        return Moments(float(np.mean(x)), float(np.std(x, ddof=1)) if len(x) > 1 else np.nan, float(x.min()), float(x.max()))
+        return ColumnMoments(float(np.mean(x)), float(np.std(x, ddof=1)) if len(x) > 1 else np.nan, float(x.min()), float(x.max()))
 
     @property
     def mean(self) -> float:

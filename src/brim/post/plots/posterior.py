@@ -25,7 +25,7 @@ _RANK_BINS = 20
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnParameters:
     """What a plot shows.
 
     Attributes
@@ -118,7 +118,7 @@ def mcmc_plot(
         from brim.post.plots.pairs import pairs
 
         return pairs(fit, variable=names, ax=ax, figsize=figsize)
-    drawn = Drawn(tuple(names), fit.draws.matrix(tuple(names)), fit.stats, prob, prob_outer, point, Canvas.of(ax, figsize))
+    drawn = DrawnParameters(tuple(names), fit.draws.matrix(tuple(names)), fit.stats, prob, prob_outer, point, Canvas.of(ax, figsize))
     return _plotted(kind, drawn, ncol)
 
 
@@ -139,7 +139,7 @@ def plot_of_draws(
     if kind == "pairs":
         raise BrimError("type = 'pairs' takes parameters under brim's names", hint="fit.pairs(variable=[...])")
     values = np.stack([np.asarray(v) for v in draws.values()], axis=-1)
-    return _plotted(kind, Drawn(tuple(draws), values, stats, prob, prob_outer, point, Canvas.of(ax, figsize)), ncol)
+    return _plotted(kind, DrawnParameters(tuple(draws), values, stats, prob, prob_outer, point, Canvas.of(ax, figsize)), ncol)
 
 
 def _checked(type: str, prob: float, prob_outer: float, point_est: str) -> tuple[str, float, float, str]:
@@ -151,7 +151,7 @@ def _checked(type: str, prob: float, prob_outer: float, point_est: str) -> tuple
     return kind, prob, prob_outer, one_of("point_est", point_est, _POINTS)
 
 
-def _plotted(kind: str, drawn: Drawn, ncol: int | None) -> BaseFigure:
+def _plotted(kind: str, drawn: DrawnParameters, ncol: int | None) -> BaseFigure:
     with drawing():
         one, each = TYPES[kind]
         if each:
@@ -163,7 +163,7 @@ def _plotted(kind: str, drawn: Drawn, ncol: int | None) -> BaseFigure:
 _POINTS = ("median", "mean", "none")
 
 
-def _one_each(d: Drawn, each: Each, ncol: int | None) -> BaseFigure:
+def _one_each(d: DrawnParameters, each: Each, ncol: int | None) -> BaseFigure:
     """One panel a parameter; a legend where chains have a curve each."""
     figure, axes = d.canvas.panels(len(d.names), ncol=ncol, share="", height=3.0)
     for i, panel in enumerate(axes):
@@ -193,7 +193,7 @@ def interval_table(values: np.ndarray, prob: float = 0.5, prob_outer: float = 0.
 # --------------------------------------------------------------------------- forests
 
 
-def _forest(d: Drawn, areas: bool) -> BaseFigure:
+def _forest(d: DrawnParameters, areas: bool) -> BaseFigure:
     n = len(d.names)
     figure, (ax,) = d.canvas.panels(1, width=6.2, height=max(1.6, 0.32 * n * (1.6 if areas else 1) + 0.8))
     table = interval_table(d.values.reshape(-1, n), d.prob, d.prob_outer, d.point)
@@ -227,12 +227,12 @@ def _area(ax: Axes, values: np.ndarray, y: float, inner: float, upper: float) ->
 # --------------------------------------------------------------------------- one panel a parameter
 
 
-def _hist(ax: Axes, d: Drawn, i: int) -> None:
+def _hist(ax: Axes, d: DrawnParameters, i: int) -> None:
     ax.hist(d.flat(i), bins=30, color=LIGHT, edgecolor="white", linewidth=0.4)
     _flat(ax)
 
 
-def _dens(ax: Axes, d: Drawn, i: int) -> None:
+def _dens(ax: Axes, d: DrawnParameters, i: int) -> None:
     at = _grid(d.flat(i))
     curve = density(d.flat(i), at)
     ax.fill_between(at, curve, color=BLUE, alpha=0.2, linewidth=0)
@@ -240,21 +240,21 @@ def _dens(ax: Axes, d: Drawn, i: int) -> None:
     _flat(ax)
 
 
-def _dens_overlay(ax: Axes, d: Drawn, i: int) -> None:
+def _dens_overlay(ax: Axes, d: DrawnParameters, i: int) -> None:
     at = _grid(d.flat(i))
     for label, chain, look in _chains(d.values[:, :, i]):
         ax.plot(at, density(chain, at), color=look.colour, linestyle=look.line, linewidth=1.1, label=label)
     _flat(ax)
 
 
-def _hist_by_chain(ax: Axes, d: Drawn, i: int) -> None:
+def _hist_by_chain(ax: Axes, d: DrawnParameters, i: int) -> None:
     edges = np.histogram_bin_edges(d.flat(i), 25)
     for label, chain, look in _chains(d.values[:, :, i]):
         ax.stairs(np.histogram(chain, edges)[0], edges, color=look.colour, linestyle=look.line, linewidth=1.1, label=label)
     _flat(ax)
 
 
-def _violin(ax: Axes, d: Drawn, i: int) -> None:
+def _violin(ax: Axes, d: DrawnParameters, i: int) -> None:
     parts: Any = ax.violinplot(list(d.values[:, :, i]), showextrema=False, quantiles=[[0.1, 0.5, 0.9]] * len(d.values))
     for body in parts["bodies"]:
         body.set(facecolor=LIGHT, edgecolor="none", alpha=0.8)
@@ -263,7 +263,7 @@ def _violin(ax: Axes, d: Drawn, i: int) -> None:
     ax.set_xlabel("Chain")
 
 
-def _trace(ax: Axes, d: Drawn, i: int) -> None:
+def _trace(ax: Axes, d: DrawnParameters, i: int) -> None:
     for label, chain, look in _chains(d.values[:, :, i]):
         ax.plot(np.arange(1, len(chain) + 1), chain, color=look.colour, linewidth=0.45, alpha=0.8, label=label, rasterized=True)
     bad = d.stats.get("diverging")
@@ -287,7 +287,7 @@ def ranks(values: np.ndarray) -> np.ndarray:
     return np.asarray(rankdata(values, method="average", axis=None)).reshape(values.shape)
 
 
-def _rank_overlay(ax: Axes, d: Drawn, i: int) -> None:
+def _rank_overlay(ax: Axes, d: DrawnParameters, i: int) -> None:
     """Histograms of each chain's ranks; level where the chains agree."""
     found, total = ranks(d.values[:, :, i]), d.values[:, :, i].size
     edges = np.linspace(0.5, total + 0.5, _RANK_BINS + 1)
@@ -312,7 +312,7 @@ def acf(chain: np.ndarray, lags: int = 20) -> np.ndarray:
     return np.array([x[: len(x) - k] @ x[k:] for k in range(lags + 1)]) / (x @ x)
 
 
-def _acf(ax: Axes, d: Drawn, i: int) -> None:
+def _acf(ax: Axes, d: DrawnParameters, i: int) -> None:
     for label, chain, look in _chains(d.values[:, :, i]):
         values = acf(chain)
         lags = np.arange(len(values))
@@ -342,7 +342,7 @@ def _flat(ax: Axes) -> None:
 # --------------------------------------------------------------------------- two parameters, all parameters
 
 
-def _scatter(d: Drawn, hexagons: bool) -> BaseFigure:
+def _scatter(d: DrawnParameters, hexagons: bool) -> BaseFigure:
     if len(d.names) != 2:
         raise BrimError(f"a scatter shows two parameters, not {len(d.names)}", hint=f"variable=['{d.names[0]}', '{d.names[-1]}']")
     figure, (ax,) = d.canvas.panels(1, width=4.8, height=4.2)
@@ -359,7 +359,7 @@ def _scatter(d: Drawn, hexagons: bool) -> BaseFigure:
     return figure
 
 
-def _parcoord(d: Drawn) -> BaseFigure:
+def _parcoord(d: DrawnParameters) -> BaseFigure:
     flat = d.values.reshape(-1, len(d.names))
     z = (flat - flat.mean(0)) / flat.std(0)
     bad = np.ravel(d.stats.get("diverging", np.zeros(len(z), bool))).astype(bool)
@@ -374,7 +374,7 @@ def _parcoord(d: Drawn) -> BaseFigure:
     return figure
 
 
-def _convergence(d: Drawn, measure: str) -> BaseFigure:
+def _convergence(d: DrawnParameters, measure: str) -> BaseFigure:
     compute: Callable[[np.ndarray], Any] = rhat if measure == "rhat" else ess_bulk
     total = d.values.shape[0] * d.values.shape[1]
     values = np.array([float(compute(d.values[:, :, i])) / (1 if measure == "rhat" else total) for i in range(len(d.names))])
@@ -396,13 +396,13 @@ def _convergence(d: Drawn, measure: str) -> BaseFigure:
 # --------------------------------------------------------------------------- the sampler
 
 
-def _stat(d: Drawn, name: str) -> np.ndarray:
+def _stat(d: DrawnParameters, name: str) -> np.ndarray:
     if name not in d.stats:
         raise BrimError(f"the sampler gave no '{name}'", hint="plots of the sampler need algorithm='sampling'")
     return np.asarray(d.stats[name], float)
 
 
-def _energy(d: Drawn) -> BaseFigure:
+def _energy(d: DrawnParameters) -> BaseFigure:
     """Energies around their mean, and their changes: alike where the sampler explores well."""
     energy = _stat(d, "energy")
     figure, axes = d.canvas.panels(len(energy), height=3.0)
@@ -417,7 +417,7 @@ def _energy(d: Drawn) -> BaseFigure:
     return figure
 
 
-def _by_divergence(d: Drawn) -> BaseFigure:
+def _by_divergence(d: DrawnParameters) -> BaseFigure:
     """Log density and acceptance of transitions that diverged and of those that did not."""
     bad = _stat(d, "diverging").astype(bool).ravel()
     figure, axes = d.canvas.panels(2, share="", height=3.2)
@@ -429,7 +429,7 @@ def _by_divergence(d: Drawn) -> BaseFigure:
     return figure
 
 
-def _sampler_hist(d: Drawn, name: str, label: str) -> BaseFigure:
+def _sampler_hist(d: DrawnParameters, name: str, label: str) -> BaseFigure:
     values = _stat(d, name).ravel()
     figure, (ax,) = d.canvas.panels(1, height=3.0)
     if name == "tree_depth":
@@ -442,8 +442,8 @@ def _sampler_hist(d: Drawn, name: str, label: str) -> BaseFigure:
     return figure
 
 
-Whole = Callable[[Drawn], BaseFigure]
-Each = Callable[[Axes, Drawn, int], None]
+Whole = Callable[[DrawnParameters], BaseFigure]
+Each = Callable[[Axes, DrawnParameters, int], None]
 #: Type -> what draws it whole, or one panel a parameter.
 TYPES: Mapping[str, tuple[Whole | None, Each | None]] = {
     "intervals": (lambda d: _forest(d, areas=False), None),

@@ -16,7 +16,7 @@ from brim.parameters.reported import Kind, Section
 from brim.terms.base import AbstractTerm, Design, Params
 from brim.terms.facets import Traits
 
-__all__ = ["AUTOCOR", "NATURAL", "AbstractJointLaw", "AbstractResidual", "Margin", "whiten"]
+__all__ = ["AUTOCOR", "NATURAL", "AbstractJointLaw", "AbstractResidual", "ResidualMargin", "whiten"]
 
 #: Parameters of residual structures.
 AUTOCOR = Kind("residual structure", Section("cor_pars", "Correlation Structures:", 2))
@@ -25,7 +25,7 @@ AUTOCOR = Kind("residual structure", Section("cor_pars", "Correlation Structures
 NATURAL = ("gaussian", "student")
 
 
-class Margin(NamedTuple):
+class ResidualMargin(NamedTuple):
     """What holds for each row by itself: mean, residual sd, known standard error; ``nu`` of the Student law, or ``None``."""
 
     mu: Any
@@ -34,9 +34,9 @@ class Margin(NamedTuple):
     nu: Any
 
     @staticmethod
-    def of(dpars: Mapping[str, Any], data: Mapping[str, Any], rows: int) -> Margin:
+    def of(dpars: Mapping[str, Any], data: Mapping[str, Any], rows: int) -> ResidualMargin:
         mu, sigma = (jnp.broadcast_to(dpars[name].value, (rows,)) for name in ("mu", "sigma"))
-        return Margin(mu, sigma, jnp.asarray(data.get("se", jnp.zeros(rows))), dpars["nu"].value if "nu" in dpars else None)
+        return ResidualMargin(mu, sigma, jnp.asarray(data.get("se", jnp.zeros(rows))), dpars["nu"].value if "nu" in dpars else None)
 
 
 class AbstractJointLaw(AbstractTerm, ABC):
@@ -61,24 +61,24 @@ class AbstractJointLaw(AbstractTerm, ABC):
         """Whether it does not depend on what all rows' predictors share, so that there is no intercept."""
         return False
 
-    def margin(self, dpars: Mapping[str, Any], data: Mapping[str, Any], rows: int) -> Margin:
+    def margin(self, dpars: Mapping[str, Any], data: Mapping[str, Any], rows: int) -> ResidualMargin:
         """What it needs to know of each row by itself."""
-        return Margin.of(dpars, data, rows)
+        return ResidualMargin.of(dpars, data, rows)
 
     def mean(self, mu: Any, params: Params, design: Design) -> Any:
         """The mean of each row from the predictor's value."""
         return mu
 
     @abstractmethod
-    def log_joint(self, y: Any, margin: Margin, params: Params, design: Design) -> Any:
+    def log_joint(self, y: Any, margin: ResidualMargin, params: Params, design: Design) -> Any:
         """Log density of each set of rows that depend on each other."""
 
     @abstractmethod
-    def log_lik(self, y: Any, margin: Margin, params: Params, design: Design) -> Any:
+    def log_lik(self, y: Any, margin: ResidualMargin, params: Params, design: Design) -> Any:
         """Log density of each unit that is left out in cross-validation."""
 
     @abstractmethod
-    def sample(self, key: Any, margin: Margin, params: Params, design: Design) -> Any:
+    def sample(self, key: Any, margin: ResidualMargin, params: Params, design: Design) -> Any:
         """A new response of every row."""
 
 
@@ -103,18 +103,18 @@ class AbstractResidual(AbstractJointLaw, ABC):
 
     # ------------------------------------------------------------------ what follows
 
-    def _white(self, margin: Margin, params: Params, design: Design) -> tuple[Any, Any, Any]:
+    def _white(self, margin: ResidualMargin, params: Params, design: Design) -> tuple[Any, Any, Any]:
         grid = jnp.asarray(design["grid"])
         inside = grid >= 0
         sigma, se = jnp.where(inside, margin.sigma[grid], 1.0), jnp.where(inside, margin.se[grid], 0.0)
         root, log_det = self.whitener(sigma, se, params, design)
         return root, log_det, inside
 
-    def _residual(self, y: Any, margin: Margin, params: Params, design: Design) -> Any:
+    def _residual(self, y: Any, margin: ResidualMargin, params: Params, design: Design) -> Any:
         grid = jnp.asarray(design["grid"])
         return jnp.where(grid >= 0, (y - self.mean(margin.mu, params, design))[grid], 0.0)
 
-    def log_joint(self, y: Any, margin: Margin, params: Params, design: Design) -> Any:
+    def log_joint(self, y: Any, margin: ResidualMargin, params: Params, design: Design) -> Any:
         """Log density of each block."""
         root, log_det, inside = self._white(margin, params, design)
         e = self._residual(y, margin, params, design)
@@ -126,7 +126,7 @@ class AbstractResidual(AbstractJointLaw, ABC):
         constant = gammaln((nu + n) / 2) - gammaln(nu / 2) - 0.5 * n * jnp.log(nu * math.pi)
         return constant - log_det - 0.5 * (nu + n) * jnp.log1p(square / nu)
 
-    def log_lik(self, y: Any, margin: Margin, params: Params, design: Design) -> Any:
+    def log_lik(self, y: Any, margin: ResidualMargin, params: Params, design: Design) -> Any:
         """Log density of each row given all other rows of its block (Buerkner, Gabry and Vehtari, 2021): ``(rows,)``.
 
         ``P = A'A``: ``e_i | e_-i`` has mean ``e_i - (P e)_i / P_ii`` and variance ``1 / P_ii``.
@@ -147,7 +147,7 @@ class AbstractResidual(AbstractJointLaw, ABC):
             out = -0.5 * off2 + 0.5 * jnp.log(precision) - 0.5 * math.log(2 * math.pi)
         return self._to_rows(out, margin, design)
 
-    def sample(self, key: Any, margin: Margin, params: Params, design: Design) -> Any:
+    def sample(self, key: Any, margin: ResidualMargin, params: Params, design: Design) -> Any:
         """A new response of every row."""
         root, _, inside = self._white(margin, params, design)
         normal, chi = jax.random.split(key)
@@ -156,7 +156,7 @@ class AbstractResidual(AbstractJointLaw, ABC):
             e = e * jax.lax.rsqrt(2.0 * jax.random.gamma(chi, margin.nu / 2, inside.shape[:1]) / margin.nu)[:, None]
         return self.mean(margin.mu, params, design) + self._to_rows(e, margin, design)
 
-    def _to_rows(self, values: Any, margin: Margin, design: Design) -> Any:
+    def _to_rows(self, values: Any, margin: ResidualMargin, design: Design) -> Any:
         """Values of the places of the grid, row by row."""
         grid, rows = jnp.asarray(design["grid"]), margin.mu.shape[0]
         return jnp.zeros(rows + 1).at[jnp.where(grid < 0, rows, grid)].set(values)[:rows]

@@ -13,7 +13,7 @@ import numpy as np
 from brim.frames.frame import Frame
 from brim.language.expand import Call, arguments, fault
 from brim.terms.base import Context, Design, Params, Read
-from brim.terms.residuals.law import AbstractJointLaw, Margin
+from brim.terms.residuals.law import AbstractJointLaw, ResidualMargin
 from brim.terms.residuals.series import Series
 
 __all__ = ["ConditionalLogistic", "read"]
@@ -80,8 +80,8 @@ class ConditionalLogistic(AbstractJointLaw):
         fewer = np.minimum(cases, size - cases)
         return {"grid": grid, "cases": cases, "size": size, "order": np.arange(int(fewer.max(initial=0)) + 1)}
 
-    def margin(self, dpars: Mapping[str, Any], data: Mapping[str, Any], rows: int) -> Margin:
-        return Margin(jnp.broadcast_to(dpars["mu"].eta, (rows,)), None, None, None)
+    def margin(self, dpars: Mapping[str, Any], data: Mapping[str, Any], rows: int) -> ResidualMargin:
+        return ResidualMargin(jnp.broadcast_to(dpars["mu"].eta, (rows,)), None, None, None)
 
     def held(self, design: Design) -> int:
         return int(design["grid"].size * len(design["order"]))
@@ -113,11 +113,11 @@ class ConditionalLogistic(AbstractJointLaw):
         every = jnp.sum(jnp.where(jnp.asarray(design["grid"]) >= 0, eta[jnp.asarray(design["grid"])], 0.0), axis=1)
         return jnp.take_along_axis(last, chosen[:, None], axis=1)[:, 0] + jnp.where(turn, every, 0.0)
 
-    def log_joint(self, y: Any, margin: Margin, params: Params, design: Design) -> Any:
+    def log_joint(self, y: Any, margin: ResidualMargin, params: Params, design: Design) -> Any:
         grid = jnp.asarray(design["grid"])
         return jnp.sum(jnp.where(grid >= 0, (y * margin.mu)[grid], 0.0), axis=1) - self._log_total(margin.mu, design)
 
-    def log_lik(self, y: Any, margin: Margin, params: Params, design: Design) -> Any:
+    def log_lik(self, y: Any, margin: ResidualMargin, params: Params, design: Design) -> Any:
         """Of each stratum: ``(strata,)``."""
         return self.log_joint(y, margin, params, design)
 
@@ -125,7 +125,7 @@ class ConditionalLogistic(AbstractJointLaw):
         """The chance of each row to be 1, given the stratum's sum: the slope of ``log e_d``."""
         return jax.grad(lambda eta: jnp.sum(self._log_total(eta, design)))(mu)
 
-    def sample(self, key: Any, margin: Margin, params: Params, design: Design) -> Any:
+    def sample(self, key: Any, margin: ResidualMargin, params: Params, design: Design) -> Any:
         """From the last place to the first: row ``i`` is chosen with chance ``exp(eta_i) e_{j-1} / e_j`` of the rows up to it."""
         own, turn, chosen = self._turned(margin.mu, design)
         table = self._table(own, design)

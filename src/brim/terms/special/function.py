@@ -13,7 +13,7 @@ from brim.language.expand import Binary, Call, Name, Node, Paren, Unary, deparse
 from brim.terms.base import AbstractTerm, Context, Design, Params
 from brim.terms.elementwise import Elementwise
 from brim.terms.registry import variable_reader
-from brim.terms.special.variable import Place, SpecialVariable, call_name
+from brim.terms.special.variable import ProductPlace, SpecialVariable, call_name
 
 __all__ = ["FunctionOf", "read"]
 
@@ -89,7 +89,7 @@ class FunctionOf(SpecialVariable):
         own = {f"{v.name}.{key}": value for v in self.inner for key, value in v.design(frame).items()}
         return {**self.expression.design(frame), **own}
 
-    def value(self, params: Params, design: Design, place: Place) -> Any:
+    def value(self, params: Params, design: Design, place: ProductPlace) -> Any:
         given = {}
         for name, v in zip(self.expression.given, self.inner, strict=True):
             own = {key.removeprefix(f"{v.name}."): x for key, x in design.items() if key.startswith(f"{v.name}.")}

@@ -20,7 +20,7 @@ from brim.parameters.reported import LATENT, Kind, Reported
 from brim.terms.base import AbstractTerm, Context, Design, Params
 from brim.terms.facets import NewLevels
 from brim.terms.latent import AbstractLatent, Loadings, Part
-from brim.terms.special.variable import Place, SpecialVariable, call_name
+from brim.terms.special.variable import ProductPlace, SpecialVariable, call_name
 
 __all__ = ["NoiseFree", "Noisy", "NoisyVariable", "read"]
 
@@ -327,7 +327,7 @@ class NoisyVariable(SpecialVariable):
     def design(self, frame: Frame) -> Design:
         return {"J": self.latent.codes(frame)}
 
-    def value(self, params: Params, design: Design, place: Place) -> Any:
+    def value(self, params: Params, design: Design, place: ProductPlace) -> Any:
         return params[f"Xme_{self.latent.noisy[0].name}"][design["J"]]
 
     def shared(self) -> tuple[AbstractTerm, ...]:

@@ -18,7 +18,7 @@ from brim.parameters.param import Param, Piece
 from brim.parameters.reported import LATENT, Reported
 from brim.terms.base import AbstractTerm, Context, Design, Imputable, Params, completed
 from brim.terms.facets import NewLevels
-from brim.terms.special.variable import Place, SpecialVariable, call_name
+from brim.terms.special.variable import ProductPlace, SpecialVariable, call_name
 
 __all__ = ["Imputed", "ImputedVariable", "read"]
 
@@ -245,7 +245,7 @@ class ImputedVariable(SpecialVariable):
         design = self.design(frame)
         return np.where(design["at"] < 0, design["y"], np.nan)
 
-    def value(self, params: Params, design: Design, place: Place) -> Any:
+    def value(self, params: Params, design: Design, place: ProductPlace) -> Any:
         return self.latent.filled(params, design)
 
 

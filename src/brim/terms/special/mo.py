@@ -16,7 +16,7 @@ from brim.limits import within
 from brim.parameters.param import Param, Slot
 from brim.parameters.reported import Kind, Reported, Section
 from brim.terms.base import Context, Design, Params
-from brim.terms.special.variable import Place, SpecialVariable, call_name
+from brim.terms.special.variable import ProductPlace, SpecialVariable, call_name
 
 __all__ = ["Monotonic", "read"]
 
@@ -114,28 +114,28 @@ class Monotonic(SpecialVariable):
 
     # ------------------------------------------------------------------ the simplex of a place
 
-    def _key(self, place: Place) -> str:
+    def _key(self, place: ProductPlace) -> str:
         return f"simo{place.where.suffix}:{place.coef}{place.number}"
 
-    def _sampled(self, place: Place) -> str:
+    def _sampled(self, place: ProductPlace) -> str:
         return f"simo{place.where.suffix}::{self.id}" if self.id else self._key(place)
 
-    def params(self, place: Place) -> tuple[Param, ...]:
+    def params(self, place: ProductPlace) -> tuple[Param, ...]:
         slot = Slot("simo", self.id or f"{place.coef}{place.number}", where=place.where, own_default="dirichlet(1)")
         return (Param(self._sampled(place), (self.steps,), (slot,), space="simplex"),)
 
-    def transform(self, params: Params, place: Place) -> dict[str, Any]:
+    def transform(self, params: Params, place: ProductPlace) -> dict[str, Any]:
         return {self._key(place): params[self._sampled(place)]} if self.id else {}
 
-    def invert(self, reported: Params, place: Place) -> dict[str, Any]:
+    def invert(self, reported: Params, place: ProductPlace) -> dict[str, Any]:
         return {self._sampled(place): reported[self._key(place)]} if self.id else {}
 
-    def reported(self, place: Place) -> tuple[Reported, ...]:
+    def reported(self, place: ProductPlace) -> tuple[Reported, ...]:
         label = f"simo_{place.where.prefix}{place.coef}{place.number}"
         names = np.array([f"{label}[{i + 1}]" for i in range(self.steps)], dtype=object)
         dim = f"{label}_dim"
         return (Reported(self._key(place), names, SIMPLEX, label, (dim,), {dim: tuple(str(i + 1) for i in range(self.steps))}),)
 
-    def value(self, params: Params, design: Design, place: Place) -> Any:
+    def value(self, params: Params, design: Design, place: ProductPlace) -> Any:
         simo = params[self._key(place)]
         return self.steps * jnp.concatenate([jnp.zeros(1, simo.dtype), jnp.cumsum(simo)])[design["x"]]

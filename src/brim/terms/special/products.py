@@ -16,7 +16,7 @@ from brim.parameters.reported import COEFFICIENT, Reported
 from brim.terms.base import AbstractTerm, Context, Design, Params, Read, given_key
 from brim.terms.facets import Traits
 from brim.terms.registry import variable_reader
-from brim.terms.special.variable import Place, SpecialVariable
+from brim.terms.special.variable import ProductPlace, SpecialVariable
 
 __all__ = ["Product", "SpecialEffects", "read", "stand_in"]
 
@@ -51,7 +51,7 @@ class Product:
     """What a coefficient multiplies: special variables (by number, with their place) and a plain column, if there is one."""
 
     coef: str
-    factors: tuple[tuple[int, Place], ...]
+    factors: tuple[tuple[int, ProductPlace], ...]
     column: int | None
 
 
@@ -105,7 +105,7 @@ class SpecialEffects(AbstractTerm):
     def _is_special(self, node: Node) -> bool:
         return isinstance(node, Name) and node.name in {deparse(c) for c in self.calls}
 
-    def _factors(self, term: tuple[Node, ...], coef: str) -> tuple[tuple[int, Place], ...]:
+    def _factors(self, term: tuple[Node, ...], coef: str) -> tuple[tuple[int, ProductPlace], ...]:
         """The special variables of a term, in the order of the coefficient's name; each kind is numbered by itself."""
         text = [deparse(c) for c in self.calls]
         order = {node: i for i, node in enumerate(dict.fromkeys(n for t in self.terms.terms for n in t))}
@@ -115,7 +115,7 @@ class SpecialEffects(AbstractTerm):
                 at = text.index(node.name)
                 kind = self.variable[at].kind
                 counts[kind] += 1
-                out.append((at, Place(self.where, coef, counts[kind])))
+                out.append((at, ProductPlace(self.where, coef, counts[kind])))
         return tuple(out)
 
     def variables(self) -> tuple[str, ...]:
@@ -131,7 +131,7 @@ class SpecialEffects(AbstractTerm):
 
     # ------------------------------------------------------------------ numbers
 
-    def _placed(self) -> list[tuple[SpecialVariable, Place]]:
+    def _placed(self) -> list[tuple[SpecialVariable, ProductPlace]]:
         return [(self.variable[i], place) for p in self.products for i, place in p.factors]
 
     def params(self) -> tuple[Param, ...]:

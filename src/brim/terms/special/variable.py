@@ -13,11 +13,11 @@ from brim.parameters.param import Param, Where
 from brim.parameters.reported import Reported
 from brim.terms.base import AbstractTerm, Design, Params
 
-__all__ = ["Place", "SpecialVariable", "call_name"]
+__all__ = ["ProductPlace", "SpecialVariable", "call_name"]
 
 
 @dataclass(frozen=True)
-class Place:
+class ProductPlace:
     """Where a special variable stands: the predictor, the coefficient, and which of its kind it is in that product, from 1."""
 
     where: Where
@@ -40,7 +40,7 @@ def call_name(call: Call) -> str:
 class SpecialVariable(ABC):
     """A variable whose values depend on parameters. Every subclass is a final frozen dataclass, with learned arrays not compared.
 
-    It may stand in several products; what it estimates for a ``Place`` alone (the simplex of ``mo()``) it gives by place, what
+    It may stand in several products; what it estimates for a ``ProductPlace`` alone (the simplex of ``mo()``) it gives by place, what
     all places share (noise-free values, missing values) belongs to a shared term.
     """
 
@@ -72,26 +72,26 @@ class SpecialVariable(ABC):
         """Arrays for these rows."""
 
     @abstractmethod
-    def value(self, params: Params, design: Design, place: Place) -> Any:
+    def value(self, params: Params, design: Design, place: ProductPlace) -> Any:
         """Its values (rows,): pure JAX."""
 
     def known(self, frame: Frame) -> Any:
         """Its values (rows,) that the data hold, ``NaN`` where they are estimated; ``None`` if all are."""
         return None
 
-    def params(self, place: Place) -> tuple[Param, ...]:
+    def params(self, place: ProductPlace) -> tuple[Param, ...]:
         """What is sampled for a place."""
         return ()
 
-    def transform(self, params: Params, place: Place) -> dict[str, Any]:
+    def transform(self, params: Params, place: ProductPlace) -> dict[str, Any]:
         """What is reported for a place, from what is sampled."""
         return {}
 
-    def invert(self, reported: Params, place: Place) -> dict[str, Any]:
+    def invert(self, reported: Params, place: ProductPlace) -> dict[str, Any]:
         """What is sampled for a place, from what is reported."""
         return {}
 
-    def reported(self, place: Place) -> tuple[Reported, ...]:
+    def reported(self, place: ProductPlace) -> tuple[Reported, ...]:
         """What the user sees for a place."""
         return ()
 
