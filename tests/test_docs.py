@@ -219,3 +219,14 @@ def test_files_of_this_repository_that_pages_name_are_there(page):
     named = re.findall(r"`((?:tests|benchmarks|docs|src)/[\w./-]+?)/?`", page.read_text(encoding="utf-8"))
     made = ("docs/results", "src/brim/terms/kink.py")
     assert [name for name in named if not ((ROOT / name).exists() or name in made)] == []
+
+
+def test_every_command_of_the_shell_and_every_option_says_what_it_does():
+    from brim.cli import cli
+
+    commands = cli.commands
+    assert len(commands) >= 9
+    for name, command in commands.items():
+        assert (command.help or "").strip(), name
+        unsaid = [p.name for p in command.params if p.param_type_name == "option" and not (getattr(p, "help", None) or "").strip()]
+        assert unsaid == [], name
