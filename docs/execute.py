@@ -49,8 +49,8 @@ PART = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 WIDTH = 100
-#: What stands between cells of a printed table, but for the mark at the start of a line.
-APART = re.compile(r"(?<=\S.{3})\s{2,}\S")
+#: A row of a printed table: cells apart, but for the mark at the start of a sentence, or a head that starts within the line.
+APART = re.compile(r"^\s{3}|(?<=\S.{3})\s{2,}\S")
 #: Pixels of a browser an inch of a figure; figures have twice as many, for dense displays.
 PIXELS = 96
 #: Figures wider than this are not shrunk to the width of a phone, but scrolled.
