@@ -91,6 +91,7 @@ def residuals(page):
 
 def spatial(page):
     assert np.corrcoef(page.estimate[:, 0], page.level)[0, 1] > 0.9
+    near(page.fit, b_Intercept=(2, 0.15), sigma=(0.5, 0.15))
     near(page.lagged, lagsar=(0.6, 0.35))
 
 
