@@ -51,6 +51,17 @@ def test_log_lik_of_several_outcomes():
     np.testing.assert_allclose(found["adjusted_scale"], theirs["adjusted_scale"]["values"], rtol=1e-9)
 
 
+def test_one_program_serves_all_draws_of_a_model(monkeypatch):
+    """The second call, and another fit of the same shape, compile nothing."""
+    long, event = simulated()
+    args = ("y ~ t + (1 | id)", long, "Surv(time, d) ~ x", event, "t")
+    first, given = drawn(stan_jm(*args, assoc=None, basehaz="weibull", empty=True), {"Event|weibull-shape": 2.0})
+    expected = first.log_lik()
+    again = stan_jm(*args, assoc=None, basehaz="weibull", empty=True).with_draws(pd.DataFrame([given, given]))
+    monkeypatch.setattr("brim.compile.bounded.options", None)  # called only to compile
+    np.testing.assert_array_equal(again.log_lik(), expected)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*MODELS, "mvmer_two"])
 def test_posteriors(name):

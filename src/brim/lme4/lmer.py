@@ -112,6 +112,8 @@ class LmerFit(AbstractMer):
 
         def function(x: Array) -> tuple[float, Array]:
             sigma = float(np.exp(x[m]))
+            if not 0.0 < sigma < np.inf:
+                return np.inf, np.full(len(x), np.nan)
             theta = groups.internal(covariances.times(x[:m], 1.0 / sigma))
             try:
                 state = profile.state(theta)

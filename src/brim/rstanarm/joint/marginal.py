@@ -16,9 +16,11 @@ from jax.scipy.special import logsumexp
 from brim.errors import BrimError
 from brim.frames.frame import Frame
 from brim.linalg import cholesky, solve
+from brim.model.model import Model
 from brim.post.comparison.pointwise import Pointwise
 from brim.rstanarm.joint.draws import over_draws
 from brim.rstanarm.joint.modes import curvature
+from brim.rstanarm.joint.process import EventProcess
 
 if TYPE_CHECKING:
     from brim.rstanarm.joint.jm import JmFit
@@ -31,12 +33,8 @@ _NODES = {1: 11, 2: 7, 3: 5, 4: 3}  # of each effect, by their number; beyond: L
 
 def conditional(fit: JmFit) -> np.ndarray:
     """``log p(markers, event | effects)`` of each subject, ``(draws, subjects)``."""
-    event, codes = _owners(fit)
-
-    def one(params: Any, data: Any) -> Any:
-        return _log_lik(fit, params, data, event, codes)
-
-    return over_draws(one, fit.draws.flat(), _data(fit))
+    law = Likelihood(fit.model, fit.parts.process, len(fit.parts.events.subjects))
+    return over_draws(("conditional", law), law.log_lik, fit.draws.flat(), _data(fit))
 
 
 def marginal(fit: JmFit, nodes: int | None = None) -> np.ndarray:
@@ -55,15 +53,15 @@ def marginal(fit: JmFit, nodes: int | None = None) -> np.ndarray:
     level = {v: i for i, v in enumerate(block.grouping.levels)}
     key = next(q.key for q in block.reported() if q.key.startswith("r_"))
     at, n, k = np.array([level[s] for s in subjects]), len(subjects), len(block.coefs)
-    event, codes = _owners(fit)
+    law = Likelihood(fit.model, fit.parts.process, n)
     x, log_weight = _grid(_NODES.get(k, 1) if nodes is None else nodes, k)
 
     def one(params: Any, data: Any) -> Any:
         low = block.scaled({**params, **block.invert(params, {})}, data["design"][block.key]["by"])
 
         def log_p(z: Any) -> Any:
-            own = {**params, key: params[key].at[:, at].set(low @ z.T)}
-            return _log_lik(fit, own, data, event, codes) - 0.5 * jnp.sum(z * z, axis=1) - 0.5 * k * math.log(2.0 * math.pi)
+            own = {**params, key: params[key].at[:, data["at"]].set(low @ z.T)}
+            return law.log_lik(own, data) - 0.5 * jnp.sum(z * z, axis=1) - 0.5 * k * math.log(2.0 * math.pi)
 
         z = _centre(log_p, n, k)
         root = cholesky(curvature(log_p, z)[1])
@@ -76,7 +74,8 @@ def marginal(fit: JmFit, nodes: int | None = None) -> np.ndarray:
         log_det = jnp.sum(jnp.log(jnp.diagonal(root, axis1=1, axis2=2)), axis=1)
         return logsumexp(values, axis=0) + 0.5 * k * math.log(2.0) - log_det
 
-    return over_draws(one, fit.draws.flat(), {**_data(fit), "x": x, "log_weight": log_weight})
+    data = {**_data(fit), "x": x, "log_weight": log_weight, "at": at}
+    return over_draws(("marginal", law, block.key), one, fit.draws.flat(), data)
 
 
 def _grid(nodes: int, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -98,20 +97,27 @@ def _centre(log_p: Any, n: int, k: int) -> Any:
 
 
 def _data(fit: JmFit) -> dict[str, Any]:
-    return {"design": fit.model.design(fit.frame), "event": dict(fit.parts.process.data)}
+    """Arrays of the likelihood; ``owners`` the number of the subject of each interval at risk, and of each marker's rows."""
+    owners = (np.asarray(fit.parts.events.subject), [np.asarray(c) for c in fit.marker_subjects()])
+    return {"design": fit.model.design(fit.frame), "event": dict(fit.parts.process.data), "owners": owners}
 
 
-def _owners(fit: JmFit) -> tuple[Any, list[Any]]:
-    """The number of the subject of each interval at risk, and of each marker's rows."""
-    return jnp.asarray(fit.parts.events.subject), [jnp.asarray(c) for c in fit.marker_subjects()]
+@final
+@dataclass(frozen=True)
+class Likelihood:
+    """The likelihood of ``n`` subjects: of their markers and their events."""
 
+    model: Model
+    process: EventProcess
+    n: int
 
-def _log_lik(fit: JmFit, params: Any, data: Any, event: Any, codes: list[Any]) -> Any:
-    """Of each subject, given its effects."""
-    out = jnp.zeros(len(fit.parts.events.subjects)).at[event].add(fit.parts.process.log_lik(params, data["event"]))
-    for response, c in zip(fit.model.responses, codes, strict=True):
-        out = out.at[c].add(response.log_lik(params, data["design"]))
-    return out
+    def log_lik(self, params: Any, data: Any) -> Any:
+        """Of each subject, given its effects."""
+        event, codes = data["owners"]
+        out = jnp.zeros(self.n).at[event].add(self.process.log_lik(params, data["event"]))
+        for response, c in zip(self.model.responses, codes, strict=True):
+            out = out.at[c].add(response.log_lik(params, data["design"]))
+        return out
 
 
 @final

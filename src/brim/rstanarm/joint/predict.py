@@ -174,7 +174,7 @@ def _survival(fit: JmFit, who: Subjects, draws: Mapping[str, Any], grid: np.ndar
         h = jnp.exp(process.log_hazard(params, data["points"])).reshape(data["weight"].shape)
         return jnp.exp(-jnp.sum(data["weight"] * h, axis=1))
 
-    return over_draws(one, draws, {"points": points, "weight": weight}).reshape(-1, n, k)
+    return over_draws(("survival", process), one, draws, {"points": points, "weight": weight}).reshape(-1, n, k)
 
 
 # --------------------------------------------------------------------------- trajectories
@@ -248,7 +248,7 @@ def posterior_traj(
 
     with float64():
         keys = np.asarray(jax.random.key_data(jax.random.split(jax.random.key(seed), len(next(iter(draws.values()))))))
-    out = over_draws(one, {"params": draws, "key": keys}, design)
+    out = over_draws(("trajectory", fit.model, m), one, {"params": draws, "key": keys}, design)
     tails = [(1 - prob) / 2, (1 + prob) / 2]
     low, high = np.quantile(out[:, 0], tails, axis=0)
     below, above = np.quantile(out[:, 1], tails, axis=0)
@@ -345,17 +345,16 @@ def _effects(fit: JmFit, who: Subjects, draws: Mapping[str, np.ndarray], seed: i
     frame, number = who.paths.frame, {v: i for i, v in enumerate(who.labels)}
     design = fit.model.design(frame)
     owners = [np.array([number[v] for v in label_of(r.response.kept(frame), fit.parts.id_var)]) for r in fit.model.responses]
-    data = {"design": design, "points": points, "weight": weight}
-    at = who.codes
+    data = {"design": design, "points": points, "weight": weight, "owners": owners, "at": who.codes}
 
     def log_p(b: Any, params: Any, data: Any) -> Any:
         """Log density of the effects ``b`` (subjects, k), one a subject."""
-        own = {**params, key: params[key].at[:, at].set(b.T)}
+        own = {**params, key: params[key].at[:, data["at"]].set(b.T)}
         h = jnp.exp(process.log_hazard(own, data["points"])).reshape(data["weight"].shape)
         out = -jnp.sum(data["weight"] * h, axis=1)
-        for response, codes in zip(fit.model.responses, owners, strict=True):
+        for response, codes in zip(fit.model.responses, data["owners"], strict=True):
             out = out.at[codes].add(response.log_lik(own, data["design"]))
-        low = block.scaled({**own, **block.invert(own, {})}, design[block.key]["by"])
+        low = block.scaled({**own, **block.invert(own, {})}, data["design"][block.key]["by"])
         z = solve_lower(low, b.T)
         return out - 0.5 * jnp.sum(z * z, axis=0)
 
@@ -366,7 +365,7 @@ def _effects(fit: JmFit, who: Subjects, draws: Mapping[str, np.ndarray], seed: i
 
     with float64():
         keys = np.asarray(jax.random.key_data(jax.random.split(jax.random.fold_in(jax.random.key(seed), 1), len(draws[key]))))
-    b = over_draws(one, {"params": draws, "key": keys}, data)
+    b = over_draws(("new effects", fit.model, process, n, k), one, {"params": draws, "key": keys}, data)
     effects = draws[key].copy()
-    effects[:, :, at] = np.swapaxes(b, 1, 2)
+    effects[:, :, who.codes] = np.swapaxes(b, 1, 2)
     return {**draws, key: effects}
