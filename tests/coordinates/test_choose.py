@@ -80,11 +80,14 @@ def test_what_is_done_with_each_vector(formula, family, expected):
 
 
 def test_crossed_factors_that_are_too_many_have_a_law_of_their_own(monkeypatch):
-    """Beside the integral over the largest; where they are few enough for a joint law, all follow that."""
+    """A surface through values of their integral; else beside the integral over the largest, or all by one joint law if few enough."""
     monkeypatch.setattr("brim.coordinates.integrated.which.MOST_CROSSED", 0)
-    assert {t.how for t in plan("y ~ x + (1 | g) + (1 | g2)").treatments} == {A}
+    found = plan("y ~ x + (1 | g) + (1 | g2)").treatments
+    assert {t.how for t in found} == {OUT}
+    assert {t.information for t in found} == {"a surface through values of a sparse factorisation"}
+    assert {t.how for t in plan("y ~ x + (1 | g) + (1 | g2)", scattered=False).treatments} == {A}
     monkeypatch.setattr("brim.coordinates.adapted.which.MOST_BORDER", 0)
-    found = {t.latent: t for t in plan("y ~ x + (1 | g) + (1 | g2)").treatments}
+    found = {t.latent: t for t in plan("y ~ x + (1 | g) + (1 | g2)", scattered=False).treatments}
     assert {name: t.how for name, t in found.items()} == {"g effects": OUT, "g2 effects": A}
     assert found["g2 effects"].why == "its levels and those of g effects lie across each other, and are too many"
 

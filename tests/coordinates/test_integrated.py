@@ -10,6 +10,7 @@ from brim import bf, prior
 from brim.coordinates.choose import Wish, coordinates
 from brim.infer.diagnostics import ess_bulk
 from references import data
+from written_out import written_out
 
 SIM = data("sim")
 A = 0.5 ** np.abs(np.subtract.outer(range(9), range(9)))
@@ -82,36 +83,14 @@ def integrated(fit, marginalize="auto"):
     return coordinates(fit.model, fit.frame, Wish("", marginalize))
 
 
-def written_out(fit, marginal, q):
-    """log p(y | other parameters) with the integrated effects in the covariance, plus priors and Jacobian of the others."""
-    rest, model = marginal.plan.inner, fit.model
-    inputs = model.data(fit.frame)
-    params, log_det = rest.layout.constrain(q, inputs["fixed"])
-    prior_part = rest.log_prior(rest.transform(params, inputs["design"]), inputs["design"], inputs["prior"])
-    internal = rest.log_internal(rest.transform(params, inputs["design"]), inputs["design"], inputs["prior"])
-    gone = {p.name: p for p in model.params if p.name not in {r.name for r in rest.params}}
-    sizes = {name: int(np.prod(p.shape)) for name, p in gone.items()}
-
-    def mean(z):
-        at, own = 0, dict(params)
-        for name, p in gone.items():
-            own[name] = z[at : at + sizes[name]].reshape(p.shape)
-            at += sizes[name]
-        return model.responses[0].dpars(model.transform(own, inputs["design"]), inputs["design"])
-
-    zero = np.zeros(sum(sizes.values()))
-    b = np.asarray(jax.jacobian(lambda z: mean(z)["mu"].value)(zero))  # the mean is linear in the standardised effects
-    dpars = mean(zero)
-    seen = inputs["design"]["data"]
-    sigma = np.broadcast_to(np.asarray(brim.families.additions.scale_of(dpars, seen)), len(SIM))
-    weights = np.asarray(seen.get("weights", np.ones(len(SIM))))
-    scale = sigma / np.sqrt(weights)  # a normal density to the power w is one of variance sigma^2 / w, up to this factor
-    factor = np.sum(np.log(scale) - weights * np.log(sigma) + 0.5 * (1 - weights) * np.log(2 * np.pi))
-    law = stats.multivariate_normal(np.asarray(dpars["mu"].value), b @ b.T + np.diag(scale**2))
-    return float(law.logpdf(seen["y"]) + factor + prior_part + internal + log_det)
+#: Structures whose parts other ones have too.
+ALSO = (
+    *("crossed", "crossed slopes", "three crossed", "cov of slopes", "memberships", "crossed, known errors", "crossed and smooth"),
+    *("two terms of a block", "crossed with the nested", "crossed and process", "smooth and crossed"),
+)
 
 
-@pytest.mark.parametrize("name", STRUCTURES)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in ALSO else n for n in STRUCTURES])
 def test_density_is_the_integral(name):
     fit, marginal = built(name)
     assert marginal.target.dim < fit.model.layout.dim

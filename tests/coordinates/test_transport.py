@@ -85,6 +85,7 @@ def test_density_has_the_jacobian_of_the_map(name):
 def test_the_law_beside_an_integral_has_the_jacobian_of_the_map(formula, monkeypatch):
     """Crossed factors that are too many for one integral: the largest is integrated out, the other follows its own law."""
     monkeypatch.setattr("brim.coordinates.integrated.which.MOST_CROSSED", 0)
+    monkeypatch.setattr("brim.coordinates.integrated.which.MOST_RATIOS", 0)
     monkeypatch.setattr("brim.coordinates.adapted.which.MOST_BORDER", 0)
     space = anywhere(formula, "gaussian")
     assert len(space.plan.integrated.blocks) == len(space.plan.adapted.chain) == 1

@@ -8,7 +8,7 @@ import pytest
 from scipy.optimize import minimize
 
 import brim
-from brim.lme4.blocks import Factor
+from brim.linalg.mixed.blocks import Factor
 from brim.lme4.deviance import Covariances, Criterion, Term
 from brim.lme4.structures import STRUCTURES
 from references import data, reference

@@ -21,6 +21,7 @@ from brim.coordinates.adapted.law import Working, with_more_rows
 from brim.coordinates.adapted.nested import nested_laplace, nested_mode
 from brim.coordinates.adapted.search import adapted
 from brim.coordinates.adapted.sums import no_working
+from brim.coordinates.crossed.settle import settled
 from brim.coordinates.integrated.density import Integral, integral_of
 from brim.coordinates.measured import Around, values_of
 from brim.coordinates.mode import complete_mode
@@ -132,6 +133,8 @@ class Coordinates:
             and (integral is None or integral.which.likelihood != "sums" or plan.moves)
         ):
             raise _needs_rows(plan, frame)
+        if integral is not None and integral.effects is not None:
+            integral = settled(integral, _target(plan, integral.data, spread))
         rows = None if plan.adapted is None else rows_of(plan.adapted, frame)
         inner = plan.model.data(frame) if integral is None else integral.data
         data = inner if not plan.moves else {**_moving_data(plan, frame, inner, integral, rows), "whitened": maps}
@@ -147,7 +150,8 @@ class Coordinates:
     @property
     def note(self) -> str:
         """One line on what is sampled, for the summary's footer."""
-        plan = ", ".join(part for part in (str(self.plan), self._rows) if part)
+        surface = "" if self.integral is None or self.integral.effects is None else self.integral.effects.note
+        plan = ", ".join(part for part in (str(self.plan), surface, self._rows) if part)
         return f"{plan} ({self._counted} dimensions sampled)" if plan else f"{self._counted} dimensions sampled"
 
     @property

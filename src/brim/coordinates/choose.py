@@ -8,6 +8,7 @@ from brim.coordinates.adapted.which import better_together, obstacle
 from brim.coordinates.adapted.which import find as find_adapted
 from brim.coordinates.adapted.which import why_not as why_not_adapted
 from brim.coordinates.base import Coordinates
+from brim.coordinates.crossed.exact import RoughError
 from brim.coordinates.integrated.which import Integrated, check_marginalize, find_coefficients
 from brim.coordinates.integrated.which import find as find_integrated
 from brim.coordinates.integrated.which import why_not as why_not_integrated
@@ -40,12 +41,15 @@ class Wish:
         Whether others are sampled in coordinates adapted to the data.
     spread
         Half-width of the uniform spread of starting points.
+    scattered
+        Whether many crossed levels may be integrated out by a surface.
     """
 
     algorithm: str = "sampling"
     marginalize: bool | str = "auto"
     adapted: bool = True
     spread: float = 1.0
+    scattered: bool = True
 
 
 def assign(model: Model, frame: Frame, wish: Wish) -> Plan:
@@ -89,7 +93,7 @@ def _integrated(model: Model, frame: Frame, wish: Wish) -> tuple[Integrated | No
     if check_marginalize(wish.marginalize) is False:
         return None, "marginalize = False"
     try:
-        found = find_integrated(model, frame)
+        found = find_integrated(model, frame, wish.scattered)
     except BrimError as error:
         if wish.marginalize is True:
             raise
@@ -137,7 +141,10 @@ def coordinates(model: Model, frame: Frame, wish: Wish) -> Coordinates:
     turned = find_whitened(plan.inner, frame) if _may_turn(plan, frame, wish) else None
     if turned is not None:
         plan, maps = replace(plan, whitened=turned[0]), turned[1]
-    found = Coordinates.of(plan, frame, wish.spread, maps)
+    try:
+        found = Coordinates.of(plan, frame, wish.spread, maps)
+    except RoughError:
+        return coordinates(model, frame, replace(wish, scattered=False))
     if plan.integrated or plan.measured or plan.adapted:
         return found
     starts = component_starts(model, frame)

@@ -20,8 +20,8 @@ from typing import final
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
-from brim.lme4.blocks import Factor, Pattern, Sums
-from brim.lme4.factorisation import Factorisation, Selected, Solution, factorise
+from brim.linalg.mixed.blocks import Factor, Pattern, Sums
+from brim.linalg.mixed.factorisation import Factorisation, Selected, Solution, factorise
 from brim.lme4.structures import AbstractStructure
 
 __all__ = ["Covariances", "Criterion", "State", "Term", "moved_effects"]

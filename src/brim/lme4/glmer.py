@@ -14,9 +14,9 @@ from brim.arguments import named
 from brim.errors import BrimError, name_rows
 from brim.frames.columns import Factor, Logical, Matrix, Numeric
 from brim.language.expand import deparse
-from brim.lme4.blocks import Pattern
+from brim.linalg.mixed.blocks import Pattern
+from brim.linalg.mixed.factorisation import Factorisation
 from brim.lme4.control import read_control
-from brim.lme4.factorisation import Factorisation
 from brim.lme4.glm import Glm, read_family
 from brim.lme4.laplace import Laplace, Mode
 from brim.lme4.mer import AbstractMer

@@ -10,7 +10,7 @@ from typing import final
 import numpy as np
 
 from brim.frames.frame import Frame
-from brim.lme4.blocks import Factor
+from brim.linalg.mixed.blocks import Factor
 from brim.lme4.design import Design
 from brim.lme4.deviance import Covariances, Term
 from brim.lme4.structures import STRUCTURES

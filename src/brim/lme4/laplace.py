@@ -14,9 +14,9 @@ from typing import final
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-from brim.lme4.blocks import Pattern, Sums
+from brim.linalg.mixed.blocks import Pattern, Sums
+from brim.linalg.mixed.factorisation import Factorisation, factorise
 from brim.lme4.deviance import Covariances, moved_effects
-from brim.lme4.factorisation import Factorisation, factorise
 from brim.lme4.glm import Glm
 
 __all__ = ["Laplace", "Mode"]

@@ -11,11 +11,11 @@ import numpy as np
 
 from brim.arguments import named
 from brim.errors import BrimError
-from brim.lme4.blocks import Pattern
+from brim.linalg.mixed.blocks import Pattern
+from brim.linalg.mixed.factorisation import Factorisation
 from brim.lme4.control import read_control
 from brim.lme4.design import response_numbers
 from brim.lme4.deviance import Criterion, State
-from brim.lme4.factorisation import Factorisation
 from brim.lme4.mer import AbstractMer
 from brim.lme4.observed import Observed, observe
 from brim.lme4.optimise import Minimum, minimise

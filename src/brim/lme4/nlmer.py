@@ -16,11 +16,11 @@ from brim.errors import BrimError
 from brim.frames.frame import Frame
 from brim.language.expand import Binary, Name, Node, Paren, Terms, deparse, expand, fault, parse, variables
 from brim.language.nodes import chain
-from brim.lme4.blocks import Factor, Pattern
+from brim.linalg.mixed.blocks import Factor, Pattern
+from brim.linalg.mixed.factorisation import Factorisation, factorise
 from brim.lme4.control import read_control
 from brim.lme4.design import Design, Grouping, Varying, ordered_terms, response_numbers
 from brim.lme4.deviance import Covariances, Criterion
-from brim.lme4.factorisation import Factorisation, factorise
 from brim.lme4.formula import Bar, MixedFormula, groupings_of
 from brim.lme4.groups import Groups
 from brim.lme4.lmer import LmerFit

@@ -20,7 +20,11 @@ from jax import lax
 
 from brim.compile.compiled import Compiled, compiled
 from brim.compile.session import float64
+from brim.coordinates.crossed.draws import Effects
+from brim.coordinates.crossed.exact import ratios
+from brim.coordinates.crossed.surface import Surface, evaluate, nothing
 from brim.coordinates.integrated.coefficients import Basis, Told
+from brim.coordinates.integrated.scattered import exact_of
 from brim.coordinates.integrated.sums import (
     Known,
     Sums,
@@ -72,6 +76,8 @@ class Reduced(NamedTuple):
         the innermost level of each row, the columns of each block of the chain (k, rows), and where the border stands in the rows;
     known
         what does not depend on parameters, ``None`` where the rows' precisions do;
+    surface
+        the integral over many crossed levels, ``None`` elsewhere;
     told
         the prior of population coefficients, whose columns take the place of the border's.
     """
@@ -85,6 +91,7 @@ class Reduced(NamedTuple):
     border: tuple[Incidence, ...] = ()
     known: Known | None = None
     told: Told | None = None
+    surface: Surface | None = None
 
 
 class Evidence(NamedTuple):
@@ -129,6 +136,8 @@ class Integral:
         What turns these draws; ``None``: nothing.
     basis
         What population coefficients are made of.
+    effects
+        What many crossed effects are drawn with.
     """
 
     which: Integrated
@@ -137,6 +146,7 @@ class Integral:
     completion: dict[str, Any]
     rotation: np.ndarray | None = None
     basis: Basis | None = None
+    effects: Effects | None = None
 
     def incidences(self, design: Arrays) -> list[tuple[Incidence, dict[str, Any]]]:
         """Where each vector stands in the rows, and what its loadings read; ``design``: that of all else."""
@@ -144,9 +154,15 @@ class Integral:
         designs = (*own.designs[: len(e.blocks)], *(design[c.key] for c in e.curves), *own.designs[len(e.blocks) :])
         return list(zip((*_incidences(e, own), *own.border), designs, strict=True))
 
+    def ratios(self, q: Any, data: Arrays) -> tuple[Any, Any]:
+        """``u`` and ``v`` of many crossed levels, at coordinates (dim,)."""
+        return ratios_function(self.which)(q, data)
+
     def program(self, size: int) -> Future[Compiled]:
-        """The compiled draw of ``z`` for ``size`` draws at once."""
+        """The compiled draw of ``z`` for ``size`` draws at once; of many crossed effects, what their law depends on."""
         e, dim = self.which, self.which.rest.layout.dim
+        if self.effects is not None:
+            return compiled(("ratios", e), lambda: _ratios(e), (jax.ShapeDtypeStruct((size, dim), np.float64), self.data), lambda x: x)
         rows = (jax.ShapeDtypeStruct((size, *rest), kind) for rest, kind in (((dim,), np.float64), ((), np.uint64), ((), np.int64)))
         return compiled(("completion", e), lambda: _completion(e), (*rows, self.completion), lambda found: found, short=True)
 
@@ -156,9 +172,15 @@ class Integral:
             return q, np.zeros(len(q))
         chain, iteration = np.divmod(numbers, draws.q.shape[1])
         root = np.array([_root(draws, c) for c in range(len(draws.q))])
-        with float64():
-            out = self.program(len(q)).result().run(q, root[chain], iteration * int(draws.info.get("thin", 1)), self.completion)
-        z, log_density = map(np.asarray, out)
+        number = iteration * int(draws.info.get("thin", 1))
+        if self.effects is not None:
+            with float64():
+                u, v = map(np.asarray, self.program(len(q)).result().run(q, self.data))
+            streams = np.stack([root[chain], number.astype(np.uint64)], axis=1)
+            z, log_density = self.effects.drawn(self.data["integral"].surface, u, v, streams)
+        else:
+            with float64():
+                z, log_density = map(np.asarray, self.program(len(q)).result().run(q, root[chain], number, self.completion))
         z = z if self.rotation is None else z @ self.rotation.T
         sizes = {v.standardised: v.size for v in self.which.latents} | {c.name: len(c.index) for c in self.which.coefficients}
         if self.basis is not None:
@@ -179,6 +201,8 @@ def _root(draws: Draws, chain: int) -> np.uint64:
 
 def integral_of(e: Integrated, frame: Frame) -> Integral:
     """The data of an integral, from the training rows."""
+    if e.levels == "crossed":
+        return _with_surface(e, frame)
     return _with_sums(e, frame) if e.likelihood == "sums" else _with_rows(e, frame)
 
 
@@ -201,6 +225,18 @@ def _with_sums(e: Integrated, frame: Frame) -> Integral:
         sums, by, count = padded(*compressed(sums, whole.designs[0]["by"]))
         small = whole._replace(sums=sums, designs=({"by": by}, *whole.designs[1:]), counts=count)
     return Integral(e, {**design, "integral": small}, inputs, {**design, "integral": whole}, rotation, own)
+
+
+def _with_surface(e: Integrated, frame: Frame) -> Integral:
+    """Of many crossed levels, with the surface still to be found."""
+    kept = e.response.response.rows(frame)
+    one = frame.take(np.arange(1) if kept is None else np.flatnonzero(kept)[:1])
+    inputs = e.model.data(one)
+    exact, sums = exact_of(e, frame)
+    flat = nothing(sum(t.size for t in exact.loads), len(exact.squares))
+    own = Reduced(_designs(e, inputs["design"]), {}, _once(e), sums, surface=flat)
+    data = {**_other_data(e, e.rest.design(one), None), "integral": own}
+    return Integral(e, data, inputs, data, effects=Effects(exact))
 
 
 def _with_rows(e: Integrated, frame: Frame) -> Integral:
@@ -277,6 +313,8 @@ def log_marginal_function(e: Integrated) -> Callable[[Any, Arrays], Any]:
 
 def _likelihood(e: Integrated, full: Arrays, data: Arrays) -> tuple[Any, AbstractQuadratic]:
     """``log p(y | z) = log p(y | 0) + u' r - 1/2 r' G r``: the first term, and the quadratic form of the others in ``z``."""
+    if e.levels == "crossed":
+        return _from_surface(e, full, data)
     found = {"sums": _from_sums, "rows": _from_rows, "precisions": _from_precisions}[e.likelihood](e, full, data)
     own: Reduced = data["integral"]
     if own.told is not None:
@@ -325,6 +363,49 @@ def _from_sums(e: Integrated, full: Arrays, data: Arrays) -> Evidence:
     couplings = tuple(jnp.swapaxes(cross[at:], 0, 1) for cross in sums.cross)
     cross = tuple(weighted_sum(v, own[:n]) for own in sums.cross)
     return Evidence(log_lik, sigma, sums.gram, cross, sums.squares[at:, at:], squares[at:], couplings)
+
+
+def _ratios_of(e: Integrated, full: Arrays, data: Arrays) -> tuple[Any, Any, Any]:
+    """Of many crossed levels ``u``, ``v = (1, ref - coefficients) / sigma`` and ``sigma``."""
+    own: Reduced = data["integral"]
+    sigma, mu, u = _sigma(e, full), e.response.predictor("mu"), []
+    assert mu is not None
+    assert own.sums is not None
+    for block, design, loads in zip(e.crossed, own.designs, ratios([(b.shape[0], b.has_cor) for b in e.crossed]), strict=True):
+        t = block.loadings(full, design).within
+        diagonal = jnp.diagonal(t)
+        rows, columns = loads.below
+        u += [jnp.log(diagonal / sigma), t[rows, columns] / diagonal[rows]]
+    beta = jnp.concatenate([jnp.zeros(0), *(linear_of(t).coefficients(full) for t in mu.terms)])
+    return jnp.concatenate(u), jnp.concatenate([jnp.ones(1), own.sums.ref - beta]) / sigma, sigma
+
+
+def _from_surface(e: Integrated, full: Arrays, data: Arrays) -> tuple[Any, AbstractQuadratic]:
+    own: Reduced = data["integral"]
+    assert own.sums is not None
+    assert own.surface is not None
+    u, v, sigma = _ratios_of(e, full, data)
+    log_det, forms, outside = evaluate(own.surface, u)
+    log_lik = own.sums.constant - own.sums.log_sigma * jnp.log(sigma) - 0.5 * v @ forms @ v - outside
+    return log_lik - 0.5 * log_det, Nothing()
+
+
+@lru_cache(maxsize=64)
+def ratios_function(e: Integrated) -> Callable[[Any, Arrays], tuple[Any, Any]]:
+    """``(q, data) ->`` ``u`` and ``v`` of many crossed levels."""
+    rest = e.rest
+
+    def run(q: Any, data: Arrays) -> tuple[Any, Any]:
+        params, _ = rest.layout.constrain(q, data["fixed"])
+        return _ratios_of(e, rest.transform(params, data["design"]), data)[:2]
+
+    return run
+
+
+def _ratios(e: Integrated) -> Callable[..., tuple[Any, Any]]:
+    """``(q (n, dim), data) ->`` ``u`` and ``v`` of each."""
+    one = ratios_function(e)
+    return lambda q, data: lax.map(lambda x: one(x, data), q)
 
 
 def _residuals(e: Integrated, full: Arrays, data: Arrays) -> tuple[Any, Any]:

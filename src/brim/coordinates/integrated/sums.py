@@ -33,8 +33,10 @@ __all__ = [
     "group_columns",
     "known_rows",
     "padded",
+    "reference",
     "rotated",
     "row_sums",
+    "rows_of",
     "squares_of",
     "turned",
 ]
@@ -152,7 +154,7 @@ def row_sums(e: Integrated, frame: Frame, own: Basis | None = None) -> Sums:
 
 def _sums(e: Integrated, frame: Frame, blocks: Iterator[Frame], own: Basis | None = None) -> Sums:
     """The sums over the rows of ``blocks``, the reference from some of ``frame``."""
-    ref = _reference(_Chunks.of(e, frame, own).some(), e)
+    ref = reference(_Chunks.of(e, frame, own).some(), e)
     levels = [len(b.grouping.levels) for b in e.blocks]
     total = _zeros(ref, [len(b.coefs) for b in e.blocks], levels)
     for block in blocks:
@@ -185,7 +187,13 @@ def _from_answer(found: Mapping[str, np.ndarray], blocks: int) -> Sums:
     return Sums(found["ref"], found["squares"], tuple(found[f"cross {b}"] for b in range(blocks)), gram, log_sigma, constant)
 
 
-def _reference(rows: _Rows, e: Integrated) -> np.ndarray:
+def rows_of(e: Integrated, frame: Frame) -> tuple[_Rows, list[_Rows]]:
+    """Some of the rows, and all of them in parts."""
+    chunks = _Chunks.of(e, frame)
+    return chunks.some(), list(chunks)
+
+
+def reference(rows: _Rows, e: Integrated) -> np.ndarray:
     """Coefficients of least squares; those of the curves with a penalty, 0 of population coefficients and crossed effects behind these.
 
     Columns of curves may be nearly collinear. Coefficients of 1e8 that cancel each other would cost all digits, since the curves'

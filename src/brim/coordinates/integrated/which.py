@@ -39,6 +39,9 @@ LARGEST_BORDER = 300  # effects whose joint covariance is factorised at every gr
 LARGEST_ROTATED = 1000  # levels whose covariance is diagonalised once
 MOST_COLUMNS = 200  # linear columns of the predictor for which sums over rows are kept
 MOST_CURVES = 200  # coefficients of curves, whose joint covariance is factorised at every gradient
+MOST_RATIOS = 6  # numbers that the integral over many crossed levels depends on, beside what is linear
+MOST_FIXED = 30  # columns of the predictor beside many crossed levels
+MOST_SPARSE = 5000  # effects whose factorisation is dense beside many crossed levels
 MOST_COEFFICIENTS = 1000  # population coefficients, whose directions are found once
 MOST_PRODUCTS = 1e11  # products of their columns, taken once
 MOST_WORK = 2e6  # products that the coupling of coefficients to the effects, or to rows of unknown precision, takes at every gradient
@@ -66,7 +69,8 @@ class Integrated:
         ``"sums"``: all that the data say is in sums over the rows, taken once; ``"rows"``: the predictor has other parts, whose
         residuals are computed at every gradient; ``"precisions"``: the residual precision of a row depends on parameters too.
     levels
-        ``"independent"``; or correlated by ``gr(cov = )`` and ``"rotated"`` to be independent.
+        ``"independent"``; correlated by ``gr(cov = )`` and ``"rotated"`` to be independent; or those of ``"crossed"`` blocks, too many for
+        a dense border: a sparse factorisation, and a surface through its values (``coordinates.crossed``).
     """
 
     model: Model
@@ -133,6 +137,8 @@ class Integrated:
     @property
     def information(self) -> str:
         """What the law of all that is integrated out is computed from."""
+        if self.levels == "crossed":
+            return "a surface through values of a sparse factorisation"
         return {"sums": "sums over rows, taken once", "rows": "residuals of rows", "precisions": "residuals and precisions of rows"}[
             self.likelihood
         ]
@@ -149,8 +155,8 @@ class Integrated:
         return tuple(sorted(found, key=lambda e: e.member))
 
 
-def find(model: Model, frame: Frame) -> Integrated:
-    """The elimination that leaves the fewest coordinates to be sampled.
+def find(model: Model, frame: Frame, scattered: bool = True) -> Integrated:
+    """The elimination that leaves the fewest coordinates to be sampled; ``scattered``: many crossed levels may be among them.
 
     Raises
     ------
@@ -167,7 +173,7 @@ def find(model: Model, frame: Frame) -> Integrated:
         raise _cannot("it has no group effects, and no smooths")
     reasons = {b.key: unfit(b, model) for b in model.blocks}
     able = tuple(sorted((b for b in model.blocks if not reasons[b.key]), key=lambda b: b.size, reverse=True))
-    for e in sorted(_ways(able, curves, model, frame), key=lambda e: -sum(v.size for v in e.latents)):
+    for e in sorted(_ways(able, curves, model, frame, scattered), key=lambda e: -sum(v.size for v in e.latents)):
         found = _affordable(e, frame)
         if found is not None:
             return found
@@ -268,8 +274,10 @@ def _curves(model: Model) -> tuple[AbstractCurve, ...]:
     return tuple(out)
 
 
-def _ways(able: tuple[GroupBlock, ...], curves: tuple[AbstractCurve, ...], model: Model, frame: Frame) -> Iterator[Integrated]:
-    """The eliminations to choose from: the largest block whose levels are independent, those around it, and some or all of the others."""
+def _ways(
+    able: tuple[GroupBlock, ...], curves: tuple[AbstractCurve, ...], model: Model, frame: Frame, scattered: bool
+) -> Iterator[Integrated]:
+    """The eliminations to choose from: the largest block of independent levels, those around it, and some or all of the others."""
     free = [b for b in able if not b.tied]
     seen = model.responses[0].response.kept(frame)
     chain = chain_of(free[0], free, lambda block: block.grouping.codes(seen)) if free else ()
@@ -278,6 +286,8 @@ def _ways(able: tuple[GroupBlock, ...], curves: tuple[AbstractCurve, ...], model
         if block.grouping.cov is not None and block.one_scale and block.size <= LARGEST_ROTATED:
             yield Integrated(model, (block,), "rows", "rotated")
     yield from dict.fromkeys(Integrated(model, chain, "rows", curves=c, crossed=b) for c in (curves, ()) for b in (crossed, ()))
+    if scattered and len(able) == len(model.blocks) and crossed and not curves:
+        yield Integrated(model, (), "rows", "crossed", crossed=able)
 
 
 def _affordable(e: Integrated, frame: Frame) -> Integrated | None:
@@ -287,6 +297,8 @@ def _affordable(e: Integrated, frame: Frame) -> Integrated | None:
     out = replace(e, likelihood=_likelihood(e, frame))
     if out.levels == "rotated":
         return out if out.likelihood == "sums" else None
+    if out.levels == "crossed":
+        return out if _is_scattered(out, frame) else None
     width, effects = sum(c.width for c in out.curves), sum(b.size for b in out.blocks)
     rows = frame.n if out.likelihood == "precisions" else 0
     if width * width * max(effects, rows) > MOST_WORK:
@@ -294,6 +306,18 @@ def _affordable(e: Integrated, frame: Frame) -> Integrated | None:
     if out.crossed and (out.width > LARGEST_BORDER or out.width * out.width * effects > MOST_CROSSED):
         return None
     return out
+
+
+def _is_scattered(e: Integrated, frame: Frame) -> bool:
+    """Whether the integral depends on few ratios of loadings to ``sigma`` beside what is linear."""
+    if e.likelihood != "sums" or frame.whole is not None or any(b.tied or b.grouping.by_name for b in e.crossed):
+        return False
+    mu = e.response.predictor("mu")
+    columns = None if mu is None else linear_columns(e.rest, mu.terms, frame)
+    ratios = sum(len(b.cells) for b in e.crossed)
+    se = any(call.fn == "se" for call in e.response.response.additions)
+    rest = sum(b.size for b in e.crossed) - max(b.size for b in e.crossed)
+    return columns is not None and columns <= MOST_FIXED and ratios <= MOST_RATIOS and rest <= MOST_SPARSE and not se
 
 
 def chain_of(first: GroupBlock, able: list[GroupBlock], codes: Callable[[GroupBlock], np.ndarray]) -> tuple[GroupBlock, ...]:

@@ -16,7 +16,7 @@ from scipy.linalg import cho_solve
 from scipy.linalg.lapack import dpotrf, dpotri
 from scipy.sparse import csr_array
 
-from brim.lme4.blocks import Pair, Pattern, Sums, gather
+from brim.linalg.mixed.blocks import Pair, Pattern, Sums, gather
 
 __all__ = ["Factorisation", "Selected", "Solution", "factorise"]
 
@@ -30,7 +30,7 @@ _CHUNK = 2**22  # numbers held at once of a product that only its diagonal block
 class Solution:
     """For each factor in the pattern's order, (levels, k, r).
 
-    ``spherical`` is ``Y = M^-1 Lambda' B``, ``effects`` is ``Lambda Y``, ``rest`` is ``B - Z'WZ Lambda Y``.
+    ``spherical`` is ``Y = M^-1 Lambda' B``, ``effects`` is ``Lambda Y``, ``rest`` is ``B - Z'WZ Lambda Y`` (where it was asked for).
     """
 
     spherical: list[Array]
@@ -124,6 +124,16 @@ class Factorisation:
 
     def solve_for(self, right: Sequence[Array]) -> Solution:
         """Solve for right-hand sides, (levels, k, r) for each factor."""
+        b, last = self._forward(right)
+        return self._back(b, last)
+
+    def effects_for(self, right: Sequence[Array]) -> list[Array]:
+        """``Lambda Y`` alone."""
+        b, last = self._forward(right)
+        return self._back(b, last, rest=False).effects
+
+    def _forward(self, right: Sequence[Array]) -> tuple[list[Array], Array]:
+        """The right-hand sides left to each factor when those before it are eliminated, and to the dense part."""
         p = self.pattern
         b = list(right[: p.chain])
         last = np.concatenate([r.reshape(-1, r.shape[2]) for r in right[p.chain :]]) if p.width else np.zeros((0, right[0].shape[2]))
@@ -133,14 +143,14 @@ class Factorisation:
                 b[j] = b[j] - gather(self.chained[i, j].transpose(0, 2, 1) @ h, p.parents[i, j], p.factors[j].size)
             if p.width:
                 last = last - self.sparse[i].T @ h.reshape(-1, h.shape[2])
-        return self._back(b, last)
+        return b, last
 
-    def _back(self, b: list[Array], last: Array) -> Solution:
+    def _back(self, b: list[Array], last: Array, rest: bool = True) -> Solution:
         p = self.pattern
         y = _loaded(p, self.loadings, last, transpose=True)
         y = cho_solve((self.low, True), y, check_finite=False) if p.width else y
         u = _loaded(p, self.loadings, y, transpose=False)
-        out = Solution(_split(p, y), _split(p, u), _split(p, last - self.dense @ u))
+        out = Solution(_split(p, y), _split(p, u), _split(p, last - self.dense @ u) if rest else [])
         for i in range(p.chain - 1, -1, -1):
             t = b[i]
             for j in range(i + 1, p.chain):
@@ -152,7 +162,8 @@ class Factorisation:
             effects = lam @ spherical
             out.spherical.insert(0, spherical)
             out.effects.insert(0, effects)
-            out.rest.insert(0, t - self.own[i] @ effects)
+            if rest:
+                out.rest.insert(0, t - self.own[i] @ effects)
         return out
 
     # ------------------------------------------------------------------ inverse

@@ -35,6 +35,7 @@ class Factor:
 
     @property
     def k(self) -> int:
+        """Number of columns."""
         return len(self.columns)
 
     @cached_property
@@ -107,6 +108,7 @@ class Pattern:
 
     @property
     def n(self) -> int:
+        """Number of rows."""
         return len(self.factors[0].codes)
 
     @property
