@@ -6,11 +6,11 @@ import pandas as pd
 import brim
 from brim.compile import bounded as module
 from brim.compile.bounded import bounded
-from brim.compile.recent import Recent
+from brim.compile.recent import LastUsed
 
 
 def test_only_the_last_programs_are_kept(monkeypatch):
-    monkeypatch.setattr(module, "_programs", Recent(3))
+    monkeypatch.setattr(module, "_programs", LastUsed(3))
     made = []
 
     def make():
@@ -37,7 +37,7 @@ def test_functions_of_equal_structure_share_a_program():
 
 
 def test_predictions_for_many_shapes_of_data_keep_few_programs(monkeypatch):
-    monkeypatch.setattr(module, "_programs", Recent(4))
+    monkeypatch.setattr(module, "_programs", LastUsed(4))
     fit = brim.brm("Reaction ~ Days", brim.load_data("sleepstudy"), empty=True)
     fit = fit.with_draws(pd.DataFrame({"b_Intercept": [250.0, 251.0], "b_Days": [10.0, 11.0], "sigma": [30.0, 31.0]}))
     for n in range(1, 9):

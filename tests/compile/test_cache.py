@@ -12,7 +12,7 @@ import pytest
 import brim
 from brim.compile import cache, compiled
 from brim.compile.fingerprint import Unnamed, fingerprint
-from brim.compile.recent import Recent
+from brim.compile.recent import LastUsed
 from brim.fit.run import coordinates, target
 from references import model
 from test_reference import BUILT
@@ -112,7 +112,7 @@ def folder(tmp_path, monkeypatch):
 
 def fresh(monkeypatch, **kwargs):
     """A short fit in a process that remembers no program."""
-    monkeypatch.setattr(compiled, "_programs", Recent(9))
+    monkeypatch.setattr(compiled, "_programs", LastUsed(9))
     return brim.brm("gpa ~ occasion + (1 | student)", GPA, chains=2, iter=60, seed=1, progress=False, **kwargs)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from brim.compile import compiled as compiled_module
-from brim.compile.recent import Recent
+from brim.compile.recent import LastUsed
 from brim.errors import BrimError
 from brim.infer.diagnostics import ess_bulk, mcse_mean, rhat
 from brim.infer.engines import engine
@@ -347,7 +347,7 @@ def test_programs_are_kept_on_disk(tmp_path, monkeypatch):
     monkeypatch.setenv("BRIM_CACHE_DIR", str(tmp_path / "here"))
 
     def again(settings=None):
-        monkeypatch.setattr(compiled_module, "_programs", Recent(9))
+        monkeypatch.setattr(compiled_module, "_programs", LastUsed(9))
         return short()
 
     before = jax.config.jax_compilation_cache_dir
@@ -369,7 +369,7 @@ def test_programs_are_kept_on_disk(tmp_path, monkeypatch):
 def test_the_disk_is_not_needed(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("BRIM_CACHE_DIR", str(tmp_path / "file"))
-    monkeypatch.setattr(compiled_module, "_programs", Recent(9))
+    monkeypatch.setattr(compiled_module, "_programs", LastUsed(9))
     assert np.isfinite(short().q).all()
 
 

@@ -8,7 +8,7 @@ from scipy import stats
 import brim
 from brim.post.plots.posterior import TYPES, acf, interval_table, ranks
 from brim.post.plots.predictive.calibration import band, loo_pit, pit
-from brim.post.plots.predictive.check import STATS, Check
+from brim.post.plots.predictive.check import STATS, CheckData
 from brim.post.plots.predictive.distributions import rootogram_data
 from brim.post.plots.predictive.observations import binned_errors, interval_data
 from brim.post.plots.predictive.survival import kaplan_meier
@@ -27,7 +27,7 @@ def numbers(model):
 @pytest.mark.parametrize("model", MODELS)
 def test_intervals(model):
     ref, y, yrep = numbers(model)
-    found = interval_data(Check(y, yrep, "y", (0, 1)))
+    found = interval_data(CheckData(y, yrep, "y", (0, 1)))
     np.testing.assert_allclose(found, [ref["ppc_intervals"][k] for k in ("ll", "l", "m", "h", "hh")], atol=DIGITS)
 
 
@@ -81,7 +81,9 @@ def test_weighted_pit():
 def test_pit_of_counts_is_uniform():
     """Counts near zero from their own law: Kolmogorov-Smirnov at 1 in a thousand; half of each tie would give few distinct values."""
     rng = np.random.default_rng(5)
-    check = Check(rng.poisson(0.7, 1500).astype(float), rng.poisson(0.7, (400, 1500)).astype(float), "k", discrete=True, window=(0.0, 9.0))
+    check = CheckData(
+        rng.poisson(0.7, 1500).astype(float), rng.poisson(0.7, (400, 1500)).astype(float), "k", discrete=True, window=(0.0, 9.0)
+    )
     values = pit(check)
     assert stats.kstest(values, "uniform").pvalue > 0.001
     assert len(np.unique(values)) == 1500

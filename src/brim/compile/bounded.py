@@ -8,13 +8,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from brim.compile.recent import Recent
+from brim.compile.recent import LastUsed
 from brim.compile.xla import options
 
 __all__ = ["bounded"]
 
 KEPT = 24  # programs; each is some MB
-_programs: Recent[Any] = Recent(KEPT)
+_programs: LastUsed[Any] = LastUsed(KEPT)
 
 
 def bounded(structure: Hashable, make: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:

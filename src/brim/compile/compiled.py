@@ -15,7 +15,7 @@ import numpy as np
 
 from brim.compile.cache import compile_cached
 from brim.compile.placed import Placed
-from brim.compile.recent import Recent
+from brim.compile.recent import LastUsed
 from brim.compile.session import check_process, float64
 
 __all__ = ["Compiled", "compiled"]
@@ -23,7 +23,7 @@ __all__ = ["Compiled", "compiled"]
 P = TypeVar("P")
 
 _KEPT = 32  # programs held in memory; a program is some MB
-_programs: Recent[Future[Any]] = Recent(_KEPT)
+_programs: LastUsed[Future[Any]] = LastUsed(_KEPT)
 
 
 @dataclass(frozen=True)

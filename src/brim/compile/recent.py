@@ -7,12 +7,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from typing import Generic, TypeVar
 
-__all__ = ["Recent"]
+__all__ = ["LastUsed"]
 
 V = TypeVar("V")
 
 
-class Recent(Generic[V]):
+class LastUsed(Generic[V]):
     """The ``most`` values that were asked for last; threads may share it."""
 
     def __init__(self, most: int) -> None:
@@ -43,7 +43,7 @@ class Recent(Generic[V]):
 
         Examples
         --------
-        >>> squares = Recent(2)
+        >>> squares = LastUsed(2)
         >>> [squares.found(x, lambda x=x: x * x) for x in (2, 3, 4)]
         [4, 9, 16]
         >>> squares.get(2), squares.get(4)

@@ -18,14 +18,14 @@ from brim.frames.frame import Frame
 from brim.language.expand import Call, fault
 from brim.linalg import cholesky, whitened
 from brim.parameters.param import Param, Slot
-from brim.parameters.reported import FAMILY, Kind, Reported, Section, called
+from brim.parameters.reported import FAMILY, Reported, ReportKind, Section, called
 from brim.terms.base import AbstractTerm, Design, Params
 from brim.terms.facets import COUNTABLE, Traits
 
 __all__ = ["ResidualCorrelation"]
 
 #: Correlations between responses.
-RESCOR = Kind("rescor", Section("rescor_pars", "Residual Correlations: ", 7), called)
+RESCOR = ReportKind("rescor", Section("rescor_pars", "Residual Correlations: ", 7), called)
 
 Dpars = Sequence[Mapping[str, Any]]
 

@@ -8,7 +8,19 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-__all__ = ["COEFFICIENT", "FAMILY", "FIXED", "INTERCEPT", "LATENT", "Kind", "Reported", "Section", "called", "in_order", "population_name"]
+__all__ = [
+    "COEFFICIENT",
+    "FAMILY",
+    "FIXED",
+    "INTERCEPT",
+    "LATENT",
+    "ReportKind",
+    "Reported",
+    "Section",
+    "called",
+    "in_order",
+    "population_name",
+]
 
 
 @dataclass(frozen=True)
@@ -21,7 +33,7 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Kind:
+class ReportKind:
     """A kind of what is reported. What is true of it stands here, and nowhere else: a term brings its own.
 
     Attributes
@@ -65,12 +77,12 @@ def population_name(variable: str) -> str:
 
 FIXED = Section("fixed", "Population-Level Effects: ", 4)
 #: Population-level effects; intercepts come first.
-INTERCEPT = Kind("intercept", FIXED, population_name)
-COEFFICIENT = Kind("coefficient", FIXED, population_name)
+INTERCEPT = ReportKind("intercept", FIXED, population_name)
+COEFFICIENT = ReportKind("coefficient", FIXED, population_name)
 #: Parameters of the family.
-FAMILY = Kind("family", Section("spec_pars", "Family Specific Parameters: ", 6))
+FAMILY = ReportKind("family", Section("spec_pars", "Family Specific Parameters: ", 6))
 #: Values of rows or levels that are estimated.
-LATENT = Kind("latent", inner=True, each=True)
+LATENT = ReportKind("latent", inner=True, each=True)
 
 
 @dataclass(frozen=True)
@@ -93,7 +105,7 @@ class Reported:
 
     key: str
     names: np.ndarray
-    kind: Kind
+    kind: ReportKind
     label: str
     dims: tuple[str, ...] = ()
     coords: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

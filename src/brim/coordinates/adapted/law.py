@@ -17,7 +17,7 @@ from brim.coordinates.quadratic.bordered import Bordered
 from brim.coordinates.quadratic.nested_levels import AbstractQuadratic, Chain, Rotated, log_normal, weighted_sum
 from brim.terms.latent import Incidence, Loadings, spread_together
 
-__all__ = ["Border", "ByRow", "Drawn", "Lookup", "Sums", "Working", "draw", "effects_of", "on_rows", "with_more_rows"]
+__all__ = ["Border", "ByRow", "Drawn", "Lookup", "Working", "WorkingSums", "draw", "effects_of", "on_rows", "with_more_rows"]
 
 Arrays = Mapping[str, Any]
 ByUnit = tuple[Any, ...]
@@ -31,7 +31,7 @@ class Border(NamedTuple):
     couplings: tuple[Any, ...]
 
 
-class Sums(NamedTuple):
+class WorkingSums(NamedTuple):
     """The working residuals summed by level, as linear functions of the other parameters.
 
     Attributes
@@ -107,7 +107,7 @@ class Working(NamedTuple):
     parents: dict[tuple[int, int], Any]
     rotation: dict[int, tuple[Any, Any]]
     border: Border | None = None
-    sums: Sums | None = None
+    sums: WorkingSums | None = None
     rows: ByRow | None = None
     lookup: Lookup | None = None
 

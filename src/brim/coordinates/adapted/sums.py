@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from brim.coordinates.adapted.expansion import Expansion, Rows, linear_design
-from brim.coordinates.adapted.law import Border, ByRow, Lookup, Sums, Working, on_rows
+from brim.coordinates.adapted.law import Border, ByRow, Lookup, Working, WorkingSums, on_rows
 from brim.coordinates.adapted.which import Adapted
 from brim.coordinates.quadratic.meetings import KNOWN, Arithmetic, between, flat
 from brim.terms.latent import Incidence
@@ -72,7 +72,7 @@ def _added(t: Adapted, rows: Rows, e: Expansion, vectors: Iterable[int]) -> tupl
     return out
 
 
-def _sums(t: Adapted, rows: Rows, e: Expansion, own: tuple[tuple[np.ndarray, ...], ...]) -> Sums:
+def _sums(t: Adapted, rows: Rows, e: Expansion, own: tuple[tuple[np.ndarray, ...], ...]) -> WorkingSums:
     """The working residuals ``g + W (own - X (beta - ref)) + slopes' others`` of rows, summed term by term."""
     design = linear_design(t, rows)
 
@@ -85,7 +85,7 @@ def _sums(t: Adapted, rows: Rows, e: Expansion, own: tuple[tuple[np.ndarray, ...
         values += list(e.slopes[seat.unit][:, seat.place])
         return np.stack([rows.seats[i][k].known_sums(v, t.shapes[i][1]) for v in values])
 
-    return Sums(e.ref, tuple(tuple(cross(i, k) for k in range(len(seats))) for i, seats in enumerate(t.seats)))
+    return WorkingSums(e.ref, tuple(tuple(cross(i, k) for k in range(len(seats))) for i, seats in enumerate(t.seats)))
 
 
 def _meetings(t: Adapted, seats: Any, precision: Any, i: int, j: int) -> Iterator[tuple[slice, slice, Incidence, Incidence, Any]]:

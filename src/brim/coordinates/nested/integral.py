@@ -23,7 +23,7 @@ from jax import lax
 from jax.scipy.special import logsumexp, ndtri
 
 from brim.coordinates.nested.modes import Here, mean_of, mode_of
-from brim.coordinates.nested.structure import Known, Nest
+from brim.coordinates.nested.structure import Nest, NestArrays
 from brim.coordinates.quadratic.nested_levels import Chain, Stage, log_normal
 from brim.linalg import sum_by
 
@@ -42,13 +42,13 @@ _LOG_2PI = math.log(2.0 * math.pi)
 def points_function(nest: Nest, at_once: int) -> Callable[..., Any]:
     """``(theta (n, dim), border (n, m), keys (n, 2), known) ->`` what ``Found`` says of each point."""
 
-    def run(theta: Any, border: Any, keys: Any, known: Known) -> Any:
+    def run(theta: Any, border: Any, keys: Any, known: NestArrays) -> Any:
         return lax.map(lambda one: _point(nest, one[0], one[1], one[2], known), (theta, border, keys), batch_size=at_once)
 
     return run
 
 
-def _point(nest: Nest, theta: Any, own: Any, key: Any, known: Known) -> tuple[Any, Any, Any, tuple[Any, ...]]:
+def _point(nest: Nest, theta: Any, own: Any, key: Any, known: NestArrays) -> tuple[Any, Any, Any, tuple[Any, ...]]:
     t, (_, border, chain) = nest.adapted, nest.adapted.parts
     base, here = _here(nest, theta, known)
     every = (*border, *chain)
@@ -75,7 +75,7 @@ def _point(nest: Nest, theta: Any, own: Any, key: Any, known: Known) -> tuple[An
     return total, joint, doubt, tuple(jnp.where(modes, mode[i], z[i]) for i in range(len(t.latents)))
 
 
-def _here(nest: Nest, theta: Any, known: Known) -> tuple[Any, Here]:
+def _here(nest: Nest, theta: Any, known: NestArrays) -> tuple[Any, Here]:
     """The log density of ``theta`` and of responses without latent vectors; and the model there."""
     t, inner = nest.adapted, known.inner
     model, design = t.rest, inner["design"]

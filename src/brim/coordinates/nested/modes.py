@@ -14,7 +14,7 @@ from brim.coordinates.adapted.expansion import positive, score_and_curvature
 from brim.coordinates.adapted.law import Border, effects_of, on_rows
 from brim.coordinates.adapted.sums import border_of, gram
 from brim.coordinates.adapted.which import Adapted
-from brim.coordinates.nested.structure import Known
+from brim.coordinates.nested.structure import NestArrays
 from brim.coordinates.quadratic.bordered import Bordered
 from brim.coordinates.quadratic.meetings import TRACED
 from brim.coordinates.quadratic.nested_levels import Chain
@@ -50,7 +50,7 @@ class Here:
     full: Arrays
     loadings: tuple[Loadings, ...]
     rest: tuple[Any, ...]
-    known: Known
+    known: NestArrays
 
     def effects(self, i: int, z: Any) -> Any:
         """Effects (k, levels) of vector ``i`` from its ``z``."""

@@ -13,7 +13,7 @@ import numpy as np
 from brim.compile.compiled import compiled
 from brim.compile.session import float64
 from brim.coordinates.nested.integral import MODES, points_function
-from brim.coordinates.nested.structure import Known, Nest, Start
+from brim.coordinates.nested.structure import Nest, NestArrays, NestedStart
 from brim.infer.nuts.program import device_data
 
 __all__ = ["Found", "Points"]
@@ -59,7 +59,7 @@ class Found(NamedTuple):
 class Points:
     """Evaluates a nest; random numbers depend on the number of a point, not on the block it is in."""
 
-    def __init__(self, nest: Nest, known: Known, head: int, seed: int, cores: int | None) -> None:
+    def __init__(self, nest: Nest, known: NestArrays, head: int, seed: int, cores: int | None) -> None:
         self.nest, self.head, self.seed = nest, head, seed
         self.cores = cores or os.cpu_count() or 1
         numbers = known.rows * (nest.nodes if nest.quadrature else 1) * (nest.particles if nest.drawn else 1)
@@ -103,7 +103,7 @@ class Points:
         z = self.modes(np.concatenate([theta[None], theta + steps, theta - steps]))
         d = len(theta)
         slopes = tuple(np.nan_to_num((x[1 : 1 + d] - x[1 + d :]) / (2.0 * STEP * scale[:, None, None])) for x in z)
-        self.known = self.known._replace(start=Start(theta, tuple(np.nan_to_num(x[0]) for x in z), slopes))
+        self.known = self.known._replace(start=NestedStart(theta, tuple(np.nan_to_num(x[0]) for x in z), slopes))
 
 
 def _filled(x: np.ndarray, n: int) -> np.ndarray:

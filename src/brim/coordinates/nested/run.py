@@ -16,7 +16,7 @@ from brim.compile.session import float64
 from brim.coordinates.adapted.expansion import Rows
 from brim.coordinates.adapted.nested import settled
 from brim.coordinates.nested.points import Found, Points
-from brim.coordinates.nested.structure import Known, known_of, nest_of
+from brim.coordinates.nested.structure import NestArrays, known_of, nest_of
 from brim.coordinates.plan import Plan, joined
 from brim.frames.frame import Frame
 from brim.infer.approximate.importance import importance_sample, resampled
@@ -127,7 +127,9 @@ def _drawn(plan: Plan, points: np.ndarray, kept: list[Found], chosen: np.ndarray
     return q, lp
 
 
-def _fine_enough(points: Points, known: Known, mode: np.ndarray, low: np.ndarray, rng: np.random.Generator, cores: int | None) -> Points:
+def _fine_enough(
+    points: Points, known: NestArrays, mode: np.ndarray, low: np.ndarray, rng: np.random.Generator, cores: int | None
+) -> Points:
     """The same with nodes and draws enough that the density is known well around its mode."""
     m, away = points.nest.border, rng.standard_normal((TRIALS, len(mode)))
     at_mode = np.tile(np.concatenate([mode, np.zeros(m)]), (TRIALS, 1))

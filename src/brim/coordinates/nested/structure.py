@@ -15,7 +15,7 @@ from brim.frames.frame import Frame
 from brim.infer.target import UnsuitedError
 from brim.terms.latent import named
 
-__all__ = ["Known", "Nest", "Start", "known_of", "nest_of"]
+__all__ = ["Nest", "NestArrays", "NestedStart", "known_of", "nest_of"]
 
 MOST_BORDER = 128  # effects whose joint covariance is factorised at every point
 NODES, MOST_NODES = 9, 41  # of the quadrature of one effect
@@ -80,7 +80,7 @@ class Nest:
         return ", ".join(parts)
 
 
-class Start(NamedTuple):
+class NestedStart(NamedTuple):
     """Where modes are sought from: a linear function of the parameters.
 
     Attributes
@@ -104,7 +104,7 @@ class Start(NamedTuple):
         return {i: z + step for i, (z, step) in enumerate(zip(self.z, moved, strict=True))}
 
 
-class Known(NamedTuple):
+class NestArrays(NamedTuple):
     """The arrays of a nest.
 
     Attributes
@@ -126,7 +126,7 @@ class Known(NamedTuple):
     parents: dict[tuple[int, int], Any]
     level: tuple[Any, ...]
     top: tuple[Any, ...]
-    start: Start
+    start: NestedStart
 
     @property
     def rows(self) -> int:
@@ -152,7 +152,7 @@ def nest_of(t: Adapted) -> Nest:
     return Nest(replace(t, singles=(), border=border))
 
 
-def known_of(nest: Nest, rows: Rows, inner: Any, frame: Frame) -> Known:
+def known_of(nest: Nest, rows: Rows, inner: Any, frame: Frame) -> NestArrays:
     """The arrays, from the rows of the training data."""
     t = nest.adapted
     chain, top = t.chain, []
@@ -164,5 +164,5 @@ def known_of(nest: Nest, rows: Rows, inner: Any, frame: Frame) -> Known:
         last = len(chain) - 1
         top = [rows.parents[b, last] if b < last else np.arange(chain[last].shape[1]) for b in range(last + 1)]
     zeros, d = tuple(np.zeros(shape) for shape in t.shapes), t.rest.layout.dim
-    start = Start(np.zeros(d), zeros, tuple(np.zeros((d, *z.shape)) for z in zeros))
-    return Known(inner, seating(rows), rows.parents, tuple(levels), tuple(top), start)
+    start = NestedStart(np.zeros(d), zeros, tuple(np.zeros((d, *z.shape)) for z in zeros))
+    return NestArrays(inner, seating(rows), rows.parents, tuple(levels), tuple(top), start)

@@ -20,7 +20,7 @@ from brim.post.comparison.importance import log_weights
 from brim.post.comparison.pointwise import Pointwise
 from brim.post.observed import observed_frame
 from brim.post.plots.figures import BaseFigure, Canvas, drawing
-from brim.post.plots.predictive.check import HANG, STATS, Check
+from brim.post.plots.predictive.check import HANG, STATS, CheckData
 from brim.post.plots.predictive.table import PANELS, draw
 from brim.post.predict import predict
 
@@ -202,18 +202,20 @@ def _groups(columns: Mapping[str, Any], group: str | None) -> dict[str, np.ndarr
     return {level: np.flatnonzero(factor.codes == i) for i, level in enumerate(factor.levels)}
 
 
-def _over(check: Check, name: str, column: Any) -> Check:
+def _over(check: CheckData, name: str, column: Any) -> CheckData:
     if not isinstance(column, Numeric):
         raise BrimError(f"x = '{name}' is not numeric", hint="show its levels with group=")
     return replace(check, x=column.values, x_label=name)
 
 
-def _check(response: ResponseModel, kind: str, y: np.ndarray, yrep: np.ndarray, stat: Any, probs: tuple[float, float], bins: int) -> Check:
+def _check(
+    response: ResponseModel, kind: str, y: np.ndarray, yrep: np.ndarray, stat: Any, probs: tuple[float, float], bins: int
+) -> CheckData:
     family = response.family
     bounds = {"positive": (0.0, np.inf), "count": (0.0, np.inf), "proportion": (0.0, 1.0)}.get(family.kind, (-np.inf, np.inf))
     whole = family.kind.whole
     low, high = np.quantile(yrep, [0.001, 0.999])
-    return Check(
+    return CheckData(
         y=y,
         yrep=np.asarray(yrep, float),
         window=(min(float(y.min()), float(low)), max(float(y.max()), float(high))),

@@ -11,7 +11,7 @@ import numpy as np
 from brim.arguments import named, number, one_of
 from brim.fit.record import FitRecord
 from brim.infer.diagnostics import ess_bulk, rhat
-from brim.parameters.reported import FIXED, Kind, population_name
+from brim.parameters.reported import FIXED, ReportKind, population_name
 from brim.post.summaries.tables import statistics
 from brim.terms.groups.group import SD, R
 
@@ -89,7 +89,7 @@ def _parameters(fit: FitRecord, effects: Sequence[str]) -> Iterator[tuple[str, s
             yield effect, component, group, level, term, flat[:, :, i]
 
 
-def _effect(kind: Kind) -> str:
+def _effect(kind: ReportKind) -> str:
     """broom.mixed's word for a kind of variable, empty for latent values."""
     if kind.section == SD.section:
         return "ran_pars"

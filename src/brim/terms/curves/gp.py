@@ -21,7 +21,7 @@ from brim.language.expand import Call, Constant, Node, Terms, Text, arguments, d
 from brim.limits import within
 from brim.linalg import cholesky, inverse_lower, root_of, solve_lower
 from brim.parameters.param import Param, Piece, Shrinks, Slot, Where
-from brim.parameters.reported import Kind, Reported, Section, called
+from brim.parameters.reported import Reported, ReportKind, Section, called
 from brim.terms.base import AbstractTerm, Context, Design, Params, Read
 from brim.terms.curves.kernels import KERNELS, NAMES, correlation, lscale_prior, root_spectral_density
 from brim.terms.facets import LinearFacet, NewLevels
@@ -30,8 +30,8 @@ from brim.terms.latent import AbstractCurve, Incidence, LatentFacet, Loadings, P
 __all__ = ["GaussianProcess", "read"]
 
 #: Standard deviation and length scales; weights of the functions.
-HYPER = Kind("gp", Section("gp", "Gaussian Process Terms: ", 1), called)
-WEIGHTS = Kind("gp weights", inner=True, each=True)
+HYPER = ReportKind("gp", Section("gp", "Gaussian Process Terms: ", 1), called)
+WEIGHTS = ReportKind("gp weights", inner=True, each=True)
 
 #: Added to the diagonal of a covariance matrix so that its Cholesky factor exists; the second, times the variance, where rounding needs it.
 NUGGET = 1e-12

@@ -21,7 +21,7 @@ from brim.frames.columns import Factor, Logical
 from brim.frames.frame import Frame
 from brim.language.expand import Call, Node, deparse, fault, variables
 from brim.parameters.param import COEFFICIENTS, Param, Piece, Shrinks, Slot, Where
-from brim.parameters.reported import COEFFICIENT, Kind, Reported, Section, called
+from brim.parameters.reported import COEFFICIENT, Reported, ReportKind, Section, called
 from brim.terms.base import AbstractTerm, Context, Design, Params, Read
 from brim.terms.facets import LinearFacet, Traits
 from brim.terms.latent import AbstractCurve, Incidence, LatentFacet, Loadings, Part
@@ -29,8 +29,8 @@ from brim.terms.latent import AbstractCurve, Incidence, LatentFacet, Loadings, P
 __all__ = ["PENALISED", "SDS", "Smooth", "read"]
 
 #: Standard deviations of penalised coefficients; the coefficients.
-SDS = Kind("sds", Section("splines", "Smooth Terms: ", 0), called)
-PENALISED = Kind("s", inner=True)
+SDS = ReportKind("sds", Section("splines", "Smooth Terms: ", 0), called)
+PENALISED = ReportKind("s", inner=True)
 
 STANDARD_NORMAL = (Piece("std_normal", None),)
 
@@ -363,7 +363,7 @@ class Smooth(AbstractTerm, AbstractCurve, LinearFacet, LatentFacet):
             out.append(self._reported("s", PENALISED, names))
         return tuple(out)
 
-    def _reported(self, base: str, kind: Kind, names: list[str]) -> Reported:
+    def _reported(self, base: str, kind: ReportKind, names: list[str]) -> Reported:
         call = SmoothCall.read(self.call)
         label = f"{base}_{self.where.prefix}{brms_name(call.label)}{'' if call.by is None else brms_name(deparse(call.by))}"
         return Reported(self._name(base), np.array(names, dtype=object), kind, label, (f"{label}_dim",), {f"{label}_dim": tuple(names)})

@@ -21,7 +21,7 @@ from jax.scipy.special import gammaln
 from brim.frames.frame import Frame
 from brim.linalg import cholesky, solve
 from brim.parameters.param import Param, Piece, Shrinks, Slot
-from brim.parameters.reported import Kind, Reported, Section
+from brim.parameters.reported import Reported, ReportKind, Section
 from brim.terms.base import AbstractTerm, Design, Params
 from brim.terms.facets import COUNTABLE, NewLevels, Traits
 from brim.terms.groups.effect import GroupEffect
@@ -34,10 +34,10 @@ __all__ = ["COR", "DF", "SD", "TIED", "GroupBlock", "R"]
 
 #: Widths of group effects, their correlations and degrees of freedom (a table for each grouping factor), and the effects.
 _RANDOM = Section("random", "Group-Level Effects: ", 3)
-SD, COR, DF = (Kind(name, _RANDOM) for name in ("sd", "cor", "df"))
+SD, COR, DF = (ReportKind(name, _RANDOM) for name in ("sd", "cor", "df"))
 #: Correlations that one number gives.
-TIED = {s.class_: Kind(s.class_, _RANDOM) for s in STRUCTURES.values()}
-R = Kind("r", inner=True, each=True)
+TIED = {s.class_: ReportKind(s.class_, _RANDOM) for s in STRUCTURES.values()}
+R = ReportKind("r", inner=True, each=True)
 
 STANDARD_NORMAL = (Piece("std_normal", None),)
 

@@ -12,14 +12,14 @@ import jax.numpy as jnp
 from jax.scipy.special import gammaln
 
 from brim.linalg import cholesky, inverse_lower, solve
-from brim.parameters.reported import Kind, Section
+from brim.parameters.reported import ReportKind, Section
 from brim.terms.base import AbstractTerm, Design, Params
 from brim.terms.facets import Traits
 
 __all__ = ["AUTOCOR", "NATURAL", "AbstractJointLaw", "AbstractResidual", "ResidualMargin", "whiten"]
 
 #: Parameters of residual structures.
-AUTOCOR = Kind("residual structure", Section("cor_pars", "Correlation Structures:", 2))
+AUTOCOR = ReportKind("residual structure", Section("cor_pars", "Correlation Structures:", 2))
 
 #: Families whose residuals can be correlated themselves; others get correlated latent residuals in their predictor.
 NATURAL = ("gaussian", "student")

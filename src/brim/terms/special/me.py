@@ -16,7 +16,7 @@ from brim.frames.frame import Frame
 from brim.language.expand import Call, Name, arguments, deparse, fault, variables
 from brim.linalg import cholesky
 from brim.parameters.param import Param, Piece, Slot
-from brim.parameters.reported import LATENT, Kind, Reported
+from brim.parameters.reported import LATENT, Reported, ReportKind
 from brim.terms.base import AbstractTerm, Context, Design, Params
 from brim.terms.facets import NewLevels
 from brim.terms.latent import AbstractLatent, Loadings, Part
@@ -25,7 +25,7 @@ from brim.terms.special.variable import ProductPlace, SpecialVariable, call_name
 __all__ = ["NoiseFree", "Noisy", "NoisyVariable", "read"]
 
 #: Mean, standard deviation and correlations of noise-free values, which summaries of brms leave out.
-NOISE = Kind("noise-free values")
+NOISE = ReportKind("noise-free values")
 
 
 def read(call: Call, context: Context) -> NoisyVariable:

@@ -14,14 +14,14 @@ from brim.frames.frame import Frame
 from brim.language.expand import Call, Constant, Node, Text, arguments, deparse, fault, variables
 from brim.limits import within
 from brim.parameters.param import Param, Slot
-from brim.parameters.reported import Kind, Reported, Section
+from brim.parameters.reported import Reported, ReportKind, Section
 from brim.terms.base import Context, Design, Params
 from brim.terms.special.variable import ProductPlace, SpecialVariable, call_name
 
 __all__ = ["Monotonic", "read"]
 
 #: Shares of the steps between neighbouring values.
-SIMPLEX = Kind("simplex", Section("mo", "Simplex Parameters: ", 5), lambda name: name.removeprefix("simo_"))
+SIMPLEX = ReportKind("simplex", Section("mo", "Simplex Parameters: ", 5), lambda name: name.removeprefix("simo_"))
 
 
 def read(call: Call, context: Context) -> Monotonic:

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from brim.post.plots.predictive.check import Check
+from brim.post.plots.predictive.check import CheckData
 from brim.post.plots.style import level_axis
 
 __all__ = ["bare", "bins_of", "faint", "shares", "values_of", "whole_ticks"]
@@ -31,13 +31,13 @@ def bare(ax: Axes) -> None:
     ax.grid(False, axis="y")
 
 
-def values_of(c: Check) -> np.ndarray:
+def values_of(c: CheckData) -> np.ndarray:
     """The whole numbers in sight."""
     low, high = (min(c.levels), max(c.levels)) if c.levels else (np.floor(c.window[0]), np.ceil(c.window[1]))
     return np.arange(low, high + 1)
 
 
-def whole_ticks(ax: Axes, at: np.ndarray, c: Check) -> None:
+def whole_ticks(ax: Axes, at: np.ndarray, c: CheckData) -> None:
     """Ticks at whole numbers only, with the names of categories."""
     if c.levels:
         level_axis(ax, list(c.levels.values()), at=list(c.levels))

@@ -8,13 +8,13 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from brim.post.plots.density import density
-from brim.post.plots.predictive.check import Check
+from brim.post.plots.predictive.check import CheckData
 from brim.post.plots.style import BLUE, DARK, GREY, LIGHT
 
 __all__ = ["band", "loo_pit", "loo_pit_overlay", "loo_pit_qq", "pit", "pit_ecdf"]
 
 
-def pit(c: Check) -> np.ndarray:
+def pit(c: CheckData) -> np.ndarray:
     """``P(yrep <= y)`` of every observation, weighted for the ``loo_`` types; uniform if the model is right.
 
     Where replications equal the observation the value is at random between ``P(yrep < y)`` and ``P(yrep <= y)``, as that of a discrete
@@ -47,7 +47,7 @@ def loo_pit(y: np.ndarray, yrep: np.ndarray, log_weights: np.ndarray | None = No
     return np.asarray(np.sum(w * below, axis=0) / np.sum(w, axis=0))
 
 
-def loo_pit_overlay(ax: Axes, c: Check) -> None:
+def loo_pit_overlay(ax: Axes, c: CheckData) -> None:
     """The density of the PIT values beside those of as many uniform numbers."""
     values, at = pit(c), np.linspace(0.0, 1.0, 256)
     rng = np.random.default_rng(0)
@@ -59,7 +59,7 @@ def loo_pit_overlay(ax: Axes, c: Check) -> None:
     ax.set_xlim(0, 1)
 
 
-def loo_pit_qq(ax: Axes, c: Check) -> None:
+def loo_pit_qq(ax: Axes, c: CheckData) -> None:
     """PIT values in order against uniform quantiles."""
     values = np.sort(pit(c))
     at = (np.arange(len(values)) + 0.5) / len(values)
@@ -68,7 +68,7 @@ def loo_pit_qq(ax: Axes, c: Check) -> None:
     ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
 
 
-def pit_ecdf(ax: Axes, c: Check) -> None:
+def pit_ecdf(ax: Axes, c: CheckData) -> None:
     """The distribution function of the PIT values minus the uniform one, with a band for the whole curve."""
     values = np.sort(pit(c))
     n = len(values)

@@ -10,7 +10,7 @@ import numpy as np
 
 from brim.post.censoring import Censoring
 
-__all__ = ["HANG", "OBSERVED", "REPLICATED", "STATS", "STAT_LABELS", "Check"]
+__all__ = ["HANG", "OBSERVED", "REPLICATED", "STATS", "STAT_LABELS", "CheckData"]
 
 OBSERVED, REPLICATED = "observed", "replicated"
 
@@ -41,7 +41,7 @@ STAT_LABELS = {"mean": "Mean", "median": "Median", "sd": "SD", "var": "Variance"
 
 
 @dataclass(frozen=True)
-class Check:
+class CheckData:
     """What is compared.
 
     Attributes
@@ -99,7 +99,7 @@ class Check:
         """The x axis of what is drawn over ``x``, or else over the observations."""
         return f"Observed {self.label}" if self.x is None else self.x_label
 
-    def rows(self, keep: np.ndarray) -> Check:
+    def rows(self, keep: np.ndarray) -> CheckData:
         """The check of some rows."""
         at = np.flatnonzero(keep) if keep.dtype == bool else keep
         return replace(

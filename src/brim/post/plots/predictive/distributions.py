@@ -12,11 +12,11 @@ from matplotlib.ticker import MaxNLocator
 from brim.post.plots.censored import mark
 from brim.post.plots.density import bandwidth, density
 from brim.post.plots.predictive.axes import bare, faint, shares, values_of, whole_ticks
-from brim.post.plots.predictive.check import OBSERVED, REPLICATED, Check
+from brim.post.plots.predictive.check import OBSERVED, REPLICATED, CheckData
 from brim.post.plots.style import BLUE, DARK, GREY, LIGHT, level_axis
 
 
-def dens_overlay(ax: Axes, c: Check) -> None:
+def dens_overlay(ax: Axes, c: CheckData) -> None:
     """Kernel densities; for few distinct whole numbers the share of each instead, joined by lines unless they are categories."""
     if c.discrete:
         at = values_of(c)
@@ -45,7 +45,7 @@ def dens_overlay(ax: Axes, c: Check) -> None:
         bare(ax)
 
 
-def ecdf_overlay(ax: Axes, c: Check) -> None:
+def ecdf_overlay(ax: Axes, c: CheckData) -> None:
     """Empirical distribution functions."""
     low, high = c.window
     margin = 0.02 * (high - low)
@@ -62,7 +62,7 @@ def ecdf_overlay(ax: Axes, c: Check) -> None:
     ax.set_xlim(low - margin, high + margin)
 
 
-def bars(ax: Axes, c: Check) -> None:
+def bars(ax: Axes, c: CheckData) -> None:
     """How often each value was observed, and the replicated frequencies with their interval."""
     at = values_of(c)
     observed = np.array([(c.y == v).sum() for v in at])
@@ -80,7 +80,7 @@ def bars(ax: Axes, c: Check) -> None:
     whole_ticks(ax, at, c)
 
 
-def freqpoly_overlay(ax: Axes, c: Check) -> None:
+def freqpoly_overlay(ax: Axes, c: CheckData) -> None:
     """Frequency polygons: counts in bins, joined by lines."""
     low, high = c.window
     edges = np.linspace(low, high, c.bins + 1)
@@ -95,7 +95,7 @@ def freqpoly_overlay(ax: Axes, c: Check) -> None:
     ax.set_ylim(bottom=0)
 
 
-def boxplot(ax: Axes, c: Check) -> None:
+def boxplot(ax: Axes, c: CheckData) -> None:
     """A box for the observations, and one for each draw."""
     boxes = ax.boxplot([c.y, *c.yrep], widths=0.6, showfliers=False, patch_artist=True, medianprops={"color": "white"})
     for i, box in enumerate(boxes["boxes"]):
@@ -104,7 +104,7 @@ def boxplot(ax: Axes, c: Check) -> None:
     ax.grid(False, axis="x")
 
 
-def violins(ax: Axes, c: Check, groups: Mapping[str, np.ndarray]) -> None:
+def violins(ax: Axes, c: CheckData, groups: Mapping[str, np.ndarray]) -> None:
     """The replicated distribution of each group, with its observations."""
     rng = np.random.default_rng(0)
     for i, rows in enumerate(groups.values()):
@@ -122,7 +122,7 @@ def violins(ax: Axes, c: Check, groups: Mapping[str, np.ndarray]) -> None:
     level_axis(ax, list(groups))
 
 
-def rootogram(ax: Axes, c: Check) -> None:
+def rootogram(ax: Axes, c: CheckData) -> None:
     """Square roots of observed counts (bars) and of their expectation with its interval (line, band)."""
     at, observed, (low, middle, high) = rootogram_data(c.y, c.yrep, c.prob_outer)
     base = {"standing": np.zeros(len(at)), "hanging": middle - observed, "suspended": np.zeros(len(at))}[c.hang]

@@ -7,11 +7,11 @@ from matplotlib.axes import Axes
 
 from brim.post.censoring import Censoring
 from brim.post.plots.censored import mark
-from brim.post.plots.predictive.check import OBSERVED, REPLICATED, Check
+from brim.post.plots.predictive.check import OBSERVED, REPLICATED, CheckData
 from brim.post.plots.style import BLUE, DARK, GREY, LIGHT
 
 
-def intervals(ax: Axes, c: Check) -> None:
+def intervals(ax: Axes, c: CheckData) -> None:
     """Every observation with the median and the intervals of its replications."""
     x = np.arange(c.y.size) if c.x is None else c.x
     outer_low, low, middle, high, outer_high = interval_data(c)
@@ -22,7 +22,7 @@ def intervals(ax: Axes, c: Check) -> None:
     mark(ax, x, c.y, c.censored, color=DARK, markersize=size, label=OBSERVED, zorder=5)
 
 
-def ribbon(ax: Axes, c: Check) -> None:
+def ribbon(ax: Axes, c: CheckData) -> None:
     """``intervals`` as bands, observations in the order of ``x``."""
     x = np.arange(c.y.size) if c.x is None else c.x
     order = np.argsort(x, kind="stable")
@@ -34,7 +34,7 @@ def ribbon(ax: Axes, c: Check) -> None:
     mark(ax, x, c.y, c.censored, color=DARK, markersize=2.5, label=OBSERVED)
 
 
-def scatter_avg(ax: Axes, c: Check) -> None:
+def scatter_avg(ax: Axes, c: CheckData) -> None:
     """Observations against the mean of their replications, with the line of equality."""
     mean = c.yrep.mean(axis=0)
     scatter(ax, mean, c.y, c.censored)
@@ -42,7 +42,7 @@ def scatter_avg(ax: Axes, c: Check) -> None:
     ax.plot(ends, ends, color=GREY, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
 
 
-def error_scatter_avg(ax: Axes, c: Check) -> None:
+def error_scatter_avg(ax: Axes, c: CheckData) -> None:
     """Mean predictive errors against observations, or against ``x``."""
     mean = c.yrep.mean(axis=0)
     scatter(ax, c.y if c.x is None else c.x, c.y - mean, _shifted(c.censored, mean))
@@ -61,14 +61,14 @@ def _shifted(censored: Censoring | None, by: np.ndarray) -> Censoring | None:
     return None if censored is None else Censoring(censored.codes, censored.at - by, censored.upper - by)
 
 
-def error_scatter(ax: Axes, c: Check) -> None:
+def error_scatter(ax: Axes, c: CheckData) -> None:
     """Predictive errors of one draw against observations."""
     for replicated in c.yrep:
         scatter(ax, c.y, c.y - replicated, _shifted(c.censored, replicated))
     ax.axhline(0, color=GREY, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
 
 
-def error_binned(ax: Axes, c: Check) -> None:
+def error_binned(ax: Axes, c: CheckData) -> None:
     """Mean errors in bins of the expected response, with the band that holds 95 % of them where the model is right."""
     expected = c.yrep.mean(axis=0)
     at, mean, band = binned_errors(expected, c.y - expected)
@@ -96,7 +96,7 @@ def binned_errors(expected: np.ndarray, error: np.ndarray, bins: int | None = No
     return np.array([expected[r].mean() for r in rows]), np.array([error[r].mean() for r in rows]), np.array(spread)
 
 
-def interval_data(c: Check) -> np.ndarray:
+def interval_data(c: CheckData) -> np.ndarray:
     """Outer, inner, middle, inner, outer quantiles of every observation's replications, ``(5, rows)``; weighted where weights are given.
 
     Weighted quantiles are those of the draws' weighted distribution function.

@@ -6,11 +6,11 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from brim.post.plots.predictive.axes import bare, bins_of
-from brim.post.plots.predictive.check import OBSERVED, REPLICATED, Check
+from brim.post.plots.predictive.check import OBSERVED, REPLICATED, CheckData
 from brim.post.plots.style import BLUE, DARK, LIGHT
 
 
-def stat(ax: Axes, c: Check) -> None:
+def stat(ax: Axes, c: CheckData) -> None:
     """The replicated distribution of a statistic, and its observed value."""
     ((_, statistic),) = c.stats
     observed, replicated = float(statistic(c.y)), np.asarray(statistic(c.yrep), float)
@@ -19,14 +19,14 @@ def stat(ax: Axes, c: Check) -> None:
     bare(ax)
 
 
-def stat_2d(ax: Axes, c: Check) -> None:
+def stat_2d(ax: Axes, c: CheckData) -> None:
     """Two statistics of every replication, and the observed pair."""
     (_, first), (_, second) = c.stats
     ax.plot(first(c.yrep), second(c.yrep), "o", color=LIGHT, markersize=3, markeredgewidth=0, alpha=0.6, label=REPLICATED, zorder=2)
     ax.plot([first(c.y)], [second(c.y)], "o", color=DARK, markersize=8, markeredgecolor="white", label=OBSERVED, zorder=3)
 
 
-def stat_freqpoly(ax: Axes, c: Check) -> None:
+def stat_freqpoly(ax: Axes, c: CheckData) -> None:
     """The replicated distribution of a statistic as a frequency polygon, and its observed value."""
     ((_, statistic),) = c.stats
     counts, edges = np.histogram(np.asarray(statistic(c.yrep), float), c.bins)

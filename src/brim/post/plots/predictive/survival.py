@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 
 from brim.errors import BrimError
 from brim.post.plots.predictive.axes import faint
-from brim.post.plots.predictive.check import OBSERVED, REPLICATED, Check
+from brim.post.plots.predictive.check import OBSERVED, REPLICATED, CheckData
 from brim.post.plots.style import DARK, LIGHT
 
 __all__ = ["kaplan_meier", "km_overlay"]
@@ -32,7 +32,7 @@ def kaplan_meier(time: np.ndarray, ended: np.ndarray | None = None, entered: np.
     return np.concatenate([[0.0], at]), np.concatenate([[1.0], np.cumprod(1 - events / risk)])
 
 
-def km_overlay(ax: Axes, c: Check) -> None:
+def km_overlay(ax: Axes, c: CheckData) -> None:
     """The Kaplan-Meier curve of the observed times, those of replicated ones without censoring behind it."""
     ended = None
     if c.censored is not None:

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from brim.post.plots.figures import BaseFigure, Canvas
 from brim.post.plots.predictive.axes import bare, bins_of
 from brim.post.plots.predictive.calibration import loo_pit_overlay, loo_pit_qq, pit_ecdf
-from brim.post.plots.predictive.check import OBSERVED, STAT_LABELS, Check
+from brim.post.plots.predictive.check import OBSERVED, STAT_LABELS, CheckData
 from brim.post.plots.predictive.distributions import bars, boxplot, dens_overlay, ecdf_overlay, freqpoly_overlay, rootogram, violins
 from brim.post.plots.predictive.observations import error_binned, error_scatter, error_scatter_avg, intervals, ribbon, scatter_avg
 from brim.post.plots.predictive.statistics import stat, stat_2d, stat_freqpoly
@@ -19,7 +19,7 @@ from brim.post.plots.predictive.survival import km_overlay
 from brim.post.plots.style import DARK, GREY, LIGHT
 
 
-def draw(kind: str, check: Check, groups: Mapping[str, np.ndarray], by: str, ncol: int | None, canvas: Canvas) -> BaseFigure:
+def draw(kind: str, check: CheckData, groups: Mapping[str, np.ndarray], by: str, ncol: int | None, canvas: Canvas) -> BaseFigure:
     """The figure: one panel for each group (or one for all), or small multiples for types that need them.
 
     ``groups`` are the rows of each level of the column ``by``.
@@ -47,7 +47,7 @@ def draw(kind: str, check: Check, groups: Mapping[str, np.ndarray], by: str, nco
     return figure
 
 
-def small_multiples(kind: str, c: Check, ncol: int | None, canvas: Canvas) -> BaseFigure:
+def small_multiples(kind: str, c: CheckData, ncol: int | None, canvas: Canvas) -> BaseFigure:
     """One histogram for each draw; for ``hist`` that of the observations comes first."""
     errors = kind == "error_hist"
     samples = list(c.y - c.yrep) if errors else [c.y, *c.yrep]
@@ -90,22 +90,22 @@ class Panel:
         Whether censored responses are drawn as such; other types show them at their limits.
     """
 
-    draw: Callable[[Axes, Check], None]
-    labels: Callable[[Check], tuple[str, str]]
+    draw: Callable[[Axes, CheckData], None]
+    labels: Callable[[CheckData], tuple[str, str]]
     ndraws: int | None = None
     share: str = "both"
     multiples: bool = False
     weighted: bool = False
-    across: Callable[[Axes, Check, Mapping[str, np.ndarray]], None] | None = None
+    across: Callable[[Axes, CheckData, Mapping[str, np.ndarray]], None] | None = None
     censors: bool = False
 
 
-def _statistic(c: Check, i: int) -> str:
+def _statistic(c: CheckData, i: int) -> str:
     name = c.stats[i][0]
     return f"{STAT_LABELS.get(name, name)} of {c.label}"
 
 
-def none(ax: Axes, c: Check) -> None:
+def none(ax: Axes, c: CheckData) -> None:
     """For types that are drawn whole."""
     raise AssertionError("drawn by small_multiples")
 
