@@ -18,6 +18,11 @@ from brim.errors import end_in_users_frame
 from brim.fit.version import __version__
 
 if TYPE_CHECKING:
+    from brim import data as data
+    from brim import families as families
+    from brim import limits as limits
+    from brim import mixedup as mixedup
+    from brim import rstanarm as rstanarm
     from brim.api.brm import brm as brm
     from brim.api.brm import default_prior as default_prior
     from brim.api.brm import get_prior as get_prior
@@ -253,17 +258,19 @@ _MODULES = ("data", "families", "limits", "rstanarm", "mixedup")
 __all__ = ["__version__", *_FAMILIES, *_HOMES]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        value = getattr(_imported(_HOMES[name]), name)
-    elif name in _MODULES:
-        return _imported(f"brim.{name}")
-    elif name in _FAMILIES:
-        value = getattr(_families(), name)
-    else:
-        raise AttributeError(_missing(name), name=name, obj=sys.modules[__name__])
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # to a type checker, what is not imported above is not there
+
+    def __getattr__(name: str) -> Any:
+        if name in _HOMES:
+            value = getattr(_imported(_HOMES[name]), name)
+        elif name in _MODULES:
+            return _imported(f"brim.{name}")
+        elif name in _FAMILIES:
+            value = getattr(_families(), name)
+        else:
+            raise AttributeError(_missing(name), name=name, obj=sys.modules[__name__])
+        globals()[name] = value
+        return value
 
 
 def _missing(name: str) -> str:

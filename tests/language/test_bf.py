@@ -2,6 +2,7 @@
 
 import pytest
 
+import brim
 from brim.errors import BrimError
 from brim.families import student
 from brim.language.brms import (
@@ -235,3 +236,21 @@ def test_errors(make, token, message):
 def test_only_formulas_and_their_parts_add_up():
     with pytest.raises(BrimError):
         bf("y ~ x") + 5
+
+
+def test_what_is_added_is_shown_as_it_is_written():
+    for shown in (
+        "set_rescor(False)",
+        "set_mecor(False)",
+        "lf('sigma ~ x', 'nu ~ z')",
+        "nlf('mu ~ a * x')",
+        "set_nl(True)",
+        "acformula('~ ar(time)')",
+        "lf('sigma ~ x', resp='y')",
+    ):
+        assert (
+            repr(eval(shown, {name: getattr(brim, name) for name in ("set_rescor", "set_mecor", "lf", "nlf", "set_nl", "acformula")}))
+            == shown
+        )
+    assert repr(brim.poisson) == "brim.poisson(link='log')"
+    assert repr(brim.stop_when(ess=400, seconds=60)) == "stop_when(ess=400, seconds=60)"

@@ -15,7 +15,7 @@ from brim.families.links import LINKS
 __all__ = ["Constructor"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Constructor:
     """The entry of one family, callable with the links a user wants; attributes are those of ``Family``.
 
@@ -87,6 +87,10 @@ class Constructor:
                 expectation=self.expectation,
             )
         )
+
+    def __repr__(self) -> str:
+        """As it is called, ``brim.poisson(link='log')``."""
+        return f"brim.{self.name}{self._signature()}"
 
     def _chosen(self, spec: DparSpec, link: Any) -> str:
         if link not in spec.links:

@@ -334,11 +334,20 @@ class Addition:
         """The formula with the addition in it; what was there for the same parameter gives way, as in brms."""
         raise NotImplementedError
 
+    def _call(self, name: str, *given: object) -> str:
+        """As it is written: ``set_rescor(False)``."""
+        own = [repr(value) for value in given] + ([f"resp={self.resp!r}"] if self.resp is not None else [])
+        return f"{name}({', '.join(own)})"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Predictors(Addition):
     predictors: tuple[Predictor, ...]
     dpar: str | None = None
+
+    def __repr__(self) -> str:
+        nonlinear = any(one.nl for one in self.predictors)
+        return self._call("nlf" if nonlinear else "lf", *map(str, self.predictors))
 
     def joined(self, formula: Formula) -> Formula:
         known = (*formula.parameters, *(one.par for one in self.predictors))
@@ -352,9 +361,12 @@ class Predictors(Addition):
         return replace(formula, predictors=tuple(merged.values()), fixed=fixed)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Fixed(Addition):
     fixed: tuple[tuple[str, float | str], ...]
+
+    def __repr__(self) -> str:
+        return self._call("lf", dict(self.fixed))
 
     def joined(self, formula: Formula) -> Formula:
         merged = dict(formula.fixed) | dict(self.fixed)
@@ -362,10 +374,13 @@ class Fixed(Addition):
         return replace(formula, predictors=predictors, fixed=tuple(merged.items()))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Nl(Addition):
     nl: bool
     dpar: str | None
+
+    def __repr__(self) -> str:
+        return self._call("set_nl", self.nl, *([self.dpar] if self.dpar is not None else []))
 
     def joined(self, formula: Formula) -> Formula:
         if self.dpar in (None, "mu"):
@@ -373,25 +388,34 @@ class Nl(Addition):
         return Predictors((replace(formula.predictor(str(self.dpar)), nl=self.nl),)).joined(formula)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Autocor(Addition):
     autocor: Node
+
+    def __repr__(self) -> str:
+        return self._call("acformula", f"~ {deparse(self.autocor)}")
 
     def joined(self, formula: Formula) -> Formula:
         return replace(formula, autocor=self.autocor)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Mecor(Addition):
     mecor: bool
+
+    def __repr__(self) -> str:
+        return self._call("set_mecor", self.mecor)
 
     def joined(self, formula: Formula) -> Formula:
         return replace(formula, mecor=self.mecor)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Rescor(Addition):
     rescor: bool
+
+    def __repr__(self) -> str:
+        return self._call("set_rescor", self.rescor)
 
 
 def _cannot_add(other: object) -> BrimError:

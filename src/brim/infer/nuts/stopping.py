@@ -25,6 +25,10 @@ class StopWhen:
     rhat: float | None = None
     seconds: float | None = None
 
+    def __repr__(self) -> str:
+        given = {"ess": self.ess, "rhat": self.rhat, "seconds": self.seconds}
+        return f"stop_when({', '.join(f'{name}={value:g}' for name, value in given.items() if value is not None)})"
+
     @property
     def looks(self) -> bool:
         """Whether draws are looked at."""
