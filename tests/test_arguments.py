@@ -99,6 +99,9 @@ def test_draws_by_position():
         ("ranef", "prob", "did you mean 'probs'"),
         ("summary", "probs", "did you mean 'prob'"),
         ("default_prior", "famly", "did you mean 'family'"),
+        ("predictions", "nsamples", "did you mean 'ndraws'"),
+        ("comparisons", "robst", "did you mean 'robust'"),
+        ("slopes", "conf_lvl", "did you mean 'conf_level'"),
     ],
 )
 def test_unknown_arguments_name_the_nearest(call, name, hint):
@@ -108,6 +111,16 @@ def test_unknown_arguments_name_the_nearest(call, name, hint):
     with pytest.raises(brim.BrimError, match=f"has no argument '{name}'") as error:
         function(*given, **{name: 1})
     assert hint in str(error.value)
+
+
+def test_dialects_name_arguments_that_they_do_not_have():
+    rows = brim.load_data("sleepstudy")
+    fit = brim.lmer("Reaction ~ Days + (1 | Subject)", rows)
+    for call in (fit.residuals, fit.summary, fit.VarCorr, fit.logLik, fit.predict):
+        with pytest.raises(brim.BrimError, match="has no argument 'tipe'"):
+            call(tipe="pearson")
+    with pytest.raises(brim.BrimError, match="missing a required argument: 'data'"):
+        brim.rstanarm.stan_glm("Reaction ~ Days")
 
 
 def test_missing_and_surplus_arguments():

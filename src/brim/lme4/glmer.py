@@ -10,7 +10,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from brim.arguments import named
+from brim.arguments import named, named_methods
 from brim.errors import BrimError, name_rows
 from brim.frames.columns import Factor, Logical, Matrix, Numeric
 from brim.language.expand import deparse
@@ -30,6 +30,7 @@ __all__ = ["GlmerFit", "fit_glmer", "glmer"]
 Array = np.ndarray
 
 
+@named_methods
 @final
 @dataclass(frozen=True, eq=False, repr=False)
 class GlmerFit(AbstractMer):

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
-from brim.arguments import named
+from brim.arguments import named, named_methods
 from brim.errors import BrimError
 from brim.linalg.mixed.blocks import Pattern
 from brim.linalg.mixed.factorisation import Factorisation
@@ -26,6 +26,7 @@ __all__ = ["LmerFit", "fit_lmer", "lmer"]
 Array = np.ndarray
 
 
+@named_methods
 @final
 @dataclass(frozen=True, eq=False, repr=False)
 class LmerFit(AbstractMer):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from brim.api.method import Method
+from brim.arguments import named_methods
 from brim.errors import warn
 from brim.lme4.observed import Observed
 from brim.lme4.optimise import Minimum
@@ -25,6 +26,7 @@ __all__ = ["AbstractMer"]
 Array = np.ndarray
 
 
+@named_methods
 @dataclass(frozen=True, eq=False, repr=False)
 class AbstractMer(ABC):
     """A fitted mixed model.

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
-from brim.arguments import named
+from brim.arguments import named, named_methods
 from brim.design.expressions import Expression
 from brim.design.matrix import ModelMatrix
 from brim.errors import BrimError
@@ -165,6 +165,7 @@ class NonlinearLaplace:
         return mode.factorisation.log_det + n * (1.0 + np.log(2.0 * np.pi * mode.penalised / n))
 
 
+@named_methods
 @final
 @dataclass(frozen=True, eq=False, repr=False)
 class NlmerFit(AbstractMer):

@@ -9,6 +9,7 @@ from functools import wraps
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, final
 
+from brim.arguments import named
 from brim.errors import BrimError
 from brim.fit.draws import Posterior
 from brim.frames.frame import Frame
@@ -40,13 +41,14 @@ class Again:
 
 
 def remembered(function: Callable[P, F]) -> Callable[P, F]:
-    """The function whose fits know the call."""
+    """The function whose fits know the call, and whose arguments are checked by name."""
+    checked = named(function)
     signature = inspect.signature(function)
     rest = next((n for n, p in signature.parameters.items() if p.kind is p.VAR_KEYWORD), "")
 
     @wraps(function)
     def called(*args: P.args, **kwargs: P.kwargs) -> F:
-        fit = function(*args, **kwargs)
+        fit = checked(*args, **kwargs)
         given = dict(signature.bind(*args, **kwargs).arguments)
         given.update(given.pop(rest, {}))
         return replace(fit, again=Again(function.__name__, given))

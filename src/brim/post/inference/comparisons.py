@@ -82,7 +82,7 @@ def predictions(
     >>> list(table.columns)
     ['rowid', 'estimate', 'std_error', 'conf_low', 'conf_high', 'zAge', 'patient']
     """
-    ask = Ask(re, **kwargs)
+    ask = Ask.read("predictions", re, kwargs)
     frame = rows_of(fit, newdata, ask.resp)
     draws, labels = averaged(ask.draws(fit, frame), frame, by)
     if not summary:
@@ -130,7 +130,7 @@ def comparisons(
     [['Trt', '1 - 0']]
     """
     measure = comparison if callable(comparison) else COMPARISONS[one_of("comparison", comparison, COMPARISONS, "comparisons")]
-    ask = Ask(re, **kwargs)
+    ask = Ask.read("comparisons", re, kwargs)
     frame = rows_of(fit, newdata, ask.resp)
     sign = {"ratio": " / ", "lnratio": " / ", "lnor": " / "}.get(comparison if isinstance(comparison, str) else "", " - ")
     found = [c for name, how in _asked(fit, variables, ask).items() for c in _contrasts(_known(fit, ask)[name], how, frame, sign)]
@@ -163,7 +163,7 @@ def slopes(
     [10.0, 10.0]
     """
     one_of("slope", slope, SLOPES, "slopes")
-    ask = Ask(re, **kwargs)
+    ask = Ask.read("slopes", re, kwargs)
     frame = rows_of(fit, newdata, ask.resp)
     found: list[_Contrast] = []
     measures: list[Measure] = []

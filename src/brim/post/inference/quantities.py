@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, final
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Self, final
 
 import numpy as np
 
-from brim.arguments import drawn_seed, number, one_of
+from brim.arguments import drawn_seed, number, one_of, unknown
 from brim.errors import BrimError, suggest
 from brim.fit.record import FitRecord
 from brim.frames.frame import Frame
@@ -56,6 +56,15 @@ class Ask:
     def __post_init__(self) -> None:
         one_of("re", self.re, RE, "ways")
         number("conf_level", self.conf_level, above=0, below=1)
+
+    @classmethod
+    def read(cls, function: str, re: str, given: Mapping[str, Any]) -> Self:
+        """From the further arguments of a function; an error names one that there is not."""
+        known = [f.name for f in fields(cls)]
+        for name in given:
+            if name not in known:
+                raise unknown(function, name, known)
+        return cls(re, **given)
 
     def draws(self, fit: FitRecord, frame: Frame) -> np.ndarray:
         """Draws ``(draws, rows[, categories])``."""
