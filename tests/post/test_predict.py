@@ -208,3 +208,15 @@ def test_residuals_of_several_responses():
     for i, name in enumerate(("y", "z")):
         np.testing.assert_allclose(both.sel(response=name), fit.residuals(resp=name, robust=True, probs=(0.25,)))
         np.testing.assert_allclose(fit.predictive_error(method="posterior_epred")[..., i], fit.residuals(resp=name, summary=False))
+
+
+def test_summaries_in_blocks(monkeypatch):
+    """Residuals and intervals of rows taken in blocks are those of all rows."""
+    fit = fits.random_draws("y ~ x + (1 | g)", n=12)
+    whole = fit.residuals(), fit.predictive_interval(prob=0.5, seed=1)
+    monkeypatch.setattr("brim.post.observed.BLOCK", 12 * 15)
+    np.testing.assert_allclose(fit.residuals(), whole[0], rtol=1e-12)
+    interval = fit.predictive_interval(prob=0.5, seed=1)
+    assert interval.shape == whole[1].shape
+    np.testing.assert_array_equal(interval[:15], whole[1][:15])
+    assert fit.residuals(type="pearson", seed=3).shape == whole[0].shape

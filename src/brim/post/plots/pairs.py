@@ -58,9 +58,14 @@ def pairs(
             for j in range(n):
                 _cell(axes[i, j], values, i, j, bad, few)
                 axes[i, j].tick_params(labelbottom=i == n - 1, labelleft=j == 0 and i > 0)
-            axes[i, 0].set_ylabel(names[i], fontsize="small")
-            axes[-1, i].set_xlabel(names[i], fontsize="small")
+            axes[i, 0].set_ylabel(_lines(names[i]), fontsize="small")
+            axes[-1, i].set_xlabel(_lines(names[i]), fontsize="small")
     return figure
+
+
+def _lines(name: str) -> str:
+    """A name of many parts with a line for each, so that it does not run into its neighbours."""
+    return name.replace("__", "__\n")
 
 
 def _cell(ax: object, values: np.ndarray, i: int, j: int, bad: np.ndarray, few: np.ndarray) -> None:

@@ -71,20 +71,25 @@ def fitted(
 
 
 def _parts(fit: FitRecord, draw: Callable[..., np.ndarray], newdata: Any, kwargs: Mapping[str, Any]) -> Iterator[np.ndarray]:
-    """Draws of all rows, or of blocks of rows where all are too many to be held at once; each block has noise of its own."""
+    """Draws of all rows, or of blocks of rows where all are too many to be held at once."""
+    return (draw(fit, rows, **given) for _, rows, given in _blocks(fit, newdata, kwargs))
+
+
+def _blocks(fit: FitRecord, newdata: Any, kwargs: Mapping[str, Any]) -> Iterator[tuple[slice, Any, dict[str, Any]]]:
+    """Rows to predict at once: which of all they are, as ``newdata``, and the arguments; each block has noise of its own."""
     total = fit.draws.chains * fit.draws.draws
     ndraws, draw_ids = kwargs.get("ndraws"), kwargs.get("draw_ids")
     asked = whole("ndraws", ndraws, least=1) if ndraws is not None else total if draw_ids is None else np.size(draw_ids)
     frame = independent_rows(fit, kwargs.get("resp"), newdata)
     blocks = row_blocks(frame, asked)
-    if frame is None or not blocks:
-        yield draw(fit, newdata, **kwargs)
-        return
     seed = drawn_seed(kwargs.get("seed"))
+    if frame is None or not blocks:
+        yield slice(None), newdata, {**kwargs, "seed": seed}
+        return
     ids = pick_draws(total, kwargs.get("ndraws"), kwargs.get("draw_ids"), seed)
     given = {**kwargs, "ndraws": None, "draw_ids": ids}
     for i, here in enumerate(blocks):
-        yield draw(fit, frame.take(np.arange(here.start, here.stop)), **{**given, "seed": (seed + i) % 2**31})
+        yield here, frame.take(np.arange(here.start, here.stop)), {**given, "seed": (seed + i) % 2**31}
 
 
 def _joined(tables: Iterator[Any]) -> Any:
@@ -206,11 +211,15 @@ def residuals(
     one_of("method", method, _METHODS, "methods")
     one_of("type", type, _TYPES, "types")
     draw = predictions.posterior_epred if method == "posterior_epred" else predictions.posterior_predict
-    given = {**kwargs, "seed": drawn_seed(kwargs.get("seed"))}
-    errors = _observed(fit, newdata, kwargs) - draw(fit, newdata, **given)
-    if type == "pearson":
-        errors = errors / predictions.posterior_predict(fit, newdata, **given).std(axis=0, ddof=1)
-    return label_rows(fit, errors, robust, probs, kwargs) if summary else errors
+    y = _observed(fit, newdata, kwargs)
+
+    def errors(here: slice, rows: Any, given: Mapping[str, Any]) -> np.ndarray:
+        found = y[here] - draw(fit, rows, **given)
+        return found / predictions.posterior_predict(fit, rows, **given).std(axis=0, ddof=1) if type == "pearson" else found
+
+    if not summary:
+        return errors(slice(None), newdata, {**kwargs, "seed": drawn_seed(kwargs.get("seed"))})
+    return _joined(label_rows(fit, errors(*block), robust, probs, kwargs) for block in _blocks(fit, newdata, kwargs))
 
 
 def _observed(fit: FitRecord, newdata: Any, kwargs: Mapping[str, Any]) -> np.ndarray:
@@ -254,10 +263,12 @@ def predictive_interval(fit: FitRecord, newdata: Any = None, *, prob: float = 0.
     """
     from brim.post.summaries.rows import RowFrame
 
-    draws = predictions.posterior_predict(fit, newdata, **kwargs)
-    if draws.ndim > 2:
-        raise BrimError("intervals of several responses at once", hint="say which with resp=")
-    return RowFrame(_interval(draws, prob).T, columns=_percent(prob))
+    def one(draws: np.ndarray) -> RowFrame:
+        if draws.ndim > 2:
+            raise BrimError("intervals of several responses at once", hint="say which with resp=")
+        return RowFrame(_interval(draws, prob).T, columns=_percent(prob))
+
+    return _joined(one(part) for part in _parts(fit, predictions.posterior_predict, newdata, kwargs))
 
 
 def posterior_interval(fit: FitRecord, variable: Any = None, *, prob: float = 0.95) -> Any:

@@ -51,9 +51,10 @@ def loo_pit_overlay(ax: Axes, c: CheckData) -> None:
     """The density of the PIT values beside those of as many uniform numbers."""
     values, at = pit(c), np.linspace(0.0, 1.0, 256)
     rng = np.random.default_rng(0)
-    for i in range(100):
+    for _ in range(100):
         curve = density(rng.random(len(values)), at, 0.0, 1.0)
-        ax.plot(at, curve, color=LIGHT, linewidth=0.6, alpha=0.4, label="uniform" if i == 0 else None, zorder=2)
+        ax.plot(at, curve, color=LIGHT, linewidth=0.6, alpha=0.4, zorder=2)
+    ax.plot([], [], color=LIGHT, linewidth=1.2, label="uniform")  # one such curve would be too faint in a legend
     ax.plot(at, density(values, at, 0.0, 1.0), color=DARK, linewidth=1.8, label="LOO-PIT", zorder=3)
     ax.set_ylim(bottom=0)
     ax.set_xlim(0, 1)

@@ -78,7 +78,7 @@ def error_binned(ax: Axes, c: CheckData) -> None:
 
 
 def binned_errors(expected: np.ndarray, error: np.ndarray, bins: int | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean expectation, mean error and twice its standard error in bins of equal width (Gelman & Hill 2007).
+    """Mean expectation, mean error and twice its standard error (NaN of a bin of one) in bins of equal width (Gelman & Hill 2007).
 
     Examples
     --------
@@ -92,7 +92,7 @@ def binned_errors(expected: np.ndarray, error: np.ndarray, bins: int | None = No
     which = np.digitize(expected, edges, right=True)
     rows = [np.flatnonzero(which == i) for i in range(bins)]
     rows = [r for r in rows if len(r)]
-    spread = [2 * error[r].std(ddof=1) / np.sqrt(len(r)) if len(r) > 1 else 0.0 for r in rows]
+    spread = [2 * error[r].std(ddof=1) / np.sqrt(len(r)) if len(r) > 1 else np.nan for r in rows]
     return np.array([expected[r].mean() for r in rows]), np.array([error[r].mean() for r in rows]), np.array(spread)
 
 
