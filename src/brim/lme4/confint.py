@@ -13,7 +13,8 @@ from scipy.stats import norm
 
 from brim.errors import BrimError, suggest
 from brim.lme4.optimise import minimise
-from brim.lme4.random import TermCovariance, term_covariances
+from brim.lme4.random import term_covariances
+from brim.lme4.variances import TermCovariance
 
 if TYPE_CHECKING:
     import pandas as pd

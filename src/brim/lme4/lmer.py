@@ -9,6 +9,7 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
+from brim.api.method import Method
 from brim.arguments import named, named_methods
 from brim.errors import BrimError
 from brim.linalg.mixed.blocks import Pattern
@@ -186,10 +187,7 @@ class LmerFit(AbstractMer):
             return (f"Linear mixed model fit by {method} ['lmerMod']",)
         return (f"Linear mixed model fit by {method.strip()}. t-tests use {tests[ddf]} [", "lmerModLmerTest]")
 
-    def degrees_of_freedom(self, ddf: str) -> tuple[Array, Array]:
-        from brim.lme4.df import coefficient_df
-
-        return coefficient_df(self, ddf)
+    degrees_of_freedom = Method("brim.lme4.df", "coefficient_df")
 
     # ------------------------------------------------------------------ other fits
 

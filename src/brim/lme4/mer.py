@@ -18,9 +18,6 @@ from brim.lme4.optimise import Minimum
 if TYPE_CHECKING:
     import pandas as pd
 
-    from brim.lme4.random import VarCorr
-    from brim.lme4.summary import Summary
-
 __all__ = ["AbstractMer"]
 
 Array = np.ndarray
@@ -241,20 +238,7 @@ class AbstractMer(ABC):
 
         return pd.DataFrame(self.covariance, index=list(self.names), columns=list(self.names))
 
-    def VarCorr(self) -> VarCorr:
-        """Standard deviations and correlations of the group effects, a mapping that prints lme4's table. See ``VarCorr``.
-
-        Examples
-        --------
-        >>> import brim
-        >>> m = brim.lmer("Reaction ~ Days + (Days | Subject)", brim.load_data("sleepstudy"))
-        >>> m.VarCorr()["Subject"]["sd"]["Estimate"].round(2).to_dict()
-        {'(Intercept)': 24.74, 'Days': 5.92}
-        """
-        from brim.lme4.random import varcorr
-
-        return varcorr(self)
-
+    VarCorr = Method("brim.lme4.random", "varcorr")
     ranef = Method("brim.lme4.random")
     ranef_frame = Method("brim.lme4.random")
     coef = Method("brim.lme4.random")
@@ -344,28 +328,7 @@ class AbstractMer(ABC):
         """
         return self.mean(self.linear_predictor)
 
-    def summary(self, correlation: bool = True, ddf: str | None = None) -> Summary:
-        """lme4's summary: prints its layout, and holds its tables.
-
-        ``correlation=False`` leaves the correlations of the coefficients out; ``ddf`` adds degrees of freedom and p values (``fixef``).
-
-        Examples
-        --------
-        >>> import brim
-        >>> m = brim.lmer("Reaction ~ Days + (Days | Subject)", brim.load_data("sleepstudy"))
-        >>> print(m.summary(correlation=False))
-        Linear mixed model fit by REML ['lmerMod']
-        Formula: Reaction ~ Days + (Days | Subject)
-           Data: data
-        ...
-        Fixed effects:
-                    Estimate Std. Error t value
-        (Intercept)  251.405      6.825  36.838
-        Days          10.467      1.546   6.771
-        """
-        from brim.lme4.summary import summarise
-
-        return summarise(self, correlation, ddf)
+    summary = Method("brim.lme4.summary", "summarise")
 
     def __repr__(self) -> str:
         return str(self.summary(correlation=False))
@@ -381,22 +344,7 @@ class AbstractMer(ABC):
             warn("boundary (singular) fit: a variance is zero or effects are perfectly correlated; see VarCorr(), rePCA() and isSingular()")
         return self
 
-    def isSingular(self, tol: float = 1e-4) -> bool:
-        """Whether the fit lies on the boundary: a standard deviation of zero, or effects of a term that determine one another.
-
-        That is, whether an element of ``theta`` on the diagonal of a covariance factor is below ``tol``.
-
-        Examples
-        --------
-        >>> import brim
-        >>> m = brim.lmer("Reaction ~ Days + (Days | Subject)", brim.load_data("sleepstudy"))
-        >>> m.isSingular()
-        False
-        """
-        from brim.lme4.random import is_singular
-
-        return is_singular(self, tol)
-
+    isSingular = Method("brim.lme4.random", "is_singular")
     rePCA = Method("brim.lme4.random")
 
     # ------------------------------------------------------------------ tests

@@ -2,53 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from brim.errors import BrimError, suggest
 from brim.lme4.design import Varying
+from brim.lme4.variances import TermCovariance, VarCorr
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from brim.lme4.mer import AbstractMer
 
-__all__ = ["TermCovariance", "VarCorr", "coef", "is_singular", "ranef", "ranef_frame", "rePCA", "term_covariances", "varcorr"]
+__all__ = ["coef", "is_singular", "ranef", "ranef_frame", "rePCA", "term_covariances", "varcorr"]
 
 Array = np.ndarray
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class TermCovariance:
-    """The effects of one term: lme4's name of it (``g``, ``g.1``), coefficients, standard deviations (k,), correlations (k, k).
-
-    ``tied`` is the structure whose correlations one number gives.
-    """
-
-    name: str
-    group: str
-    coefs: tuple[str, ...]
-    sd: Array
-    cor: Array
-    correlated: bool = True
-    tied: str = ""
-
-    @property
-    def parameters(self) -> list[tuple[str, int, int]]:
-        """What is estimated, down the columns of the triangle: ``sd`` with its effect, ``cor`` with a pair; of tied ones the first."""
-        k = len(self.coefs)
-        if self.tied:
-            return [*(("sd", i, i) for i in range(1 if self.tied == "ar1" else k)), ("cor", 1, 0)]
-        below = range(k) if self.correlated else ()
-        return [entry for j in range(k) for entry in (("sd", j, j), *(("cor", i, j) for i in below if i > j))]
-
-    @property
-    def cov(self) -> Array:
-        return self.cor * np.multiply.outer(self.sd, self.sd)
 
 
 def term_covariances(fit: AbstractMer) -> list[TermCovariance]:
@@ -71,67 +39,16 @@ def term_covariances(fit: AbstractMer) -> list[TermCovariance]:
     return out
 
 
-@final
-class VarCorr(Mapping[str, Any]):
-    """Standard deviations and correlations of the group effects.
-
-    A mapping from each term (``g``, ``g.1`` for a second one of the same factor, ``residual__``) to ``{"sd", "cor", "cov"}`` as data
-    frames; the columns of ``frame`` (``grp var1 var2 vcov sdcor``, as R's ``as.data.frame(VarCorr(fit))``) can be asked for by name as
-    well. Prints lme4's table.
-    """
-
-    def __init__(self, terms: list[TermCovariance], sigma: float | None) -> None:
-        self.terms, self.sigma = terms, sigma
-
-    def __iter__(self) -> Iterator[str]:
-        yield from (t.name for t in self.terms)
-        if self.sigma is not None:
-            yield "residual__"
-
-    def __len__(self) -> int:
-        return len(self.terms) + (self.sigma is not None)
-
-    def __getitem__(self, key: str) -> Any:
-        import pandas as pd
-
-        for t in self.terms:
-            if t.name == key:
-                names = list(t.coefs)
-                square = {"cor": t.cor, "cov": t.cov}
-                frames = {k: pd.DataFrame(v, index=names, columns=names) for k, v in square.items()}
-                return {"sd": pd.DataFrame({"Estimate": t.sd}, index=names), **frames}
-        if key == "residual__" and self.sigma is not None:
-            return {"sd": pd.DataFrame({"Estimate": [self.sigma]}, index=["sigma"])}
-        frame = self.frame
-        if key in frame:
-            return frame[key]
-        raise BrimError(f"VarCorr has no '{key}'", hint=suggest(key, [*self, *frame.columns]))
-
-    @property
-    def frame(self) -> pd.DataFrame:
-        """Variances, then covariances of each term: ``grp var1 var2 vcov sdcor``."""
-        import pandas as pd
-
-        rows: list[tuple[Any, ...]] = []
-        for t in self.terms:
-            rows += [(t.name, c, None, s * s, s) for c, s in zip(t.coefs, t.sd, strict=True)]
-            if t.correlated:
-                pairs = [(i, j) for i in range(len(t.coefs)) for j in range(i + 1, len(t.coefs))]
-                rows += [(t.name, t.coefs[i], t.coefs[j], t.cov[i, j], t.cor[i, j]) for i, j in pairs]
-        if self.sigma is not None:
-            rows.append(("Residual", None, None, self.sigma**2, self.sigma))
-        return pd.DataFrame(rows, columns=["grp", "var1", "var2", "vcov", "sdcor"])
-
-    def __str__(self) -> str:
-        from brim.lme4.summary import varcorr_lines
-
-        return "\n".join(varcorr_lines(self, ("Variance", "Std.Dev."), 5))
-
-    __repr__ = __str__
-
-
 def varcorr(fit: AbstractMer) -> VarCorr:
-    """The covariances of a fit."""
+    """Standard deviations and correlations of the group effects, a mapping that prints lme4's table.
+
+    Examples
+    --------
+    >>> import brim
+    >>> m = brim.lmer("Reaction ~ Days + (Days | Subject)", brim.load_data("sleepstudy"))
+    >>> m.VarCorr()["Subject"]["sd"]["Estimate"].round(2).to_dict()
+    {'(Intercept)': 24.74, 'Days': 5.92}
+    """
     return VarCorr(term_covariances(fit), fit.sigma if fit.has_sigma else None)
 
 
@@ -232,8 +149,18 @@ def _loadings(fit: AbstractMer) -> list[tuple[Varying, Array]]:
     return [(v, t.structure.loading(theta[s], t.k)) for v, t, s in parts]
 
 
-def is_singular(fit: AbstractMer, tol: float) -> bool:
-    """Whether an element of ``theta`` on a diagonal is below ``tol``."""
+def is_singular(fit: AbstractMer, tol: float = 1e-4) -> bool:
+    """Whether the fit lies on the boundary: a standard deviation of zero, or effects of a term that determine one another.
+
+    That is, whether an element of ``theta`` on the diagonal of a covariance factor is below ``tol``.
+
+    Examples
+    --------
+    >>> import brim
+    >>> m = brim.lmer("Reaction ~ Days + (Days | Subject)", brim.load_data("sleepstudy"))
+    >>> m.isSingular()
+    False
+    """
     groups = fit.observed.groups
     return bool((np.abs(fit.theta[list(groups.covariances.sds())]) < tol).any())
 

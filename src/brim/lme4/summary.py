@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 import numpy as np
 
+from brim.lme4.variances import VarCorr, varcorr_lines
 from brim.post.summaries.rformat import abbreviate, coefficient_table, format_numbers, left_table, zap_small
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from brim.lme4.mer import AbstractMer
-    from brim.lme4.random import VarCorr
 
-__all__ = ["Summary", "summarise", "varcorr_lines"]
+__all__ = ["Summary", "summarise"]
 
 _DIGITS = 4
 
@@ -89,27 +88,6 @@ def groups_line(nobs: int, ngrps: dict[str, int]) -> str:
     return f"Number of obs: {nobs}, groups:  " + "; ".join(f"{g}, {n}" for g, n in ngrps.items())
 
 
-def varcorr_lines(vc: VarCorr, comp: Sequence[str], digits: int) -> list[str]:
-    """lme4's table of variances and correlations; ``comp`` says which of ``Variance`` and ``Std.Dev.``."""
-    sds = np.concatenate([*(t.sd for t in vc.terms), [vc.sigma] if vc.sigma is not None else []])
-    columns = {"Variance": format_numbers(sds**2, digits), "Std.Dev.": format_numbers(sds, digits)}
-    places = max(2, digits - 2)
-    most = max((len(t.coefs) for t in vc.terms if t.correlated), default=1) - 1
-    rows, at = [], iter(range(len(sds)))
-    for t in vc.terms:
-        low = [(i, j) for i in range(len(t.coefs)) for j in range(i)] if t.correlated else []
-        shown = dict(zip(low, format_numbers([round(float(t.cor[p]), places) for p in low], 7, nsmall=places), strict=True))
-        for i, name in enumerate(t.coefs):
-            k = next(at)
-            cors = [shown.get((i, j), "") for j in range(most)]
-            rows.append([t.name if i == 0 else "", name, *(columns[c][k] for c in comp), *cors])
-    if vc.sigma is not None:
-        k = next(at)
-        rows.append(["Residual", "", *(columns[c][k] for c in comp), *[""] * most])
-    header = ["Groups", "Name", *comp, *(["Corr"] if most else []), *[""] * max(most - 1, 0)]
-    return left_table(header, rows)
-
-
 def fixed_lines(fixed: pd.DataFrame) -> list[str]:
     """The coefficients as ``printCoefmat()`` prints them."""
     tests = [c for c in fixed if c in ("t value", "z value")]
@@ -132,8 +110,25 @@ def correlation_lines(correlation: pd.DataFrame) -> list[str]:
     return [name.ljust(label) + line for name, line in zip(["", *rows[1:]], lines, strict=True)]
 
 
-def summarise(fit: AbstractMer, correlation: bool, ddf: str | None) -> Summary:
-    """The summary of a fit."""
+def summarise(fit: AbstractMer, correlation: bool = True, ddf: str | None = None) -> Summary:
+    """lme4's summary: prints its layout, and holds its tables.
+
+    ``correlation=False`` leaves the correlations of the coefficients out; ``ddf`` adds degrees of freedom and p values (``fixef``).
+
+    Examples
+    --------
+    >>> import brim
+    >>> m = brim.lmer("Reaction ~ Days + (Days | Subject)", brim.load_data("sleepstudy"))
+    >>> print(m.summary(correlation=False))
+    Linear mixed model fit by REML ['lmerMod']
+    Formula: Reaction ~ Days + (Days | Subject)
+       Data: data
+    ...
+    Fixed effects:
+                Estimate Std. Error t value
+    (Intercept)  251.405      6.825  36.838
+    Days          10.467      1.546   6.771
+    """
     import pandas as pd
 
     fixed = fit.fixef(ddf)
