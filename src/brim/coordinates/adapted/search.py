@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -38,6 +38,8 @@ ROUNDS = 10
 SETTLED = 0.05  # gain in log density of a round that ends them
 RIDGE = 0.25  # precision that holds the first predictor of a row near that of the fit without effects, in units of its scale
 TRIES = 20
+NEWTON = 60  # steps towards the modes of rows
+NEAR = 0.1  # standard deviations: a step that ends them
 FAR = 5.0  # from 0, of the logarithm of a standard deviation
 MOST = 60  # coordinates of theta whose Hessian is computed
 
@@ -125,12 +127,13 @@ class Search:
         return None
 
     def settle(self, theta: np.ndarray) -> tuple[np.ndarray, Working]:
-        """Climb and expand in turn until the log density stays, or the best of all rounds.
+        """``theta <- argmax log p_W(theta)``, ``W <-`` the working model at the effects' modes, until ``log p`` stays; or the best of all.
 
-        Effects in scales and shapes wait for a round, with their own parameters: the first expansion says nothing of them. So do standard
-        deviations in units far from 1, which that expansion, looser than the data, would leave to priors of another order.
+        ``p_W`` is the Laplace approximation of the density of ``theta`` with its curvature held at ``W``. Effects in scales and shapes wait
+        for a round, with their own parameters: the first expansion says nothing of them. So do standard deviations in units far from 1,
+        which that expansion, looser than the data, would leave to priors of another order.
         """
-        work = working(self.t, self.rows, self._loose(theta))
+        work = working(self.t, self.rows, self._row_modes(theta))
         best, before = (-np.inf, theta, self.target.data["working"]), -np.inf
         behind = [v for v, seats in zip(self.t.latents, self.t.seats, strict=True) if not all(self._leads(s) for s in seats)]
         for k in range(ROUNDS):
@@ -165,38 +168,26 @@ class Search:
     def _leads(self, seat: Seat) -> bool:
         return self.t.units[seat.unit].places[seat.place].leads(self.t.rest)
 
-    def _loose(self, theta: np.ndarray) -> Expansion:
-        """Expanded where each row alone would have its predictor, held loosely at that of the fit without effects.
+    def _row_modes(self, theta: np.ndarray) -> Expansion:
+        """``eta_i = argmax l_i(eta) - k (eta - eta0_i)^2 / 2`` of each row ``i``, by Newton steps, halved where that does not rise.
 
-        Predictors of scales and shapes, of which a row alone says nothing, stay there, and nothing is said of them.
+        ``eta0`` is the predictor of the fit without effects, ``k`` a small part of its typical precision. Predictors of scales and shapes,
+        of which a row alone says nothing, stay at ``eta0``, and nothing is said of them.
         """
         none = self.target.data["working"]
         fixed = self.at(theta, none)
-        free = [np.array([p.leads(self.t.rest) for p in unit.places])[:, None] for unit in self.t.units]
-        ridge = [RIDGE * np.fmin(1.0, _typical(_diagonal(w)))[:, None] for w in fixed.precision]
-
-        def penalised(e: Expansion) -> list[np.ndarray]:
-            away = [0.5 * np.sum(k * (x - y) ** 2, axis=0) for k, x, y in zip(ridge, e.eta, fixed.eta, strict=True)]
-            return [value - a for value, a in zip(e.value, away, strict=True)]
-
-        def newton(e: Expansion) -> list[np.ndarray]:
-            parts = zip(free, ridge, e.score, e.precision, e.eta, fixed.eta, strict=True)
-            return [f * (g - k * (x - y)) / (_diagonal(w) + k) for f, k, g, w, x, y in parts]
-
-        now, value, step = fixed, penalised(fixed), newton(fixed)
-        for _ in range(60):
+        free = tuple(np.array([p.leads(self.t.rest) for p in unit.places])[:, None] for unit in self.t.units)
+        held = _Held(free, tuple(RIDGE * np.fmin(1.0, _typical(_diagonal(w)))[:, None] for w in fixed.precision), fixed.eta)
+        now, value, step = fixed, held.value(fixed), held.newton(fixed)
+        for _ in range(NEWTON):
             new = self.at(theta, none, tuple(x + s for x, s in zip(now.eta, step, strict=True)))
-            risen = [np.nan_to_num(v, nan=-np.inf) >= w for v, w in zip(penalised(new), value, strict=True)]
+            risen = [np.nan_to_num(v, nan=-np.inf) >= w for v, w in zip(held.value(new), value, strict=True)]
             now = _where(risen, new, now)
-            value = penalised(now)
-            step = [np.where(up, full, 0.5 * s) for up, full, s in zip(risen, newton(now), step, strict=True)]
-            size = [np.abs(s) * np.sqrt(_diagonal(w) + k) for s, w, k in zip(step, now.precision, ridge, strict=True)]
-            if all(np.all(x < 0.1) for x in size):
+            value = held.value(now)
+            step = [np.where(up, full, 0.5 * s) for up, full, s in zip(risen, held.newton(now), step, strict=True)]
+            if all(np.all(x < NEAR) for x in held.size(now, step)):
                 break
-        score = tuple(f * g for f, g in zip(free, now.score, strict=True))
-        precision = tuple(f * f[:, None] * w for f, w in zip(free, now.precision, strict=True))
-        slopes = tuple(f * s for f, s in zip(free, now.slopes, strict=True))
-        return replace(now, score=score, precision=precision, slopes=slopes)
+        return held.only_free(now)
 
     def start(self, work: Working, theta: np.ndarray, chains: int) -> Start | None:
         """Chains around the mode of ``theta``, their effects drawn from the approximation."""
@@ -212,6 +203,44 @@ class Search:
         inside = self.inside(work)
         q = np.array([inside(one) for one in np.concatenate([head.q, rng.standard_normal((chains, tail))], axis=1)])
         return Start(q, (found.covariance, np.ones(tail)))
+
+
+@dataclass(frozen=True)
+class _Held:
+    """``l_i(eta) - k (eta - eta0)^2 / 2`` of each row, by unit (places, rows).
+
+    Attributes
+    ----------
+    free
+        Which places move.
+    ridge, middle
+        ``k`` and ``eta0``.
+    """
+
+    free: tuple[np.ndarray, ...]
+    ridge: tuple[np.ndarray, ...]
+    middle: tuple[np.ndarray, ...]
+
+    def value(self, e: Expansion) -> list[np.ndarray]:
+        """Its value, summed over places."""
+        away = [0.5 * np.sum(k * (x - y) ** 2, axis=0) for k, x, y in zip(self.ridge, e.eta, self.middle, strict=True)]
+        return [value - a for value, a in zip(e.value, away, strict=True)]
+
+    def newton(self, e: Expansion) -> list[np.ndarray]:
+        """``(g - k (eta - eta0)) / (w + k)``, 0 where nothing moves."""
+        parts = zip(self.free, self.ridge, e.score, e.precision, e.eta, self.middle, strict=True)
+        return [f * (g - k * (x - y)) / (_diagonal(w) + k) for f, k, g, w, x, y in parts]
+
+    def size(self, e: Expansion, step: list[np.ndarray]) -> list[np.ndarray]:
+        """A step in standard deviations: ``|s| sqrt(w + k)``."""
+        return [np.abs(s) * np.sqrt(_diagonal(w) + k) for s, w, k in zip(step, e.precision, self.ridge, strict=True)]
+
+    def only_free(self, e: Expansion) -> Expansion:
+        """The expansion with nothing said of places that do not move."""
+        score = tuple(f * g for f, g in zip(self.free, e.score, strict=True))
+        precision = tuple(f * f[:, None] * w for f, w in zip(self.free, e.precision, strict=True))
+        slopes = tuple(f * s for f, s in zip(self.free, e.slopes, strict=True))
+        return replace(e, score=score, precision=precision, slopes=slopes)
 
 
 def _holding(evaluate: Evaluate, held: np.ndarray) -> Evaluate:
