@@ -126,6 +126,21 @@ def test_contrasts():
         np.testing.assert_allclose(row["estimate"], estimate, rtol=1e-10)
     assert fit.avg_comparisons({"f": "pairwise"})["contrast"].tolist() == ["b - a", "c - a", "c - b"]
     assert fit.avg_comparisons({"f": "sequential"})["contrast"].tolist() == ["b - a", "c - b"]
+    assert fit.avg_comparisons({"f": "revreference"})["contrast"].tolist() == ["a - b", "a - c"]
+    assert fit.avg_comparisons({"f": "minmax"})["contrast"].tolist() == ["c - a"]
+    every = fit.avg_comparisons({"f": "all"}).set_index("contrast")["estimate"]
+    assert len(every) == 6
+    np.testing.assert_allclose(every["a - c"], -every["c - a"])
+
+
+def test_standard_deviations_about_the_mean():
+    """The two values are the same in every row, as marginaleffects has them: a curved function tells them from shifted rows."""
+    fit = drawn("k ~ x", "poisson")
+    a, b = (value(fit, v)[:, None] for v in ("b_Intercept", "b_x"))
+    mean, sd = ROWS["x"].mean(), ROWS["x"].std()
+    for how, half in (("sd", sd / 2), ("2sd", sd)):
+        expected = np.exp(a + b * (mean + half)) - np.exp(a + b * (mean - half))
+        np.testing.assert_allclose(fit.comparisons({"x": how}, summary=False), np.repeat(expected, len(ROWS), axis=1), rtol=1e-10)
 
 
 def test_by_and_grids():

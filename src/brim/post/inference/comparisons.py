@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import combinations, pairwise, permutations
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -34,7 +34,7 @@ COMPARISONS: dict[str, Measure] = {
 }
 SLOPES = ("dydx", "eyex", "eydx", "dyex")
 _NUMERIC = ("sd", "2sd", "iqr", "minmax")
-_FACTOR = ("reference", "pairwise", "sequential")
+_FACTOR = ("reference", "pairwise", "sequential", "revreference", "revpairwise", "revsequential", "all", "minmax")
 
 
 @final
@@ -109,8 +109,10 @@ def comparisons(
     ----------
     variables
         Names, or a mapping of names to contrasts. Of numbers: a step (``1``: "+1", the default; numbers that are 0 and 1 only compare
-        these), two values ``[low, high]``, ``"sd"``, ``"2sd"``, ``"iqr"``, ``"minmax"``. Of factors: ``"reference"`` (each level with the
-        first, the default), ``"sequential"``, ``"pairwise"``, or two levels. All variables of the population-level terms by default.
+        these), two values ``[low, high]``, ``"sd"`` and ``"2sd"`` (one and two standard deviations about the mean of the data),
+        ``"iqr"``, ``"minmax"``. Of factors: ``"reference"`` (each level with the first, the default), ``"sequential"``, ``"pairwise"``,
+        their reverse (``"revpairwise"``), ``"all"``, ``"minmax"`` (the last with the first), or two levels. All variables of the
+        population-level terms by default.
     newdata, by, re, summary, kwargs
         As for ``predictions``.
     comparison
@@ -296,33 +298,36 @@ def _contrasts(variable: Variable, how: Any, frame: Frame, sign: str) -> list[_C
         return [fixed(0, 1)]
     if isinstance(how, str):
         one_of(f"variables['{variable.name}']", how, _NUMERIC, "contrasts")
-        return [_spread(variable, how, frame, fixed)]
+        return [_spread(variable, how, fixed)]
     step = 1 if how is None else float(how)
     x = frame[variable.name].numbers
     return [_Contrast(variable.name, f"+{_text(step)}", Numeric(x), Numeric(x + step))]
 
 
-def _spread(variable: Variable, how: str, frame: Frame, fixed: Callable[..., _Contrast]) -> _Contrast:
-    moments, x = variable.moments, frame[variable.name].numbers
+def _spread(variable: Variable, how: str, fixed: Callable[..., _Contrast]) -> _Contrast:
+    """Between two values that follow from the training data: the same in all rows."""
+    moments = variable.moments
     if how == "minmax":
         return fixed(moments.low, moments.high, "Max - Min")
     if how == "iqr":
         return fixed(*np.quantile(variable.numbers, [0.25, 0.75]), "Q3 - Q1")
     half = moments.sd * (0.5 if how == "sd" else 1.0)
     label = "(x + sd/2) - (x - sd/2)" if how == "sd" else "(x + sd) - (x - sd)"
-    return _Contrast(variable.name, label, Numeric(x - half), Numeric(x + half))
+    return fixed(variable.mean - half, variable.mean + half, label)
 
 
 def _pairs(variable: Variable, how: Any) -> Iterator[tuple[Any, Any]]:
-    """Pairs of levels, the lower first."""
+    """Pairs of levels, from the first of each to the second."""
     labels = list(variable.distinct.as_factor().labels)
     how = one_of(f"variables['{variable.name}']", "reference" if how is None else how, _FACTOR, "contrasts")
-    if how == "pairwise":
-        yield from combinations(labels, 2)
-    elif how == "sequential":
-        yield from pairwise(labels)
-    else:
-        yield from ((labels[0], level) for level in labels[1:])
+    pairs = {
+        "reference": [(labels[0], level) for level in labels[1:]],
+        "sequential": list(pairwise(labels)),
+        "pairwise": list(combinations(labels, 2)),
+        "all": list(permutations(labels, 2)),
+        "minmax": [(labels[0], labels[-1])],
+    }
+    yield from pairs[how] if how in pairs else ((b, a) for a, b in pairs[how.removeprefix("rev")])
 
 
 def _text(value: Any) -> str:
