@@ -171,7 +171,7 @@ def run(page: Path, words: bool = False) -> tuple[str, list[str]]:
 def wrapped(text: str) -> str:
     """Printed text, its long sentences broken as a terminal would; tables, whose cells stand apart, are left alone."""
     lines = (
-        textwrap.wrap(line, WIDTH - 5, subsequent_indent="    ") if len(line) > WIDTH - 5 and not APART.search(line) else [line]
+        textwrap.wrap(line, WIDTH - 9, subsequent_indent="    ") if len(line) > WIDTH - 9 and not APART.search(line) else [line]
         for line in text.split("\n")
     )
     return "\n".join(part for line in lines for part in line)
