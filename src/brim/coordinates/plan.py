@@ -206,7 +206,7 @@ def joined(model: Model, theta: Any, z: Mapping[str, Any]) -> Any:
 
 
 @lru_cache(maxsize=64)
-def log_density_function(plan: Plan) -> Callable[[Any, Arrays], Any]:
+def log_density_function(plan: Plan) -> Callable[[Any, Any], Any]:
     """``(q, data) ->`` log density of what is sampled; equal plans share the function, and so the program."""
     inner = log_joint_function(plan.model) if plan.integrated is None else log_marginal_function(plan.integrated)
     if not plan.moves:

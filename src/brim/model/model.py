@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypedDict
 
 import jax
 import jax.numpy as jnp
@@ -39,6 +39,25 @@ from brim.terms.residuals.law import AbstractJointLaw, ResidualMargin
 __all__ = ["Model", "Predictor", "ResponseModel", "Scalar", "log_jacobian_function", "log_joint", "log_joint_function", "report_function"]
 
 Arrays = Mapping[str, Any]
+
+
+class ModelData(TypedDict):
+    """What ``log_joint`` takes besides the unconstrained vector.
+
+    Attributes
+    ----------
+    design
+        The arrays of each term, response and family, by their keys.
+    prior
+        The arguments of each parameter's prior, by its name.
+    fixed
+        The constant elements of parameters, by name.
+    """
+
+    design: dict[str, Any]
+    prior: dict[str, Any]
+    fixed: dict[str, np.ndarray]
+
 
 _SAMPLES = 200  # of each row, for the variance of a law that has no formula for it
 
@@ -376,8 +395,8 @@ class Model:
                 out[r.residual.key] = r.residual.design(mine)
         return out
 
-    def data(self, frame: Frame) -> dict[str, Any]:
-        """What ``log_joint`` takes besides the unconstrained vector."""
+    def data(self, frame: Frame) -> ModelData:
+        """All that the log density reads of these rows, of priors, and of constants."""
         fixed = {p.name: np.array(p.constant_values) for p in self.params if p.constants}
         return {"design": self.design(frame), "prior": prior_args(self.params), "fixed": fixed}
 
@@ -448,7 +467,7 @@ class Model:
         return out
 
 
-def log_joint(model: Model, q: Any, data: Arrays) -> Any:
+def log_joint(model: Model, q: Any, data: ModelData) -> Any:
     """Log posterior density, up to a constant, at unconstrained ``q``."""
     params, log_det = model.layout.constrain(q, data["fixed"])
     design = data["design"]
@@ -458,30 +477,30 @@ def log_joint(model: Model, q: Any, data: Arrays) -> Any:
 
 
 @lru_cache(maxsize=64)
-def log_joint_function(model: Model) -> Callable[[Any, Arrays], Any]:
+def log_joint_function(model: Model) -> Callable[[Any, ModelData], Any]:
     """``log_joint`` of a model; models of the same structure share the function, and with it the compiled program."""
 
-    def log_prob(q: Any, data: Arrays) -> Any:
+    def log_prob(q: Any, data: ModelData) -> Any:
         return log_joint(model, q, data)
 
     return log_prob
 
 
 @lru_cache(maxsize=64)
-def log_jacobian_function(layout: Layout) -> Callable[[Any, Arrays], Any]:
+def log_jacobian_function(layout: Layout) -> Callable[[Any, ModelData], Any]:
     """``(q, data) ->`` the log Jacobian that ``log_joint`` includes; equal layouts share the function."""
 
-    def log_jacobian(q: Any, data: Arrays) -> Any:
+    def log_jacobian(q: Any, data: ModelData) -> Any:
         return layout.constrain(q, data["fixed"])[1]
 
     return log_jacobian
 
 
-def report_function(model: Model) -> Callable[[Any, Arrays], dict[str, Any]]:
+def report_function(model: Model) -> Callable[[Any, ModelData], dict[str, Any]]:
     """``(q (draws, dim), data) -> reported quantities and lprior`` of every draw."""
     keys = tuple(dict.fromkeys(q.key for q in model.reported()))
 
-    def one(q: Any, data: Arrays) -> dict[str, Any]:
+    def one(q: Any, data: ModelData) -> dict[str, Any]:
         params, _ = model.layout.constrain(q, data["fixed"])
         full = model.transform(params, data["design"])
         return {**{k: full[k] for k in keys}, "lprior": model.log_prior(full, data["design"], data["prior"])}

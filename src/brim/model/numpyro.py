@@ -10,13 +10,13 @@ import numpyro
 import numpyro.distributions as dist
 
 from brim.errors import BrimError
-from brim.model.model import Model
+from brim.model.model import Model, ModelData
 from brim.parameters.param import Param
 
 __all__ = ["to_numpyro"]
 
 
-def to_numpyro(model: Model, data: Mapping[str, Any]) -> Callable[[], None]:
+def to_numpyro(model: Model, data: ModelData) -> Callable[[], None]:
     """A NumPyro model with one site a parameter and the same log density.
 
     Parameters

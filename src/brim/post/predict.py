@@ -21,7 +21,7 @@ from brim.families.base import Dpar
 from brim.fit.draws import Posterior
 from brim.fit.record import FitRecord
 from brim.frames.frame import Frame
-from brim.model.model import Model, ResponseModel
+from brim.model.model import Model, ModelData, ResponseModel
 from brim.post.re_formula import chosen_effects
 from brim.terms.facets import NewLevels
 
@@ -231,7 +231,7 @@ def chunks(ids: np.ndarray, held: int) -> Iterator[tuple[np.ndarray, int]]:
         yield np.pad(part, (0, size - len(part)), mode="edge"), len(part)
 
 
-def log_prior(model: Model, posterior: Posterior, data: dict[str, Any]) -> np.ndarray:
+def log_prior(model: Model, posterior: Posterior, data: ModelData) -> np.ndarray:
     """``lprior`` of every draw, recomputed from the reported quantities; as stored where it depends on others; ``(draws,)``."""
     if any(t.traits.hides_prior for t in model.terms()):
         return np.ravel(posterior["lprior"])
