@@ -109,6 +109,15 @@ def test_profiles_of_tied_covariances():
     assert list(fit.confint(method="Wald").index) == [".sig01", ".sig02", ".sigma", "(Intercept)", "x"]
 
 
+def test_tables_of_variances_repeat_what_is_tied():
+    """One interval for all effects of ``ar1``."""
+    fit = brim.lmer("y ~ x + ar1(0 + f | g)", ROWS)
+    table = brim.mixedup.extract_vc(fit, ci_level=0)
+    assert table["sd"].to_numpy() == pytest.approx([*[fit.VarCorr().terms[0].sd[0]] * K, fit.sigma])
+    limits = brim.mixedup.extract_vc(brim.lmer("y ~ x + ar1(0 + f | g)", ROWS.iloc[:120]))
+    assert limits["sd_2.5"].iloc[:K].nunique() == 1
+
+
 def test_the_bayesian_fit_starts_at_the_estimates():
     fit = brim.lmer("y ~ x + cs(0 + f | g)", ROWS)
     bayes = fit.to_bayes(chains=1, iter=20, warmup=10, seed=1, progress=False)

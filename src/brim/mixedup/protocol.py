@@ -140,8 +140,13 @@ class MerTables(AbstractTables):
         frame = pd.DataFrame(rows, columns=["group", "effect", "variance", "sd"])
         if level > 0:
             limits = self.fit.confint("theta_", level, method, oldNames=False)
-            kept = limits[[not str(n).startswith("cor_") for n in limits.index]].to_numpy()
-            frame["lower"], frame["upper"] = kept[:, 0], kept[:, 1]
+            kept, at = [], 0
+            for t in terms:
+                sds = [at + i for i, (kind, *_) in enumerate(t.parameters) if kind == "sd"]
+                kept += sds if len(sds) == len(t.coefs) else sds * len(t.coefs)  # one for all
+                at += len(t.parameters)
+            kept += [at] if self.fit.has_sigma else []
+            frame["lower"], frame["upper"] = limits.to_numpy()[kept].T
         return frame
 
     def correlations(self) -> dict[str, pd.DataFrame]:

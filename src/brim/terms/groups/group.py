@@ -158,7 +158,7 @@ class GroupBlock(AbstractTerm, AbstractLatent):
     @property
     def correlation(self) -> tuple[str, str] | None:
         """The parameters of standard deviations and of correlations; ``None`` where these are not estimated."""
-        return (self._name("sd"), self._name("L")) if self.has_cor else None
+        return (self._name("sd"), self._name("L")) if self.has_cor and self.structure is None else None
 
     def _with_by(self, *shape: int) -> tuple[int, ...]:
         return (len(self.grouping.by_levels), *shape) if self.grouping.by_levels else shape
