@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import final
+from typing import TYPE_CHECKING, final
 
 import numpy as np
-from scipy.sparse import csr_array
+import scipy  # its rooms are imported at their first use, which most fits do not need
 
 from brim.errors import BrimError
 from brim.linalg.mixed.blocks import Factor, Pattern, Sums
 from brim.linalg.mixed.factorisation import Factorisation, Solution, factorise
 from brim.linalg.mixed.threads import each
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 __all__ = ["Exact", "Loads", "RoughError", "ratios"]
 
@@ -159,17 +162,17 @@ class Exact:
             start += f.size * f.k
         n = self.pattern.n
         where = (np.tile(np.arange(n), len(parts)), np.concatenate([at for at, _ in parts]))
-        return csr_array((np.concatenate([z for _, z in parts]), where), shape=(n, start))
+        return scipy.sparse.csr_array((np.concatenate([z for _, z in parts]), where), shape=(n, start))
 
     @cached_property
     def gram(self) -> csr_array:
         """``Z'WZ``."""
-        return csr_array(self.columns.T @ self.columns.multiply(self.weights[:, None]).tocsr())
+        return scipy.sparse.csr_array(self.columns.T @ self.columns.multiply(self.weights[:, None]).tocsr())
 
     @cached_property
     def noise(self) -> csr_array:
         """``Z'W^1/2``."""
-        return csr_array(self.columns.multiply(np.sqrt(self.weights)[:, None]).T)
+        return scipy.sparse.csr_array(self.columns.multiply(np.sqrt(self.weights)[:, None]).T)
 
     def prepare(self) -> None:
         """What all draws share, made once: threads would each make their own."""

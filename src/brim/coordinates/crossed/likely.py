@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
+import scipy  # its rooms are imported at their first use, which most fits do not need
 
 from brim.coordinates.crossed.exact import Exact, RoughError
 from brim.linalg.mixed.threads import each
@@ -40,7 +40,7 @@ def likely(exact: Exact) -> tuple[Array, Array]:
         return value, slope * unit
 
     def search(x: Array) -> Any:
-        return minimize(scaled, x, jac=True, method="BFGS", options={"gtol": ENOUGH, "maxiter": STEPS})
+        return scipy.optimize.minimize(scaled, x, jac=True, method="BFGS", options={"gtol": ENOUGH, "maxiter": STEPS})
 
     (found,) = each(search, [np.zeros(len(unit))])
     u = start + unit * found.x

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import final
+from typing import TYPE_CHECKING, final
 
 import numpy as np
-from scipy.linalg import cho_solve
-from scipy.linalg.lapack import dpotrf, dpotri
-from scipy.sparse import csr_array
+import scipy  # its rooms are imported at their first use, which most fits do not need
 
 from brim.linalg.mixed.blocks import Pair, Pattern, Sums, gather
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 __all__ = ["Factorisation", "Selected", "Solution", "factorise"]
 
@@ -148,7 +149,7 @@ class Factorisation:
     def _back(self, b: list[Array], last: Array, rest: bool = True) -> Solution:
         p = self.pattern
         y = _loaded(p, self.loadings, last, transpose=True)
-        y = cho_solve((self.low, True), y, check_finite=False) if p.width else y
+        y = scipy.linalg.cho_solve((self.low, True), y, check_finite=False) if p.width else y
         u = _loaded(p, self.loadings, y, transpose=False)
         out = Solution(_split(p, y), _split(p, u), _split(p, last - self.dense @ u) if rest else [])
         for i in range(p.chain - 1, -1, -1):
@@ -233,7 +234,7 @@ class Factorisation:
         p = self.pattern
         if not p.width:
             return np.zeros((0, 0)), []
-        inverse, _ = dpotri(self.low, lower=True)
+        inverse, _ = scipy.linalg.lapack.dpotri(self.low, lower=True)
         inverse[np.diag_indices(p.width)] *= 0.5
         inverse = inverse + inverse.T
         half = _loaded(p, self.loadings, inverse, transpose=False)  # Lambda S^-1
@@ -284,7 +285,7 @@ def factorise(pattern: Pattern, sums: Sums, loadings: Sequence[Array]) -> Factor
     if p.width:
         s = _loaded(p, loadings, _loaded(p, loadings, dense, transpose=True).T, transpose=True)
         s[np.diag_indices(p.width)] += 1.0
-        low, _ = dpotrf(s, lower=True, overwrite_a=True)
+        low, _ = scipy.linalg.lapack.dpotrf(s, lower=True, overwrite_a=True)
         log_det += 2.0 * float(np.log(np.diag(low)).sum())
     return Factorisation(p, list(loadings), own, chained, crossed, dense, inverses, low, log_det, sparse)
 
@@ -331,9 +332,9 @@ def _sparse(p: Pattern, i: int, crossed: dict[Pair, Array]) -> csr_array:
         columns.append(np.broadcast_to(column, block.shape).ravel())
         values.append(block.ravel())
     if not rows:
-        return csr_array((p.factors[i].size * k, 0))
+        return scipy.sparse.csr_array((p.factors[i].size * k, 0))
     where = (np.concatenate(rows), np.concatenate(columns))
-    return csr_array((np.concatenate(values), where), shape=(p.factors[i].size * k, p.width))
+    return scipy.sparse.csr_array((np.concatenate(values), where), shape=(p.factors[i].size * k, p.width))
 
 
 def _square(c: csr_array, root: Array) -> Array:
@@ -344,7 +345,7 @@ def _square(c: csr_array, root: Array) -> Array:
         levels, k = root.shape[:2]
         index = np.arange(levels * k).reshape(levels, k)
         rows, columns = (np.broadcast_to(x, root.shape).ravel() for x in (index[:, :, None], index[:, None, :]))
-        half = (csr_array((root.ravel(), (rows, columns)), shape=(levels * k, levels * k)).T @ c).tocsr()
+        half = (scipy.sparse.csr_array((root.ravel(), (rows, columns)), shape=(levels * k, levels * k)).T @ c).tocsr()
     return np.asarray((half.T @ half).toarray())
 
 
