@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import jax
 import jax.numpy as jnp
 
 from brim.coordinates.quadratic.nested_levels import AbstractQuadratic, Chain, Stage, log_normal, sum_by
 from brim.linalg import AbstractBatch, Stacked, Unrolled, batch, cholesky, inverse_lower, solve_lower
+
+if TYPE_CHECKING:
+    from brim.linalg.arrays import Array, Float
 
 __all__ = ["Bordered"]
 
@@ -32,12 +35,12 @@ class Bordered(AbstractQuadratic):
     """
 
     chain: Chain
-    loadings: Any
-    gram: Any
-    cross: Any
-    couplings: tuple[Any, ...]
+    loadings: Float[Array, " m *m"]
+    gram: Float[Array, "m m"]
+    cross: Float[Array, " m"]
+    couplings: tuple[Float[Array, "k m levels"], ...]
 
-    def log_integral(self) -> Any:
+    def log_integral(self) -> Float[Array, ""]:
         left = self._without_chain()
         total = _integral(left.precision, left.cross)
         for b, stage in enumerate(left.stages):
@@ -61,7 +64,7 @@ class Bordered(AbstractQuadratic):
         density = jnp.sum(jnp.log(jnp.diagonal(low))) + log_normal(own)
         return (*drawn, z.reshape(normals[-1].shape)), log_density, density
 
-    def _effects(self, z: Any) -> Any:
+    def _effects(self, z: Float[Array, " m"]) -> Float[Array, " m"]:
         """``T z``."""
         return self.loadings * z if self.loadings.ndim == 1 else self.loadings @ z
 
@@ -91,13 +94,13 @@ class _Left:
     """What is left after the chain: its stages, what couples each to the border, and ``A = I + T' G T`` and ``T' u`` of the border."""
 
     stages: list[Stage]
-    couplings: list[Any]
-    precision: Any
-    cross: Any
+    couplings: list[Float[Array, "k m levels"]]
+    precision: Float[Array, "m m"]
+    cross: Float[Array, " m"]
 
 
 @jax.custom_jvp
-def _integral(precision: Any, cross: Any) -> Any:
+def _integral(precision: Float[Array, "m m"], cross: Float[Array, " m"]) -> Float[Array, ""]:
     """``1/2 w' A^-1 w - 1/2 log det A``; its derivatives, from ``A^-1``, are matrix products."""
     low = cholesky(precision)
     return 0.5 * jnp.sum(jnp.square(solve_lower(low, cross[:, None]))) - jnp.sum(jnp.log(jnp.diagonal(low)))

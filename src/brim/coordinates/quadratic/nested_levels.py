@@ -17,13 +17,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from brim.linalg import SMALL, AbstractBatch, Cells, batch, sparse, sum_by
+
+if TYPE_CHECKING:
+    from brim.linalg.arrays import Array, Float, Int
+
+    Blocks = tuple[Float[Array, "k levels"], ...]
 
 __all__ = ["AbstractQuadratic", "Chain", "Nothing", "Rotated", "Separate", "integrate", "log_normal", "parents_of", "weighted_sum"]
 
@@ -34,11 +39,11 @@ class AbstractQuadratic(ABC):
     """A log likelihood that is quadratic in the effects of one or several blocks."""
 
     @abstractmethod
-    def log_integral(self) -> Any:
+    def log_integral(self) -> Float[Array, ""]:
         """``log int exp(sum_b u_b' r_b - 1/2 sum_bc r_b' G_bc r_c) prod N(z; 0, I) dz``."""
 
     @abstractmethod
-    def draw(self, normals: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
+    def draw(self, normals: Blocks) -> tuple[Blocks, Float[Array, ""]]:
         """Standardised effects of each block given everything else, from standard normals of their shape (k, levels).
 
         Returns them with the log density of the draw.
@@ -67,11 +72,11 @@ class Chain(AbstractQuadratic):
     """
 
     cells: tuple[Cells, ...]
-    loadings: tuple[Any, ...]
-    gram: Pairs
-    cross: tuple[Any, ...]
-    parents: Pairs
-    count: Any
+    loadings: tuple[Float[Array, "k k *levels"], ...]
+    gram: Mapping[tuple[int, int], Float[Array, "k other levels"]]
+    cross: Blocks
+    parents: Mapping[tuple[int, int], Int[Array, " levels"]]
+    count: Float[Array, " levels"]
 
     @property
     def small(self) -> bool:
@@ -81,7 +86,7 @@ class Chain(AbstractQuadratic):
         """``T_b``."""
         return sparse(self.loadings[b], self.cells[b], self.small)
 
-    def log_integral(self) -> Any:
+    def log_integral(self) -> Float[Array, ""]:
         total, chain, last = jnp.zeros(()), self, len(self.cross) - 1
         for b in range(last):
             stage = chain.stage(b)
@@ -89,7 +94,7 @@ class Chain(AbstractQuadratic):
             total = total + stage.log_integral()
         return total + integrate(self.cells[last], chain.loadings[last], chain.gram[last, last], chain.cross[last], self.count)
 
-    def draw(self, normals: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
+    def draw(self, normals: Blocks) -> tuple[Blocks, Float[Array, ""]]:
         stages: list[Stage] = []
         rest = self
         for b in range(len(self.cross)):
@@ -145,10 +150,10 @@ class Rotated(AbstractQuadratic):
         ``u`` (1, levels).
     """
 
-    scale: Any
-    values: Any
-    vectors: Any
-    cross: Any
+    scale: Float[Array, ""]
+    values: Float[Array, " levels"]
+    vectors: Float[Array, "levels levels"]
+    cross: Float[Array, "1 levels"]
 
     @property
     def _precision(self) -> Any:
@@ -159,11 +164,11 @@ class Rotated(AbstractQuadratic):
         """``Q' t u``."""
         return self.scale * (self.cross[0] @ self.vectors)
 
-    def log_integral(self) -> Any:
+    def log_integral(self) -> Float[Array, ""]:
         precision = self._precision
         return 0.5 * jnp.sum(jnp.square(self._turned()) / precision - jnp.log(precision))
 
-    def draw(self, normals: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
+    def draw(self, normals: Blocks) -> tuple[Blocks, Float[Array, ""]]:
         e, precision = normals[0][0], self._precision
         z = self._turned() / precision + e / jnp.sqrt(precision)
         return ((self.vectors @ z)[None],), 0.5 * jnp.sum(jnp.log(precision)) + log_normal(e)
@@ -174,10 +179,10 @@ class Rotated(AbstractQuadratic):
 class Nothing(AbstractQuadratic):
     """No effects: what the data say of the other parameters is known without."""
 
-    def log_integral(self) -> Any:
+    def log_integral(self) -> Float[Array, ""]:
         return jnp.zeros(())
 
-    def draw(self, normals: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
+    def draw(self, normals: Blocks) -> tuple[Blocks, Float[Array, ""]]:
         return (), jnp.zeros(())
 
 
@@ -192,13 +197,13 @@ class Separate(AbstractQuadratic):
         ``A`` and ``w``, (m,).
     """
 
-    precision: Any
-    cross: Any
+    precision: Float[Array, " m"]
+    cross: Float[Array, " m"]
 
-    def log_integral(self) -> Any:
+    def log_integral(self) -> Float[Array, ""]:
         return 0.5 * jnp.sum(jnp.square(self.cross) / self.precision - jnp.log(self.precision))
 
-    def draw(self, normals: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
+    def draw(self, normals: Blocks) -> tuple[Blocks, Float[Array, ""]]:
         z = self.cross / self.precision + normals[0] / jnp.sqrt(self.precision)
         return (z,), 0.5 * jnp.sum(jnp.log(self.precision)) + log_normal(normals[0])
 
@@ -211,28 +216,28 @@ class Stage:
     couplings: Mapping[int, AbstractBatch]
     half: AbstractBatch
 
-    def log_integral(self, count: Any = 1.0) -> Any:
+    def log_integral(self, count: Float[Array, " levels"] | float = 1.0) -> Float[Array, ""]:
         """``1/2 u' T A^-1 T' u - count / 2 log det A``, summed over levels."""
         return 0.5 * jnp.sum(jnp.square(self.half.array())) - jnp.sum(count * self.low.log_diagonal())
 
-    def log_density(self, normals: Any) -> Any:
+    def log_density(self, normals: Float[Array, "k levels"]) -> Float[Array, ""]:
         """Log density, given the blocks around it, of the effects drawn with these standard normals."""
         return jnp.sum(self.low.log_diagonal()) + log_normal(normals)
 
 
-def log_normal(e: Any) -> Any:
+def log_normal(e: Float[Array, ...]) -> Float[Array, ""]:
     """Log density of independent standard normal numbers."""
     return -0.5 * jnp.sum(e * e) - 0.5 * math.log(2 * math.pi) * e.size
 
 
-def parents_of(inner: np.ndarray, outer: np.ndarray, levels: int) -> np.ndarray:
+def parents_of(inner: Int[np.ndarray, " rows"], outer: Int[np.ndarray, " rows"], levels: int) -> Int[np.ndarray, " levels"]:
     """The level of the outer block around each of these levels of the inner one, from the levels of rows."""
     out = np.zeros(levels, np.int32)
     out[inner] = outer
     return out
 
 
-def weighted_sum(factors: Any, arrays: Any) -> Any:
+def weighted_sum(factors: Float[Array, " m"], arrays: Float[Array, " m *shape"]) -> Float[Array, "*shape"]:
     """``sum_i factors_i arrays_i``; a few written as sums, which fuse with what comes next."""
     if len(arrays) > 8:
         return jnp.tensordot(factors, arrays, 1)
@@ -243,7 +248,13 @@ def weighted_sum(factors: Any, arrays: Any) -> Any:
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
-def integrate(cells: Cells, loadings: Any, gram: Any, cross: Any, count: Any) -> Any:
+def integrate(
+    cells: Cells,
+    loadings: Float[Array, "k k *levels"],
+    gram: Float[Array, "k k levels"],
+    cross: Float[Array, "k levels"],
+    count: Float[Array, " levels"],
+) -> Float[Array, ""]:
     """``sum_j [1/2 u_j' T A_j^-1 T' u_j - count_j / 2 log det A_j]`` with ``A_j = I + T' G_j T``.
 
     The derivatives are those of the log likelihood averaged over the effects given everything else (Fisher's identity): with
