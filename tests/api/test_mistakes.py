@@ -150,3 +150,36 @@ def test_re_formula_in_other_words():
         with pytest.raises(BrimError, match=r"(?s)None takes all group effects, False none"):
             fit.posterior_epred(re_formula=wrong)
     np.testing.assert_array_equal(fit.posterior_epred(re_formula=False), fit.posterior_epred(re_formula=np.nan))
+
+
+@pytest.mark.parametrize(
+    ("formula", "marked", "use"),
+    [
+        ("y ~ (1 | gr(g, covv = A))", "^^^^", "did you mean 'cov'"),
+        ("y ~ x + (s(x) | g)", "^^^^", "s(x, g, bs = 'fs') is a curve for each level of g"),
+        ("y ~ s(x, bs = \u201ccr\u201d)", "^", 'write a straight quote: "'),
+        ("y ~ x \u2212 1", "^", "write a minus: -"),
+        ("y ~ log(y)", "^^^^^^", "or choose a function that is defined there"),
+    ],
+)
+def test_what_is_written_wrong_is_marked(formula, marked, use):
+    text = said(formula)
+    assert use in text
+    assert f" {marked}\n" in text
+
+
+def test_more_of_priors_and_matrices():
+    with pytest.raises(BrimError, match="did you mean 'horseshoe'"):
+        prior("horshoe(1)")
+    assert "class_='cor'" in said("y ~ x", prior=prior("lkj(2)"))
+    assert "data2={'A': matrix}" in said("y ~ x", data2=[1])
+    assert "thres(3)" in said("k1 | thres(1) ~ x", D.assign(k1=D["k"] + 1), "cumulative")
+    assert built("k1 | thres(3) ~ x", D.assign(k1=D["k"] + 1), "cumulative").nobs() == N
+
+
+def test_default_priors_of_a_fit():
+    fit = built("k ~ x + (1 | g)", D, "poisson", prior=prior("normal(0, 1)"))
+    table = brim.default_prior("k ~ x + (1 | g)", D, "poisson")
+    pd.testing.assert_frame_equal(brim.default_prior(fit), table)
+    with pytest.raises(BrimError, match="data of type NoneType"):
+        brim.default_prior("k ~ x")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from brim.api.fit import Fit, chains_left
 from brim.api.perform import perform, requested
 from brim.arguments import named
+from brim.fit.record import FitRecord
 from brim.infer.nuts.stopping import StopWhen
 from brim.language.brms import Formula, MvFormula
 from brim.parameters.prior import Priors
@@ -209,14 +210,14 @@ def brm(
 
 @named
 def default_prior(
-    formula: str | Formula | MvFormula,
-    data: Any,
+    formula: str | Formula | MvFormula | FitRecord,
+    data: Any = None,
     family: Any = "gaussian",
     *,
     data2: Mapping[str, Any] | None = None,
     knots: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
-    """All parameters of a model that take a prior, with brms' defaults: a table like ``Fit.prior_summary``.
+    """All parameters of a model that take a prior, with brms' defaults: a table like ``Fit.prior_summary``; also those of a fit.
 
     Parameters
     ----------
@@ -241,6 +242,9 @@ def default_prior(
     >>> table.loc[table["class"] == "Intercept", "prior"].item()
     'student_t(3, 288.7, 59.3)'
     """
+    if isinstance(formula, FitRecord):
+        fit = formula
+        return default_prior(fit.formula, fit.frame, fit.family, data2=fit.data2, knots=fit.settings.knots or None)
     return brm(formula, data, family, data2=data2, knots=knots, empty=True).prior_summary()
 
 

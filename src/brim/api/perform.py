@@ -51,12 +51,18 @@ def requested(
     **settings: Any,
 ) -> Request:
     """What the arguments of ``brm`` ask for, checked."""
+    _check_data2(data2)
     # copies: the caller may change his matrices later
     own = {name: value if callable(value) else deepcopy(value) for name, value in (data2 or {}).items()}
     return Request(as_formula(formula), family, read_priors(prior), own, Settings.read(warmup=warmup, **settings), data_name)
 
 
 @aside()
+def _check_data2(given: object) -> None:
+    if given is not None and not isinstance(given, Mapping):
+        raise BrimError(f"data2 is a {type(given).__name__}, not a dict", hint="it holds what the formula names: data2={'A': matrix}")
+
+
 def perform(
     request: Request,
     data: Any,

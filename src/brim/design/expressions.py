@@ -132,7 +132,8 @@ class Expression:
             row = int(np.argmax(bad))
             how = "is not finite" if isinstance(value, (Matrix, Numeric)) else "has no value"
             where = frame.named(bad)
-            raise fault(self.node, f"{deparse(self.node)} {how} in {where}{_shown(used, frame, row)}")
+            hint = "leave these rows out, make the values missing, or choose a function that is defined there"
+            raise fault(self.node, f"{deparse(self.node)} {how} in {where}{_shown(used, frame, row)}", hint)
 
 
 def usable(node: Node, factor: Factor) -> Factor:

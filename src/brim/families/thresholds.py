@@ -176,5 +176,6 @@ class ThresholdBinding:
             raise BrimError(f"{family.name} needs at least two categories{here}", hint="the response has one: look at the data")
         if int(np.max(seen.y[rows])) > count + 1:
             largest = int(np.max(seen.y[rows]))
-            raise BrimError(f"the response reaches category {largest}{here}, but thres() gives {count} thresholds")
+            what = f"the response reaches category {largest}{here}, but thres() gives {count} thresholds"
+            raise BrimError(what, hint=f"there are {largest - 1} thresholds between {largest} categories: thres({largest - 1})")
         return count

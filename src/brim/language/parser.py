@@ -49,6 +49,11 @@ _HINTS = {
     '"': "the string has no end",
     "`": "the backquoted name has no end",
     "%": "an operator such as %in% ends with a second '%'",
+    **dict.fromkeys("\u201c\u201d\u201e", 'write a straight quote: "'),
+    **dict.fromkeys("\u2018\u2019", "write a straight quote: '"),
+    **dict.fromkeys("\u2212\u2013\u2014", "write a minus: -"),
+    "\u223c": "write a tilde: ~",
+    "\u00d7": "write an asterisk: *",
 }
 
 

@@ -86,7 +86,11 @@ def _member(piece: _Piece) -> Member:
     mm = isinstance(piece.group.by, Call) and piece.group.by.fn == "mm"
     for factor, kind in kinds.items():
         if not entries[factor].factor and not (kind == "mmc" and mm):
-            raise fault(factor, f"{deparse(factor)} cannot vary by group")
+            by_group = {
+                "smooth": "s(x, g, bs = 'fs') is a curve for each level of g",
+                "gp": "gp(x, by = g) is a process for each level of g",
+            }
+            raise fault(factor, f"{deparse(factor)} cannot vary by group", by_group.get(kind, "it stands outside of the group term"))
     effects = tuple(t for t in terms.terms if any(f in entries and entries[f].factor for f in t))
     plain = replace(terms, terms=tuple(tuple(_column(f) for f in t) for t in terms.terms if t not in effects))
     mmc = tuple(f for f, kind in kinds.items() if kind == "mmc" and isinstance(f, Call))

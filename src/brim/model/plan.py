@@ -16,7 +16,7 @@ from brim.families.links import LINKS
 from brim.frames.frame import Frame
 from brim.language.brms import Formula, MvFormula
 from brim.language.brms import Predictor as PredictorFormula
-from brim.language.expand import Terms, deparse, expand, fault, variables
+from brim.language.expand import SPECIALS, Call, Node, Terms, arguments, deparse, expand, fault, variables
 from brim.language.nodes import Name, chain, walk
 from brim.model.response import Response
 from brim.parameters.param import Where
@@ -69,6 +69,9 @@ class ResponsePlan:
 
     def complete(self, frame: Frame) -> np.ndarray:
         """Mask of the rows that have all they use; outside its ``subset()`` a response may miss what it likes."""
+        for call in (n for tree in self._trees for n in walk(tree) if isinstance(n, Call)):
+            if call.fn in SPECIALS and call.kwargs:
+                arguments(call)  # a misspelt argument is named before what it holds is taken for a column
         for name in columns_among(self.formula.variables(self.columns), frame):
             self._ask(frame, name)  # an unknown column is named before anything else is done
         right = frame.complete(columns_among(self.formula.right_variables(self.columns, complete=True), frame))
@@ -76,11 +79,15 @@ class ResponsePlan:
         keep = right if rows is None else right | ~rows
         return keep & ~np.any([*self.response.missing(frame).values(), np.zeros(frame.n, bool)], axis=0)
 
+    @property
+    def _trees(self) -> list[Node]:
+        """Everything that is written."""
+        f = self.formula
+        return [n for n in (f.left_node, *(p.rhs for p in (f.main, *f.predictors)), f.autocor, f.unused) if n is not None]
+
     def _ask(self, frame: Frame, name: str) -> None:
         """A column, with errors that mark it in the formula."""
-        f = self.formula
-        trees = [n for n in (f.left_node, *(p.rhs for p in (f.main, *f.predictors)), f.autocor, f.unused) if n is not None]
-        node = next((n for tree in trees for n in walk(tree) if n == Name(name)), None)
+        node = next((n for tree in self._trees for n in walk(tree) if n == Name(name)), None)
         if name not in frame and node is not None:
             hint = self._not_a_column(name)
             if hint:

@@ -226,7 +226,8 @@ def _resolve_elements(param: Param, texts: list[str], rows: list[PriorRow]) -> P
             held |= dict.fromkeys(index, parsed.args[0])
         elif parsed.law in JOINT:
             whole = "correlation matrix" if "lkj" in parsed.law else "simplex"
-            raise BrimError(f"{text} is a prior for a whole {whole}, not for {row.describe()}")
+            hint = "give it to class_='cor'" if "lkj" in parsed.law else "give it to class_='simo' or 'theta'"
+            raise BrimError(f"{text} is a prior for a whole {whole}, not for {row.describe()}", hint=hint)
         elif parsed.law != "flat":
             log_mass = _log_mass(parsed.law, parsed.args, param.lb, param.ub, row)
             pieces.append(Piece(parsed.law, None if len(index) == param.size else index, args=parsed.args, log_mass=log_mass))

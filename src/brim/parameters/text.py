@@ -74,7 +74,9 @@ def parse_prior(text: str, symbols: Mapping[str, float] | None = None) -> Parsed
     name = ALIASES.get(node.fn, node.fn)
     law = LAWS.get(name) or JOINT.get(name)
     if law is None:
-        raise fault(node, f"unknown prior distribution '{node.fn}'", suggest(node.fn, [*LAWS, *JOINT, "constant"], "distributions"))
+        raise fault(
+            node, f"unknown prior distribution '{node.fn}'", suggest(node.fn, [*LAWS, *JOINT, *SHRINKING, "constant"], "distributions")
+        )
     args = tuple(v for a in node.args for v in (_vector(a, known) if law.arity < 0 else (_number(a, known),)))
     _check_args(name, law, args, node)
     return ParsedPrior(name, args)
