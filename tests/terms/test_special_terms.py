@@ -251,7 +251,11 @@ def test_effects_of_a_variable_whose_measurements_err():
     d = pd.DataFrame({"y": np.zeros(40), "x": np.linspace(-2, 2, 40), "sd": np.tile([0.1, 0.3], 20)})
     empty = brim.brm(bf("y ~ mi(x)") + bf("x | mi(sd) ~ 1") + brim.set_rescor(False), d, empty=True)
     fit = with_values(empty, n=400, bsp_y_mix=2.0)
-    effect = fit.conditional_effects("x", resp="y", resolution=5)["y.x"]
+    effects = fit.conditional_effects("x", resp="y", resolution=5)
+    effect = effects["y.x"]
+    assert effects["y.y_x"] is effect
+    assert "y.y_x" in effects
+    assert "y.y_z" not in effects
     assert effect["sd"].unique() == pytest.approx([0.2])
     np.testing.assert_allclose(effect["estimate__"], 2.0 * np.linspace(-2, 2, 5), atol=2 * 0.2 * 5 * 1.2533 / 20)
     np.testing.assert_allclose(effect["upper__"] - effect["lower__"], 2 * 1.96 * 0.4, rtol=0.25)

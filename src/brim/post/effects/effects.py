@@ -46,12 +46,18 @@ class ConditionalEffects(Mapping[str, "pd.DataFrame"]):
     info: Mapping[str, EffectInfo]
 
     def __getitem__(self, effect: str) -> pd.DataFrame:
-        if effect not in self.tables:
+        name = self._own(effect)
+        if name not in self.tables:
             raise BrimError(f"no effect '{effect}' was computed", hint=suggest(str(effect), self.tables, "effects"))
-        return self.tables[effect]
+        return self.tables[name]
 
     def __contains__(self, effect: object) -> bool:
-        return effect in self.tables
+        return self._own(effect) in self.tables
+
+    def _own(self, effect: Any) -> Any:
+        """Its name here: brms calls the effect ``"y.x"`` of a multivariate model ``"y.y_x"``."""
+        response, _, rest = str(effect).partition(".")
+        return f"{response}.{rest.removeprefix(f'{response}_')}" if rest and effect not in self.tables else effect
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.tables)
@@ -168,7 +174,7 @@ def conditional_effects(
     dpar, nlpar
         Show a distributional or nonlinear parameter instead of the response.
     resp
-        One response of a multivariate model; all by default, their effects named ``"y1.x"``.
+        One response of a multivariate model; all by default, their effects named ``"y1.x"`` (also found by brms' ``"y1.y1_x"``).
     ndraws, draw_ids, sample_new_levels, seed
         As in ``Fit.posterior_epred``.
 

@@ -55,13 +55,17 @@ def _cell(value: object, whole: bool) -> str:
     return f"{number:.0f}" if whole else f"{number:.2f}"
 
 
+_LEAST = 0.55  # of its width that a picture keeps on a phone, where it scrolls sideways rather than become illegible
+
+
 def picture(figure: BaseFigure, caption: str) -> str:
     """A figure as a picture inside the page, with its caption."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI)
     width = figure.get_size_inches()[0] * 96
     source = f"data:image/png;base64,{b64encode(_fewer_colours(buffer.getvalue())).decode()}"
-    return f'<figure><img alt="{text(caption)}" width="{width:.0f}" src="{source}"><figcaption>{text(caption)}</figcaption></figure>'
+    size = f'width="{width:.0f}" style="max-width: max(100%, {_LEAST * width:.0f}px)"'
+    return f'<figure><img alt="{text(caption)}" {size} src="{source}"><figcaption>{text(caption)}</figcaption></figure>'
 
 
 def _fewer_colours(image: bytes) -> bytes:
