@@ -1,7 +1,8 @@
 """What is seen of a response: exactly, up to a limit (censoring), or only inside a window (truncation).
 
 ``data`` holds ``cens`` (codes: -1 left, 0 none, 1 right, 2 interval, 3 nothing known), ``y2`` (the upper end, where there are
-intervals), ``at`` (the limit of censored rows where that is not ``y``), ``lb`` and ``ub`` (the window; infinite where there is none).
+intervals), ``at`` (the limit of censored rows where that is not ``y``), ``lb`` and ``ub`` (the window; infinite where there is none),
+``log_base`` (what no parameter enters of ``log p(y)``, where it is known).
 Windows of whole numbers include both ends; what censoring leaves open is cut at the window.
 """
 
@@ -32,10 +33,15 @@ def log_lik(law: Distribution, y: Array, data: Data) -> Array:
     >>> float(log_lik(Normal(0.0, 1.0), 0.0, {"cens": 1}))
     -0.6931...
     """
-    seen = law.log_prob(y) if "cens" not in data else _censored(law, y, data)
+    seen = _exact(law, y, data) if "cens" not in data else _censored(law, y, data)
     if "lb" not in data and "ub" not in data:
         return seen
     return seen - _log_window(law, y, data)
+
+
+def _exact(law: Distribution, y: Array, data: Data) -> Array:
+    """``log p(y)``."""
+    return law.log_kernel(y) + data["log_base"] if "log_base" in data else law.log_prob(y)
 
 
 def _censored(law: Distribution, y: Array, data: Data) -> Array:

@@ -181,6 +181,10 @@ class Extra(ABC):
         """What the user sees, under brms' names."""
 
 
+def no_base(y: np.ndarray, data: Mapping[str, Any]) -> None:
+    """Nothing of the log likelihood is the same for all parameters."""
+
+
 def as_it_is(family: Family, seen: Seen) -> Family:
     """The binding of a family that learns nothing."""
     return family
@@ -236,6 +240,9 @@ class Family:
         Parameters that are normalised together (mixing proportions), on their own scale: those predicted, and the one that is not.
     shares
         Their names, where one of them must be left out of the predicted ones.
+    log_base
+        ``(y, data) ->`` what no parameter enters of the log likelihood of each row, ``log_prob - log_kernel`` of its law; ``None``: nothing
+        that is worth it, or numbers so large that little of it would be right.
     """
 
     name: str
@@ -259,6 +266,7 @@ class Family:
     expectation: Callable[[Mapping[str, Dpar], Mapping[str, Any]], Any] | None = None
     normalised: Callable[[Mapping[str, Dpar]], Mapping[str, Dpar]] | None = None
     shares: tuple[str, ...] = ()
+    log_base: Callable[[np.ndarray, Mapping[str, Any]], np.ndarray | None] = field(default=no_base, compare=False)
 
     @property
     def key(self) -> tuple[Any, ...]:

@@ -14,7 +14,7 @@ from brim.distributions.base import Distribution
 from brim.distributions.numerics.categories import draw_category, log_cumulative, take_category
 from brim.distributions.numerics.gammas import lgamma_ratio, log_factorial
 from brim.distributions.numerics.logspace import times
-from brim.families import support
+from brim.families import log_base, support
 from brim.families.base import Dpar
 from brim.families.categories import CategoryBinding, unbound
 from brim.families.constructor import Constructor
@@ -156,6 +156,7 @@ FAMILIES = (
         additions=("weights", "subset", "trials", "index"),
         options={"refcat": None},
         binding=CategoryBinding(_of_counts),
+        log_base=log_base.of_parts,
     ),
     Constructor(
         name="dirichlet_multinomial",
@@ -167,5 +168,6 @@ FAMILIES = (
         additions=("weights", "subset", "trials", "index"),
         options={"refcat": None},
         binding=CategoryBinding(lambda logits, d, data, names: DirichletMultinomial(data["trials"], logits, d["phi"].log)),
+        log_base=log_base.of_parts,
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,10 +69,17 @@ class MassAtZero(Distribution):
         return jnp.exp(self.gate.log1m - self._log_kept()) * self.base.mean
 
     def log_prob(self, y: Array) -> Array:
+        return self._log_density(y, self.base.log_prob)
+
+    def log_kernel(self, y: Array) -> Array:
+        return self._log_density(y, self.base.log_kernel)
+
+    def _log_density(self, y: Array, of_base: Callable[[Array], Array]) -> Array:
+        """From the base's density, or its kernel where that is the same at 0."""
         zero = jnp.equal(y, 0)
         # continuous bases are asked at a harmless point where y is 0
         other = y if self.base.discrete else jnp.where(zero, 0.5, y)
-        rest = self.gate.log1m - self._log_kept() + self.base.log_prob(other)
+        rest = self.gate.log1m - self._log_kept() + of_base(other)
         if self.hurdle or not self.base.discrete:
             return jnp.where(zero, self.gate.log, rest)
         return jnp.where(zero, log_add(self.gate.log, rest), rest)
@@ -193,6 +200,7 @@ def _compound(prefix: str, base: str, gate: DparSpec, also: tuple[str, ...] = ()
         kind=inner.kind,
         additions=_PLAIN + also,
         logscale=inner.logscale,
+        log_base=inner.log_base,  # 0 at 0, where the base does not decide alone
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from brim.errors import BrimError, suggest
-from brim.families.base import DparSpec, Family, Seen, Support, as_it_is
+from brim.families.base import DparSpec, Family, Seen, Support, as_it_is, no_base
 from brim.families.kinds import Kind
 from brim.families.links import LINKS
 
@@ -47,6 +47,7 @@ class Constructor:
     binding: Callable[[Family, Seen], Family] = as_it_is
     expectation: Callable[..., Any] | None = None
     finish: Callable[[Family], Family] = lambda family: family
+    log_base: Callable[..., Any] = no_base
 
     def __post_init__(self) -> None:
         links = {spec.name: spec.links[0] for spec in self.dpars}
@@ -85,6 +86,7 @@ class Constructor:
                 intercepts=self.intercepts,
                 binding=self.binding,
                 expectation=self.expectation,
+                log_base=self.log_base,
             )
         )
 

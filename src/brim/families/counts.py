@@ -14,7 +14,7 @@ from brim.distributions.numerics.counts import at_or_above, poisson, unless_all_
 from brim.distributions.numerics.gammas import lgamma_ratio, log_factorial
 from brim.distributions.numerics.logspace import log1mexp, log_choose, softplus, times
 from brim.distributions.numerics.tails import log_betainc, log_gammainc, log_gammaincc
-from brim.families import support
+from brim.families import log_base, support
 from brim.families.additions import log_exposed
 from brim.families.base import Dpar
 from brim.families.constructor import Constructor
@@ -239,6 +239,7 @@ FAMILIES = (
         support=support.up_to_trials,
         kind=Kind.COUNT,
         additions=("weights", "subset", "trials", "cens", "trunc", "index"),
+        log_base=log_base.of_successes,
     ),
     Constructor(
         name="poisson",
@@ -248,6 +249,7 @@ FAMILIES = (
         support=support.whole,
         kind=Kind.COUNT,
         additions=_ADDITIONS,
+        log_base=log_base.of_counts,
     ),
     Constructor(
         name="negbinomial",
@@ -257,6 +259,7 @@ FAMILIES = (
         support=support.whole,
         kind=Kind.COUNT,
         additions=_ADDITIONS,
+        log_base=log_base.of_counts,
     ),
     Constructor(
         name="negbinomial2",
@@ -266,6 +269,7 @@ FAMILIES = (
         support=support.whole,
         kind=Kind.COUNT,
         additions=_ADDITIONS,
+        log_base=log_base.of_counts,
     ),
     Constructor(
         name="geometric",
@@ -275,5 +279,6 @@ FAMILIES = (
         support=support.whole,
         kind=Kind.COUNT,
         additions=_ADDITIONS,
+        log_base=log_base.of_counts,
     ),
 )

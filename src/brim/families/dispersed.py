@@ -17,7 +17,7 @@ from brim.distributions.numerics.counts import LARGE, at_or_above, poisson, roun
 from brim.distributions.numerics.gammas import lgamma_ratio, log_gamma, log_rising
 from brim.distributions.numerics.logspace import log1mexp, log_choose, log_diff_exp, log_sum
 from brim.distributions.numerics.tails import log_gammaincc
-from brim.families import support
+from brim.families import log_base, support
 from brim.families.base import Dpar
 from brim.families.constructor import Constructor
 from brim.families.dpars import COUNT_LINKS, PHI, SHAPE, UNIT_LINKS, mu
@@ -215,6 +215,7 @@ FAMILIES = (
         support=support.up_to_trials,
         kind=Kind.COUNT,
         additions=("weights", "subset", "trials", "cens", "trunc", "index"),
+        log_base=log_base.of_successes,
     ),
     Constructor(
         name="discrete_weibull",

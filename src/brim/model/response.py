@@ -188,6 +188,9 @@ class Response:
             out["y"] = self.values(frame, family)
             if frame.counts is not None:
                 out["weights"] = out.get("weights", 1.0) * frame.counts
+            base = None if "cens" in out or self.has_mi else family.log_base(out["y"], out)
+            if base is not None:
+                out["log_base"] = base
         return {**(recoded(out, family) if "cens" in out else out), **family.learned}
 
     def check(self, frame: Frame, family: Family) -> None:
