@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, TypedDict
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,7 @@ from brim.families.base import Dpar, Family
 from brim.families.kinds import Kind
 from brim.families.links import LINKS
 from brim.frames.frame import Frame
+from brim.model.data import ModelData
 from brim.model.extras import FamilyExtra
 from brim.model.rescor import ResidualCorrelation
 from brim.model.response import Response
@@ -39,25 +40,6 @@ from brim.terms.residuals.law import AbstractJointLaw, ResidualMargin
 __all__ = ["Model", "Predictor", "ResponseModel", "Scalar", "log_jacobian_function", "log_joint", "log_joint_function", "report_function"]
 
 Arrays = Mapping[str, Any]
-
-
-class ModelData(TypedDict):
-    """What ``log_joint`` takes besides the unconstrained vector.
-
-    Attributes
-    ----------
-    design
-        The arrays of each term, response and family, by their keys.
-    prior
-        The arguments of each parameter's prior, by its name.
-    fixed
-        The constant elements of parameters, by name.
-    """
-
-    design: dict[str, Any]
-    prior: dict[str, Any]
-    fixed: dict[str, np.ndarray]
-
 
 _SAMPLES = 200  # of each row, for the variance of a law that has no formula for it
 

@@ -10,7 +10,8 @@ import numpyro
 import numpyro.distributions as dist
 
 from brim.errors import BrimError
-from brim.model.model import Model, ModelData
+from brim.model.data import ModelData
+from brim.model.model import Model
 from brim.parameters.param import Param
 
 __all__ = ["to_numpyro"]

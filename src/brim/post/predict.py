@@ -21,7 +21,8 @@ from brim.families.base import Dpar
 from brim.fit.draws import Posterior
 from brim.fit.record import FitRecord
 from brim.frames.frame import Frame
-from brim.model.model import Model, ModelData, ResponseModel
+from brim.model.data import ModelData
+from brim.model.model import Model, ResponseModel
 from brim.post.re_formula import chosen_effects
 from brim.terms.facets import NewLevels
 
