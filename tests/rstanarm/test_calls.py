@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 import brim
 from brim.rstanarm import (
@@ -243,6 +244,39 @@ def test_columns_without_determined_signs_are_told():
         warnings.simplefilter("error")
         smooth = stan_gamm4("y ~ s(x, k = 4)", SIM, empty=True)
         smooth.with_draws(pd.DataFrame([dict.fromkeys(smooth.variables(), 1.0)]))
+
+
+@pytest.mark.parametrize("autoscale", [True, False])
+def test_scale_of_rotated_predictors(autoscale):
+    """``theta = R b / s``, ``s = sqrt(n - 1)``; without autoscaling R's last diagonal element, its sign included.
+
+    With it the log posterior of stan_glm(binomial, QR = TRUE, prior = normal(0.5, 2)) less log_lik and priors has sd 9e-15 over its
+    draws, with ``sqrt(n - 1)`` 0.14.
+    """
+    fit = stan_glm("ybin ~ x + z + sdx", SIM, "binomial", QR=True, prior=normal(0.5, 2, autoscale=autoscale), empty=True)
+    draws = pd.DataFrame([dict.fromkeys(fit.variables(), 0.0) | {"x": 0.3, "z": b, "sdx": -0.2} for b in (0.4, -0.7)])
+    x = SIM[["x", "z", "sdx"]].to_numpy(float)
+    root = np.linalg.qr(x - x.mean(0), mode="r")
+    theta = draws[["x", "z", "sdx"]].to_numpy() @ root.T / (np.sqrt(len(x) - 1) if autoscale else root[-1, -1])
+    at = draws[["x", "z", "sdx"]].to_numpy() @ x.mean(0)  # the intercept where predictors are at their means
+    expected = stats.norm.logpdf(theta, 0.5, 2.0).sum(1) + stats.norm.logpdf(at, 0, 2.5)
+    found = fit.with_draws(draws).log_prior()
+    assert found[0] - found[1] == pytest.approx(expected[0] - expected[1], rel=1e-10)
+
+
+def test_rotated_predictors_of_beta_regression():
+    fit = stan_betareg("yprop ~ x + z | sex", SIM, QR=True, empty=True)
+    told = fit.prior_summary()
+    assert told["prior"]["QR"]
+    assert told["prior"]["scale"] == pytest.approx([2.5, 2.5])
+    draws = pd.DataFrame([dict.fromkeys(fit.variables(), 0.0) | {"x": b, "z": 0.4} for b in (0.5, -0.3)])
+    x = SIM[["x", "z"]].to_numpy(float)
+    theta = draws[["x", "z"]].to_numpy() @ np.linalg.qr(x - x.mean(0), mode="r").T / np.sqrt(len(x) - 1)
+    expected = stats.norm.logpdf(theta, 0, 2.5).sum(1) + stats.norm.logpdf(draws[["x", "z"]].to_numpy() @ x.mean(0), 0, 2.5)
+    found = fit.with_draws(draws).log_prior()
+    assert found[0] - found[1] == pytest.approx(expected[0] - expected[1], rel=1e-10)
+    with pytest.raises(brim.BrimError, match="several predictors"):
+        stan_betareg("yprop ~ x", SIM, QR=True, empty=True)
 
 
 def test_links_of_beta_regression():

@@ -5,17 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from brim.errors import BrimError
 from brim.language.brms import bf
 from brim.language.expand import Binary, deparse
 from brim.parameters.param import Piece
 from brim.rstanarm.again import remembered
 from brim.rstanarm.assemble import Draft, describe, fitted, pieces_of, population, with_priors
 from brim.rstanarm.fit import Call, StanFit
-from brim.rstanarm.generalised import aux_prior
+from brim.rstanarm.generalised import aux_prior, rotated
 from brim.rstanarm.language import sides, with_columns, without_groups
 from brim.rstanarm.names import Names
 from brim.rstanarm.priors import Prior, default_prior_coef, default_prior_intercept, exponential
 from brim.rstanarm.scales import scaled
+from brim.terms.base import AbstractTerm
 
 __all__ = ["stan_betareg"]
 
@@ -37,6 +39,7 @@ def stan_betareg(
     prior_intercept_z: Prior | None = _INTERCEPT,
     prior_phi: Prior | None = _AUX,
     prior_PD: bool = False,
+    QR: bool = False,
     **sampling: Any,
 ) -> StanFit:
     """A beta regression, ``y ~ beta(mu phi, (1 - mu) phi)``; ``y ~ x | z`` has predictors ``z`` of ``phi``.
@@ -48,8 +51,8 @@ def stan_betareg(
     link, link_phi
         Of the mean, and of ``phi``: ``"log"`` where it has predictors, else ``phi`` itself has a prior; with ``"log"`` or ``"sqrt"`` and no
         predictors it has an intercept.
-    weights, offset, prior, prior_intercept, prior_PD, sampling
-        As in ``stan_glm``; a column of two values is scaled by their distance.
+    weights, offset, prior, prior_intercept, prior_PD, QR, sampling
+        As in ``stan_glm``; a column of two values is scaled by their distance. ``QR`` rotates predictors where there are several.
     prior_z, prior_intercept_z, prior_phi
         Priors of the coefficients of ``phi``, or of ``phi`` itself.
 
@@ -78,12 +81,18 @@ def stan_betareg(
     pieces: dict[str, tuple[Piece, ...]] = {}
     first: list[tuple[str, str]] = []
     told: dict[str, Any] = {}
+    terms: list[AbstractTerm] = []
     for dpar, label, suffix, coef, at in (("mu", "", "", prior, prior_intercept), ("phi", "(phi)_", "_z", prior_z, prior_intercept_z)):
         if dpar == "phi" and not modelled:
             continue
         pop = population(draft.model, dpar=dpar)
-        own = scaled(coef, draft.columns(dpar=dpar), link if dpar == "mu" else "log", 1.0, two="range")
+        x = draft.columns(dpar=dpar)
+        own = scaled(coef, len(pop.coefs) if QR else x, link if dpar == "mu" else "log", 1.0, two="range")
         pieces[pop.key], told[f"prior{suffix}"] = pieces_of(own), describe(own) if pop.coefs else None
+        if QR and coef is not None and len(pop.coefs) > 1:
+            pieces[pop.key] = ()
+            terms.append(rotated(coef, own, x, pop.key, pop.intercept))
+            told[f"prior{suffix}"]["QR"] = True
         middle = scaled(at if at is None or at.location is not None else replace(at, location=0.0), 1, link if dpar == "mu" else "log", 1.0)
         pieces[pop.intercept_key] = tuple(replace(p, index=None) for p in pieces_of(middle))
         told[f"prior_intercept{suffix}"] = describe(middle)
@@ -103,4 +112,6 @@ def stan_betareg(
         told,
         tuple(n for n, _ in (*first, *last)),
     )
-    return fitted(draft, with_priors(draft.model, pieces), call)
+    if QR and not terms:
+        raise BrimError("QR = TRUE needs several predictors", hint="leave it out")
+    return fitted(draft, with_priors(draft.model, pieces, terms), call)

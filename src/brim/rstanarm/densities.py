@@ -180,10 +180,15 @@ _LOG_SLOPES: dict[str, Any] = {
 @final
 @dataclass(frozen=True)
 class Rotated(AbstractPriorTerm):
-    """``QR = TRUE``: independent priors of ``theta = R b / sqrt(n - 1)`` in place of those of ``b``."""
+    """``QR = TRUE``: independent priors of ``theta = R b / s`` in place of those of the coefficients ``b``.
+
+    ``s`` is ``sqrt(n - 1)`` for priors that autoscale; for others rstanarm takes the last diagonal element of ``R``, with its sign.
+    """
 
     dist: str
     rows: int
+    autoscale: bool
+    of: str
     root: Any = field(compare=False, repr=False)
     location: Any = field(compare=False, repr=False)
     scale: Any = field(compare=False, repr=False)
@@ -191,14 +196,15 @@ class Rotated(AbstractPriorTerm):
 
     @property
     def key(self) -> str:
-        return "QR"
+        return f"QR:{self.of}"
 
     def constants(self) -> Design:
         df = np.ones(len(self.location)) if self.df is None else self.df
-        return {"root": self.root / math.sqrt(self.rows - 1), "location": self.location, "scale": self.scale, "df": df}
+        s = math.sqrt(self.rows - 1) if self.autoscale else self.root[-1, -1]
+        return {"root": self.root / s, "location": self.location, "scale": self.scale, "df": df}
 
     def log_prior(self, params: Params, design: Design) -> Any:
-        z = (design["root"] @ params["b"] - design["location"]) / design["scale"]
+        z = (design["root"] @ params[self.of] - design["location"]) / design["scale"]
         law = norm.logpdf(z) if self.dist == "normal" else -jnp.abs(z) if self.dist == "laplace" else t.logpdf(z, design["df"])
         return jnp.sum(law)
 

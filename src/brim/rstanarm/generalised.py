@@ -21,7 +21,7 @@ from brim.rstanarm.scales import Scaled, scaled
 from brim.rstanarm.smooths import Penalised, penalised
 from brim.terms.base import AbstractTerm
 
-__all__ = ["Extras", "Priors", "aux_prior", "generalised", "intercept_prior", "names_of", "response_text"]
+__all__ = ["Extras", "Priors", "aux_prior", "generalised", "intercept_prior", "names_of", "response_text", "rotated"]
 
 _COEF, _INTERCEPT, _AUX = default_prior_coef(), default_prior_intercept(), exponential(autoscale=True)
 _DECOV, _SMOOTH = Decov(), exponential()
@@ -99,13 +99,16 @@ def _coefficients(prior: Prior | None, draft: Draft, family: StanFamily, unit: f
         numbers = tuple(float(v) for v in (df, *prior.more.values()))
         return own, [Shrunken(prior.dist, x.shape[1], family.aux_key if family.gaussian else "", numbers, own.location, own.scale)]
     own = scaled(prior, x.shape[1], family.link, unit)
-    if prior is None:
-        return own, []
+    pop = population(draft.model)
+    return own, [] if prior is None else [rotated(prior, own, x, pop.key, pop.intercept)]
+
+
+def rotated(prior: Prior, own: Scaled, x: np.ndarray, key: str, intercept: bool) -> Rotated:
+    """``QR = TRUE``: the prior ``own`` of the coefficients ``key`` of the columns ``x``, in Q-space."""
     if prior.dist in SHRUNKEN:
         raise BrimError(f"QR = TRUE with {prior.dist}()", hint="use QR=False: the prior is about the coefficients themselves")
     dist = "student_t" if prior.dist == "cauchy" else prior.dist
-    root = root_of(x, population(draft.model).intercept)
-    return own, [Rotated(dist, len(x), root, own.location, own.scale, own.df)]
+    return Rotated(dist, len(x), prior.autoscale, key, root_of(x, intercept), own.location, own.scale, own.df)
 
 
 @final
