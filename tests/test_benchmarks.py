@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import brim
-from benchmarks import coordinates, families, published, results, sources
+from benchmarks import coordinates, families, large, published, results, sources
 from benchmarks.__main__ import main
 from benchmarks.measures import measure, read_draws
 from benchmarks.models import MODELS
@@ -295,3 +295,14 @@ def test_measured_rows_are_kept_one_by_one_and_written(tmp_path):
         published._rows(path, False, names, lambda name: asked.append(name) or {"integrated": one, "sampled": one})
     assert asked == ["a", "b"]
     assert "| `b` | 400 | 0 | 7 | 400 | 0 | 7 |" in published.SECTIONS["curves"][1](json.loads(path.read_text()))
+
+
+@pytest.mark.default_precision
+def test_large_rows_are_written_and_fitted(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", f"large rows --rows 3000 --groups 20 --chains 1 --iter 200 --folder {tmp_path}".split())
+    large.main()
+    said = capsys.readouterr().out
+    assert "3000 rows, 20 groups, 10 columns written to Parquet" in said
+    assert "s of the processors" in said
+    assert "sd_g__x" in said
+    assert list(tmp_path.iterdir()) == []
