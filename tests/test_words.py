@@ -15,8 +15,10 @@ DIALECTS = ("lme4", "rstanarm", "mixedup")
 JUDGED = {
     "Addition": "what + adds to a formula; an addition term of a response, learned",
     "CompoundSymmetry": "one structure, of residuals and of group effects",
+    "Factor": "a column of levels; a grouping factor of sparse products",
     "Known": "of censored rows; of rows whose residuals are computed at every gradient",
     "Predictor": "a parameter's formula; the same, learned",
+    "Sums": "of rows, by level of a chain; the same in the order of a sparse pattern",
     "Unit": "laws on (0, 1); rows that share a law",
 }
 
