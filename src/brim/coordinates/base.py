@@ -21,7 +21,6 @@ from brim.coordinates.adapted.law import Working, with_more_rows
 from brim.coordinates.adapted.nested import nested_laplace, nested_mode
 from brim.coordinates.adapted.search import adapted
 from brim.coordinates.adapted.sums import no_working
-from brim.coordinates.crossed.settle import settled
 from brim.coordinates.integrated.density import Integral, integral_of
 from brim.coordinates.measured import Around, values_of
 from brim.coordinates.mode import complete_mode
@@ -134,6 +133,8 @@ class Coordinates:
         ):
             raise _needs_rows(plan, frame)
         if integral is not None and integral.effects is not None:
+            from brim.coordinates.crossed.settle import settled  # what other models do without
+
             integral = settled(integral, _target(plan, integral.data, spread))
         rows = None if plan.adapted is None else rows_of(plan.adapted, frame)
         inner = plan.model.data(frame) if integral is None else integral.data

@@ -8,7 +8,7 @@ from brim.coordinates.adapted.which import better_together, obstacle
 from brim.coordinates.adapted.which import find as find_adapted
 from brim.coordinates.adapted.which import why_not as why_not_adapted
 from brim.coordinates.base import Coordinates
-from brim.coordinates.crossed.exact import RoughError
+from brim.coordinates.crossed.ratios import RoughError
 from brim.coordinates.integrated.which import Integrated, check_marginalize, find_coefficients
 from brim.coordinates.integrated.which import find as find_integrated
 from brim.coordinates.integrated.which import why_not as why_not_integrated

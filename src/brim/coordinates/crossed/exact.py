@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 import scipy  # its rooms are imported at their first use, which most fits do not need
 
-from brim.errors import BrimError
+from brim.coordinates.crossed.ratios import Loads
 from brim.linalg.mixed.blocks import Factor, Pattern, Sums
 from brim.linalg.mixed.factorisation import Factorisation, Solution, factorise
 from brim.linalg.mixed.threads import each
@@ -18,75 +18,12 @@ from brim.linalg.mixed.threads import each
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-__all__ = ["Exact", "Loads", "RoughError", "ratios"]
+__all__ = ["Exact"]
 
 Array = np.ndarray
 
 MOST_STEPS = 200  # of conjugate gradients
 SMALL = 1e-10  # what is left of the residual
-
-
-class RoughError(BrimError):
-    """The posterior has no mode amid few ratios, or reaches too far for a surface."""
-
-    def __init__(self) -> None:
-        super().__init__("many crossed levels: the integral over their effects is no smooth function of few ratios on the posterior")
-
-
-@final
-@dataclass(frozen=True)
-class Loads:
-    """Where the loadings of one block are among the ratios: logarithms of its diagonal, then the others over the diagonal's of their row.
-
-    Attributes
-    ----------
-    start
-        The first ratio.
-    k
-        Coefficients.
-    correlated
-        Whether there are others than the diagonal.
-    """
-
-    start: int
-    k: int
-    correlated: bool
-
-    @property
-    def size(self) -> int:
-        """How many ratios."""
-        return self.k + (self.k * (self.k - 1) // 2 if self.correlated else 0)
-
-    @property
-    def below(self) -> tuple[Array, Array]:
-        """Rows and columns of the others."""
-        rows, columns = np.tril_indices(self.k if self.correlated else 0, -1)
-        return rows, columns
-
-    def loading(self, u: Array) -> Array:
-        """``T / sigma`` of each row of ratios, (..., k, k)."""
-        own = u[..., self.start : self.start + self.size]
-        diagonal = np.exp(own[..., : self.k])
-        out = np.zeros((*u.shape[:-1], self.k, self.k))
-        out[..., range(self.k), range(self.k)] = diagonal
-        rows, columns = self.below
-        out[..., rows, columns] = own[..., self.k :] * diagonal[..., rows]
-        return out
-
-    def chain_rule(self, u: Array, slope: Array) -> Array:
-        """Slopes over all ratios (d,) from those over ``T`` (k, k)."""
-        low, (rows, columns), out = self.loading(u), self.below, np.zeros(len(u))
-        out[self.start : self.start + self.k] = (slope * low).sum(1)
-        out[self.start + self.k : self.start + self.size] = slope[rows, columns] * np.diag(low)[rows]
-        return out
-
-
-def ratios(blocks: Sequence[tuple[int, bool]]) -> tuple[Loads, ...]:
-    """Of blocks with so many coefficients, correlated or not, one after the other."""
-    out: list[Loads] = []
-    for k, correlated in blocks:
-        out.append(Loads(out[-1].start + out[-1].size if out else 0, k, correlated))
-    return tuple(out)
 
 
 @final

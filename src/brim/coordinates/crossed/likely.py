@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import scipy  # its rooms are imported at their first use, which most fits do not need
 
-from brim.coordinates.crossed.exact import Exact, RoughError
+from brim.coordinates.crossed.exact import Exact
+from brim.coordinates.crossed.ratios import RoughError
 from brim.linalg.mixed.threads import each
 
 __all__ = ["likely"]

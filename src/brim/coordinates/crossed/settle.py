@@ -9,8 +9,9 @@ import jax
 import numpy as np
 
 from brim.compile.session import float64
-from brim.coordinates.crossed.exact import Exact, RoughError
+from brim.coordinates.crossed.exact import Exact
 from brim.coordinates.crossed.likely import likely
+from brim.coordinates.crossed.ratios import RoughError
 from brim.coordinates.crossed.surface import POINTS, Surface, degrees, evaluate, fitted
 from brim.infer.approximate.evaluate import Density
 from brim.infer.approximate.laplace import Laplace, laplace

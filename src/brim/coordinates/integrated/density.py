@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,11 +20,9 @@ from jax import lax
 
 from brim.compile.compiled import Compiled, compiled
 from brim.compile.session import float64
-from brim.coordinates.crossed.draws import Effects
-from brim.coordinates.crossed.exact import ratios
+from brim.coordinates.crossed.ratios import ratios
 from brim.coordinates.crossed.surface import Surface, evaluate, nothing
 from brim.coordinates.integrated.coefficients import Basis, Told
-from brim.coordinates.integrated.scattered import exact_of
 from brim.coordinates.integrated.sums import (
     Known,
     Sums,
@@ -54,6 +52,9 @@ from brim.linalg import sum_by
 from brim.parameters.prior import prior_args
 from brim.terms.base import linear_of
 from brim.terms.latent import Incidence, spread_together
+
+if TYPE_CHECKING:
+    from brim.coordinates.crossed.draws import Effects
 
 __all__ = ["Integral", "integral_of", "log_marginal_function"]
 
@@ -229,6 +230,9 @@ def _with_sums(e: Integrated, frame: Frame) -> Integral:
 
 def _with_surface(e: Integrated, frame: Frame) -> Integral:
     """Of many crossed levels, with the surface still to be found."""
+    from brim.coordinates.crossed.draws import Effects  # what other models do without
+    from brim.coordinates.integrated.scattered import exact_of
+
     kept = e.response.response.rows(frame)
     one = frame.take(np.arange(1) if kept is None else np.flatnonzero(kept)[:1])
     inputs = e.model.data(one)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from brim.coordinates.crossed.exact import Exact, ratios
+from brim.coordinates.crossed.exact import Exact
+from brim.coordinates.crossed.ratios import ratios
 from brim.coordinates.integrated.sums import Sums, reference, rows_of
 from brim.coordinates.integrated.which import Integrated
 from brim.frames.frame import Frame

@@ -285,7 +285,8 @@ def _ways(
     for block in crossed:
         if block.grouping.cov is not None and block.one_scale and block.size <= LARGEST_ROTATED:
             yield Integrated(model, (block,), "rows", "rotated")
-    yield from dict.fromkeys(Integrated(model, chain, "rows", curves=c, crossed=b) for c in (curves, ()) for b in (crossed, ()))
+    for some in (curves, ()) if curves else ((),):
+        yield from (Integrated(model, chain, "rows", curves=some, crossed=b) for b in ((crossed, ()) if crossed else ((),)))
     if scattered and len(able) == len(model.blocks) and crossed and not curves:
         yield Integrated(model, (), "rows", "crossed", crossed=able)
 
