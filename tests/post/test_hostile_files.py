@@ -215,3 +215,18 @@ def test_a_file_of_another_model_is_returned_with_a_warning(tmp_path):
     assert "b_Days" in found.variables()
     with pytest.warns(brim.BrimWarning, match="other family, iter and warmup"):
         brim.brm("Reaction ~ Days", family="student", **{**call, "iter": 60})
+
+
+def test_no_name_or_level_reaches_the_terminal_as_it_is():
+    """What brim prints; tables themselves keep the names of the data."""
+    bad = "\x1b[31mred\x07"
+    rows = small().assign(**{f"x{bad}": lambda d: d["x"], "g": lambda d: bad + d["g"].astype(str)})
+    empty = brim.brm(f"y ~ `x{bad}` + (1 | g)", rows, empty=True)
+    fit = empty.with_draws(pd.DataFrame({v: np.linspace(0.1, 0.6, 40) for v in empty.variables()}), chains=2)
+    mer = brim.lmer(f"y ~ `x{bad}` + (1 | g)", rows)
+    shown = [fit, fit.summary(), fit.prior_summary(), fit.hypothesis("Intercept > 0"), fit.VarCorr(), brim.check(fit)]
+    shown += [mer, mer.summary(), mer.VarCorr(), mer.anova()]
+    for one in shown:
+        for text in (str(one), repr(one)):
+            assert "\x1b" not in text
+            assert "\x07" not in text

@@ -13,7 +13,7 @@ from scipy.stats import f as f_law
 
 from brim.design.expressions import Expression
 from brim.design.matrix import ModelMatrix
-from brim.errors import BrimError
+from brim.errors import BrimError, printable
 from brim.frames.columns import Factor, Logical
 from brim.language.expand import Call, Name, Node, label
 from brim.lme4.design import learn
@@ -51,7 +51,7 @@ class Anova:
         lines = coefficient_table(
             [str(i) for i in t.index], {str(c): t[c].to_numpy(float) for c in t}, 5, (), tests, p, missing="", zapped=zapped
         )
-        return "\n".join([*self.heading, *lines])
+        return printable("\n".join([*self.heading, *lines]))
 
     __repr__ = __str__
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
+from brim.errors import printable
 from brim.lme4.variances import VarCorr, varcorr_lines
 from brim.post.summaries.rformat import abbreviate, coefficient_table, format_numbers, left_table, zap_small
 
@@ -59,7 +60,7 @@ class Summary:
             lines += ["", "Fixed effects:", *fixed_lines(self.fixed)]
         if self.correlation is not None and len(self.fixed) > 1:
             lines += ["", "Correlation of Fixed Effects:", *correlation_lines(self.correlation)]
-        return "\n".join([*lines, *self.notes])
+        return printable("\n".join([*lines, *self.notes]))
 
     __repr__ = __str__
 

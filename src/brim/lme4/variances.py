@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from brim.errors import BrimError, suggest
+from brim.errors import BrimError, printable, suggest
 from brim.post.summaries.rformat import format_numbers, left_table
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class VarCorr(Mapping[str, Any]):
         return pd.DataFrame(rows, columns=["grp", "var1", "var2", "vcov", "sdcor"])
 
     def __str__(self) -> str:
-        return "\n".join(varcorr_lines(self, ("Variance", "Std.Dev."), 5))
+        return printable("\n".join(varcorr_lines(self, ("Variance", "Std.Dev."), 5)))
 
     __repr__ = __str__
 

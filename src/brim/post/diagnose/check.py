@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 
 from brim.arguments import named
-from brim.errors import BrimError
+from brim.errors import BrimError, printable
 from brim.fit.checks import parameters_checked
 from brim.fit.record import FitRecord
 from brim.infer.approximate.psis import USABLE
@@ -55,7 +55,7 @@ class Finding:
 
     def __str__(self) -> str:
         mark = "ok " if self.ok else "!! "
-        return f"{mark} {self.name}: {self.text}" + (f" {self.advice}" if self.advice else "")
+        return printable(f"{mark} {self.name}: {self.text}" + (f" {self.advice}" if self.advice else ""))
 
 
 @final

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from brim.arguments import named, number, one_of
-from brim.errors import BrimError, suggest
+from brim.errors import BrimError, printable, suggest
 from brim.parameters.draws import prior_name
 from brim.post.inference.arithmetic import evaluate
 from brim.post.inference.tested import Tested
@@ -94,7 +94,7 @@ class Hypotheses:
             f"Star: a directed hypothesis has a posterior probability above {two:g}%; the interval of a point hypothesis excludes it.",
             "Posterior probabilities of point hypotheses take both as equally probable beforehand.",
         )
-        return "\n".join([f"Hypotheses for {self.what}:", shown.to_string(), "---", *notes])
+        return printable("\n".join([f"Hypotheses for {self.what}:", shown.to_string(), "---", *notes]))
 
     __repr__ = __str__
 

@@ -266,7 +266,7 @@ def summarise(fit: FitRecord, prob: float = 0.95, robust: bool = False, priors: 
 def head(fit: FitRecord) -> str:
     """The first lines of a summary: family, links, formula, data, and how many draws there are."""
     draws = "none" if fit.posterior is None else f"{fit.posterior.chains} chains, {fit.posterior.chains * fit.posterior.draws} draws"
-    return "\n".join([*_model_lines(**_model(fit)), f"  Draws: {draws}"])
+    return printable("\n".join([*_model_lines(**_model(fit)), f"  Draws: {draws}"]))
 
 
 def _model(fit: FitRecord) -> dict[str, Any]:

@@ -16,7 +16,7 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[str]], names: Se
     label = max((len(n) for n in names), default=0)
 
     def line(name: str, cells: Sequence[str]) -> str:
-        return name.ljust(label) + "".join(" " + c.rjust(w) for c, w in zip(cells, widths, strict=True))
+        return printable(name.ljust(label) + "".join(" " + c.rjust(w) for c, w in zip(cells, widths, strict=True)))
 
     return [line("", header), *(line(n, row) for n, row in zip(names or [""] * len(rows), rows, strict=True))]
 
