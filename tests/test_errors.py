@@ -90,7 +90,7 @@ TABLE = {
     "folder of file missing": (make("y ~ x", file="no/such/folder/fit"), ["folder", "make it first"]),
     "no data frame": (make("y ~ x", frame=3), ["data"]),
     "no rows": (make("y ~ x", frame=SIM.head(0)), ["row"]),
-    "all rows incomplete": (make("y ~ none", SIM.assign(none=np.nan)), ["no row is complete"]),
+    "all rows incomplete": (make("y ~ none", SIM.assign(none=np.nan)), ["column 'none' has no value at all"]),
     "two responses of one name": (lambda: bf("y ~ x") + bf("y ~ z"), ["'y'"]),
     "no draws": (lambda: brim.brm("y ~ x", data=SIM, empty=True).fixef(), ["no draws", "empty=True"]),
     "draws without a variable": (
