@@ -1,8 +1,8 @@
 """Saving and loading: everything comes back, nothing is half-written, and what is no fit is said to be none."""
 
 import hashlib
+import importlib
 import json
-import sys
 from dataclasses import replace
 
 import h5netcdf
@@ -198,14 +198,14 @@ def test_a_custom_family_with_a_file(tmp_path, monkeypatch):
     """The second call knows the family, as the first did."""
     import numpyro.distributions as d
 
-    def sample(empty, **kwargs):
+    def sample(empty, how):
         return empty.with_draws(pd.DataFrame({v: [1.0] * 4 for v in empty.variables()}))
 
-    monkeypatch.setattr(sys.modules["brim.api.perform"], "sample", sample)
+    monkeypatch.setattr(importlib.import_module("brim.api.perform"), "sample", sample)
     family = brim.custom_family("gumbel", lambda mu, sigma: d.Gumbel(mu, sigma), dpars=["mu", "sigma"], links=["identity", "log"])
     call = {"data": small(), "family": family, "file": tmp_path / "fit"}
     first = brim.brm("y ~ x", **call)
-    monkeypatch.delattr(sys.modules["brim.api.perform"], "sample")
+    monkeypatch.delattr(importlib.import_module("brim.api.perform"), "sample")
     for refit in ("never", "on_change"):
         equal_draws(brim.brm("y ~ x", file_refit=refit, **call), first)
 
@@ -353,11 +353,11 @@ def test_a_file_is_used_again_unless_something_changed(tmp_path, monkeypatch):
     """``never`` takes whatever is there, ``on_change`` samples anew for another model, ``always`` always; sampling is made up here."""
     sampled = []
 
-    def sample(empty, **kwargs):
+    def sample(empty, how):
         sampled.append(str(empty.formula))
         return empty.with_draws(pd.DataFrame({v: [float(len(sampled))] * 4 for v in empty.variables()}))
 
-    monkeypatch.setattr(sys.modules["brim.api.perform"], "sample", sample)
+    monkeypatch.setattr(importlib.import_module("brim.api.perform"), "sample", sample)
     call = {"data": small(), "seed": 1, "file": tmp_path / "fit"}
     first = brim.brm("y ~ x", **call)
     assert (tmp_path / "fit.nc").exists()
