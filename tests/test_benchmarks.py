@@ -292,9 +292,9 @@ def test_measured_rows_are_kept_one_by_one_and_written(tmp_path):
     one = {"ess": 400.0, "rhat": 1.001, "divergences": 0, "steps": 7.0}
     asked = []
     for names in (["a"], ["a", "b"]):
-        published._rows(path, False, names, lambda name: asked.append(name) or {"integrated": one, "sampled": one})
+        published._rows(path, False, names, lambda name: asked.append(name) or dict.fromkeys(published.TREATED, one))
     assert asked == ["a", "b"]
-    assert "| `b` | 400 | 0 | 7 | 400 | 0 | 7 |" in published.SECTIONS["curves"][1](json.loads(path.read_text()))
+    assert "| `b` | 400 | 0 | 7 | 400 | 0 | 7 | 400 | 0 | 7 |" in published.SECTIONS["curves"][1](json.loads(path.read_text()))
 
 
 @pytest.mark.default_precision
