@@ -7,22 +7,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import wraps
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, final
+from typing import Any, ParamSpec, TypeVar, final
 
 from brim.arguments import named
 from brim.errors import BrimError
 from brim.fit.draws import Posterior
+from brim.fit.record import FitRecord
 from brim.frames.frame import Frame
 from brim.language.brms import as_formula
 from brim.language.update import updated
 
-if TYPE_CHECKING:
-    from brim.rstanarm.fit import StanFit
-
 __all__ = ["Again", "changed", "rebuilt", "remembered"]
 
 P = ParamSpec("P")
-F = TypeVar("F", bound="StanFit")
+F = TypeVar("F", bound=FitRecord)  # a StanFit, which knows its call
 _VECTORS = ("weights", "offset", "strata")
 
 
@@ -34,10 +32,9 @@ class Again:
     function: str
     arguments: Mapping[str, Any]
 
-    def call(self, changes: Mapping[str, Any]) -> StanFit:
+    def call(self, changes: Mapping[str, Any]) -> Any:
         """The call with changed arguments."""
-        made: StanFit = getattr(import_module("brim.rstanarm"), self.function)(**{**self.arguments, **changes})
-        return made
+        return getattr(import_module("brim.rstanarm"), self.function)(**{**self.arguments, **changes})
 
 
 def remembered(function: Callable[P, F]) -> Callable[P, F]:
@@ -51,12 +48,12 @@ def remembered(function: Callable[P, F]) -> Callable[P, F]:
         fit = checked(*args, **kwargs)
         given = dict(signature.bind(*args, **kwargs).arguments)
         given.update(given.pop(rest, {}))
-        return replace(fit, again=Again(function.__name__, given))
+        return replace(fit, again=Again(function.__name__, given))  # type: ignore[call-arg]
 
     return called
 
 
-def changed(again: Again, formula: str | None, newdata: Any, changes: Mapping[str, Any]) -> StanFit:
+def changed(again: Again, formula: str | None, newdata: Any, changes: Mapping[str, Any]) -> Any:
     """``StanFit.update``: the call with another formula, other data, other arguments."""
     own = dict(changes)
     if "sample_prior" in own:
@@ -85,9 +82,7 @@ def _filled(old: Any, new: Any) -> Any:
     return str(updated(as_formula(old), new))
 
 
-def rebuilt(
-    cls: type[StanFit], again: Again, kept: dict[str, Any], prior_only: bool, drawn: tuple[dict[str, Any], dict[str, Any]] | None
-) -> StanFit:
+def rebuilt(cls: type[F], again: Again, kept: dict[str, Any], prior_only: bool, drawn: tuple[dict[str, Any], dict[str, Any]] | None) -> F:
     """A fit from what ``pickle`` keeps of it."""
     fit = again.call({"empty": True})
     posterior = None if drawn is None else Posterior(fit.model.reported(), *drawn)

@@ -15,8 +15,9 @@ from brim.fit.run import sample
 from brim.fit.running import Running
 from brim.model.model import Model
 from brim.parameters.param import Piece
+from brim.rstanarm.call import Call
 from brim.rstanarm.densities import AbstractPriorTerm, Covariance
-from brim.rstanarm.fit import Call, StanFit
+from brim.rstanarm.fit import StanFit
 from brim.rstanarm.priors import Decov
 from brim.rstanarm.scales import Scaled
 from brim.terms.base import AbstractTerm

@@ -11,7 +11,8 @@ from brim.language.expand import Binary, deparse
 from brim.parameters.param import Piece
 from brim.rstanarm.again import remembered
 from brim.rstanarm.assemble import Draft, describe, fitted, pieces_of, population, with_priors
-from brim.rstanarm.fit import Call, StanFit
+from brim.rstanarm.call import Call
+from brim.rstanarm.fit import StanFit
 from brim.rstanarm.generalised import aux_prior, rotated
 from brim.rstanarm.language import sides, with_columns, without_groups
 from brim.rstanarm.names import Names

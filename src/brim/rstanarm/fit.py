@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Self, final
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -16,57 +16,16 @@ from brim.fit.record import FitRecord, draw_columns
 from brim.parameters.prior import Priors
 from brim.post.summaries.tables import statistics, wanted
 from brim.rstanarm.again import Again, changed, rebuilt
-from brim.rstanarm.names import Names
+from brim.rstanarm.call import Call
 from brim.rstanarm.prior_text import prior_text
-from brim.rstanarm.summaries import summary
+from brim.rstanarm.summaries import chosen, summary
 from brim.rstanarm.text import fit_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-__all__ = ["Call", "StanFit"]
-
-
-@final
-@dataclass(frozen=True)
-class Call:
-    """What was called, and what it means in rstanarm's words.
-
-    Attributes
-    ----------
-    function, family, formula
-        As ``print`` shows them.
-    names
-        The parameters' names.
-    priors
-        ``prior_summary()``: part -> what was specified and what was used.
-    coefs, aux, cutpoints, smooths
-        Names of coefficients, auxiliary parameters, thresholds and standard deviations of smooths.
-    prefixes, formulas
-        What stands before the parameters of each of several responses, and their formulas; of joint models the event's last.
-    event
-        What the print says of an event submodel.
-    squares
-        ``stan_aov``: term -> the positions of its coefficients.
-    explained
-        ``stan_lm``: ``sd(y)``, rows and the root of the predictors' crossproducts, for ``R2`` and ``log-fit_ratio``.
-    """
-
-    function: str
-    family: str
-    formula: str
-    names: Names
-    priors: dict[str, Any]
-    coefs: tuple[str, ...]
-    aux: tuple[str, ...] = ()
-    cutpoints: tuple[str, ...] = ()
-    smooths: tuple[str, ...] = ()
-    prefixes: tuple[str, ...] = ()
-    formulas: tuple[str, ...] = ()
-    event: Mapping[str, str] = field(default_factory=dict)
-    squares: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    explained: tuple[float, int, np.ndarray] | None = field(default=None, repr=False)
+__all__ = ["StanFit"]
 
 
 @dataclass(frozen=True)
@@ -102,7 +61,7 @@ class StanFit(Fit):
         if self.again is None:
             raise BrimError("this fit does not know the call that made it", hint="call the stan_* function again")
         kwargs = {k: v for k, v in kwargs.items() if not isinstance(v, Priors)}  # kfold hands over brim's own, which are not this fit's
-        found: Self = changed(self.again, formula, newdata, kwargs)  # type: ignore[assignment]
+        found: Self = changed(self.again, formula, newdata, kwargs)
         return found
 
     def save(self, path: Any) -> None:
@@ -339,7 +298,10 @@ class StanFit(Fit):
         >>> list(table.columns)
         ['mean', 'mcse', 'sd', '10%', '50%', '90%', 'n_eff', 'Rhat']
         """
-        return summary(self, (3 if self.stan.prefixes else 1) if digits is None else digits, probs, pars, regex_pars)
+        draws = self.stan_draws()
+        own = {name: draws[name] for name in chosen(list(draws), pars, regex_pars)}
+        averages = {} if pars is not None or regex_pars is not None else self.mean_ppd()
+        return summary(self, self.stan, own, averages, (3 if self.stan.prefixes else 1) if digits is None else digits, probs)
 
     def print(self, digits: int | None = None) -> None:
         """Print with so many decimals.
@@ -374,11 +336,13 @@ class StanFit(Fit):
         >>> fit.text().splitlines()[0]
         'stan_glm'
         """
+        draws = self.stan_draws(effects=False)
         if self.stan.prefixes:
             from brim.rstanarm.joint.text import joint_text
 
-            return joint_text(self, 3 if digits is None else digits)
-        return fit_text(self, 1 if digits is None else digits)
+            return joint_text(self.stan, draws, 3 if digits is None else digits)
+        squares = self.mean_squares() if self.stan.squares else {}
+        return fit_text(self.stan, self.nobs(), draws, squares, 1 if digits is None else digits)
 
     plot = Method("brim.rstanarm.plots")
     posterior_vs_prior = Method("brim.rstanarm.plots")

@@ -12,8 +12,9 @@ from brim.frames.frame import Frame
 from brim.language.expand import Node
 from brim.parameters.param import Piece
 from brim.rstanarm.assemble import SHRUNKEN, Draft, covariance_priors, describe, fitted, pieces_of, population, with_priors
+from brim.rstanarm.call import Call
 from brim.rstanarm.densities import Rotated, Shrunken, root_of
-from brim.rstanarm.fit import Call, StanFit
+from brim.rstanarm.fit import StanFit
 from brim.rstanarm.language import StanFamily, Written, counts_of, one_sided, read_family, response_of, sides, with_columns, written
 from brim.rstanarm.names import Names, groups_of
 from brim.rstanarm.priors import COEFFICIENTS, Decov, Prior, default_prior_coef, default_prior_intercept, exponential

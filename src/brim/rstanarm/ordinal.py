@@ -23,8 +23,9 @@ from brim.language.expand import Node, deparse
 from brim.parameters.param import Piece
 from brim.rstanarm.again import remembered
 from brim.rstanarm.assemble import Draft, fitted, population, with_priors
+from brim.rstanarm.call import Call
 from brim.rstanarm.densities import ExplainedOrdinal, root_of
-from brim.rstanarm.fit import Call, StanFit
+from brim.rstanarm.fit import StanFit
 from brim.rstanarm.language import sides, with_columns, without_groups
 from brim.rstanarm.names import Names
 from brim.rstanarm.priors import R2, Dirichlet

@@ -12,8 +12,9 @@ from brim.language.expand import deparse
 from brim.parameters.param import Piece
 from brim.rstanarm.again import remembered
 from brim.rstanarm.assemble import Draft, describe, fitted, pieces_of, population, with_priors
+from brim.rstanarm.call import Call
 from brim.rstanarm.densities import Explained, root_of
-from brim.rstanarm.fit import Call, StanFit
+from brim.rstanarm.fit import StanFit
 from brim.rstanarm.generalised import Extras, Priors, generalised, intercept_prior, names_of
 from brim.rstanarm.language import read_family, response_of, sides, with_columns, without_groups
 from brim.rstanarm.priors import R2, Prior, default_prior_coef, default_prior_intercept, exponential

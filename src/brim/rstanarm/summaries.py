@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,8 @@ from brim.rstanarm.text import cells, header, table
 if TYPE_CHECKING:
     import pandas as pd
 
-    from brim.rstanarm.fit import StanFit
+    from brim.fit.record import FitRecord
+    from brim.rstanarm.call import Call
 
 __all__ = ["chosen", "summary"]
 
@@ -43,23 +44,21 @@ def chosen(names: Sequence[str], pars: Iterable[str] | None, regex_pars: str | I
 
 
 def summary(
-    fit: StanFit,
+    fit: FitRecord,
+    call: Call,
+    draws: Mapping[str, np.ndarray],
+    averages: Mapping[str, np.ndarray],
     digits: int,
     probs: Sequence[float],
-    pars: Iterable[str] | None,
-    regex_pars: str | Iterable[str] | None,
 ) -> Any:
-    """``mean mcse sd quantiles n_eff Rhat`` of every parameter, and of the mean of new responses."""
-    draws = fit.stan_draws()
-    names = chosen(list(draws), pars, regex_pars)
-    averages = {} if pars is not None or regex_pars is not None else fit.mean_ppd()
-    whole = {**{n: draws[n] for n in names}, **averages}
+    """``mean mcse sd quantiles n_eff Rhat`` of parameters, and of the means of new responses."""
+    whole = {**draws, **averages}
     stats = np.stack([statistics(np.ravel(v), probs=probs) for v in whole.values()])
     ess = np.array([float(ess_bulk(v)) for v in whole.values()])
     columns = {"mean": stats[:, 0], "mcse": stats[:, 1] / np.sqrt(ess), "sd": stats[:, 1]}
     columns |= {f"{100 * p:g}%": stats[:, 2 + i] for i, p in enumerate(probs)}
     columns |= {"n_eff": np.round(ess), "Rhat": np.array([float(rhat(v)) for v in whole.values()])}
-    return _frame()(columns, index=list(whole)).printed(fit, digits, list(averages))
+    return _frame()(columns, index=list(whole)).printed(fit, call, digits, list(averages))
 
 
 @cache
@@ -81,8 +80,8 @@ def _frame() -> type[pd.DataFrame]:
             """For ``pickle``: a plain data frame."""
             return pd.DataFrame, ({name: self[name].to_numpy() for name in self.columns}, self.index)
 
-        def printed(self, fit: StanFit, digits: int, averages: Sequence[str]) -> StanSummary:
-            self.text = _text(fit, self, digits, averages)
+        def printed(self, fit: FitRecord, call: Call, digits: int, averages: Sequence[str]) -> StanSummary:
+            self.text = _text(fit, call, self, digits, averages)
             return self
 
         def __str__(self) -> str:
@@ -93,8 +92,8 @@ def _frame() -> type[pd.DataFrame]:
     return StanSummary
 
 
-def _text(fit: StanFit, frame: pd.DataFrame, digits: int, averages: Sequence[str]) -> str:
-    call, draws = fit.stan, fit.draws
+def _text(fit: FitRecord, call: Call, frame: pd.DataFrame, digits: int, averages: Sequence[str]) -> str:
+    draws = fit.draws
     function, *info = header(call, fit.nobs())
     more = [
         f" algorithm:    {fit.settings.algorithm}",

@@ -12,7 +12,7 @@ from brim.language.expand import Binary, Node, Paren, deparse, parse
 from brim.post.summaries.tables import statistics
 
 if TYPE_CHECKING:
-    from brim.rstanarm.fit import Call, StanFit
+    from brim.rstanarm.call import Call
     from brim.rstanarm.names import GroupNames
 
 __all__ = ["cells", "fit_text", "in_r", "significant", "table"]
@@ -96,10 +96,9 @@ def header(call: Call, rows: int) -> list[str]:
     return [*out, f" predictors:   {len(call.coefs)}"] if call.function in _COUNTED else out
 
 
-def fit_text(fit: StanFit, digits: int = 1) -> str:
-    """What ``print`` shows: medians and MAD_SD of coefficients, auxiliary parameters, thresholds and error terms."""
-    call, draws = fit.stan, fit.stan_draws(effects=False)
-    out = [*header(call, fit.nobs()), _RULE, *medians(draws, call.coefs, digits), ""]
+def fit_text(call: Call, rows: int, draws: Draws, squares: Draws, digits: int = 1) -> str:
+    """What ``print`` shows: medians and MAD_SD of coefficients, auxiliary parameters, thresholds, error terms and mean squares."""
+    out = [*header(call, rows), _RULE, *medians(draws, call.coefs, digits), ""]
     for title, names in (
         ("Auxiliary parameter(s):", call.aux),
         ("Cutpoints:", call.cutpoints),
@@ -109,9 +108,9 @@ def fit_text(fit: StanFit, digits: int = 1) -> str:
             out += [title, *medians(draws, names, digits), ""]
     if call.names.groups:
         out += ["Error terms:", *error_terms(call.names.groups, draws, digits + 1), ""]
-    if call.squares:
-        values = [statistics(v, robust=True)[:2] for v in fit.mean_squares().values()]
-        terms = [f"Mean Sq {name}" for name in call.squares]
+    if squares:
+        values = [statistics(v, robust=True)[:2] for v in squares.values()]
+        terms = [f"Mean Sq {name}" for name in squares]
         out += ["ANOVA-like table:", *table(("Median", "MAD_SD"), terms, cells(values, digits)), ""]
     return "\n".join([*out, _RULE])
 

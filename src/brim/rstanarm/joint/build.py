@@ -18,7 +18,7 @@ from brim.lme4.lmer import lmer
 from brim.model.model import Model
 from brim.parameters.param import Piece
 from brim.rstanarm.assemble import describe, pieces_of, population
-from brim.rstanarm.fit import Call
+from brim.rstanarm.call import Call
 from brim.rstanarm.joint.association import Association, read_associations
 from brim.rstanarm.joint.event import Baseline, Events, label_of
 from brim.rstanarm.joint.markers import Markers

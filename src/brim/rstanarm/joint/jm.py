@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, final
+from typing import Any, final
 
 import numpy as np
 
 from brim.api.method import Method
-from brim.errors import BrimError
 from brim.fit.run import sample
 from brim.fit.running import Running
 from brim.frames.frame import Frame
@@ -18,14 +17,9 @@ from brim.rstanarm.assemble import with_priors
 from brim.rstanarm.fit import StanFit
 from brim.rstanarm.joint.build import associations, call_of, event_process, find_id, rows_by_subject
 from brim.rstanarm.joint.event import Baseline, Events, label_of
-from brim.rstanarm.joint.marginal import Subjectwise, conditional
-from brim.rstanarm.joint.marginal import marginal as integrated
 from brim.rstanarm.joint.markers import MarkerPriors, build_markers
 from brim.rstanarm.joint.process import EventProcess, Trajectories
 from brim.rstanarm.priors import Lkj, Prior, cauchy, lkj, normal
-
-if TYPE_CHECKING:
-    from brim.post.comparison.elpd import Elpd
 
 __all__ = ["JmFit", "stan_jm"]
 
@@ -58,47 +52,9 @@ class JmFit(StanFit):
         assert self.joint is not None
         return self.joint
 
-    def log_lik(self, newdata: Any = None, *, marginal: bool = False, nodes: int | None = None, **unsupported: Any) -> np.ndarray:
-        """The log likelihood of each subject, of its markers' rows and its event: ``(draws, subjects)``.
-
-        Parameters
-        ----------
-        marginal
-            ``False``: given the subject's effects, as rstanarm's. ``True``: with these integrated out by adaptive Gauss-Hermite quadrature.
-        nodes
-            Its nodes for each effect: 11 for one, 7 for two, 5 for three, 3 for four, 1 (Laplace's approximation) for more.
-        """
-        if newdata is not None or unsupported:
-            raise BrimError("log_lik() of a joint model takes no new data", hint="posterior_survfit() and posterior_traj() do")
-        return integrated(self, nodes) if marginal else conditional(self)
-
-    def loo(self, *, marginal: bool = True, k_threshold: float | None = None, save_psis: bool = False) -> Elpd:
-        """Leave-one-subject-out cross-validation: the density of a subject's markers and event given all other subjects.
-
-        Parameters
-        ----------
-        marginal
-            Weigh the likelihood with the subject's effects integrated out (``log_lik(marginal=True)``): given the effects, which belong to
-            the subject alone, importance sampling fails. ``False``: as rstanarm's.
-        k_threshold, save_psis
-            As in ``Fit.loo``.
-
-        Returns
-        -------
-        Elpd
-        """
-        from brim.post.comparison.importance import importance_loo
-        from brim.post.comparison.loo import warn_of_k
-
-        result = importance_loo(Subjectwise(self, options={"marginal": marginal}), k_threshold, save_psis)
-        warn_of_k(result, moment_match=True, reloo=True)
-        return result
-
-    def waic(self, *, marginal: bool = True) -> Elpd:
-        """The widely applicable information criterion over subjects; arguments as for ``loo``, which tells when it fails."""
-        from brim.post.comparison.importance import waic_of
-
-        return waic_of(Subjectwise(self, options={"marginal": marginal}))
+    log_lik = Method("brim.rstanarm.joint.subjects")
+    loo = Method("brim.rstanarm.joint.subjects")
+    waic = Method("brim.rstanarm.joint.subjects")
 
     def marker_subjects(self) -> list[np.ndarray]:
         """The number of the subject of each marker's rows."""

@@ -15,7 +15,7 @@ from brim.language.expand import Binary, Call, Name, Node, Paren, Unary, deparse
 from brim.parameters.param import Piece
 from brim.rstanarm.again import remembered
 from brim.rstanarm.assemble import Draft, describe, fitted, pieces_of, population, with_priors
-from brim.rstanarm.fit import Call as StanCall
+from brim.rstanarm.call import Call as StanCall
 from brim.rstanarm.fit import StanFit
 from brim.rstanarm.generalised import aux_prior
 from brim.rstanarm.language import StanFamily, read_family, response_of, sides

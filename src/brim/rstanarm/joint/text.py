@@ -13,7 +13,7 @@ from brim.rstanarm.language import sides
 from brim.rstanarm.text import cells, error_terms, in_r, medians, table
 
 if TYPE_CHECKING:
-    from brim.rstanarm.fit import StanFit
+    from brim.rstanarm.call import Call
 
 __all__ = ["joint_text"]
 
@@ -21,9 +21,8 @@ _RULE = "------"
 Draws = Mapping[str, np.ndarray]
 
 
-def joint_text(fit: StanFit, digits: int = 3) -> str:
+def joint_text(call: Call, draws: Draws, digits: int = 3) -> str:
     """Each marker's coefficients and auxiliary parameter, the event's with their exponentials, the group effects."""
-    call, draws = fit.stan, fit.stan_draws(effects=False)
     labels = [p.rstrip("|") for p in call.prefixes]
     out = [call.function]
     for label, formula, family in zip(labels, call.formulas, call.family.split(", "), strict=False):
@@ -36,7 +35,7 @@ def joint_text(fit: StanFit, digits: int = 3) -> str:
         names = [n for n in (*call.coefs, *call.aux) if n.startswith(prefix)]
         out += medians(draws, names, digits, [n.removeprefix(prefix) for n in names])
     if call.event:
-        out += ["", "Event submodel:", *_event(fit, draws, digits)]
+        out += ["", "Event submodel:", *_event(call, draws, digits)]
     # the covariances alone: residual scales are the markers' own
     own = {k: v for k, v in draws.items() if k.startswith("Sigma[")}
     return "\n".join([*out, "", "Group-level error terms:", *error_terms(call.names.groups, own, 5), "", _RULE])
@@ -48,8 +47,7 @@ def _title(function: str, i: int, prefix: str, many: int) -> str:
     return f"Longitudinal submodel{f' {i + 1}' if many > 1 else ''}: "
 
 
-def _event(fit: StanFit, draws: Draws, digits: int) -> list[str]:
-    call = fit.stan
+def _event(call: Call, draws: Draws, digits: int) -> list[str]:
     names = [n for n in (*call.coefs, *call.aux) if n.startswith(("Event|", "Assoc|"))]
     values = []
     for n in names:
