@@ -276,7 +276,11 @@ if not TYPE_CHECKING:  # to a type checker, what is not imported above is not th
 def _missing(name: str) -> str:
     """What is said of a name that is not here; of a name of brms', what to use."""
     what = f"module 'brim' has no attribute {name!r}"
-    use = "" if name.startswith("_") else _imported("brim.api.elsewhere").of_module(name)
+    if name.startswith("_"):
+        return what
+    use = _imported("brim.api.elsewhere").of_module(name)
+    if not use and hasattr(_imported("brim.api.fit").Fit, name):
+        use = f"it is a method of a fit: fit.{name}(...)"
     return f"{what}: {use}" if use else what
 
 

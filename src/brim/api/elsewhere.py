@@ -105,16 +105,7 @@ def of_module(name: str) -> str:
         return _FUNCTIONS[name]
     if name in _METHODS:
         return _METHODS[name]
-    if name in _methods():
-        return f"it is a method of a fit: fit.{name}(...)"
     return "laws are in scipy.stats and numpyro.distributions" if _LAW.fullmatch(name) else ""
-
-
-def _methods() -> set[str]:
-    """Those of a fit."""
-    from brim.api.fit import Fit
-
-    return {name for name in dir(Fit) if not name.startswith("_")}
 
 
 def of_fit(name: str) -> str:

@@ -305,7 +305,7 @@ class _Builder:
         plain, _ = _by_kind(part.terms)
         found = self.special(part)
         own, shared, residual = found.terms, found.shared, found.residual
-        effects = tuple(e for b in self.blocks for e in b.effects() if b.members[e.member].where == part.where)
+        effects = tuple(GroupEffect(b, i) for b in self.blocks for i, m in enumerate(b.members) if m.where == part.where)
         _check_given(effects, own, part.terms)
         taken = residual is not None and residual.takes_intercept
         population = self.population(part, replace(part.terms, terms=plain, groups=()), taken)

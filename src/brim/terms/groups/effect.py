@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import add
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Self, final
+from typing import Any, Self, final
 
 import jax.numpy as jnp
 import numpy as np
@@ -14,11 +14,9 @@ import numpy as np
 from brim.frames.frame import Frame
 from brim.terms.base import AbstractTerm, Design, Params
 from brim.terms.facets import COUNTABLE, LinearFacet, Traits
+from brim.terms.groups.group import GroupBlock
 from brim.terms.groups.member import Member, Term
 from brim.terms.latent import Incidence, LatentFacet, Part
-
-if TYPE_CHECKING:
-    from brim.terms.groups.group import GroupBlock
 
 __all__ = ["GroupEffect"]
 

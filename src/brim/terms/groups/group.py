@@ -24,7 +24,6 @@ from brim.parameters.param import Param, Piece, Shrinks, Slot
 from brim.parameters.reported import Reported, ReportKind, Section
 from brim.terms.base import AbstractTerm, Design, Params
 from brim.terms.facets import COUNTABLE, NewLevels, Traits
-from brim.terms.groups.effect import GroupEffect
 from brim.terms.groups.grouping import Grouping
 from brim.terms.groups.member import Member
 from brim.terms.groups.structure import STRUCTURES, AbstractStructure
@@ -145,10 +144,6 @@ class GroupBlock(AbstractTerm, AbstractLatent):
     def scope(self, frame: Frame) -> Self:
         """The block that also knows the new levels of these rows."""
         return replace(self, grouping=self.grouping.scope(frame))
-
-    def effects(self) -> tuple[GroupEffect, ...]:
-        """The members as terms of their predictors."""
-        return tuple(GroupEffect(self, i) for i in range(len(self.members)))
 
     # ------------------------------------------------------------------ parameters
 
