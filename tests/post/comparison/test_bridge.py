@@ -60,6 +60,9 @@ def test_bayes_factor_and_probabilities(fits):
     assert abs(float(brim.bayes_factor(*both)) / factor - 1) < 0.05
     chance = brim.post_prob(*both, prior_prob=[0.2, 0.8])
     np.testing.assert_allclose(chance["model1"], 0.2 * factor / (0.2 * factor + 0.8), atol=0.01)
+    kept = fits["y ~ x"].add_criterion("marglik", method="warp3")
+    assert kept.bridge_sampler() is kept.criteria["marglik"]
+    assert kept.bridge_sampler() == fits["y ~ x"].bridge_sampler(method="warp3") == kept.bridge_sampler(method="warp3")
     weights = brim.model_weights(*both, weights="bma", names=["x", "xz"])
     np.testing.assert_allclose(weights["x"], factor / (1 + factor), atol=0.02)
 

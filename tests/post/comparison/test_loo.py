@@ -1,6 +1,7 @@
 """loo, waic, weights and leave-one-out expectations against R's loo 2.5.1 and brms (tests/reference/after/loo.json.gz)."""
 
 import warnings
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -163,6 +164,37 @@ def test_saved_with_the_fit(tmp_path):
     np.testing.assert_array_equal(back.criteria["loo"].elpd_i, fit.criteria["loo"].elpd_i)
     pd.testing.assert_frame_equal(brim.loo_compare(back, quiet("sleep_null")), brim.loo_compare(fit, quiet("sleep_null")))
     assert fit.with_draws(draws(LOO["extra_models"]["sleep_lm"])).criteria == {}
+
+
+@pytest.mark.parametrize("suffix", [".nc", ".zarr"])
+def test_explained_variance_and_marginal_likelihood_are_kept(tmp_path, monkeypatch, suffix):
+    """Draws of R2, whatever is asked of them, and what the bridge gave: kept, saved, and used instead of computing them anew."""
+    from brim.post.comparison.bridge import Bridge
+
+    plain, bridge = model("sleep_lm"), Bridge(-950.25, 0.01, 5, "warp3")
+    monkeypatch.setattr("brim.post.comparison.bridge.Unconstrained", None)
+    assert list(plain.add_criterion(["bayes_R2", "loo_R2"]).criteria) == ["bayes_R2", "loo_R2"]
+    fit = plain.add_criterion("bayes_R2", method="residual").add_criterion("loo_R2", n=50, seed=3)
+    fit = replace(fit, criteria={**fit.criteria, "marglik": bridge, "loo": quiet("sleep_lm")})
+    path = tmp_path / f"fit{suffix}"
+    fit.save(path)
+    back = brim.load(path)
+    for one in (fit, back):
+        table = one.bayes_R2(robust=True, probs=(0.1, 0.9))
+        pd.testing.assert_frame_equal(table, plain.bayes_R2(method="residual", robust=True, probs=(0.1, 0.9)))
+        pd.testing.assert_frame_equal(one.bayes_R2(method="model"), plain.bayes_R2())
+        pd.testing.assert_frame_equal(one.bayes_R2(draw_ids=[1, 2, 3]), plain.bayes_R2(draw_ids=[1, 2, 3]))
+        pd.testing.assert_frame_equal(one.loo_R2(summary=False), plain.loo_R2(n=50, seed=3, summary=False))
+        pd.testing.assert_frame_equal(one.loo_R2(seed=2), plain.loo_R2(seed=2))
+        assert one.bridge_sampler() == bridge
+        assert brim.bayes_factor(one, Bridge(-952.25, 0.01, 5, "normal"), log=True).bf == 2.0
+        assert one.loo().elpd == pytest.approx(quiet("sleep_lm").elpd)
+        pd.testing.assert_frame_equal(one.add_criterion("bayes_R2", overwrite=True).bayes_R2(), plain.bayes_R2())
+    assert fit.with_draws(draws(LOO["extra_models"]["sleep_lm"])).criteria == {}
+    with pytest.raises(brim.BrimError, match="keeps all draws"):
+        plain.add_criterion("bayes_R2", probs=(0.1, 0.9))
+    with pytest.raises(brim.BrimError, match="criterion"):
+        plain.add_criterion("marglike")
 
 
 def test_refused():

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["BayesFactor", "Bridge", "bayes_factor", "bridge_sampler", "post_prob"]
 
 _METHODS = ("normal", "warp3")
-_TOLERANCE, _MOST = 1e-10, 1000
+_TOLERANCE, _MOST, _SEED = 1e-10, 1000, 1
 
 
 @final
@@ -68,7 +68,7 @@ class BayesFactor:
 
 
 @named
-def bridge_sampler(fit: FitRecord, *, method: str = "normal", seed: int | None = 1) -> Bridge:
+def bridge_sampler(fit: FitRecord, *, method: str = _METHODS[0], seed: int | None = _SEED) -> Bridge:
     """The log marginal likelihood ``log p(y)`` by bridge sampling (Meng & Wong 1996; Gronau et al. 2017).
 
     Half of the draws give a normal law on the unconstrained scale, the other half and as many draws from that law the estimate.
@@ -79,7 +79,7 @@ def bridge_sampler(fit: FitRecord, *, method: str = "normal", seed: int | None =
     method
         ``"normal"`` or ``"warp3"``.
     seed
-        For the draws from the normal law.
+        For the draws from the normal law. With both left as they are, what ``add_criterion("marglik")`` has kept is the result.
 
     Raises
     ------
@@ -95,6 +95,9 @@ def bridge_sampler(fit: FitRecord, *, method: str = "normal", seed: int | None =
     -959
     """
     one_of("method", method, _METHODS, "methods")
+    if "marglik" in fit.criteria and (method, seed) == (_METHODS[0], _SEED):
+        kept: Bridge = fit.criteria["marglik"]
+        return kept
     _check_proper(fit)
     space = Unconstrained(fit)
     chains = fit.draws.chains

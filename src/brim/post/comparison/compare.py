@@ -16,10 +16,14 @@ if TYPE_CHECKING:
     from brim.fit.record import FitRecord
     from brim.post.comparison.elpd import Elpd
 
-__all__ = ["CRITERIA", "criterion_of", "loo_compare", "name_models", "same_data", "same_rows"]
+__all__ = ["CRITERIA", "KEPT", "criterion_of", "loo_compare", "name_models", "same_data", "same_rows"]
 
 #: Criteria by which models are compared.
 CRITERIA = ("loo", "waic", "kfold")
+#: What ``add_criterion`` keeps -> the method that computes it.
+KEPT = {**{name: name for name in CRITERIA}, "bayes_R2": "bayes_R2", "loo_R2": "loo_R2", "marglik": "bridge_sampler"}
+#: Those of which draws are kept, so that each call summarises them as it likes.
+_DRAWN = ("bayes_R2", "loo_R2")
 
 #: Below this difference, and with fewer rows than this, the normal approximation of the difference is poor (Sivula et al. 2020).
 _SMALL_DIFFERENCE, _FEW_ROWS = 4.0, 100
@@ -150,16 +154,29 @@ def _columns(one: Elpd) -> dict[str, float]:
 
 @named
 def add_criterion(fit: FitRecord, criterion: str | Iterable[str] = "loo", *, overwrite: bool = False, **kwargs: Any) -> FitRecord:
-    """The fit with criteria added, which ``loo_compare`` and ``model_weights`` then use and ``save`` writes.
+    """The fit with criteria added, each in ``fit.criteria`` under its name; ``save`` writes them.
 
     Parameters
     ----------
     criterion
-        ``"loo"``, ``"waic"``, ``"kfold"``, or several of them.
+        One of these, or several: ``"loo"``, ``"waic"``, ``"kfold"``, which ``loo_compare`` and ``model_weights`` then use;
+        ``"bayes_R2"``, ``"loo_R2"``, the draws of which the methods of these names then summarise; ``"marglik"``, the result of
+        ``bridge_sampler``, which this method, ``bayes_factor`` and ``post_prob`` then use. A call of such a method with arguments that
+        change what is computed, other than their defaults, computes it anew.
     overwrite
         Whether one that is there already is computed again.
     kwargs
         Arguments of the criterion.
+
+    Returns
+    -------
+    Fit
+        Another one; this one stays as it is.
+
+    Raises
+    ------
+    BrimError
+        There is no such criterion, or it cannot be computed of this fit.
 
     Examples
     --------
@@ -167,12 +184,19 @@ def add_criterion(fit: FitRecord, criterion: str | Iterable[str] = "loo", *, ove
     >>> fit = brim.brm("Reaction ~ Days", data=brim.load_data("sleepstudy"), chains=2, iter=400, seed=1, progress=False)
     >>> sorted(fit.add_criterion(["loo", "waic"]).criteria)
     ['loo', 'waic']
+    >>> kept = fit.add_criterion("bayes_R2", method="residual")
+    >>> kept.criteria["bayes_R2"].shape, bool(kept.bayes_R2().loc["R2", "Estimate"] == kept.criteria["bayes_R2"]["R2"].mean())
+    ((400, 1), True)
     """
     from dataclasses import replace
 
     found = dict(fit.criteria)
     for name in (criterion,) if isinstance(criterion, str) else criterion:
-        one_of("criterion", name, CRITERIA, "criteria")
+        one_of("criterion", name, KEPT, "criteria")
+        shown = next((k for k in ("summary", "robust", "probs") if k in kwargs), None)
+        if name in _DRAWN and shown is not None:
+            raise BrimError(f"add_criterion keeps all draws of {name}(), which takes {shown}= itself", hint=f"leave {shown}= out here")
         if overwrite or name not in found:
-            found[name] = getattr(fit, name)(**kwargs)
+            more = {"summary": False} if name in _DRAWN else {}
+            found[name] = getattr(replace(fit, criteria={}), KEPT[name])(**kwargs, **more)
     return replace(fit, criteria=found)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from brim.arguments import named, one_of
+from brim.arguments import drawn_seed, named, one_of
 from brim.errors import BrimError
 from brim.infer.approximate.psis import smooth_weights
 from brim.post import predictions
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["E_loo", "bayes_R2", "loo_R2", "loo_epred", "loo_linpred", "loo_predict"]
 
 _TYPES = ("mean", "var", "sd", "median", "quantile")
+_BOOTSTRAPS, _SEED = 4000, 1
 
 
 @named
@@ -133,8 +134,8 @@ def loo_R2(
     summary: bool = True,
     robust: bool = False,
     probs: tuple[float, ...] = (0.025, 0.975),
-    n: int = 4000,
-    seed: int = 1,
+    n: int = _BOOTSTRAPS,
+    seed: int | None = _SEED,
 ) -> Any:
     """Explained variance of leave-one-out predictions, ``1 - var(y - E_loo(mu)) / var(y)``, with a Bayesian bootstrap of observations.
 
@@ -145,7 +146,7 @@ def loo_R2(
     summary, robust, probs
         As for ``bayes_R2``.
     n, seed
-        Number of bootstraps, and their seed.
+        Number of bootstraps, and their seed. With both left as they are, draws that ``add_criterion("loo_R2")`` has kept are used.
 
     Examples
     --------
@@ -158,14 +159,15 @@ def loo_R2(
     def one(name: str) -> np.ndarray:
         y = _numeric(fit, name)
         residual = y - _expectation(fit, "posterior_epred", "mean", (0.5,), {"resp": name})
-        alpha = np.random.default_rng(seed).dirichlet(np.ones(len(y)), n)
+        alpha = np.random.default_rng(drawn_seed(seed)).dirichlet(np.ones(len(y)), n)
 
         def variance(x: np.ndarray) -> np.ndarray:
             return np.asarray(alpha @ x**2 - (alpha @ x) ** 2)
 
         return np.clip(1.0 - variance(residual) / variance(y), -1.0, 1.0)
 
-    return _table(fit, resp, one, summary, robust, probs)
+    kept = fit.criteria.get("loo_R2") if (n, seed) == (_BOOTSTRAPS, _SEED) else None
+    return _table(fit, resp, one, kept, summary, robust, probs)
 
 
 @named
@@ -173,7 +175,7 @@ def bayes_R2(
     fit: FitRecord,
     *,
     resp: str | None = None,
-    method: str = "model",
+    method: str | None = None,
     summary: bool = True,
     robust: bool = False,
     probs: tuple[float, ...] = (0.025, 0.975),
@@ -190,7 +192,8 @@ def bayes_R2(
     resp
         The response; all of them, a row each, by default.
     method
-        ``"model"`` or ``"residual"``.
+        ``"model"`` or ``"residual"``. Without it and further arguments, draws that ``add_criterion("bayes_R2")`` has kept are used;
+        where there are none, it is ``"model"``.
     summary, robust, probs
         Statistics as of ``fixef``; ``summary=False`` gives the draws ``(draws, responses)``.
     kwargs
@@ -208,7 +211,8 @@ def bayes_R2(
     >>> bool(0.2 < fit.bayes_R2().loc["R2", "Estimate"] < 0.4)
     True
     """
-    one_of("method", method, ("model", "residual"))
+    if method is not None:
+        one_of("method", method, ("model", "residual"))
 
     def one(name: str) -> np.ndarray:
         _check_numeric(fit, name)
@@ -224,7 +228,8 @@ def bayes_R2(
             rest = predict(fit, "variance", resp=name, **kwargs).mean(axis=1)
         return np.asarray(explained / (explained + rest))
 
-    return _table(fit, resp, one, summary, robust, probs)
+    kept = fit.criteria.get("bayes_R2") if method is None and not kwargs else None
+    return _table(fit, resp, one, kept, summary, robust, probs)
 
 
 def _numeric(fit: FitRecord, name: str, newdata: Any = None) -> np.ndarray:
@@ -239,13 +244,18 @@ def _check_numeric(fit: FitRecord, name: str) -> None:
         raise BrimError(f"R2 is not defined for the family {family.name}: its categories have no order")
 
 
-def _table(fit: FitRecord, resp: str | None, one: Any, summary: bool, robust: bool, probs: tuple[float, ...]) -> pd.DataFrame:
-    """A row (or a column of draws) a response: ``R2``, or ``R2y1``, ``R2y2`` of several."""
+def _table(
+    fit: FitRecord, resp: str | None, one: Any, kept: pd.DataFrame | None, summary: bool, robust: bool, probs: tuple[float, ...]
+) -> pd.DataFrame:
+    """A row (or a column of draws) a response: ``R2``, or ``R2y1``, ``R2y2`` of several. ``kept`` are draws computed before."""
     import pandas as pd
 
     names = [r.name for r in fit.model.responses] if resp is None else [fit.model.response(resp).name]
     labels = ["R2" if len(fit.model.responses) == 1 else f"R2{name}" for name in names]
-    draws = np.stack([one(name) for name in names], axis=-1)
+    if kept is not None and set(labels) <= set(kept.columns):
+        draws = kept[labels].to_numpy()
+    else:
+        draws = np.stack([one(name) for name in names], axis=-1)
     if not summary:
         return pd.DataFrame(draws, columns=labels)
     return pd.DataFrame(statistics(draws, robust, probs).T, index=labels, columns=list(statistic_names(probs)))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+
+from brim.post.comparison.compare import CRITERIA
 
 __all__ = ["describe", "pointwise_arrays", "rebuild"]
 
@@ -14,48 +17,65 @@ _ARRAYS = ("elpd_i", "p_i", "pareto_k")
 
 
 def describe(criteria: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The part of each criterion that is not an array."""
+    """The part of each criterion that is not an array; ``arrays`` names its arrays."""
+    return {name: _told(name, one) for name, one in criteria.items()}
+
+
+def _told(name: str, one: Any) -> dict[str, Any]:
+    if name == "marglik":
+        return {"arrays": [], "bridge": asdict(one)}
+    if name not in CRITERIA:
+        return {"arrays": ["draws"], "columns": list(one.columns)}
     return {
-        name: {
-            "kind": one.kind,
-            "samples": int(one.n_samples),
-            "good_k": float(one.good_k),
-            "warning": bool(one.warning),
-            "n_folds": None if one.n_folds is None else int(one.n_folds),
-            "response": [one.response[0], one.response[1].hex()],
-            "arrays": [a for a in _ARRAYS if getattr(one, a) is not None],
-            "dim": str(one.elpd_i.dims[0]),
-        }
-        for name, one in criteria.items()
+        "kind": one.kind,
+        "samples": int(one.n_samples),
+        "good_k": float(one.good_k),
+        "warning": bool(one.warning),
+        "n_folds": None if one.n_folds is None else int(one.n_folds),
+        "response": [one.response[0], one.response[1].hex()],
+        "arrays": [a for a in _ARRAYS if getattr(one, a) is not None],
+        "dim": str(one.elpd_i.dims[0]),
     }
 
 
 def pointwise_arrays(criteria: Mapping[str, Any]) -> list[np.ndarray]:
     """Arrays of all criteria, in the order of ``describe``."""
-    return [np.asarray(getattr(one, a)) for one in criteria.values() for a in _ARRAYS if getattr(one, a) is not None]
+    out: list[np.ndarray] = []
+    for name, one in criteria.items():
+        if name in CRITERIA:
+            out += [np.asarray(getattr(one, a)) for a in _ARRAYS if getattr(one, a) is not None]
+        elif name != "marglik":
+            out.append(one.to_numpy())
+    return out
 
 
 def rebuild(described: Mapping[str, Mapping[str, Any]], arrays: list[np.ndarray]) -> dict[str, Any]:
     """The criteria from both."""
-    if not described:
-        return {}
+    remaining = iter(arrays)
+    return {name: _one(name, one, {a: next(remaining) for a in one["arrays"]}) for name, one in described.items()}
+
+
+def _one(name: str, one: Mapping[str, Any], values: dict[str, np.ndarray]) -> Any:
+    if name == "marglik":
+        from brim.post.comparison.bridge import Bridge
+
+        return Bridge(**one["bridge"])
+    if name not in CRITERIA:
+        import pandas as pd
+
+        return pd.DataFrame(values["draws"], columns=one["columns"])
     from brim.post.comparison.elpd import total
 
-    remaining = iter(arrays)
-    out = {}
-    for name, one in described.items():
-        values = {a: next(remaining) for a in one["arrays"]}
-        resp, digest = one["response"]
-        out[name] = total(
-            one["kind"],
-            values.pop("elpd_i"),
-            values.pop("p_i"),
-            one["samples"],
-            (resp, bytes.fromhex(digest)),
-            one["dim"],
-            good_k=one["good_k"],
-            warning=one["warning"],
-            n_folds=one["n_folds"],
-            **values,
-        )
-    return out
+    resp, digest = one["response"]
+    return total(
+        one["kind"],
+        values.pop("elpd_i"),
+        values.pop("p_i"),
+        one["samples"],
+        (resp, bytes.fromhex(digest)),
+        one["dim"],
+        good_k=one["good_k"],
+        warning=one["warning"],
+        n_folds=one["n_folds"],
+        **values,
+    )

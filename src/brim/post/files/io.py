@@ -27,6 +27,7 @@ from brim.frames.frame import Column, Factor, Frame, Logical, Numeric
 from brim.frames.whole import Whole
 from brim.model.build import read_data2
 from brim.model.model import Model
+from brim.post.comparison.compare import CRITERIA
 from brim.post.files.criteria import describe, pointwise_arrays, rebuild
 from brim.post.files.sealed import check_seal, check_structure, is_fit, write_sealed
 from brim.post.files.spec import plain, request, request_from
@@ -35,9 +36,11 @@ from brim.post.files.store import check_folder, opened, write_store
 __all__ = ["FORMAT", "check_target", "differences", "read", "same_data", "same_model", "save"]
 
 #: Version of the file's layout; a file of a later one is refused.
-FORMAT = 3
+FORMAT = 4
 #: The version of files of fits whose rows are all there: versions of brim that do not know of others read these.
 _PLAIN = 2
+#: Those of fits whose rows are counted or reduced.
+_REDUCED = 3
 #: The first version that has a seal.
 _SEALED = 2
 
@@ -94,7 +97,7 @@ def _content(fit: FitRecord) -> dict[str, Any]:
     """The JSON part of a file."""
     names = _used(fit)
     return {
-        "format": FORMAT if fit.frame.reduced else _PLAIN,
+        "format": _format(fit),
         "brim": __version__,
         "request": request(fit),
         "data_name": fit.data_name,
@@ -107,6 +110,13 @@ def _content(fit: FitRecord) -> dict[str, Any]:
         "criteria": describe(fit.criteria),
         **({"rows": _reduction(fit.frame)} if fit.frame.reduced else {}),
     }
+
+
+def _format(fit: FitRecord) -> int:
+    """The first version that reads what this fit has."""
+    if set(fit.criteria) - set(CRITERIA):
+        return FORMAT
+    return _REDUCED if fit.frame.reduced else _PLAIN
 
 
 def _reduction(frame: Frame) -> dict[str, Any]:
