@@ -2,8 +2,8 @@
 
 Each pair runs in turn, ``--repeat`` times, brim's in this process after one call that compiles, R's in a process of its own after one call
 that loads. What is compared is the fit alone: process CPU (threads of all chains included) against R's ``user + sys`` (child processes
-included). Seconds of CPU hardly depend on what else the machine does, if NumPy's BLAS does not spin in threads that wait: set
-``OPENBLAS_NUM_THREADS=1`` (InstEval takes 0.9 s of CPU with it, 7 to 11 s without on two cores that twenty processes share).
+included). Seconds of CPU hardly depend on what else the machine does, if NumPy's BLAS does not spin in threads that wait: ``lmer`` and its
+like give small matrices one thread (InstEval 1.0 s of CPU); for what else runs set ``OPENBLAS_NUM_THREADS=1``.
 """
 
 from __future__ import annotations

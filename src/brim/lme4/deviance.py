@@ -22,6 +22,7 @@ from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from brim.linalg.mixed.blocks import Factor, Pattern, Sums
 from brim.linalg.mixed.factorisation import Factorisation, Selected, Solution, factorise
+from brim.linalg.mixed.threads import suited
 from brim.lme4.structures import AbstractStructure
 
 __all__ = ["Covariances", "Criterion", "State", "Term", "moved_effects"]
@@ -188,6 +189,10 @@ class Criterion:
 
     def state(self, theta: Array) -> State:
         """Factorise and solve."""
+        with suited(self.pattern.width):
+            return self._solved(theta)
+
+    def _solved(self, theta: Array) -> State:
         loadings = self.covariances.loadings(theta)
         f = factorise(self.pattern, self.sums, [loadings[i] for i in self.pattern.order])
         solution = f.solve(self.sums)
@@ -264,7 +269,8 @@ class Criterion:
         value = self.value(state)
         if not np.isfinite(value):
             return np.inf, np.full(len(theta), np.nan)
-        return value, self.covariances.chain_rule(theta, self.slopes(state))
+        with suited(self.pattern.width):
+            return value, self.covariances.chain_rule(theta, self.slopes(state))
 
     # ------------------------------------------------------------------ in the columns of the design
 

@@ -16,6 +16,7 @@ from brim.frames.columns import Factor, Logical, Matrix, Numeric
 from brim.language.expand import deparse
 from brim.linalg.mixed.blocks import Pattern
 from brim.linalg.mixed.factorisation import Factorisation
+from brim.linalg.mixed.threads import suited
 from brim.lme4.control import read_control
 from brim.lme4.glm import Glm, read_family
 from brim.lme4.laplace import Laplace, Mode
@@ -97,7 +98,8 @@ class GlmerFit(AbstractMer):
             whole[free] = values
             return function(whole)[1][free]
 
-        hessian = slopes_of(part, x[free], scale[free], 1e-3)
+        with suited(law.pattern.width):
+            hessian = slopes_of(part, x[free], scale[free], 1e-3)
         hessian = 0.5 * (hessian + hessian.T)
         fixed = [k for k, i in enumerate(free) if i >= self.laplace.m]
         if not np.isfinite(hessian).all() or np.linalg.eigvalsh(hessian)[0] <= 0:
@@ -341,6 +343,11 @@ def fit_glmer(observed: Observed, family: Glm, nAGQ: int, control: Mapping[str, 
 
 def _search(law: Laplace, nAGQ: int, tolerance: float) -> Minimum:
     """The minimum over ``(theta, beta)``."""
+    with suited(law.pattern.width):
+        return _searched(law, nAGQ, tolerance)
+
+
+def _searched(law: Laplace, nAGQ: int, tolerance: float) -> Minimum:
     m = law.m
     start = np.concatenate([law.covariances.start, law.joint(law.covariances.start, _plain(law))[1]])
     if nAGQ == 0:

@@ -16,6 +16,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from brim.linalg.mixed.blocks import Pattern, Sums
 from brim.linalg.mixed.factorisation import Factorisation, factorise
+from brim.linalg.mixed.threads import suited
 from brim.lme4.deviance import Covariances, moved_effects
 from brim.lme4.glm import Glm
 
@@ -160,7 +161,7 @@ class Laplace:
         nothing = np.inf, np.full(len(parameters), np.nan)
         if not np.isfinite(parameters).all():
             return nothing
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), suited(self.pattern.width):
             try:
                 mode = self.mode(parameters[: self.m], parameters[self.m :])
                 value = self.value(mode)

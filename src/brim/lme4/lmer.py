@@ -14,6 +14,7 @@ from brim.arguments import named, named_methods
 from brim.errors import BrimError
 from brim.linalg.mixed.blocks import Pattern
 from brim.linalg.mixed.factorisation import Factorisation
+from brim.linalg.mixed.threads import suited
 from brim.lme4.control import read_control
 from brim.lme4.design import response_numbers
 from brim.lme4.deviance import Criterion, State
@@ -272,7 +273,8 @@ def fit_lmer(observed: Observed, reml: bool, control: Mapping[str, Any] | None =
     factors = groups.factors(None if w is None else np.sqrt(w))
     profile = Criterion.of(observed.y - observed.offset, observed.x, w, factors, groups.covariances, reml)
     tolerance = read_control(control)["tolerance"]
-    return LmerFit(observed, _search(profile, groups.covariances.start, tolerance, observed, start), profile)
+    with suited(profile.pattern.width):
+        return LmerFit(observed, _search(profile, groups.covariances.start, tolerance, observed, start), profile)
 
 
 def _search(profile: Criterion, usual: Array, tolerance: float, observed: Observed, start: Any) -> Minimum:

@@ -18,6 +18,7 @@ from brim.language.expand import Binary, Name, Node, Paren, Terms, deparse, expa
 from brim.language.nodes import chain
 from brim.linalg.mixed.blocks import Factor, Pattern
 from brim.linalg.mixed.factorisation import Factorisation, factorise
+from brim.linalg.mixed.threads import suited
 from brim.lme4.control import read_control
 from brim.lme4.design import Design, Grouping, Varying, ordered_terms, response_numbers
 from brim.lme4.deviance import Covariances, Criterion
@@ -468,7 +469,8 @@ def _fit(law: NonlinearLaplace, observed: Observed, curve: Node, start: Array, t
         value, gradient = function(z * scale)
         return value, gradient * scale
 
-    found = minimise(scaled, np.concatenate([law.covariances.start, start]) / scale, tolerance)
+    with suited(sum(law.sizes)):
+        found = minimise(scaled, np.concatenate([law.covariances.start, start]) / scale, tolerance)
     if not np.isfinite(found.value):
         raise BrimError("the curve is not finite at start", hint="begin nearer to the data")
     x = found.x * scale

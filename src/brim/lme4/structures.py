@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import final
 
 import numpy as np
@@ -197,6 +198,7 @@ STRUCTURES: Mapping[str, AbstractStructure] = {
 }
 
 
+@lru_cache(maxsize=64)  # asked for at every evaluation of a criterion
 def _lower(k: int) -> tuple[Array, Array]:
     """Rows and columns of a lower triangle, by columns."""
     columns, rows = np.triu_indices(k)
