@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable
 from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -33,8 +33,7 @@ __all__ = [
 
 W = TypeVar("W", bound=str)
 
-P = ParamSpec("P")
-R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
 C = TypeVar("C", bound=type)
 
 _LARGEST_SEED = 2**63 - 1  # what JAX's generators take
@@ -275,7 +274,7 @@ def _shown(value: Any, most: int = 60) -> str:
 # --------------------------------------------------------------------------- names
 
 
-def named(function: Callable[P, R]) -> Callable[P, R]:
+def named(function: F) -> F:
     """A function whose calls with arguments that it does not have end in brim's error, which names what was meant."""
     if getattr(function, "checks_names", False):
         return function
@@ -284,7 +283,7 @@ def named(function: Callable[P, R]) -> Callable[P, R]:
     takes_all = inspect.Parameter.VAR_KEYWORD in kinds
 
     @wraps(function)
-    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+    def checked(*args: Any, **kwargs: Any) -> Any:
         if not takes_all:
             for name in kwargs:
                 if name not in signature.parameters:
@@ -298,7 +297,7 @@ def named(function: Callable[P, R]) -> Callable[P, R]:
         return function(*args, **kwargs)
 
     vars(checked)["checks_names"] = True
-    return checked
+    return cast(F, checked)
 
 
 def named_methods(cls: C) -> C:

@@ -20,7 +20,31 @@ brm(bf("mvbind(zAge, zBase) ~ 1") + set_rescor(True), data, empty=True).pp_check
 brmsfamily("student", "identity")
 brim.poison()
 fit.sumary()
+fit.pp_check(nonsense=1)
+fit.loo(seed="a")
+fit.loo_compare(more, names=1)
+reveal_type(fit.loo())
+reveal_type(fit.add_criterion("loo").loo_compare(more, criterion="waic", other=fit.waic()))
+reveal_type(fit.add_criterion("loo"))
+reveal_type(fit.conditional_effects("zAge"))
+reveal_type(fit.hypothesis("zAge > 0"))
+reveal_type(fit.ndraws())
+reveal_type(fit.plot(variable="b_zAge"))
+reveal_type(brim.loo(fit))
+reveal_type(brim.rstanarm.stan_glm("count ~ zAge", data, "poisson").add_criterion("loo"))
 """
+#: What it says of the last lines; a data frame is Any where there are no stubs of pandas.
+REVEALED = [
+    "brim.post.comparison.elpd.Elpd",
+    "Any",
+    "brim.api.fit.Fit",
+    "brim.post.effects.effects.ConditionalEffects",
+    "brim.post.inference.hypothesis.Hypotheses",
+    "int",
+    "matplotlib.figure.Figure",
+    "brim.post.comparison.elpd.Elpd",
+    "brim.rstanarm.fit.StanFit",
+]
 
 
 @pytest.mark.slow
@@ -34,4 +58,9 @@ def test_a_users_script(tmp_path):
     assert found == [
         'Module has no attribute "poison"  [attr-defined]',
         '"Fit" has no attribute "sumary"; maybe "summary"?  [attr-defined]',
+        'Unexpected keyword argument "nonsense"  [call-arg]',
+        'Argument "seed" has incompatible type "str"; expected "int | None"  [arg-type]',
+        'Argument "names" has incompatible type "int"; expected "Iterable[str] | None"  [arg-type]',
     ]
+    revealed = [line.split('"')[1] for line in done.stdout.splitlines() if "Revealed type is" in line]
+    assert [name.removeprefix("builtins.") for name in revealed] == REVEALED

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from brim.api.elsewhere import of_fit
-from brim.api.method import Method
+from brim.api.method import Elsewhere
 from brim.api.perform import updated_record
 from brim.arguments import named, named_methods
 from brim.executors import WorkerError
@@ -21,8 +21,35 @@ from brim.post import predictions as predicted
 if TYPE_CHECKING:
     import pandas as pd
 
+    import brim.api.sbc
+    import brim.post.comparison.averages
+    import brim.post.comparison.bridge
+    import brim.post.comparison.compare
+    import brim.post.comparison.expectations
+    import brim.post.comparison.loo
+    import brim.post.comparison.refits
+    import brim.post.comparison.weights
+    import brim.post.diagnose.check
+    import brim.post.effects.conditions
+    import brim.post.effects.effects
+    import brim.post.effects.smooths
+    import brim.post.inference.comparisons
+    import brim.post.inference.grids
+    import brim.post.inference.hypothesis
+    import brim.post.observed
+    import brim.post.plots.checks
+    import brim.post.plots.levels
+    import brim.post.plots.pairs
+    import brim.post.plots.posterior
+    import brim.post.plots.traces
+    import brim.post.report.report
+    import brim.post.summaries.predictions
+    import brim.post.summaries.sampler
+    import brim.post.summaries.tidy
     from brim.post.summaries.grouped import ByGroup, Variances
     from brim.post.summaries.summary import Summary
+else:
+    brim = Elsewhere("brim")  # a method's file is imported when it is first asked for
 
 __all__ = ["Fit", "chains_left", "load"]
 
@@ -226,18 +253,18 @@ class Fit(FitRecord):
 
         return tables.posterior_summary(self, variable, robust, probs)
 
-    ndraws = Method("brim.post.summaries.sampler")
-    nchains = Method("brim.post.summaries.sampler")
-    niterations = Method("brim.post.summaries.sampler")
-    nvariables = Method("brim.post.summaries.sampler")
-    rhat = Method("brim.post.summaries.sampler")
-    neff_ratio = Method("brim.post.summaries.sampler")
-    vcov = Method("brim.post.summaries.sampler")
-    log_posterior = Method("brim.post.summaries.sampler")
-    nuts_params = Method("brim.post.summaries.sampler")
-    prior_draws = Method("brim.post.summaries.sampler")
-    tidy = Method("brim.post.summaries.tidy")
-    glance = Method("brim.post.summaries.tidy")
+    ndraws = brim.post.summaries.sampler.ndraws
+    nchains = brim.post.summaries.sampler.nchains
+    niterations = brim.post.summaries.sampler.niterations
+    nvariables = brim.post.summaries.sampler.nvariables
+    rhat = brim.post.summaries.sampler.rhat
+    neff_ratio = brim.post.summaries.sampler.neff_ratio
+    vcov = brim.post.summaries.sampler.vcov
+    log_posterior = brim.post.summaries.sampler.log_posterior
+    nuts_params = brim.post.summaries.sampler.nuts_params
+    prior_draws = brim.post.summaries.sampler.prior_draws
+    tidy = brim.post.summaries.tidy.tidy
+    glance = brim.post.summaries.tidy.glance
 
     # ------------------------------------------------------------------ predictions
 
@@ -262,65 +289,65 @@ class Fit(FitRecord):
 
         return log_prior(self.model, self.draws, self.model.data(self.frame))
 
-    sample_rows = Method("brim.post.observed")
-    fitted = Method("brim.post.summaries.predictions")
-    predict = Method("brim.post.summaries.predictions")
-    residuals = Method("brim.post.summaries.predictions")
-    predictive_error = Method("brim.post.summaries.predictions")
-    predictive_interval = Method("brim.post.summaries.predictions")
-    posterior_interval = Method("brim.post.summaries.predictions")
-    make_conditions = Method("brim.post.effects.conditions")
-    posterior_smooths = Method("brim.post.effects.smooths")
-    conditional_smooths = Method("brim.post.effects.smooths")
-    pp_mixture = Method("brim.post.comparison.averages")
-    pp_average = Method("brim.post.comparison.averages")
-    posterior_average = Method("brim.post.comparison.averages")
+    sample_rows = brim.post.observed.sample_rows
+    fitted = brim.post.summaries.predictions.fitted
+    predict = brim.post.summaries.predictions.predict
+    residuals = brim.post.summaries.predictions.residuals
+    predictive_error = brim.post.summaries.predictions.predictive_error
+    predictive_interval = brim.post.summaries.predictions.predictive_interval
+    posterior_interval = brim.post.summaries.predictions.posterior_interval
+    make_conditions = brim.post.effects.conditions.make_conditions
+    posterior_smooths = brim.post.effects.smooths.posterior_smooths
+    conditional_smooths = brim.post.effects.smooths.conditional_smooths
+    pp_mixture = brim.post.comparison.averages.pp_mixture
+    pp_average = brim.post.comparison.averages.pp_average
+    posterior_average = brim.post.comparison.averages.posterior_average
 
     # ------------------------------------------------------------------ plots
 
-    conditional_effects = Method("brim.post.effects.effects")
-    pp_check = Method("brim.post.plots.checks")
-    plot = Method("brim.post.plots.traces", "trace_plot")
-    mcmc_plot = Method("brim.post.plots.posterior")
-    pairs = Method("brim.post.plots.pairs")
-    caterpillar = Method("brim.post.plots.levels")
-    report = Method("brim.post.report.report")
+    conditional_effects = brim.post.effects.effects.conditional_effects
+    pp_check = brim.post.plots.checks.pp_check
+    plot = brim.post.plots.traces.trace_plot
+    mcmc_plot = brim.post.plots.posterior.mcmc_plot
+    pairs = brim.post.plots.pairs.pairs
+    caterpillar = brim.post.plots.levels.caterpillar
+    report = brim.post.report.report.report
 
     # ------------------------------------------------------------------ comparison
 
-    loo = Method("brim.post.comparison.loo")
-    waic = Method("brim.post.comparison.loo")
-    kfold = Method("brim.post.comparison.refits")
-    loo_moment_match = Method("brim.post.comparison.loo")
-    add_criterion = Method("brim.post.comparison.compare")
-    loo_compare = Method("brim.post.comparison.compare")
-    model_weights = Method("brim.post.comparison.weights")
-    loo_predict = Method("brim.post.comparison.expectations")
-    loo_epred = Method("brim.post.comparison.expectations")
-    loo_linpred = Method("brim.post.comparison.expectations")
-    bridge_sampler = Method("brim.post.comparison.bridge")
-    bayes_factor = Method("brim.post.comparison.bridge")
-    post_prob = Method("brim.post.comparison.bridge")
-    loo_R2 = Method("brim.post.comparison.expectations")
-    bayes_R2 = Method("brim.post.comparison.expectations")
+    loo = brim.post.comparison.loo.loo
+    waic = brim.post.comparison.loo.waic
+    kfold = brim.post.comparison.refits.kfold
+    loo_moment_match = brim.post.comparison.loo.loo_moment_match
+    add_criterion = brim.post.comparison.compare.add_criterion
+    loo_compare = brim.post.comparison.compare.loo_compare
+    model_weights = brim.post.comparison.weights.model_weights
+    loo_predict = brim.post.comparison.expectations.loo_predict
+    loo_epred = brim.post.comparison.expectations.loo_epred
+    loo_linpred = brim.post.comparison.expectations.loo_linpred
+    bridge_sampler = brim.post.comparison.bridge.bridge_sampler
+    bayes_factor = brim.post.comparison.bridge.bayes_factor
+    post_prob = brim.post.comparison.bridge.post_prob
+    loo_R2 = brim.post.comparison.expectations.loo_R2
+    bayes_R2 = brim.post.comparison.expectations.bayes_R2
 
     # ------------------------------------------------------------------ diagnostics
 
-    check = Method("brim.post.diagnose.check")
-    powerscale_sensitivity = Method("brim.post.diagnose.check")
-    sbc = Method("brim.api.sbc")
+    check = brim.post.diagnose.check.check
+    powerscale_sensitivity = brim.post.diagnose.check.powerscale_sensitivity
+    sbc = brim.api.sbc.sbc
 
     # ------------------------------------------------------------------ inference
 
-    hypothesis = Method("brim.post.inference.hypothesis")
-    predictions = Method("brim.post.inference.comparisons")
-    comparisons = Method("brim.post.inference.comparisons")
-    slopes = Method("brim.post.inference.comparisons")
-    avg_predictions = Method("brim.post.inference.comparisons")
-    avg_comparisons = Method("brim.post.inference.comparisons")
-    avg_slopes = Method("brim.post.inference.comparisons")
-    emmeans = Method("brim.post.inference.comparisons")
-    datagrid = Method("brim.post.inference.grids")
+    hypothesis = brim.post.inference.hypothesis.hypothesis
+    predictions = brim.post.inference.comparisons.predictions
+    comparisons = brim.post.inference.comparisons.comparisons
+    slopes = brim.post.inference.comparisons.slopes
+    avg_predictions = brim.post.inference.comparisons.avg_predictions
+    avg_comparisons = brim.post.inference.comparisons.avg_comparisons
+    avg_slopes = brim.post.inference.comparisons.avg_slopes
+    emmeans = brim.post.inference.comparisons.emmeans
+    datagrid = brim.post.inference.grids.datagrid
 
     # ------------------------------------------------------------------ again
 

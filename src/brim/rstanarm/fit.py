@@ -347,7 +347,7 @@ class StanFit(Fit):
     plot = Method("brim.rstanarm.plots")
     posterior_vs_prior = Method("brim.rstanarm.plots")
 
-    def prior_draws(self) -> dict[str, np.ndarray]:
+    def prior_draws(self) -> dict[str, np.ndarray]:  # type: ignore[override]
         """Draws of the parameters from the model's prior, by rstanarm's names, each ``(chains, draws)``.
 
         Examples

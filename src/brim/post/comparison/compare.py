@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from brim.post.comparison.elpd import Elpd
 
 __all__ = ["CRITERIA", "KEPT", "criterion_of", "loo_compare", "name_models", "same_data", "same_rows"]
+
+F = TypeVar("F", bound="FitRecord")
 
 #: Criteria by which models are compared.
 CRITERIA = ("loo", "waic", "kfold")
@@ -153,7 +155,7 @@ def _columns(one: Elpd) -> dict[str, float]:
 
 
 @named
-def add_criterion(fit: FitRecord, criterion: str | Iterable[str] = "loo", *, overwrite: bool = False, **kwargs: Any) -> FitRecord:
+def add_criterion(fit: F, criterion: str | Iterable[str] = "loo", *, overwrite: bool = False, **kwargs: Any) -> F:
     """The fit with criteria added, each in ``fit.criteria`` under its name; ``save`` writes them.
 
     Parameters
