@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 import brim
+from brim.coordinates.choose import Wish, assign
 from brim.errors import BrimError, BrimWarning
 from references import data
 from structured_models import check, matrices, random_draws
@@ -133,31 +134,106 @@ def test_log_lik_is_of_each_row_given_the_others():
 # ------------------------------------------------------------------ conditional autoregression
 
 
-@pytest.mark.parametrize("kind", ["escar", "esicar", "icar", "bym2"])
-def test_density_of_places(kind):
-    """The log density differs between two points as that of the precision matrix says."""
-    fit = brim.brm(f"ycount ~ 1 + car(W, gr = g, type = '{kind}')", data("sim"), family="poisson", data2=matrices(), empty=True)
-    term = next(t for t in fit.model.terms() if t.key.startswith("car"))
-    w = matrices()["W"].to_numpy()
-    d = np.diag(w.sum(1))
-    rng = np.random.default_rng(4)
+def laws_of_places(kind, w, p):
+    """Density of brms at one point: over ``rcar`` (esicar: without the last place), or over the intrinsic effects behind it."""
+    n, d, z = len(w), np.diag(w.sum(1)), p["z"]
+    if kind == "escar":
+        lam = np.linalg.eigvals(np.diag(1 / w.sum(1)) @ w).real
+        return 0.5 * np.log1p(-p["car"] * lam).sum() - n * np.log(p["sdcar"]) - 0.5 * z @ (d - p["car"] * w) @ z / p["sdcar"] ** 2
+    if kind == "esicar":
+        return -(n - 1) * np.log(p["sdcar"]) - 0.5 * z @ (d - w) @ z / p["sdcar"] ** 2
+    return -0.5 * z @ (d - w) @ z + stats.norm(0, 0.001 * n).logpdf(z.sum())
 
-    def both():
-        z, sd, car = rng.normal(size=9), np.exp(rng.normal()), rng.uniform(0.1, 0.9)
-        if kind == "esicar":
-            z[8] = -z[:8].sum()
-        params = {"rcar": z, "zcar": z, "sdcar": sd, "car": car}
-        if kind == "escar":
-            return params, stats.multivariate_normal(np.zeros(9), sd**2 * np.linalg.inv(d - car * w)).logpdf(z)
-        if kind == "esicar":
-            return params, -8 * np.log(sd) - 0.5 * z @ (d - w) @ z / sd**2
-        return params, -0.5 * z @ (d - w) @ z + stats.norm(0, 0.009).logpdf(z.sum())
+
+def point_of_places(kind, n, rng):
+    z = rng.normal(size=n)
+    if kind == "esicar":
+        z[-1] = -z[:-1].sum()
+    return {"z": z, "sdcar": np.exp(rng.normal()), "car": rng.uniform(0.1, 0.9), "rhocar": rng.uniform(0.1, 0.9)}
+
+
+def car_term(kind, w=None, family="poisson"):
+    fit = brim.brm(f"ycount ~ 1 + car(W, gr = g, type = '{kind}')", data("sim"), family=family, data2={"W": w}, empty=True)
+    return fit, next(t for t in fit.model.terms() if t.key.startswith("car"))
+
+
+@pytest.mark.parametrize("kind", ["escar", "esicar", "icar"])
+def test_density_of_places(kind):
+    """The density of standard normal coordinates is that of brms over the effects, its constants too."""
+    w = matrices()["W"]
+    fit, term = car_term(kind, w)
+    assert term.params()[-1].name == "zcar"
+    p = point_of_places(kind, 9, np.random.default_rng(4))
+    free = 8 if kind == "esicar" else 9
+
+    def effects(u, design):
+        return term.transform({**p, "zcar": u}, design)["rcar"][:free]
 
     with jax.enable_x64(True):
-        (one, first), (two, second) = both(), both()
         design = term.design(fit.frame)
-        found = float(term.log_density(one, design) - term.log_density(two, design))
-    assert found == pytest.approx(first - second, rel=1e-9)
+        r = p["z"] * (p["sdcar"] if kind == "icar" else 1.0)
+        u = term.standardise({**p, "rcar": r}, design)["zcar"]
+        np.testing.assert_allclose(term.transform({**p, "zcar": u}, design)["rcar"], r, rtol=1e-9)
+        stretch = np.linalg.slogdet(jax.jacobian(effects)(u, design))[1] - (9 * np.log(p["sdcar"]) if kind == "icar" else 0.0)
+        found = float(term.log_density({**p, "zcar": u}, design)) + stats.norm.logpdf(u).sum() - stretch
+    assert found == pytest.approx(laws_of_places(kind, w.to_numpy(), p), rel=1e-9)
+
+
+def test_density_of_places_in_two_parts():
+    """bym2: the covariance of both parts together, and the constants that brms leaves out of the density of the second."""
+    w = matrices()["W"]
+    fit, term = car_term("bym2", w)
+    p = point_of_places("bym2", 9, np.random.default_rng(4))
+    laplacian = np.diag(w.to_numpy().sum(1)) - w.to_numpy()
+    precision = laplacian + np.ones((9, 9)) / 0.009**2
+    with jax.enable_x64(True):
+        design = term.design(fit.frame)
+        root = np.asarray(jax.jacobian(lambda u: term.transform({**p, "zcar": u}, design)["rcar"])(np.zeros(9)))
+        constant = float(term.log_density(p, design))
+    both = p["sdcar"] ** 2 * ((1 - p["rhocar"]) * np.eye(9) + p["rhocar"] / design["scale"] * np.linalg.inv(precision))
+    np.testing.assert_allclose(root @ root.T, both, rtol=1e-9, atol=1e-12)
+    normal = 0.5 * np.linalg.slogdet(precision)[1] - 4.5 * np.log(2 * np.pi)
+    left_out = laws_of_places("bym2", w.to_numpy(), {**p, "z": np.zeros(9)}) - normal
+    assert constant == pytest.approx(left_out, rel=1e-8)
+
+
+@pytest.mark.parametrize("kind", ["esicar", "icar"])
+def test_density_of_places_in_two_pieces(kind):
+    """Where the law is flat in two directions, effects are sampled as brms has them."""
+    w = matrices()["W"].to_numpy().copy()
+    w[:] = np.kron(np.eye(3), 1 - np.eye(3))
+    fit, term = car_term(kind, matrices()["W"] * 0 + w)
+    assert term.latent is None
+    p = point_of_places(kind, 9, np.random.default_rng(5))
+    with jax.enable_x64(True):
+        params = {**p, "zcar": p["z"][:8] if kind == "esicar" else p["z"]}
+        full = {**params, **term.transform(params, design := term.design(fit.frame))}
+        found = float(term.log_density(full, design))
+    assert found == pytest.approx(laws_of_places(kind, w, p), rel=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["escar", "esicar", "icar", "bym2"])
+def test_too_many_places_are_sampled_as_they_are(kind, monkeypatch):
+    """The same law of ``rcar`` both ways."""
+    fit, term = car_term(kind, matrices()["W"])
+    monkeypatch.setattr("brim.terms.residuals.modes.MOST_PLACES", 8)
+    other_fit, other = car_term(kind, matrices()["W"])
+    assert other.latent is None
+    assert [p.slots for p in other.params() if p.slots] == [p.slots for p in term.params() if p.slots]
+    assert other_fit.variables() == fit.variables()
+    p = point_of_places(kind, 9, np.random.default_rng(6))
+    with jax.enable_x64(True):
+        params = {**p, "rcar": p["z"], "zcar": p["z"][:8] if kind == "esicar" else p["z"], "nszcar": np.zeros(9)}
+        design = other.design(other_fit.frame)
+        found = float(other.log_density({**params, **other.transform(params, design)}, design))
+    assert found == pytest.approx(laws_of_places(kind, matrices()["W"].to_numpy(), p), rel=1e-9)
+
+
+@pytest.mark.parametrize(("kind", "family", "how"), [("escar", "gaussian", "integrated"), ("bym2", "poisson", "adapted")])
+def test_effects_of_places_are_a_curve(kind, family, how):
+    fit, _ = car_term(kind, matrices()["W"], family)
+    plan = assign(fit.model, fit.frame, Wish())
+    assert [(t.latent, t.how) for t in plan.treatments] == [(f'car(W, gr = g, type = "{kind}")', how)]
 
 
 def test_scale_of_bym2():

@@ -17,17 +17,17 @@ from brim.language.expand import Call, Constant, Node, Text, arguments, deparse,
 from brim.parameters.param import Param, Piece, Shrinks, Slot, Where
 from brim.parameters.reported import LATENT, Reported
 from brim.terms.base import AbstractTerm, Context, Design, Params, Read
-from brim.terms.facets import Traits
+from brim.terms.facets import LinearFacet, Traits
+from brim.terms.latent import AbstractCurve, Incidence, LatentFacet, Loadings, Part
 from brim.terms.residuals.law import AUTOCOR
 from brim.terms.residuals.matrices import named_matrix, square_matrix
+from brim.terms.residuals.modes import SOFT_ZERO, modes_of, null_directions
 
 __all__ = ["ConditionalAutoregression", "read"]
 
 TYPES = ("escar", "esicar", "icar", "bym2")
 #: Types whose law needs every place to have a neighbour.
 _EXACT = ("escar", "esicar")
-#: Standard deviation a place of the sum of intrinsic effects, which is held near zero.
-_SOFT_ZERO = 0.001
 
 
 def read(call: Call, context: Context) -> Read:
@@ -55,7 +55,7 @@ def read(call: Call, context: Context) -> Read:
 
 @final
 @dataclass(frozen=True)
-class ConditionalAutoregression(AbstractTerm):
+class ConditionalAutoregression(AbstractTerm, AbstractCurve, LinearFacet, LatentFacet):
     """``eta + rcar[place]`` with neighbours ``W``, numbers of neighbours ``D``.
 
     ========  ============================================================================================================
@@ -65,6 +65,11 @@ class ConditionalAutoregression(AbstractTerm):
     bym2      ``rcar = sdcar (sqrt(1 - rhocar) u + sqrt(rhocar / scale) z)`` with ``u ~ N(0, 1)`` and ``z`` as for icar, where
               ``scale`` is the geometric mean of its variances (Riebler et al., 2016)
     ========  ============================================================================================================
+
+    All four are normal given ``sdcar``, ``car`` and ``rhocar``, and one rotation makes them independent whatever these are: ``rcar = V
+    diag(s) z``, ``z ~ N(0, I)``, with ``s = sdcar / sqrt(1 - car lambda)``, ``sdcar``, ``sdcar``, and for bym2 ``sdcar sqrt(1 - rhocar +
+    rhocar v / scale)`` (see ``modes``). So they are a curve, which can be integrated out or follow the data. Not where the law is flat
+    in several directions, places that do not hang together, or places are too many: there effects are sampled as the table has them.
     """
 
     call: Call = field(compare=False)
@@ -74,9 +79,11 @@ class ConditionalAutoregression(AbstractTerm):
     default: str = field(compare=False)
     neighbours: Any = field(compare=False, repr=False)
     names: tuple[str, ...] = field(compare=False, repr=False)
-    size: int = 0
+    n_places: int = 0
     levels: tuple[str, ...] = field(compare=False, default=(), repr=False)
     arrays: Any = field(compare=False, default=None, repr=False)
+    modes: int = 0  # how many numbers z holds; none where effects are sampled as they are
+    bare: bool = False  # without z, see without
 
     @property
     def traits(self) -> Traits:
@@ -109,7 +116,8 @@ class ConditionalAutoregression(AbstractTerm):
         at = [self.names.index(level) for level in levels]
         w = np.array(self.neighbours[np.ix_(at, at)], float)
         np.fill_diagonal(w, 0.0)
-        return replace(self, size=len(levels), levels=levels, arrays=self._arrays(w, levels))
+        arrays = self._arrays(w, levels)
+        return replace(self, n_places=len(levels), levels=levels, arrays=arrays, modes=np.shape(arrays.get("V", ((),)))[1])
 
     def _arrays(self, w: np.ndarray, levels: tuple[str, ...]) -> Design:
         """Pairs of neighbours, and what the type's law needs besides."""
@@ -117,18 +125,20 @@ class ConditionalAutoregression(AbstractTerm):
         if self.type in _EXACT and (count == 0).any():
             alone = levels[int(np.argmin(count))]
             raise fault(self.call, f"'{alone}' has no neighbour among the places of the data", "use type = 'icar'")
-        edges = np.argwhere(np.tril(w) > 0).astype(np.int32)
-        out: Design = {"edges": edges}
+        out: Design = {}
+        if self.type == "bym2":
+            if null_directions(w) > 1:
+                raise fault(self.call, "type = 'bym2' needs places that all hang together", "use type = 'icar'")
+            out["scale"] = np.exp(np.mean(np.log(np.diag(np.linalg.pinv(np.diag(count) - w, hermitian=True)))))
+        found = modes_of(self.type, w)
+        if found is not None:
+            return {**out, "V": found.directions, "values": found.values, "constant": np.array(found.constant)}
+        out["edges"] = np.argwhere(np.tril(w) > 0).astype(np.int32)
         if self.type in _EXACT:
             out["count"] = count
         if self.type == "escar":
             root = 1.0 / np.sqrt(count)
             out["eigen"] = np.linalg.eigvalsh(root[:, None] * w * root)
-        if self.type == "bym2":
-            laplacian = np.diag(count) - w
-            if (np.linalg.eigvalsh(laplacian) < 1e-8 * max(count.max(), 1.0)).sum() > 1:
-                raise fault(self.call, "type = 'bym2' needs places that all hang together", "use type = 'icar'")
-            out["scale"] = np.exp(np.mean(np.log(np.diag(np.linalg.pinv(laplacian, hermitian=True)))))
         return out
 
     def variables(self) -> tuple[str, ...]:
@@ -148,20 +158,29 @@ class ConditionalAutoregression(AbstractTerm):
     # ------------------------------------------------------------------ parameters
 
     def params(self) -> tuple[Param, ...]:
-        flat, n = (Piece("flat", None),), self.size
+        n = self.n_places
+        flat, normal = (Piece("flat", None),), (Piece("std_normal", None),)
         sd = Param(self._name("sdcar"), slots=(Slot("sdcar", where=self.where, default=self.default, shrinks=Shrinks(6, False)),), lb=0.0)
+        hyper: tuple[Param, ...] = (sd,)
         if self.type == "escar":
-            car = Param(self._name("car"), slots=(Slot("car", where=self.where),), lb=0.0, ub=1.0)
-            return (car, sd, Param(self._name("rcar"), (n,), pieces=flat))
-        if self.type == "esicar":
-            return (sd, Param(self._name("zcar"), (n - 1,), pieces=flat))
-        z = Param(self._name("zcar"), (n,), pieces=flat)
-        if self.type == "icar":
-            return (sd, z)
-        rho = Param(self._name("rhocar"), slots=(Slot("rhocar", where=self.where, default="beta(1, 1)"),), lb=0.0, ub=1.0)
-        return (rho, sd, z, Param(self._name("nszcar"), (n,), pieces=(Piece("std_normal", None),)))
+            hyper = (Param(self._name("car"), slots=(Slot("car", where=self.where),), lb=0.0, ub=1.0), sd)
+        if self.type == "bym2":
+            rho = Slot("rhocar", where=self.where, default="beta(1, 1)")
+            hyper = (Param(self._name("rhocar"), slots=(rho,), lb=0.0, ub=1.0), sd)
+        if self.bare:
+            return hyper
+        if self.modes:
+            return (*hyper, Param(self.standardised, (self.modes,), pieces=normal))
+        if self.type == "escar":
+            return (*hyper, Param(self._name("rcar"), (n,), pieces=flat))
+        z = Param(self._name("zcar"), (n - 1 if self.type == "esicar" else n,), pieces=flat)
+        return (*hyper, z, Param(self._name("nszcar"), (n,), pieces=normal)) if self.type == "bym2" else (*hyper, z)
 
     def transform(self, params: Params, design: Design) -> dict[str, Any]:
+        if self.bare:
+            return {}
+        if self.modes:
+            return {self._name("rcar"): design["V"] @ (self._spread(params, design) * params[self.standardised])}
         if self.type == "escar":
             return {}
         z, sd = params[self._name("zcar")], params[self._name("sdcar")]
@@ -174,27 +193,95 @@ class ConditionalAutoregression(AbstractTerm):
             r = sd * (jnp.sqrt(1.0 - rho) * params[self._name("nszcar")] + jnp.sqrt(rho / design["scale"]) * z)
         return {self._name("rcar"): r}
 
+    def standardise(self, params: Params, design: Design) -> dict[str, Any]:
+        if not self.modes or self.bare:
+            return {}
+        scaled = jnp.linalg.lstsq(jnp.asarray(design["V"]), params[self._name("rcar")])[0]
+        return {self.standardised: scaled / self._spread(params, design)}
+
+    def _spread(self, params: Params, design: Design) -> Any:
+        """``s`` (modes,)."""
+        sd, values = params[self._name("sdcar")], jnp.asarray(design["values"])
+        if self.type == "escar":
+            return sd / jnp.sqrt(1.0 - params[self._name("car")] * values)
+        if self.type == "bym2":
+            rho = params[self._name("rhocar")]
+            return sd * jnp.sqrt(1.0 - rho + rho * values / design["scale"])
+        return jnp.broadcast_to(sd, values.shape)
+
     def log_density(self, params: Params, design: Design) -> Any:
+        if self.modes:
+            return design["constant"]
         one, two = design["edges"].T
         if self.type in ("icar", "bym2"):
             z = params[self._name("zcar")]
-            soft = _SOFT_ZERO * self.size
+            soft = SOFT_ZERO * self.n_places
             zero = -0.5 * (jnp.sum(z) / soft) ** 2 - math.log(soft) - 0.5 * math.log(2 * math.pi)
             return -0.5 * jnp.sum((z[one] - z[two]) ** 2) + zero
         r, sd = params[self._name("rcar")], params[self._name("sdcar")]
         square, cross = jnp.sum(design["count"] * r * r), 2.0 * jnp.sum(r[one] * r[two])
         if self.type == "esicar":
-            return -(self.size - 1) * jnp.log(sd) - 0.5 * (square - cross) / sd**2
+            return -(self.n_places - 1) * jnp.log(sd) - 0.5 * (square - cross) / sd**2
         car = params[self._name("car")]
         log_det = 0.5 * jnp.sum(jnp.log1p(-car * design["eigen"]))
-        return log_det - self.size * jnp.log(sd) - 0.5 * (square - car * cross) / sd**2
+        return log_det - self.n_places * jnp.log(sd) - 0.5 * (square - car * cross) / sd**2
 
     def reported(self) -> tuple[Reported, ...]:
         names = ("car", "sdcar") if self.type == "escar" else ("rhocar", "sdcar") if self.type == "bym2" else ("sdcar",)
         scalars = [Reported(self._name(n), np.array(self._name(n), dtype=object), AUTOCOR, self._name(n)) for n in names]
         r = self._name("rcar")
-        numbers = np.array([f"{r}[{i + 1}]" for i in range(self.size)], dtype=object)
+        numbers = np.array([f"{r}[{i + 1}]" for i in range(self.n_places)], dtype=object)
         return (*scalars, Reported(r, numbers, LATENT, r, (f"{r}_place",), {f"{r}_place": self.levels}))
 
     def apply(self, eta: Any, params: Params, design: Design) -> Any:
-        return eta + params[self._name("rcar")][design["at"]]
+        return eta if self.bare else eta + params[self._name("rcar")][design["at"]]
+
+    # ------------------------------------------------------------------ as columns and coefficients
+
+    @property
+    def linear(self) -> Self | None:
+        return self if self.bare else None
+
+    def coefficients(self, params: Params) -> Any:
+        return jnp.zeros(0)
+
+    def columns(self, design: Design) -> Any:
+        return np.zeros((len(design["at"]), 0))
+
+    @property
+    def latent(self) -> Part | None:
+        return Part(self, 0, 1, term=self) if self.modes and not self.bare else None
+
+    def incidence(self, frame: Frame, codes: Any, known: Params) -> Incidence:
+        return Incidence(None, np.ascontiguousarray(self.basis(self.design(frame)).T))
+
+    def without(self, gone: frozenset[str]) -> Self:
+        return replace(self, bare=True) if self.standardised in gone else self
+
+    @property
+    def standardised(self) -> str:
+        return self._name("zcar")
+
+    @property
+    def width(self) -> int:
+        return self.modes
+
+    @property
+    def label(self) -> str:
+        return deparse(self.call)
+
+    @property
+    def scales(self) -> tuple[str, ...]:
+        more = {"escar": ("car",), "bym2": ("rhocar",)}.get(self.type, ())
+        return tuple(self._name(name) for name in ("sdcar", *more))
+
+    @property
+    def one_scale(self) -> bool:
+        return self.type in ("icar", "esicar")
+
+    def basis(self, design: Design) -> Any:
+        return design["V"][design["at"]]
+
+    def loadings(self, params: Params, design: Design) -> Loadings:
+        spread = self._spread(params, design)
+        return Loadings(spread[None, None])
