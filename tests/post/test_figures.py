@@ -81,6 +81,7 @@ SEVERAL = {
     "chains": (lambda f, **k: f.mcmc_plot("trace", variable=TWO, **k), 2),
     "groups": (lambda f, **k: f.pp_check(group="g", seed=1, **k), 2),
     "conditions": (lambda f, **k: f.conditional_effects("x", conditions={"k": [0, 1, 2]}).plot(**k)["x"], 3),
+    "ranks": (lambda f, **k: f.mcmc_plot("rank_hist", variable=TWO, **k), 4),
     "draws": (lambda f, **k: f.pp_check("hist", ndraws=2, seed=1, **k), 3),
 }
 

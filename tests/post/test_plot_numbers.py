@@ -6,13 +6,14 @@ import pytest
 from scipy import stats
 
 import brim
-from brim.post.plots.posterior import TYPES, acf, interval_table, ranks
+from brim.post.plots.posterior import TYPES, acf, interval_table, plot_of_draws
 from brim.post.plots.predictive.calibration import band, loo_pit, pit
 from brim.post.plots.predictive.check import STATS, CheckData
 from brim.post.plots.predictive.distributions import rootogram_data
 from brim.post.plots.predictive.observations import binned_errors, interval_data
 from brim.post.plots.predictive.survival import kaplan_meier
 from brim.post.plots.predictive.table import PANELS
+from brim.post.plots.ranks import ranks
 from references import reference
 
 MODELS = ("s_group", "poisson")
@@ -59,6 +60,24 @@ def test_chains(model):
     for chain, values_ in enumerate(values, 1):
         theirs = table[(table["Chain"] == chain) & (table["Parameter"] == first["parameter"].iloc[0])]["AC"]
         np.testing.assert_allclose(acf(values_, len(theirs) - 1), theirs, atol=1e-8)
+
+
+def test_rank_histograms_have_a_panel_each_chain():
+    """Parameters below each other, chains beside each other; the bars hold all draws of the chain, by their ranks among all chains."""
+    rng = np.random.default_rng(2)
+    draws = {"a": rng.normal(size=(3, 100)), "b": rng.normal(size=(3, 100)) + np.array([[0.0], [0.0], [2.0]])}
+    figure = plot_of_draws(draws, {}, "rank_hist")
+    assert [ax.get_title(loc="left") for ax in figure.axes] == [t for n in "ab" for t in (f"{n}\nchain 1", "chain 2", "chain 3")]
+    grid = [(ax.get_subplotspec().rowspan.start, ax.get_subplotspec().colspan.start) for ax in figure.axes]
+    assert grid == [(row, column) for row in range(2) for column in range(3)]
+    for at, ax in enumerate(figure.axes):
+        values = draws["ab"[at // 3]]
+        heights, edges = [b.get_height() for b in ax.patches], [b.get_x() for b in ax.patches]
+        rank = np.argsort(np.argsort(values.ravel())).reshape(3, 100)[at % 3] // 15  # 300 ranks in 20 bins
+        np.testing.assert_array_equal(heights, np.bincount(rank, minlength=20))
+        np.testing.assert_allclose(edges, np.linspace(0.5, 300.5, 21)[:-1])
+        assert max(heights) < ax.get_ylim()[1]
+    assert len(plot_of_draws({"a": draws["a"][:1]}, {}, "rank_hist").axes) == 1
 
 
 def test_intervals_of_parameters():

@@ -30,7 +30,7 @@ class Unconstrained:
     Raises
     ------
     BrimError
-        A sampled parameter cannot be told from what is reported (local scales of a horseshoe, for instance).
+        A sampled parameter cannot be told from what is reported (local scales of a horseshoe, for instance), or was not kept (``keep=``).
     """
 
     fit: FitRecord
@@ -43,6 +43,8 @@ class Unconstrained:
     def draws(self) -> np.ndarray:
         """``(draws, dim)``, chains in order."""
         model = self.fit.model
+        for q in model.reported():
+            self.fit.draws.array(q)  # says what was not kept
         arrays = {k: v for k, v in self.fit.draws.flat().items() if k in {q.key for q in model.reported()}}
         _check_complete(model, arrays, self._data)
         found = _in_chunks(_unconstrain_program(model), self._data, arrays)
@@ -90,7 +92,8 @@ def _check_complete(model: Model, arrays: Any, data: Any) -> None:
     if lost:
         raise BrimError(
             f"the draws do not hold all sampled parameters: {', '.join(lost)} cannot be told from them",
-            hint="models with shrinkage priors, student group effects or latent structures cannot be taken back to where they were sampled",
+            hint="a fit keeps no draws of these, with keep='all' neither. R2D2() and lasso() keep those that horseshoe() does not; "
+            "loo(), loo(reloo=True) and kfold() compare models without them",
         )
 
 

@@ -72,5 +72,11 @@ def test_flat_priors_are_refused():
     with pytest.raises(brim.BrimError, match="class 'b' is flat"):
         fit.bridge_sampler()
     shrunk = brim.brm("y ~ x + z", data("sim"), prior=brim.prior("horseshoe(1)"), chains=1, iter=60, seed=1, progress=False)
-    with pytest.raises(brim.BrimError, match="cannot be told"):
+    with pytest.raises(brim.BrimError, match=r"hs_local, hs_global, hs_slab cannot be told.*\n.*R2D2\(\) and lasso\(\) keep"):
         shrunk.bridge_sampler()
+
+
+def test_effects_that_were_not_kept_are_said():
+    run = {"prior": PRIORS, "keep": "parameters", "chains": 1, "iter": 60, "seed": 1, "progress": False}
+    with pytest.raises(brim.BrimError, match=r"draws of r_g were not kept\nfit with keep='all'"):
+        brim.brm("y ~ x + (1 | g)", data("sim"), **run).bridge_sampler()

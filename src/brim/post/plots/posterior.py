@@ -15,13 +15,11 @@ from brim.fit.record import FitRecord
 from brim.infer.diagnostics import ess_bulk, rhat
 from brim.post.plots.density import bandwidth, density
 from brim.post.plots.figures import BaseFigure, Canvas, drawing
+from brim.post.plots.ranks import RANK_BINS, rank_counts
 from brim.post.plots.style import BLUE, DARK, GREY, LIGHT, Look, level_axis, looks
 from brim.post.plots.traces import chosen_variables
 
-__all__ = ["TYPES", "acf", "interval_table", "mcmc_plot", "plot_of_draws", "ranks"]
-
-#: Bins of histograms of ranks.
-_RANK_BINS = 20
+__all__ = ["TYPES", "acf", "interval_table", "mcmc_plot", "plot_of_draws"]
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,8 @@ def mcmc_plot(
     type
         - ``"intervals"``, ``"areas"``: a forest of central intervals, or of densities with them;
         - ``"hist"``, ``"dens"``, ``"violin"``, ``"hist_by_chain"``, ``"dens_overlay"`` (a density each chain);
-        - ``"trace"``, ``"rank_overlay"``, ``"rank_hist"``, ``"acf"``: how the chains moved;
+        - ``"trace"``, ``"rank_overlay"``, ``"acf"``: how the chains moved; ``"rank_hist"``: ranks in a panel each chain, parameters below
+          each other;
         - ``"scatter"``, ``"hex"``: two parameters; ``"pairs"``: see ``pairs``; ``"parcoord"``: draws as lines over parameters;
         - ``"rhat"``, ``"neff"``: convergence of each parameter;
         - ``"nuts_energy"``, ``"nuts_divergence"``, ``"nuts_acceptance"``, ``"nuts_treedepth"``.
@@ -274,29 +273,35 @@ def _trace(ax: Axes, d: DrawnParameters, i: int) -> None:
     ax.grid(False, axis="x")
 
 
-def ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks among all draws, ties averaged, ``(chains, draws)``.
-
-    Examples
-    --------
-    >>> ranks(np.array([[3.0, 1.0], [2.0, 4.0]])).tolist()
-    [[3.0, 1.0], [2.0, 4.0]]
-    """
-    from scipy.stats import rankdata
-
-    return np.asarray(rankdata(values, method="average", axis=None)).reshape(values.shape)
-
-
 def _rank_overlay(ax: Axes, d: DrawnParameters, i: int) -> None:
     """Histograms of each chain's ranks; level where the chains agree."""
-    found, total = ranks(d.values[:, :, i]), d.values[:, :, i].size
-    edges = np.linspace(0.5, total + 0.5, _RANK_BINS + 1)
-    for label, chain, look in _chains(found):
-        counts = np.histogram(chain, edges)[0]
-        ax.stairs(counts, edges, baseline=None, color=look.colour, linestyle=look.line, linewidth=1.1, label=label)
-    ax.axhline(d.values.shape[1] / _RANK_BINS, color=GREY, linewidth=0.9, linestyle=(0, (4, 3)))
-    ax.set_ylim(bottom=0)
+    counts, edges = rank_counts(d.values[:, :, i])
+    for label, heights, look in _chains(counts):
+        ax.stairs(heights, edges, baseline=None, color=look.colour, linestyle=look.line, linewidth=1.1, label=label)
+    _level_ranks(ax, d)
     ax.set(xlabel="Rank", ylabel="Draws")
+
+
+def _rank_hist(d: DrawnParameters) -> BaseFigure:
+    """The same with a panel each chain and parameter."""
+    chains, n = d.values.shape[0], len(d.names)
+    size = max(5.2, 1.9 * chains + 0.6), 1.5 * n + 1.0
+    figure, axes = d.canvas.table(n, chains, *size, sharex=True, sharey=True)
+    for i, name in enumerate(d.names):
+        counts, edges = rank_counts(d.values[:, :, i])
+        for k, (panel, heights) in enumerate(zip(axes[i], counts, strict=True)):
+            panel.bar(edges[:-1], heights, np.diff(edges), align="edge", color=LIGHT, edgecolor="white", linewidth=0.4)
+            panel.set_title(f"{name}\nchain {k + 1}" if k == 0 or d.canvas.axes is not None else f"chain {k + 1}")
+    for panel in axes.ravel():  # at last: panels share the axis
+        _level_ranks(panel, d)
+    d.canvas.label(figure, list(axes.ravel()), "Rank", "Draws")
+    return figure
+
+
+def _level_ranks(ax: Axes, d: DrawnParameters) -> None:
+    """How high all bins are where the chains agree."""
+    ax.axhline(d.values.shape[1] / RANK_BINS, color=GREY, linewidth=0.9, linestyle=(0, (4, 3)))
+    ax.set_ylim(bottom=0)
 
 
 def acf(chain: np.ndarray, lags: int = 20) -> np.ndarray:
@@ -455,7 +460,7 @@ TYPES: Mapping[str, tuple[Whole | None, Each | None]] = {
     "violin": (None, _violin),
     "trace": (None, _trace),
     "rank_overlay": (None, _rank_overlay),
-    "rank_hist": (None, _rank_overlay),
+    "rank_hist": (_rank_hist, None),
     "acf": (None, _acf),
     "scatter": (lambda d: _scatter(d, hexagons=False), None),
     "hex": (lambda d: _scatter(d, hexagons=True), None),
