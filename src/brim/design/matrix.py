@@ -8,62 +8,22 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, final
 
 import numpy as np
 
+from brim.design.contrasts import coding, named_coding
 from brim.design.expressions import Expression, usable
-from brim.design.transforms import orthonormal
-from brim.errors import BrimError, suggest
+from brim.errors import BrimError
 from brim.frames.columns import Factor, Logical, Matrix, Numeric
 from brim.frames.frame import Frame
 from brim.frames.middle import average
-from brim.language.expand import Call, Name, Node, Number, Terms, Text, deparse, fault
+from brim.language.expand import Node, Terms, deparse, fault
 from brim.limits import within
 
-__all__ = ["CONTRASTS", "Expression", "ModelMatrix", "brms_name"]
-
-# ---- contrasts -----------------------------------------------------------------------------------------------------------
-
-
-def _treatment(levels: tuple[str, ...], base: int = 0) -> tuple[np.ndarray, tuple[str, ...]]:
-    return np.delete(np.eye(len(levels)), base, axis=1), tuple(level for i, level in enumerate(levels) if i != base)
-
-
-def _sas(levels: tuple[str, ...]) -> tuple[np.ndarray, tuple[str, ...]]:
-    return _treatment(levels, len(levels) - 1)
-
-
-def _sum(levels: tuple[str, ...]) -> tuple[np.ndarray, tuple[str, ...]]:
-    k = len(levels) - 1
-    return np.vstack([np.eye(k), -np.ones(k)]), tuple(str(i + 1) for i in range(k))
-
-
-def _helmert(levels: tuple[str, ...]) -> tuple[np.ndarray, tuple[str, ...]]:
-    k = len(levels) - 1
-    table = np.zeros((k + 1, k))
-    for j in range(k):
-        table[: j + 1, j], table[j + 1, j] = -1.0, j + 1.0
-    return table, tuple(str(i + 1) for i in range(k))
-
-
-def _polynomial(levels: tuple[str, ...]) -> tuple[np.ndarray, tuple[str, ...]]:
-    k = len(levels) - 1
-    names = [".L", ".Q", ".C", *(f"^{i}" for i in range(4, k + 1))][:k]
-    return orthonormal(np.arange(k + 1.0) - k / 2, k)[0], tuple(names)
-
-
-Coding = Callable[..., tuple[np.ndarray, tuple[str, ...]]]
-CONTRASTS: dict[str, Coding] = {
-    "contr.treatment": _treatment,
-    "contr.sum": _sum,
-    "contr.helmert": _helmert,
-    "contr.poly": _polynomial,
-    "contr.SAS": _sas,
-}
-
+__all__ = ["Expression", "ModelMatrix", "brms_name"]
 
 # ---- variables -------------------------------------------------------------------------------------------------------------
 
@@ -94,7 +54,7 @@ class _Variable:
         return np.vstack([table, np.full((1, table.shape[1]), np.nan)])[value.as_factor().codes]
 
 
-def _learn_variable(node: Node, frame: Frame) -> _Variable:
+def _learn_variable(node: Node, frame: Frame, contrasts: Mapping[str, Any]) -> _Variable:
     expression = Expression(node).learn(frame)
     value = expression.value(frame)
     label = deparse(node)
@@ -111,7 +71,8 @@ def _learn_variable(node: Node, frame: Frame) -> _Variable:
         raise fault(
             node, f"'{label}' has {only}; contrasts can be applied only to factors with 2 or more levels", "remove it from the formula"
         )
-    table, suffixes = _coding(node, factor)
+    own = contrasts.get(label)
+    table, suffixes = coding(node, factor) if own is None else named_coding(label, own, factor.levels)
     return _Variable(expression, label, factor.levels, table, suffixes)
 
 
@@ -120,44 +81,6 @@ def _check_column(node: Node, value: Numeric, frame: Frame) -> None:
     if infinite.any():
         hint = "leave these rows out, or make the values missing: data.replace([numpy.inf, -numpy.inf], numpy.nan)"
         raise fault(node, f"'{deparse(node)}' is infinite in {frame.named(infinite)}", hint)
-
-
-def _coding(node: Node, factor: Factor) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Contrasts: those of ``C(f, contr.sum)``, else R's defaults, ``contr.poly`` for ordered factors and ``contr.treatment``."""
-    default = "contr.poly" if factor.ordered else "contr.treatment"
-    given = _contrast_options(node)
-    if not given:
-        return CONTRASTS[default](factor.levels)
-    contr, base = given.get("contr"), given.get("base")
-    name = default if contr is None else _contrast_name(contr)
-    options = {}
-    if base is not None:
-        if name != "contr.treatment" or not isinstance(base, Number) or not 1 <= base.value <= len(factor.levels):
-            raise fault(base, "base is the number of a level, for contr.treatment")
-        options = {"base": int(base.value) - 1}
-    # R names the contrasts by levels when it looks them up by name, by numbers when it is given their function or a matrix.
-    function = base is not None or isinstance(contr, Call) or (isinstance(contr, Name) and contr.name == name)
-    levels = tuple(str(i + 1) for i in range(len(factor.levels))) if function else factor.levels
-    return CONTRASTS[name](levels, **options)
-
-
-def _contrast_options(node: Node) -> dict[str, Node]:
-    """What ``C(f, contr, base=)`` says beyond its factor."""
-    if not isinstance(node, Call) or node.fn != "C":
-        return {}
-    given = {**dict(zip(("contr",), node.args[1:], strict=False)), **dict(node.kwargs)}
-    contr = given.get("contr")
-    if isinstance(contr, Call):  # contr.treatment(3, base = 2)
-        given |= {**dict(zip(("n", "base"), contr.args, strict=False)), **dict(contr.kwargs)}
-    return given
-
-
-def _contrast_name(node: Node) -> str:
-    text = node.name if isinstance(node, Name) else node.value if isinstance(node, Text) else node.fn if isinstance(node, Call) else ""
-    name = text if text.startswith("contr.") else f"contr.{text}"
-    if name not in CONTRASTS:
-        raise fault(node, f"unknown contrasts '{text}'", suggest(text, CONTRASTS, "contrasts"))
-    return name
 
 
 # ---- the matrix --------------------------------------------------------------------------------------------------------------
@@ -207,10 +130,13 @@ class ModelMatrix:
     _variables: tuple[_Variable, ...] = field(default=(), repr=False)
     _blocks: tuple[_Block, ...] = field(default=(), repr=False)
 
-    def learn(self, frame: Frame) -> ModelMatrix:
-        """Learn levels, contrasts and the state of transforms from the training data."""
+    def learn(self, frame: Frame, contrasts: Mapping[str, Any] | None = None) -> ModelMatrix:
+        """Learn levels, contrasts and the state of transforms from the training data.
+
+        ``contrasts``: those of factors (as the formula writes them), which take the place of the formula's own.
+        """
         nodes = tuple(dict.fromkeys(node for term in self.terms.terms for node in term))
-        variables = tuple(_learn_variable(node, frame) for node in nodes)
+        variables = tuple(_learn_variable(node, frame, contrasts or {}) for node in nodes)
         place = {node: i for i, node in enumerate(nodes)}
         terms = [tuple(sorted({place[node] for node in term})) for term in self.terms.terms]
         categorical = [bool(variable.levels) for variable in variables]
@@ -246,6 +172,16 @@ class ModelMatrix:
             out[:, at : at + columns.shape[1]] = columns
             at += columns.shape[1]
         return out
+
+    @property
+    def factors(self) -> tuple[str, ...]:
+        """The variables that have levels, as the formula writes them."""
+        return tuple(v.label for v in self._variables if v.levels)
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """The variables that have none."""
+        return tuple(v.label for v in self._variables if not v.levels)
 
     def means(self, frame: Frame, first: int = 0) -> np.ndarray:
         """The means of the columns from ``first`` on, without holding all rows of a large frame at once."""

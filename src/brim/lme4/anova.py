@@ -178,7 +178,7 @@ def _contrasts(fit: AbstractMer, type_: str) -> dict[str, Array]:
         other = ModelMatrix(_summed(fit)).learn(fit.observed.frame)
         x = other.matrix(fit.observed.frame)
         turn = np.linalg.lstsq(x, fit.observed.x, rcond=None)[0]
-        return {labels[i - 1]: turn[np.array(other.assign) == i] for i in terms}
+        return {labels[i - 1]: _basis(turn[np.array(other.assign) == i]) for i in terms}
     out = {}
     sets = [frozenset(t) for t in design.fixed.terms.terms]
     for i in terms:
@@ -192,6 +192,13 @@ def _contrasts(fit: AbstractMer, type_: str) -> dict[str, Array]:
         rows[:, order + mine + rest] = upper[len(order) : len(order) + len(mine)]
         out[labels[i - 1]] = rows
     return out
+
+
+def _basis(rows: Array) -> Array:
+    """Rows that say the same without repetition: contrasts given as a matrix may have fewer columns than the factor has levels."""
+    _, values, turned = np.linalg.svd(rows, full_matrices=False)
+    rank = int((values > 1e-9 * values[0]).sum()) if values.size else 0
+    return rows if rank == len(rows) else turned[:rank]
 
 
 def _summed(fit: AbstractMer) -> Any:

@@ -79,6 +79,10 @@ def _translated(fit: AbstractMer) -> tuple[Any, Any, Frame]:
     Weights, offsets and shares of trials that are no columns become such (``.weights``, ``.offset``, ``.successes``).
     """
     read, o, family = fit.observed.design.formula, fit.observed, fit.bayes_family()
+    if read.contrasts:
+        name, given = next(iter(read.contrasts.items()))
+        written = f"C({name}, {given})" if isinstance(given, str) else f"C({name}, contr.sum)"
+        raise BrimError("contrasts= are not part of the formula that brim.brm() takes", hint=f"write {written} for {name} in it")
     right, frame = deparse(read.node).split("~", 1)[1], o.frame
     for bar in read.bars:
         if bar.structure == "diag":

@@ -11,6 +11,7 @@ import numpy as np
 
 from brim.design.expressions import Expression
 from brim.design.matrix import ModelMatrix
+from brim.design.rows import check_missing, subset_rows
 from brim.errors import BrimError, name_rows
 from brim.frames.columns import Factor as FactorColumn
 from brim.frames.columns import Numeric
@@ -18,7 +19,7 @@ from brim.frames.frame import Frame
 from brim.language.expand import Node, deparse, label, variables
 from brim.lme4.formula import Bar, MixedFormula
 
-__all__ = ["Design", "Grouping", "Varying", "complete", "learn", "ordered_terms", "per_row", "response_numbers"]
+__all__ = ["Design", "Grouping", "Selection", "Varying", "complete", "learn", "ordered_terms", "per_row", "response_numbers"]
 
 Array = np.ndarray
 
@@ -165,7 +166,7 @@ def learn(formula: MixedFormula, frame: Frame) -> tuple[Design, Array, list[Arra
     BrimError
         For grouping factors of one level, and terms that cannot be read.
     """
-    fixed = ModelMatrix(formula.fixed).learn(frame)
+    fixed = ModelMatrix(formula.fixed).learn(frame, formula.contrasts)
     x = fixed.matrix(frame)
     kept = _independent(x)
     if len(kept) < x.shape[1]:
@@ -270,12 +271,26 @@ def response_numbers(design: Design, frame: Frame) -> Array:
     return y
 
 
-def complete(formula: MixedFormula, frame: Frame, more: Sequence[str] = ()) -> Array:
-    """Numbers of the rows in which every column of the model is there."""
+@final
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """R's arguments beside the formula: which rows are used, what becomes of incomplete ones, contrasts of factors."""
+
+    subset: Any = None
+    na_action: Any = None
+    contrasts: Any = None
+
+
+def complete(formula: MixedFormula, frame: Frame, more: Sequence[str] = (), selection: Selection | None = None) -> Array:
+    """Numbers of the rows that were selected and in which every column of the model is there."""
+    selection = selection or Selection()
+    among = subset_rows(selection.subset, frame)
     nodes: list[Node] = [formula.response, *formula.offsets, *(n for t in formula.fixed.terms for n in t)]
     nodes += [n for bar in formula.bars for t in bar.terms.terms for n in t]
     names = [name for n in nodes for name in variables(n)] + [c for bar in formula.bars for c in bar.columns] + list(more)
-    rows = np.flatnonzero(frame.complete(dict.fromkeys(names)))
+    there = frame.complete(dict.fromkeys(names))
+    check_missing(selection.na_action, np.flatnonzero(~there & among))
+    rows = np.flatnonzero(there & among)
     if not rows.size:
         raise BrimError("no row is complete in the columns of the model", hint="see which column has missing values everywhere")
     return rows

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import final
+from typing import Any, final
 
 from brim.errors import BrimError
 from brim.language.expand import Binary, Call, Name, Node, Number, Paren, Terms, Unary, deparse, expand, fault, parse, special
@@ -36,13 +36,17 @@ class Bar:
 @final
 @dataclass(frozen=True)
 class MixedFormula:
-    """Response, population-level terms, offsets and group terms, in the order written (nested factors: the inner first)."""
+    """Response, population-level terms, offsets and group terms, in the order written (nested factors: the inner first).
+
+    ``contrasts`` are those of factors of the population-level terms that were given beside the formula.
+    """
 
     node: Node
     response: Node
     fixed: Terms
     offsets: tuple[Node, ...]
     bars: tuple[Bar, ...]
+    contrasts: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __str__(self) -> str:
         return deparse(self.node)

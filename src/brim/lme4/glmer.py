@@ -17,7 +17,8 @@ from brim.language.expand import deparse
 from brim.linalg.mixed.blocks import Pattern
 from brim.linalg.mixed.factorisation import Factorisation
 from brim.linalg.mixed.threads import suited
-from brim.lme4.control import read_control
+from brim.lme4.control import read_control, read_start
+from brim.lme4.design import Selection
 from brim.lme4.glm import Glm, read_family
 from brim.lme4.laplace import Laplace, Mode
 from brim.lme4.mer import AbstractMer
@@ -270,6 +271,11 @@ def glmer(
     control: Mapping[str, Any] | None = None,
     *,
     offset: Any = None,
+    start: Any = None,
+    subset: Any = None,
+    contrasts: Mapping[str, Any] | None = None,
+    na_action: str | None = None,
+    verbose: int = 0,
     data_name: str = "data",
 ) -> GlmerFit:
     """Fit a generalized linear mixed model by maximum likelihood, as lme4 does.
@@ -297,6 +303,10 @@ def glmer(
         ``{"tolerance": 1e-13}``: the decrease of the deviance below which the search ends.
     offset
         A known addition to the predictor.
+    start
+        ``theta``, or ``{"theta": ..., "fixef": ...}``, to search from besides the usual start; it counts only where it leads lower.
+    subset, contrasts, na_action, verbose
+        As in ``lmer``.
     data_name
         What the summary calls the data.
 
@@ -314,23 +324,23 @@ def glmer(
     glm = read_family(family)
     if not isinstance(nAGQ, int) or not 0 <= nAGQ <= 100:
         raise BrimError(f"nAGQ = {nAGQ!r} must be a whole number from 0 to 100")
-    observed = observe(formula, data, weights, offset, data_name)
+    observed = observe(formula, data, weights, offset, data_name, Selection(subset, na_action, contrasts))
     if glm.dispersed and nAGQ > 1:
         raise BrimError(f"nAGQ = {nAGQ} needs a family without a dispersion", hint="nAGQ=1, Laplace's approximation")
     y, trials = _response(observed, glm)
     if trials is not None:
         observed = replace(observed, weights=trials if observed.weights is None else trials * observed.weights)
-    return fit_glmer(replace(observed, y=y), glm, nAGQ, control).told()
+    return fit_glmer(replace(observed, y=y), glm, nAGQ, control, start).told()
 
 
-def fit_glmer(observed: Observed, family: Glm, nAGQ: int, control: Mapping[str, Any] | None = None) -> GlmerFit:
+def fit_glmer(observed: Observed, family: Glm, nAGQ: int, control: Mapping[str, Any] | None = None, start: Any = None) -> GlmerFit:
     """Fit the model to its data; a negative binomial without a shape is fitted at the best one."""
     tolerance = read_control(control)["tolerance"]
     pattern = Pattern.of(observed.groups.factors())
     w = np.ones(observed.n) if observed.weights is None else observed.weights
     law = Laplace(observed.groups.covariances, pattern, family, observed.y, observed.x, w, observed.offset)
     if family.name != "negbinomial" or np.isfinite(family.shape):
-        return GlmerFit(observed, _search(law, nAGQ, tolerance), law, nAGQ, False)
+        return GlmerFit(observed, _search(law, nAGQ, tolerance, start), law, nAGQ, False)
 
     def profile(log_shape: float) -> float:
         at = replace(law, family=family.with_shape(np.exp(log_shape)), _last=[])
@@ -338,18 +348,25 @@ def fit_glmer(observed: Observed, family: Glm, nAGQ: int, control: Mapping[str, 
 
     best = minimize_scalar(profile, bracket=(-1.0, 1.5), method="brent", options={"xtol": 1e-7})
     law = replace(law, family=family.with_shape(float(np.exp(best.x))), _last=[])
-    return GlmerFit(observed, _search(law, nAGQ, tolerance), law, nAGQ, True)
+    return GlmerFit(observed, _search(law, nAGQ, tolerance, start), law, nAGQ, True)
 
 
-def _search(law: Laplace, nAGQ: int, tolerance: float) -> Minimum:
-    """The minimum over ``(theta, beta)``."""
+def _search(law: Laplace, nAGQ: int, tolerance: float, start: Any = None) -> Minimum:
+    """The minimum over ``(theta, beta)`` from the usual start, or from the one given where that leads lower."""
+    usual = law.covariances.start
     with suited(law.pattern.width):
-        return _searched(law, nAGQ, tolerance)
+        beta = law.joint(usual, _plain(law))[1]
+        found = _from(law, np.concatenate([usual, beta]), nAGQ, tolerance)
+        if start is None:
+            return found
+        theta, fixef = read_start(start, {"theta": law.m, "fixef": len(beta)})
+        law = replace(law, _last=[])
+        other = _from(law, np.concatenate([theta if theta.size else usual, fixef if fixef.size else beta]), nAGQ, tolerance)
+        return other if other.value < found.value - 1e-7 else found
 
 
-def _searched(law: Laplace, nAGQ: int, tolerance: float) -> Minimum:
+def _from(law: Laplace, start: Array, nAGQ: int, tolerance: float) -> Minimum:
     m = law.m
-    start = np.concatenate([law.covariances.start, law.joint(law.covariances.start, _plain(law))[1]])
     if nAGQ == 0:
         return _joint_search(law, start, tolerance)
     tolerance = max(tolerance, 1e-11)  # the mode is known to that

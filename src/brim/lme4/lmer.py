@@ -15,8 +15,8 @@ from brim.errors import BrimError
 from brim.linalg.mixed.blocks import Pattern
 from brim.linalg.mixed.factorisation import Factorisation
 from brim.linalg.mixed.threads import suited
-from brim.lme4.control import read_control
-from brim.lme4.design import response_numbers
+from brim.lme4.control import read_control, read_start
+from brim.lme4.design import Selection, response_numbers
 from brim.lme4.deviance import Criterion, State
 from brim.lme4.mer import AbstractMer
 from brim.lme4.observed import Observed, observe
@@ -212,6 +212,10 @@ def lmer(
     *,
     offset: Any = None,
     start: Any = None,
+    subset: Any = None,
+    contrasts: Mapping[str, Any] | None = None,
+    na_action: str | None = None,
+    verbose: int = 0,
     data_name: str = "data",
 ) -> LmerFit:
     r"""Fit a linear mixed model by REML or maximum likelihood, as lme4 does.
@@ -236,7 +240,17 @@ def lmer(
     offset
         A known addition to the mean, as ``offset()`` in the formula.
     start
-        A ``theta`` to search from besides the usual start; it counts only where it leads lower.
+        A ``theta`` (or ``{"theta": ...}``) to search from besides the usual start; it counts only where it leads lower.
+    subset
+        The rows to use: an expression of columns, ``"Days > 2"``, or a truth value for each row.
+    contrasts
+        Of factors of the population-level terms, as the formula writes them: ``{"f": "contr.sum"}`` (``contr.treatment``,
+        ``contr.helmert``, ``contr.poly``, ``contr.SAS``, or a matrix with a row for each level). Group terms keep R's default, as in
+        lme4; in them write ``C(f, contr.sum)``.
+    na_action
+        ``"na.omit"`` leaves incomplete rows out, ``"na.fail"`` refuses them.
+    verbose
+        As in lme4; nothing is printed, ``fit.minimum`` tells of the search.
     data_name
         What the summary calls the data.
 
@@ -260,7 +274,7 @@ def lmer(
     >>> round(fit.criterion, 4)
     1743.6283
     """
-    observed = observe(formula, data, weights, offset, data_name)
+    observed = observe(formula, data, weights, offset, data_name, Selection(subset, na_action, contrasts))
     observed = replace(observed, y=response_numbers(observed.design, observed.frame))
     if observed.n <= observed.x.shape[1]:
         raise BrimError(f"{observed.n} rows cannot tell {observed.x.shape[1]} coefficients and a residual variance apart")
@@ -283,8 +297,6 @@ def _search(profile: Criterion, usual: Array, tolerance: float, observed: Observ
     found = settle(profile, minimise(profile, usual, tolerance, profile.curvature), sds, tolerance)
     if start is None:
         return found
-    theta = np.asarray(start, float)
-    if theta.shape != usual.shape:
-        raise BrimError(f"start has shape {theta.shape}; theta has {len(usual)} elements")
+    (theta,) = read_start(start, {"theta": len(usual)})
     other = settle(profile, minimise(profile, observed.groups.internal(theta), tolerance, profile.curvature), sds, tolerance)
     return other if other.value < found.value - 1e-7 else found

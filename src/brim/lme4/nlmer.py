@@ -12,6 +12,7 @@ import numpy as np
 from brim.arguments import named, named_methods
 from brim.design.expressions import Expression
 from brim.design.matrix import ModelMatrix
+from brim.design.rows import check_missing, subset_rows
 from brim.errors import BrimError
 from brim.frames.frame import Frame
 from brim.language.expand import Binary, Name, Node, Paren, Terms, deparse, expand, fault, parse, variables
@@ -331,6 +332,9 @@ def nlmer(
     start: Mapping[str, float] | None = None,
     control: Mapping[str, Any] | None = None,
     *,
+    subset: Any = None,
+    na_action: str | None = None,
+    verbose: int = 0,
     data_name: str = "data",
 ) -> NlmerFit:
     """Fit a nonlinear mixed model by maximum likelihood (Laplace's approximation), as lme4 does.
@@ -349,6 +353,8 @@ def nlmer(
         The parameters and where the search begins, in order.
     control
         ``{"tolerance": 1e-9}``.
+    subset, na_action, verbose
+        As in ``lmer``.
     data_name
         What the summary calls the data.
 
@@ -377,7 +383,9 @@ def nlmer(
     node = Binary("~", left, right)
     frame = Frame.read(data)
     used = [n for part in (response, curve) for n in variables(part) if n not in names] + [c for b in bars for c in b.columns]
-    rows = np.flatnonzero(frame.complete(dict.fromkeys(used)))
+    among, there = subset_rows(subset, frame), frame.complete(dict.fromkeys(used))
+    check_missing(na_action, np.flatnonzero(among & ~there))
+    rows = np.flatnonzero(among & there)
     if not rows.size:
         raise BrimError("no row is complete in the columns of the model")
     frame = frame.take(rows) if len(rows) < frame.n else frame

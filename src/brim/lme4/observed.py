@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 import numpy as np
 
+from brim.design.contrasts import check_contrasts
+from brim.design.matrix import ModelMatrix
 from brim.errors import BrimError, name_rows
 from brim.frames.frame import Frame
-from brim.lme4.design import Design, complete, learn, per_row
+from brim.lme4.design import Design, Selection, complete, learn, per_row
 from brim.lme4.formula import read_formula
 from brim.lme4.groups import Groups
 
@@ -54,13 +55,16 @@ class Observed:
         return len(self.y)
 
 
-def observe(formula: str, data: Any, weights: Any, offset: Any, data_name: str, more: Sequence[str] = ()) -> Observed:
+def observe(formula: str, data: Any, weights: Any, offset: Any, data_name: str, selection: Selection) -> Observed:
     """Read formula and data; the response is still empty, since its kinds differ between models."""
     frame = Frame.read(data)
     read = read_formula(formula, frame.names)
-    named = [w for w in (weights, offset, *more) if isinstance(w, str) and w in frame]
-    rows = complete(read, frame, named)
+    named = [w for w in (weights, offset) if isinstance(w, str) and w in frame]
+    rows = complete(read, frame, named, selection)
     kept = frame.take(rows) if len(rows) < frame.n else frame
+    if selection.contrasts:
+        there = ModelMatrix(read.fixed).learn(kept)
+        read = replace(read, contrasts=check_contrasts(selection.contrasts, there.factors, there.numbers))
     design, x, codes = learn(read, kept)
     w = per_row("weights", weights, frame, rows)
     if w is not None and not ((w > 0) & np.isfinite(w)).all():
