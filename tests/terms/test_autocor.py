@@ -236,6 +236,14 @@ def test_effects_of_places_are_a_curve(kind, family, how):
     assert [(t.latent, t.how) for t in plan.treatments] == [(f'car(W, gr = g, type = "{kind}")', how)]
 
 
+def test_columns_of_places_need_room(monkeypatch):
+    """A row knows its place; columns of all rows and places are not made where they would fill the memory."""
+    fit, _ = car_term("bym2", matrices()["W"])
+    monkeypatch.setattr("brim.coordinates.integrated.which.MOST_NUMBERS", 9 * fit.frame.n - 1)
+    (treatment,) = assign(fit.model, fit.frame, Wish()).treatments
+    assert (treatment.how, treatment.why) == ("sampled", "it has too many effects, or widths of their own")
+
+
 def test_scale_of_bym2():
     """make_standata(car(type = "bym2"))$car_scale for three places in a row: 0.409."""
     d = pd.DataFrame({"y": np.arange(6.0), "g": ["a", "b", "c"] * 2})

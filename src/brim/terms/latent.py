@@ -244,6 +244,11 @@ class AbstractCurve(AbstractLatent):
     def tied(self) -> bool:
         return True
 
+    @property
+    def at_points(self) -> bool:
+        """Whether rows know the number of their point alone: ``basis`` holds many times what the rows do."""
+        return False
+
     @abstractmethod
     def basis(self, design: Any) -> Float[Array, "rows width"]:
         """The functions at each row, (rows, width)."""

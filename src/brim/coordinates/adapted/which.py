@@ -18,7 +18,7 @@ from functools import cached_property
 import numpy as np
 
 from brim.coordinates.adapted.places import Place, Seat, Unit, frames_of, seats_of, units_of
-from brim.coordinates.integrated.which import Integrated, chain_of, in_mean, linear_columns, reads_rows
+from brim.coordinates.integrated.which import Integrated, chain_of, in_mean, linear_columns, reads_rows, room_for
 from brim.frames.frame import Frame
 from brim.linalg import SMALL
 from brim.model.model import Model
@@ -134,7 +134,8 @@ def find(model: Model, frame: Frame, exact: Integrated | None) -> Adapted | None
     able = sorted((b for b in inner.blocks if not why_not(b, model, exact)), key=lambda b: b.size, reverse=True)
     chain = _chain(inner, able, frame)
     left = [b for b in able if b.key not in {c.key for c in chain}]
-    curves = [c for r in inner.responses for p in r.predictors for c in p.curves() if not why_not(c, model, exact)]
+    every = (c for r in inner.responses for p in r.predictors for c in p.curves())
+    curves = [c for c in every if room_for(c, frame) and not why_not(c, model, exact)]
     border = _border(chain, left, sorted(curves, key=lambda c: c.size))
     singles = tuple(v for v in (*left, *curves) if v not in border and (not v.tied or _alone(v, (*able, *curves))))
     latents = (*singles, *border, *chain)

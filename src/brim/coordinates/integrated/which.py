@@ -31,6 +31,7 @@ __all__ = [
     "is_normal",
     "linear_columns",
     "reads_rows",
+    "room_for",
     "why_not",
 ]
 
@@ -45,6 +46,7 @@ MOST_SPARSE = 5000  # effects whose factorisation is dense beside many crossed l
 MOST_COEFFICIENTS = 1000  # population coefficients, whose directions are found once
 MOST_PRODUCTS = 1e11  # products of their columns, taken once
 MOST_WORK = 2e6  # products that the coupling of coefficients to the effects, or to rows of unknown precision, takes at every gradient
+MOST_NUMBERS = 2**26  # in the columns of a curve whose rows know their point alone
 MOST_CROSSED = 1e7  # products that the coupling of all that crosses the chain to it takes at every gradient
 
 
@@ -304,9 +306,16 @@ def _affordable(e: Integrated, frame: Frame) -> Integrated | None:
     rows = frame.n if out.likelihood == "precisions" else 0
     if width * width * max(effects, rows) > MOST_WORK:
         return None
+    if out.likelihood != "sums" and not all(room_for(c, frame) for c in out.curves):
+        return None
     if out.crossed and (out.width > LARGEST_BORDER or out.width * out.width * effects > MOST_CROSSED):
         return None
     return out
+
+
+def room_for(curve: AbstractCurve, frame: Frame) -> bool:
+    """Whether the columns of a curve, a number for each row and function, can be held: those of most curves are."""
+    return not curve.at_points or curve.width * frame.n <= MOST_NUMBERS
 
 
 def _is_scattered(e: Integrated, frame: Frame) -> bool:

@@ -420,6 +420,10 @@ class GaussianProcess(AbstractTerm, AbstractCurve, LinearFacet, LatentFacet):
     def scales(self) -> tuple[str, ...]:
         return self._name("sdgp"), self._name("lscale")
 
+    @property
+    def at_points(self) -> bool:
+        return self.k is None
+
     def basis(self, design: Design) -> Any:
         parts = []
         for j, process in enumerate(self.processes):

@@ -276,6 +276,10 @@ class ConditionalAutoregression(AbstractTerm, AbstractCurve, LinearFacet, Latent
         return tuple(self._name(name) for name in ("sdcar", *more))
 
     @property
+    def at_points(self) -> bool:
+        return True
+
+    @property
     def one_scale(self) -> bool:
         return self.type in ("icar", "esicar")
 
