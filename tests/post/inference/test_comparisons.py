@@ -166,6 +166,97 @@ def test_categories():
     assert abs(table["estimate"].sum()) < 1e-12
 
 
+def test_hypotheses_between_rows():
+    """Computed draw by draw, with marginaleffects' labels and signs."""
+    fit = drawn("y ~ x + f")
+    b = {c: value(fit, f"b_{c}") for c in ("x", "fb", "fc")}
+    equal = fit.avg_comparisons("f", hypothesis="b1 = b2")
+    assert list(equal.columns) == ["term", "estimate", "std_error", "conf_low", "conf_high"]
+    assert equal["term"].tolist() == ["b1=b2"]
+    expected = [(d := b["fb"] - b["fc"]).mean(), d.std(ddof=1), *np.quantile(d, [0.05, 0.95])]
+    table = fit.avg_comparisons("f", hypothesis="b1 - b2 = 0", conf_level=0.9)
+    np.testing.assert_allclose(table.iloc[0, 1:].to_numpy(float), expected, rtol=1e-9)
+    ratio = fit.avg_comparisons(["f", "x"], hypothesis=["b3 / (b1 + 2) = 1", "exp(b2) = b1^2"], summary=False)
+    np.testing.assert_allclose(ratio, np.stack([b["x"] / (b["fb"] + 2) - 1, np.exp(b["fc"]) - b["fb"] ** 2], axis=1), rtol=1e-9)
+    terms = fit.avg_slopes(["x", "f"], hypothesis="b1 = 2 * b3", summary=False)
+    np.testing.assert_allclose(terms[:, 0], b["x"] - 2 * b["fc"], atol=1e-7)
+    named = drawn("y ~ x + t")
+    found = named.avg_comparisons(hypothesis="x = 2 * t", summary=False)[:, 0]
+    np.testing.assert_allclose(found, value(named, "b_x") - 2 * value(named, "b_t"), atol=1e-9)
+
+
+def test_ways_to_compare_rows():
+    fit = drawn("y ~ x + f")
+    rows = fit.avg_predictions(by="f", summary=False)
+    a, b, c = rows.T
+    ways = {
+        "reference": ([b - a, c - a], ["Row 2 - Row 1", "Row 3 - Row 1"]),
+        "sequential": ([b - a, c - b], ["Row 2 - Row 1", "Row 3 - Row 2"]),
+        "pairwise": ([a - b, a - c, b - c], ["Row 1 - Row 2", "Row 1 - Row 3", "Row 2 - Row 3"]),
+        "revreference": ([a - b, a - c], ["Row 1 - Row 2", "Row 1 - Row 3"]),
+        "revsequential": ([a - b, b - c], ["Row 1 - Row 2", "Row 2 - Row 3"]),
+        "revpairwise": ([b - a, c - a, c - b], ["Row 2 - Row 1", "Row 3 - Row 1", "Row 3 - Row 2"]),
+    }
+    for how, (expected, labels) in ways.items():
+        table = fit.avg_predictions(by="f", hypothesis=how)
+        assert table["term"].tolist() == labels
+        np.testing.assert_allclose(table["estimate"], np.mean(expected, axis=1), rtol=1e-12)
+        np.testing.assert_allclose(fit.avg_predictions(by="f", hypothesis=how, summary=False).T, expected, rtol=1e-12)
+    weights = np.array([[1.0, 0.5], [-1.0, 0.5], [0.0, -1.0]])
+    table = fit.avg_predictions(by="f", hypothesis=weights)
+    assert table["term"].tolist() == ["H1", "H2"]
+    np.testing.assert_allclose(table["estimate"], [(a - b).mean(), ((a + b) / 2 - c).mean()], rtol=1e-9)
+    table = fit.avg_predictions(by="f", hypothesis=0.5)
+    pd.testing.assert_frame_equal(table.drop(columns="p_direction"), fit.avg_predictions(by="f"))
+    np.testing.assert_array_equal(table["p_direction"], np.maximum((rows > 0.5).mean(axis=0), (rows < 0.5).mean(axis=0)))
+    assert fit.emmeans("f", hypothesis="reference")["term"].tolist() == ["Row 2 - Row 1", "Row 3 - Row 1"]
+
+
+def test_rows_of_hypotheses_are_those_of_the_table():
+    """Categories are rows of their own, in the order in which they are shown."""
+    fit = drawn("o ~ x + t", "cumulative")
+    for call in (fit.avg_comparisons, fit.avg_slopes, lambda **k: fit.predictions(fit.datagrid(x=[-1, 0, 2]), **k)):
+        shown, n = call(), len(call())
+        picked = call(hypothesis=np.eye(n))
+        np.testing.assert_allclose(picked["estimate"], shown["estimate"], rtol=1e-12)
+        np.testing.assert_allclose(call(hypothesis=[f"b{i + 1} = 0" for i in range(n)])["estimate"], shown["estimate"], rtol=1e-12)
+        assert len(call(hypothesis=0)["p_direction"]) == n
+
+
+@pytest.mark.parametrize(
+    ("hypothesis", "message"),
+    [
+        ("b1 = b9", "there is no variable 'b9'"),
+        ("b1 > b2", "is no equation"),
+        ("b1 >= b2", "is no equation"),
+        ("b1 = b2 = 0", "is no equation"),
+        ("b1 - b2", "is no equation"),
+        ("pairwize", "did you mean 'pairwise'"),
+        (np.ones(3), r"weights of shape \(3,\) for 2 rows"),
+        (True, "for 2 rows"),
+        ({"a": 1}, "for 2 rows"),
+        ([], "for 2 rows"),
+    ],
+)
+def test_refused_hypotheses(hypothesis, message):
+    with pytest.raises(brim.BrimError, match=message):
+        drawn("y ~ x + f").avg_comparisons("f", hypothesis=hypothesis)
+
+
+def test_refused_numbers_of_rows():
+    fit = drawn("y ~ x + f")
+    with pytest.raises(brim.BrimError, match="60 rows are 1770 pairs"):
+        fit.predictions(hypothesis="pairwise")
+    with pytest.raises(brim.BrimError, match="there is one"):
+        fit.avg_comparisons("x", hypothesis="reference")
+    data = ROWS.assign(b1=ROWS["x"], b2=ROWS["t"])
+    empty = brim.brm("y ~ b1 + b2", data, empty=True)
+    made = empty.with_draws(pd.DataFrame({v: np.linspace(0.1, 1, 5) for v in empty.variables()}))
+    with pytest.raises(brim.BrimError, match="b1 is row 1, and the term of row 2"):
+        made.avg_comparisons(["b2", "b1"], hypothesis="b1 = 0")
+    assert made.avg_comparisons(["b1", "b2"], hypothesis="b1 = b2")["estimate"].item() == pytest.approx(0.0)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -14,6 +14,7 @@ from brim.errors import BrimError, suggest
 from brim.fit.record import FitRecord
 from brim.frames.frame import Column, Frame, Numeric
 from brim.post.effects.variables import Variable
+from brim.post.inference.between import against, between, is_value
 from brim.post.inference.grids import grid_frame, to_pandas, variables_of
 from brim.post.inference.quantities import Ask, averaged, rows_of, table
 
@@ -50,7 +51,14 @@ class _Contrast:
 
 @named
 def predictions(
-    fit: FitRecord, newdata: Any = None, *, by: Any = False, re: str = "conditional", summary: bool = True, **kwargs: Any
+    fit: FitRecord,
+    newdata: Any = None,
+    *,
+    by: Any = False,
+    re: str = "conditional",
+    hypothesis: Any = None,
+    summary: bool = True,
+    **kwargs: Any,
 ) -> Any:
     """Expected responses, row by row or averaged.
 
@@ -63,15 +71,22 @@ def predictions(
     re
         Group effects: ``"conditional"`` those of the rows' groups, ``"population"`` none, ``"integrated"`` averaged over the law of new
         groups, by quadrature.
+    hypothesis
+        What is asked about the rows of the table instead, computed draw by draw: an equation (or a list of them) in ``b1``, ``b2``, ...,
+        its first, second, ... row, or in its terms where they differ: ``"b1 = b2"``, ``"b2 / b1 = 1"``, left side minus right side;
+        ``"reference"`` (each row minus the first), ``"sequential"`` (minus the one before), ``"pairwise"`` (each minus all after it, of
+        at most 25 rows), their negatives ``"revreference"``, ...; weights of the rows, ``(rows,)`` or ``(rows, hypotheses)``. A number
+        leaves the rows as they are, and adds ``p_direction``: the share of draws above it, or below it, the larger of both.
     summary
-        ``False`` gives the draws ``(draws, rows[, categories])``.
+        ``False`` gives the draws ``(draws, rows[, categories])``, of hypotheses ``(draws, hypotheses)``.
     kwargs
         ``resp``, ``dpar``, ``conf_level``, ``robust``, ``ndraws``, ``draw_ids``, ``seed``.
 
     Returns
     -------
     pandas.DataFrame
-        ``[rowid] [group] estimate std_error conf_low conf_high`` and the rows' own columns.
+        ``[rowid] [group] estimate std_error conf_low conf_high`` and the rows' own columns; of hypotheses
+        ``term estimate std_error conf_low conf_high``.
 
     Examples
     --------
@@ -81,14 +96,20 @@ def predictions(
     >>> table = fit.predictions(brim.datagrid(fit, zAge=[-1, 1]), re="integrated")
     >>> list(table.columns)
     ['rowid', 'estimate', 'std_error', 'conf_low', 'conf_high', 'zAge', 'patient']
+    >>> ratio = fit.predictions(brim.datagrid(fit, zAge=[-1, 1]), re="population", hypothesis="b2 / b1 = 1")
+    >>> ratio["term"].item()
+    'b2/b1=1'
     """
     ask = Ask.read("predictions", re, kwargs)
     frame = rows_of(fit, newdata, ask.resp)
     draws, labels = averaged(ask.draws(fit, frame), frame, by)
+    if hypothesis is not None and not is_value(hypothesis):
+        return between(hypothesis, [draws], (), ask, summary)
     if not summary:
         return draws
     first: dict[str, Any] = {"rowid": np.arange(draws.shape[1])} if labels is None else {}
-    return table(draws, ask, first, _own(fit, frame, ask.resp) if labels is None else labels, _categories(fit, ask))
+    shown = table(draws, ask, first, _own(fit, frame, ask.resp) if labels is None else labels, _categories(fit, ask))
+    return shown if hypothesis is None else against(hypothesis, shown, [draws])
 
 
 @named
@@ -100,6 +121,7 @@ def comparisons(
     comparison: str | Measure = "difference",
     by: Any = False,
     re: str = "conditional",
+    hypothesis: Any = None,
     summary: bool = True,
     **kwargs: Any,
 ) -> Any:
@@ -113,7 +135,7 @@ def comparisons(
         ``"iqr"``, ``"minmax"``. Of factors: ``"reference"`` (each level with the first, the default), ``"sequential"``, ``"pairwise"``,
         their reverse (``"revpairwise"``), ``"all"``, ``"minmax"`` (the last with the first), or two levels. All variables of the
         population-level terms by default.
-    newdata, by, re, summary, kwargs
+    newdata, by, re, hypothesis, summary, kwargs
         As for ``predictions``.
     comparison
         ``"difference"``, ``"ratio"``, ``"lnratio"``, ``"lnor"`` (log odds ratio), ``"lift"``, or a function of the draws ``(hi, lo)``.
@@ -122,7 +144,8 @@ def comparisons(
     Returns
     -------
     pandas.DataFrame
-        ``[rowid] term contrast [group] estimate std_error conf_low conf_high`` and the rows' own columns.
+        ``[rowid] term contrast [group] estimate std_error conf_low conf_high`` and the rows' own columns; of hypotheses as for
+        ``predictions``.
 
     Examples
     --------
@@ -136,7 +159,7 @@ def comparisons(
     frame = rows_of(fit, newdata, ask.resp)
     sign = {"ratio": " / ", "lnratio": " / ", "lnor": " / "}.get(comparison if isinstance(comparison, str) else "", " - ")
     found = [c for name, how in _asked(fit, variables, ask).items() for c in _contrasts(_known(fit, ask)[name], how, frame, sign)]
-    return _compared(fit, frame, found, [measure] * len(found), ask, by, summary)
+    return _compared(fit, frame, found, [measure] * len(found), ask, by, hypothesis, summary)
 
 
 @named
@@ -149,6 +172,7 @@ def slopes(
     eps: float = 1e-4,
     by: Any = False,
     re: str = "conditional",
+    hypothesis: Any = None,
     summary: bool = True,
     **kwargs: Any,
 ) -> Any:
@@ -180,7 +204,7 @@ def slopes(
             step = eps * ((variable.moments.high - variable.moments.low) or 1.0)
             found.append(_Contrast(name, _SLOPE_LABELS[slope], Numeric(x - step / 2), Numeric(x + step / 2)))
             measures.append(_derivative(slope, x, step))
-    return _compared(fit, frame, found, measures, ask, by, summary, each_row=True)
+    return _compared(fit, frame, found, measures, ask, by, hypothesis, summary, each_row=True)
 
 
 _SLOPE_LABELS = {"dydx": "dY/dX", "eyex": "eY/eX", "eydx": "eY/dX", "dyex": "dY/eX"}
@@ -335,7 +359,15 @@ def _text(value: Any) -> str:
 
 
 def _compared(
-    fit: FitRecord, frame: Frame, found: list[_Contrast], measures: list[Measure], ask: Ask, by: Any, summary: bool, each_row: bool = False
+    fit: FitRecord,
+    frame: Frame,
+    found: list[_Contrast],
+    measures: list[Measure],
+    ask: Ask,
+    by: Any,
+    hypothesis: Any,
+    summary: bool,
+    each_row: bool = False,
 ) -> Any:
     """All contrasts, one below the other. ``each_row``: rows are compared before they are averaged."""
     import pandas as pd
@@ -355,7 +387,12 @@ def _compared(
         first: dict[str, Any] = {"rowid": np.arange(change.shape[1])} if labels is None else {}
         first |= {"term": contrast.term, "contrast": contrast.label}
         tables.append(table(change, ask, first, own if labels is None else labels, _categories(fit, ask)))
-    return pd.concat(tables, ignore_index=True) if summary else np.concatenate(draws, axis=1)
+    if hypothesis is not None and not is_value(hypothesis):
+        return between(hypothesis, draws, [c.term for c in found], ask, summary)
+    if not summary:
+        return np.concatenate(draws, axis=1)
+    shown = pd.concat(tables, ignore_index=True)
+    return shown if hypothesis is None else against(hypothesis, shown, draws)
 
 
 def _own(fit: FitRecord, frame: Frame, resp: str | None) -> pd.DataFrame:
