@@ -16,12 +16,12 @@ from brim.fit.record import FitRecord
 from brim.frames.frame import Frame
 from brim.language.brms import as_formula
 from brim.language.update import updated
+from brim.rstanarm.selection import ARGUMENTS, VECTORS, selected
 
 __all__ = ["Again", "changed", "rebuilt", "remembered"]
 
 P = ParamSpec("P")
 F = TypeVar("F", bound=FitRecord)  # a StanFit, which knows its call
-_VECTORS = ("weights", "offset", "strata")
 
 
 @final
@@ -45,9 +45,17 @@ def remembered(function: Callable[P, F]) -> Callable[P, F]:
 
     @wraps(function)
     def called(*args: P.args, **kwargs: P.kwargs) -> F:
-        fit = checked(*args, **kwargs)
-        given = dict(signature.bind(*args, **kwargs).arguments)
+        beside = {name: kwargs.pop(name) for name in ARGUMENTS if name in kwargs}
+        if not beside:
+            fit = checked(*args, **kwargs)
+        try:
+            given = dict(signature.bind(*args, **kwargs).arguments)
+        except TypeError:
+            return checked(*args, **kwargs)  # which says what is wrong with them
         given.update(given.pop(rest, {}))
+        given.update(beside)
+        if beside:
+            fit = selected(checked, given)  # type: ignore[assignment, arg-type]
         return replace(fit, again=Again(function.__name__, given))  # type: ignore[call-arg]
 
     return called
@@ -62,8 +70,13 @@ def changed(again: Again, formula: str | None, newdata: Any, changes: Mapping[st
         own["formula"] = _filled(again.arguments.get("formula"), formula)
     if newdata is not None:
         own["data"] = newdata
+        chosen = again.arguments.get("subset")
+        if isinstance(newdata, Frame) or chosen is None:
+            own.setdefault("subset", None)  # rows of this fit, chosen before
+        elif not isinstance(chosen, str) and "subset" not in own:
+            raise BrimError("the new data need a subset of their own", hint="give subset= too; None for all rows")
         names = Frame.read(newdata).names
-        for name in _VECTORS:
+        for name in VECTORS:
             given = again.arguments.get(name)
             if given is not None and not isinstance(given, str) and name not in own:
                 if f".{name}" not in names:

@@ -63,7 +63,9 @@ def stan_glm(
     QR
         The prior is about the coefficients of orthogonal columns, ``theta = R b / sqrt(n - 1)``.
     sampling
-        ``chains iter warmup thin seed cores init control adapt_delta algorithm progress empty``, as ``brm`` takes them.
+        ``chains iter warmup thin seed cores init control adapt_delta algorithm progress empty``, as ``brm`` takes them. Besides, as R's
+        functions have them: ``subset`` (``"x > 2"`` or a truth value for each row), ``na_action`` (``"na.omit"``, ``"na.fail"``) and
+        ``contrasts`` (``{"f": "contr.sum"}``, for population-level terms). ``sparse`` and ``mean_PPD`` change no number.
 
     Returns
     -------
