@@ -197,6 +197,22 @@ def test_explained_variance_and_marginal_likelihood_are_kept(tmp_path, monkeypat
         plain.add_criterion("marglike")
 
 
+def test_subsample_is_saved(tmp_path):
+    """Its sums are estimates, not those of the rows that were taken."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", brim.BrimWarning)
+        fit = model("sleep_lm").add_criterion("loo", subsample=50)
+    fit.save(tmp_path / "fit.nc")
+    one, back = fit.criteria["loo"], brim.load(tmp_path / "fit.nc").criteria["loo"]
+    for name in ("elpd", "se", "p", "subsampling_se", "subsample_size", "n_data_points", "good_k"):
+        assert getattr(back, name) == getattr(one, name)
+    np.testing.assert_array_equal(back.loo_subsample_observations, one.loo_subsample_observations)
+    np.testing.assert_array_equal(back.pareto_k, one.pareto_k)
+    assert str(back) == str(one)
+    with pytest.raises(brim.BrimError, match="loo of model1 is of 50 of 180 rows"):
+        brim.loo_compare(back, quiet("sleep_null"))
+
+
 def test_refused():
     with pytest.raises(brim.BrimError, match="different rows"):
         brim.loo_compare(quiet("sleep_lm"), quiet("ord_x"))

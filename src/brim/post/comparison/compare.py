@@ -107,7 +107,11 @@ def criterion_of(fit: Any, criterion: str) -> Elpd:
 
 
 def same_rows(models: Mapping[str, Elpd]) -> None:
-    """Refuse models of different numbers of rows; warn where the responses differ."""
+    """Refuse models of different numbers of rows, or of a sample of them; warn where the responses differ."""
+    for name, e in models.items():
+        if e.subsample_size and e.subsample_size < e.n_data_points:
+            what = f"loo of {name} is of {e.subsample_size} of {e.n_data_points} rows: models are compared row by row"
+            raise BrimError(what, hint="compute it of all rows, without subsample=, of every model")
     sizes = {name: e.n_data_points for name, e in models.items()}
     if len(set(sizes.values())) > 1:
         shown = ", ".join(f"{name} has {n}" for name, n in sizes.items())

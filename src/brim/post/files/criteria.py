@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ __all__ = ["describe", "pointwise_arrays", "rebuild"]
 
 #: What is kept of each observation, where there is it.
 _ARRAYS = ("elpd_i", "p_i", "pareto_k")
+#: What of a subsample of rows is more than sums of these.
+_SUMS = ("elpd", "se", "p", "subsampling_se")
 
 
 def describe(criteria: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -35,6 +37,11 @@ def _told(name: str, one: Any) -> dict[str, Any]:
         "response": [one.response[0], one.response[1].hex()],
         "arrays": [a for a in _ARRAYS if getattr(one, a) is not None],
         "dim": str(one.elpd_i.dims[0]),
+        **(
+            {"sums": {name: float(getattr(one, name)) for name in _SUMS}, "subsample": int(one.subsample_size)}
+            if one.subsample_size
+            else {}
+        ),
     }
 
 
@@ -67,7 +74,7 @@ def _one(name: str, one: Mapping[str, Any], values: dict[str, np.ndarray]) -> An
     from brim.post.comparison.elpd import total
 
     resp, digest = one["response"]
-    return total(
+    found = total(
         one["kind"],
         values.pop("elpd_i"),
         values.pop("p_i"),
@@ -79,3 +86,7 @@ def _one(name: str, one: Mapping[str, Any], values: dict[str, np.ndarray]) -> An
         n_folds=one["n_folds"],
         **values,
     )
+    if "subsample" not in one:
+        return found
+    chosen = np.flatnonzero(~np.isnan(np.ravel(found.elpd_i)))
+    return replace(found, **one["sums"], subsample_size=one["subsample"], loo_subsample_observations=chosen)
