@@ -166,3 +166,20 @@ def test_a_long_value_is_cut_in_the_message():
     with pytest.raises(brim.BrimError) as error:
         arguments.whole("iter", pd.DataFrame({"a": range(100)}))
     assert len(str(error.value)) < 150
+
+
+@pytest.mark.parametrize(
+    ("function", "name", "hint"),
+    [
+        ("brm", "contrasts", "C(f, contr.sum)"),
+        ("brm", "subset", "choose the rows before"),
+        ("brm", "weights", "y | weights(w)"),
+        ("lmer", "na.action", "did you mean 'na_action'"),
+        ("lmer", "devFunOnly", "fit.search()"),
+        ("glmer", "mustart", "'fixef'"),
+    ],
+)
+def test_rs_arguments_beside_the_formula_have_their_place_named(function, name, hint):
+    with pytest.raises(brim.BrimError) as error:
+        getattr(brim, function)("Reaction ~ Days + (1 | Subject)", brim.load_data("sleepstudy"), **{name: "x"})
+    assert hint in f"{error.value}"

@@ -86,7 +86,14 @@ _MEANT = {
 #: Arguments of brms' functions that have no counterpart -> what to do instead.
 _INSTEAD = {
     "autocor": "write ar(time, g) and the like in the formula, or bf(..., autocor='~ ar(time)')",
+    "contrasts": "in brim.brm(), write C(f, contr.sum) in the formula",
     "cov_ranef": "write (1 | gr(g, cov = A)) in the formula, with data2={'A': matrix}",
+    "devfunonly": "fit.search() gives the function that is minimised, and where the search began",
+    **dict.fromkeys(("etastart", "mustart"), "start={'theta': ..., 'fixef': ...} says where the search begins"),
+    "na_action": "rows with missing values are left out; mi() in the formula imputes them",
+    "offset": "in brim.brm(), write offset(x) in the formula",
+    "subset": "choose the rows before: data[data['x'] > 2]; of several responses, write y | subset(s)",
+    "weights": "in brim.brm(), write y | weights(w) in the formula",
     "sparse": "write bf(..., sparse=True)",
     **dict.fromkeys(("stanvars", "stan_funs"), "numbers go into the prior's text, matrices into data2={...}, laws into custom_family()"),
     "fit": "fit.update(newdata=...) fits the same model again",
@@ -324,7 +331,9 @@ def unknown(function: str, name: str, known: Iterable[str]) -> BrimError:
     plain = name.lower().replace(".", "_")
     meant = _MEANT.get(plain, "")
     target, _, example = meant.partition("=")
-    if plain in _INSTEAD and target not in known:
+    if name != plain and plain in known:  # R's na.action
+        hint = f"did you mean '{plain}'?"
+    elif plain in _INSTEAD and target not in known:
         hint = _INSTEAD[plain]
     elif target not in known:
         hint = suggest(name, known, "arguments") if near(name, known) else f"arguments: {', '.join(known)}"
