@@ -90,6 +90,7 @@ def test_generalized_and_nonlinear_models_take_them_too():
         ({"contrasts": {"recipe": [1.0, 1.0, 1.0]}}, "singular"),
         ({"contrasts": {"recipe": pd.DataFrame({"u": [1, 2, 3]}, index=["A", "B", "D"])}}, "the levels are A, B, C"),
         ({"contrasts": "contr.sum"}, "give a mapping"),
+        ({"contrasts": {1: "contr.sum"}}, "factors there: recipe"),
         ({"subset": "temp"}, "no logical expression"),
         ({"subset": "temp > 1000"}, "keeps no row"),
         ({"subset": [True, False]}, "True/False for each of the 270 rows"),

@@ -168,7 +168,8 @@ def check_contrasts(contrasts: Any, factors: Iterable[str], others: Iterable[str
             continue
         if name in others:
             raise BrimError(f"contrasts of '{name}', which is numeric", hint="contrasts are of factors: make it text or a category")
-        hint = f"did you mean '{near(name, known)[0]}'?" if near(name, known) else ""
+        close = near(str(name), known, 1)
+        hint = f"did you mean '{close[0]}'?" if close else ""
         hint = hint or (f"factors there: {', '.join(known)}" if known else "there is no factor")
         raise BrimError(f"contrasts of '{name}', which is no factor of the population-level terms", hint=hint)
     return dict(contrasts)
