@@ -112,7 +112,6 @@ MODELS: Mapping[str, tuple[Any, str, Callable[[], pd.DataFrame], dict[str, Any]]
     "two responses": (bf("y1 ~ x + (1 | p | g)") + bf("y2 ~ x + (1 | p | g)") + set_rescor(False), "gaussian", _pairs, {}),
     "tied responses": (bf("y1 ~ x + (1 | p | g)") + bf("y2 ~ x + (1 | p | g)") + set_rescor(True), "gaussian", _pairs, {}),
     "categorical": ("y ~ x + (1 | g)", "categorical", _categories, {}),
-    "mm, gaussian": ("y ~ 1 + (1 | mm(a, b))", "gaussian", _members, {}),
     "mm, poisson": ("count ~ 1 + (1 | mm(a, b))", "poisson", _members, {}),
     "student effects": ("y ~ x + (1 | gr(g, dist = 'student'))", "gaussian", _tails, {}),
     "monotonic effects by group": ("y ~ mo(step) + (mo(step) | g)", "gaussian", _steps, {}),

@@ -213,7 +213,7 @@ def _nothing_complete(frame: Frame, plans: Iterable[ResponsePlan]) -> BrimError:
     if most:
         one = len(most) == 1
         what = f"column{'s' * (not one)} {name_list(most)} {'has' if one else 'have'} no value at all"
-        return BrimError(what, hint="leave them out of the formula" if not one else "leave it out of the formula")
+        return BrimError(what, hint=f"give data that have {'it' if one else 'them'}, or leave {'it' if one else 'them'} out of the formula")
     shown = ", ".join(f"{name} ({n})" for name, n in missing.items() if n)
     return BrimError(f"no row is complete in all variables of the model; missing are {shown} of {frame.n}", hint="leave some of them out")
 

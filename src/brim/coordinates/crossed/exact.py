@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, final
 
 import numpy as np
-import scipy  # its rooms are imported at their first use, which most fits do not need
 
 from brim.coordinates.crossed.ratios import Loads
 from brim.linalg.mixed.blocks import Factor, Pattern, Sums
@@ -93,6 +92,8 @@ class Exact:
     @cached_property
     def columns(self) -> csr_array:
         """``Z`` of all rows, in the pattern's order, coefficients within levels."""
+        import scipy
+
         parts, start = [], 0
         for f in self.pattern.factors:
             parts += [(start + f.codes * f.k + c, z) for c, z in enumerate(f.columns)]
@@ -104,11 +105,15 @@ class Exact:
     @cached_property
     def gram(self) -> csr_array:
         """``Z'WZ``."""
+        import scipy
+
         return scipy.sparse.csr_array(self.columns.T @ self.columns.multiply(self.weights[:, None]).tocsr())
 
     @cached_property
     def noise(self) -> csr_array:
         """``Z'W^1/2``."""
+        import scipy
+
         return scipy.sparse.csr_array(self.columns.multiply(np.sqrt(self.weights)[:, None]).T)
 
     def prepare(self) -> None:

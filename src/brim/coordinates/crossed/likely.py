@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import scipy  # its rooms are imported at their first use, which most fits do not need
 
 from brim.coordinates.crossed.exact import Exact
 from brim.coordinates.crossed.ratios import RoughError
@@ -41,6 +40,8 @@ def likely(exact: Exact) -> tuple[Array, Array]:
         return value, slope * unit
 
     def search(x: Array) -> Any:
+        import scipy
+
         return scipy.optimize.minimize(scaled, x, jac=True, method="BFGS", options={"gtol": ENOUGH, "maxiter": STEPS})
 
     (found,) = each(search, [np.zeros(len(unit))])

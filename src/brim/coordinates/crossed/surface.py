@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-import scipy  # its rooms are imported at their first use, which most fits do not need
 
 __all__ = ["MOST_TERMS", "Surface", "degrees", "evaluate", "fitted", "nothing"]
 
@@ -82,6 +81,8 @@ def degrees(half: np.ndarray, error: float) -> np.ndarray | None:
 
 def fitted(center: np.ndarray, half: np.ndarray, powers: np.ndarray, exact: Callable[[np.ndarray], np.ndarray], seed: int) -> Surface:
     """Least squares at points of a box that lie denser near its faces; ``exact (n, d) ->`` values (n, 1 + (1 + p)^2)."""
+    import scipy
+
     n = POINTS * len(powers)
     with_all = scipy.stats.qmc.Sobol(len(center), seed=seed).random(2 ** math.ceil(math.log2(n)))[:n]
     x = np.cos(np.pi * with_all)

@@ -12,7 +12,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, final
 
 import numpy as np
-import scipy  # its rooms are imported at their first use, which most fits do not need
 
 from brim.linalg.mixed.blocks import Pair, Pattern, Sums, gather
 
@@ -147,6 +146,8 @@ class Factorisation:
         return b, last
 
     def _back(self, b: list[Array], last: Array, rest: bool = True) -> Solution:
+        import scipy
+
         p = self.pattern
         y = _loaded(p, self.loadings, last, transpose=True)
         y = scipy.linalg.cho_solve((self.low, True), y, check_finite=False) if p.width else y
@@ -231,6 +232,8 @@ class Factorisation:
 
     def _dense_inverse(self) -> tuple[Array, list[Array]]:
         """``V`` of the dense part, and its factors' slopes."""
+        import scipy
+
         p = self.pattern
         if not p.width:
             return np.zeros((0, 0)), []
@@ -259,6 +262,8 @@ def _chained_block(p: Pattern, own: list[Array], chained: dict[Pair, Array], h: 
 
 def factorise(pattern: Pattern, sums: Sums, loadings: Sequence[Array]) -> Factorisation:
     """Factorise for loadings ``Lambda`` (k, k) of each factor, in the pattern's order."""
+    import scipy
+
     p = pattern
     own, chained, crossed, dense = list(sums.own), dict(sums.chained), dict(sums.crossed), sums.dense
     inverses, sparse, log_det = [], [], 0.0
@@ -322,6 +327,8 @@ def _root(lam: Array, inverse: Array) -> Array:
 
 def _sparse(p: Pattern, i: int, crossed: dict[Pair, Array]) -> csr_array:
     """``K_ir`` between factor ``i`` of the chain and the dense part, (levels k_i, q)."""
+    import scipy
+
     k, rows, columns, values = p.factors[i].k, [], [], []
     for g in p.crossed:
         _, level, other = p.cells[i, g]
@@ -339,6 +346,8 @@ def _sparse(p: Pattern, i: int, crossed: dict[Pair, Array]) -> csr_array:
 
 def _square(c: csr_array, root: Array) -> Array:
     """``C' R R' C`` for blocks ``R`` (levels, k, k) down the diagonal."""
+    import scipy
+
     if root.shape[1] == 1:
         half = c.multiply(root.reshape(-1, 1)).tocsr()
     else:
