@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -67,16 +68,8 @@ def stan_betareg(
     from brim.families import family as resolve
 
     frame, given = with_columns(data, weights=weights, offset=offset)
-    left, right = sides(formula)
-    split = isinstance(right, Binary) and right.op == "|"
-    mean = right.left if isinstance(right, Binary) and split else right
-    without_groups(mean, "stan_betareg")
-    response = deparse(left) + "".join(f" | weights(`{c}`)" for n, c in given.items() if n == "weights")
-    plus = "".join(f" + offset(`{c}`)" for n, c in given.items() if n == "offset")
-    parts = [f"{response} ~ {deparse(mean)}{plus}"]
-    modelled = split or link_phi not in (None, "identity")
-    if modelled:
-        parts.append(f"phi ~ {deparse(right.right) if isinstance(right, Binary) and split else '1'}")
+    parts = _formulas(formula, given, link_phi)
+    modelled = len(parts) > 1
     used = resolve("beta", link=link, link_phi=link_phi or "log")
     draft = Draft.build(bf(*parts), frame, used, sampling, prior_PD)
     pieces: dict[str, tuple[Piece, ...]] = {}
@@ -116,3 +109,17 @@ def stan_betareg(
     if QR and not terms:
         raise BrimError("QR = TRUE needs several predictors", hint="leave it out")
     return fitted(draft, with_priors(draft.model, pieces, terms), call)
+
+
+def _formulas(formula: str, given: Mapping[str, str], link_phi: str | None) -> list[str]:
+    """The formula of the mean, with weights and offset; and that of ``phi``, where it is not a parameter of its own."""
+    left, right = sides(formula)
+    split = isinstance(right, Binary) and right.op == "|"
+    mean = right.left if isinstance(right, Binary) and split else right
+    without_groups(mean, "stan_betareg")
+    response = deparse(left) + "".join(f" | weights(`{c}`)" for n, c in given.items() if n == "weights")
+    plus = "".join(f" + offset(`{c}`)" for n, c in given.items() if n == "offset")
+    parts = [f"{response} ~ {deparse(mean)}{plus}"]
+    if split or link_phi not in (None, "identity"):
+        parts.append(f"phi ~ {deparse(right.right) if isinstance(right, Binary) and split else '1'}")
+    return parts
