@@ -61,7 +61,7 @@ def stop_when(ess: float | None = None, rhat: float | None = None, seconds: floa
     Examples
     --------
     >>> stop_when(ess=1000, rhat=1.01)
-    StopWhen(ess=1000.0, rhat=1.01, seconds=None)
+    stop_when(ess=1000, rhat=1.01)
     """
     if ess is None and rhat is None and seconds is None:
         raise BrimError("stop_when() says nothing", hint="give ess=1000, rhat=1.01 or seconds=600")

@@ -14,6 +14,7 @@ from brim.errors import suggest, warn
 from brim.frames.columns import Factor, Logical, Numeric
 from brim.frames.frame import Frame
 from brim.language.expand import Call, Constant, Node, Text, arguments, deparse, fault, variables, word
+from brim.linalg import solve
 from brim.parameters.param import Param, Piece, Shrinks, Slot, Where
 from brim.parameters.reported import LATENT, Reported
 from brim.terms.base import AbstractTerm, Context, Design, Params, Read
@@ -196,7 +197,8 @@ class ConditionalAutoregression(AbstractTerm, AbstractCurve, LinearFacet, Latent
     def standardise(self, params: Params, design: Design) -> dict[str, Any]:
         if not self.modes or self.bare:
             return {}
-        scaled = jnp.linalg.lstsq(jnp.asarray(design["V"]), params[self._name("rcar")])[0]
+        v = jnp.asarray(design["V"])  # its columns are orthogonal, or are so once weighted with numbers of neighbours
+        scaled = solve(v.T @ v, (v.T @ params[self._name("rcar")])[:, None])[:, 0]
         return {self.standardised: scaled / self._spread(params, design)}
 
     def _spread(self, params: Params, design: Design) -> Any:
