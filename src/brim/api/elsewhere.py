@@ -73,7 +73,7 @@ _METHODS = {
     "LOO": "fit.loo()",
     "WAIC": "fit.waic()",
     "reloo": "fit.loo(reloo=True)",
-    "loo_subsample": "fit.loo()",
+    "loo_subsample": "fit.loo(subsample=100)",
     "loo_model_weights": "brim.model_weights(fit, other)",
     "loo_predictive_interval": 'fit.loo_predict(type="quantile", probs=(0.05, 0.95))',
     "kfold_predict": "fit.kfold(), and fit.posterior_predict(newdata=...) of its fits",
